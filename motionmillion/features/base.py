@@ -1,0 +1,83 @@
+"""What every motion representation offers: an ordered layout of named blocks, encode and decode.
+
+Shapes: T frames, D feature size; `...` stands for any leading dimensions.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from motionmillion.motion import Motion
+from motionmillion.skeleton import SMPL22, Skeleton
+
+Route = Literal["rotations", "positions"]
+
+
+class Layout(Mapping[str, slice]):
+    """Ordered block names and sizes; slices along the feature axis are derived from them."""
+
+    def __init__(self, **sizes: int) -> None:
+        self.sizes = sizes
+        self._slices: dict[str, slice] = {}
+        start = 0
+        for name, size in sizes.items():
+            self._slices[name] = slice(start, start + size)
+            start += size
+        self.dim = start
+
+    def __getitem__(self, name: str) -> slice:
+        return self._slices[name]
+
+    def __iter__(self):
+        return iter(self._slices)
+
+    def __len__(self) -> int:
+        return len(self._slices)
+
+    def __repr__(self) -> str:
+        return "Layout(" + ", ".join(f"{name}={size}" for name, size in self.sizes.items()) + ")"
+
+    def split(self, features: Tensor) -> dict[str, Tensor]:
+        """The blocks of `[..., D]` by name."""
+        return {name: features[..., span] for name, span in self.items()}
+
+
+class Representation(ABC):
+    """A feature codec. Subclasses set `name`, `fps`, `skeleton` and `layout`."""
+
+    name: str
+    fps: float
+    layout: Layout
+    skeleton: Skeleton = SMPL22
+
+    @property
+    def dim(self) -> int:
+        return self.layout.dim
+
+    @abstractmethod
+    def encode(self, motion: Motion) -> Tensor:
+        """Features `[T, D]` of a motion; another frame rate is resampled to `fps` first."""
+
+    @abstractmethod
+    def rotations(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Local rotations `[..., T, J, 3, 3]` and pelvis positions `[..., T, 3]`; batched and differentiable."""
+
+    @abstractmethod
+    def positions(self, features: Tensor) -> Tensor:
+        """Global joint positions `[..., T, J, 3]` read from the position block; batched and differentiable."""
+
+    @abstractmethod
+    def decode(self, features: Tensor, route: Route = "rotations") -> Motion:
+        """Motion of features `[T, D]`, joint rotations taken from the named block."""
+
+    def check(self, features: Tensor) -> Tensor:
+        """Raise `ValueError` unless `features` is a finite `[T, D]` with at least one frame."""
+        if features.ndim != 2 or features.shape[0] == 0 or features.shape[1] != self.dim:
+            raise ValueError(f"features must have shape [T, {self.dim}] for {self.name}, got {tuple(features.shape)}")
+        if not bool(torch.isfinite(features).all()):
+            frame = int((~torch.isfinite(features)).any(1).nonzero()[0])
+            raise ValueError(f"features must be finite, got NaN or infinity in frame {frame}; repair or cut it")
+        return features

@@ -1,0 +1,110 @@
+"""The 272-dimensional representation of MotionStreamer and MotionMillion, 30 frames per second, y up.
+
+| block | size | content |
+|---|---|---|
+| root_velocity | 2 | pelvis step in x and z, metres per frame, in the heading frame of the frame before |
+| heading_change | 6 | 6D rotation that removes the change of heading since the frame before |
+| positions | 66 | joints relative to the pelvis' ground point, in the frame's own heading frame |
+| velocities | 66 | difference of `positions` to the frame before |
+| rotations | 132 | 6D joint rotations, parent-relative; the root's without its heading |
+
+6D means the first two ROWS of a rotation matrix. Frame 0 has zero velocities and no heading change, so where a motion
+stands and what it faces at the start is not encoded: decoding starts above the origin, facing +z. Heights are kept.
+
+Source: Go to Zero (arXiv 2507.07095), section on the motion representation; conventions as in its released data.
+Unusual: the heading is decoded as an angle, summed over time in float64, where the published decoder multiplies noisy
+3D rotations, which lets errors tilt the whole body.
+"""
+
+import roma
+import torch
+from torch import Tensor
+
+from motionmillion.features.base import Layout, Representation, Route
+from motionmillion.inverse_kinematics import aim_at_positions
+from motionmillion.motion import Motion, heading, rotation_y
+from motionmillion.skeleton import SMPL22
+
+
+class Rot272(Representation):
+    """Codec between `Motion` and 272-dimensional features; see the module's docstring."""
+
+    name = "rot272"
+    fps = 30.0
+    skeleton = SMPL22
+    layout = Layout(root_velocity=2, heading_change=6, positions=66, velocities=66, rotations=132)
+
+    def encode(self, motion: Motion) -> Tensor:
+        """Features `[T, 272]`, float32, of a motion on the SMPL22 skeleton.
+
+        Raises:
+            ValueError: if the motion's joints are not SMPL22's.
+        """
+        if motion.skeleton.names != self.skeleton.names:
+            raise ValueError(f"motion must use the SMPL22 joints, got {len(motion.skeleton)} joints of another skeleton")
+        motion = motion.resample(self.fps)
+        rotations, root = motion.rotations.double(), motion.translation.double()
+        joints = motion.skeleton.forward_kinematics(rotations, root)[0]  # [T, 22, 3]
+        yaw = heading(rotations[:, 0])
+        unturn = rotation_y(-yaw)  # [T, 3, 3], H_t
+
+        step = torch.zeros_like(root)
+        step[1:] = (unturn[:-1] @ (root[1:] - root[:-1])[..., None])[..., 0]
+        turn_back = torch.zeros_like(yaw)
+        turn_back[1:] = yaw[:-1] - yaw[1:]
+        ground = root * root.new_tensor([1.0, 0.0, 1.0])
+        local = (joints - ground[:, None]) @ unturn.mT  # [T, 22, 3]
+        velocity = torch.zeros_like(local)
+        velocity[1:] = local[1:] - local[:-1]
+        turned = torch.cat([(unturn @ rotations[:, 0])[:, None], rotations[:, 1:]], dim=1)  # [T, 22, 3, 3]
+        blocks = [
+            step[:, [0, 2]],
+            rotation_y(turn_back)[:, :2].flatten(1),
+            local.flatten(1),
+            velocity.flatten(1),
+            turned[:, :, :2].flatten(1),
+        ]
+        return torch.cat(blocks, dim=1).float()
+
+    def root(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Heading `[..., T]` in radians and pelvis positions `[..., T, 3]`, both integrated over time."""
+        blocks = self.layout.split(features)
+        change = blocks["heading_change"].double()
+        yaw = torch.cumsum(torch.atan2(-change[..., 2], change[..., 0]), dim=-1)
+        before = torch.cat([torch.zeros_like(yaw[..., :1]), yaw[..., :-1]], dim=-1)
+        step = blocks["root_velocity"].double()
+        cos, sin = torch.cos(before), torch.sin(before)
+        x = torch.cumsum(cos * step[..., 0] + sin * step[..., 1], dim=-1)
+        z = torch.cumsum(cos * step[..., 1] - sin * step[..., 0], dim=-1)
+        height = blocks["positions"][..., 1].double()
+        return yaw.to(features.dtype), torch.stack([x, height, z], dim=-1).to(features.dtype)
+
+    def rotations(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        yaw, root = self.root(features)
+        rows = features[..., self.layout["rotations"]].unflatten(-1, (22, 2, 3))
+        local = roma.special_gramschmidt(rows.mT).mT  # [..., T, 22, 3, 3]
+        turned = rotation_y(yaw) @ local[..., 0, :, :]
+        return torch.cat([turned[..., None, :, :], local[..., 1:, :, :]], dim=-3), root
+
+    def positions(self, features: Tensor) -> Tensor:
+        yaw, root = self.root(features)
+        local = features[..., self.layout["positions"]].unflatten(-1, (22, 3))
+        return local @ rotation_y(yaw).mT + (root * root.new_tensor([1.0, 0.0, 1.0]))[..., None, :]
+
+    def decode(self, features: Tensor, route: Route = "rotations") -> Motion:
+        """Motion of features `[T, 272]`, starting above the origin.
+
+        Args:
+            route: "rotations" reads the 6D rotations; "positions" turns each joint so that its children point to
+                where the position block puts them (the twist of a bone comes from the 6D rotation).
+
+        Raises:
+            ValueError: for wrong shapes, values that are not finite, or an unknown route.
+        """
+        self.check(features)
+        if route not in ("rotations", "positions"):
+            raise ValueError(f'route must be "rotations" or "positions", got {route!r}')
+        rotations, root = self.rotations(features)
+        if route == "positions":
+            rotations = aim_at_positions(rotations, self.positions(features), self.skeleton)
+        return Motion(rotations, root, fps=self.fps)

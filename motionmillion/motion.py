@@ -1,0 +1,164 @@
+"""Motion: the object that enters and leaves the library.
+
+    motion = Motion.load("walk.bvh").resample(30).canonicalize()
+    motion.save("walk.html")
+
+A motion is parent-relative joint rotations, the pelvis path, a frame rate and a skeleton; y up, metres, right-handed.
+Unusual: `translation` is the position of the pelvis joint itself, not SMPL's `transl` (which sits a rest offset away);
+files in SMPL's convention are converted where they are read and written (`motionmillion.io.smpl`).
+
+Shapes: T frames, J joints.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import roma
+import torch
+from torch import Tensor
+
+from motionmillion.skeleton import SMPL22, Skeleton
+
+_ORTHONORMAL_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Motion:
+    """Human motion as local joint rotations and a root path.
+
+    Args:
+        rotations: parent-relative rotation matrices `[T, J, 3, 3]`; stored as float32.
+        translation: pelvis positions `[T, 3]`, metres; stored as float32.
+        fps: frames per second.
+        skeleton: the body; `SMPL22` unless a file brings its own bone lengths.
+        caption: what the motion shows, carried into files that have room for it.
+
+    Raises:
+        ValueError: for wrong shapes, no frames, values that are not finite, matrices that are no rotations, or a
+            frame rate that is not positive.
+    """
+
+    rotations: Tensor
+    translation: Tensor
+    fps: float = 30.0
+    skeleton: Skeleton = field(default=SMPL22)
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        rotations = torch.as_tensor(self.rotations, dtype=torch.float32)
+        translation = torch.as_tensor(self.translation, dtype=torch.float32)
+        joints = len(self.skeleton)
+        if rotations.ndim != 4 or rotations.shape[1:] != (joints, 3, 3):
+            raise ValueError(f"rotations must have shape [T, {joints}, 3, 3], got {tuple(rotations.shape)}")
+        if rotations.shape[0] == 0:
+            raise ValueError("rotations must hold at least one frame, got 0")
+        if translation.shape != (rotations.shape[0], 3):
+            raise ValueError(
+                f"translation must have shape [{rotations.shape[0]}, 3] like rotations, got {tuple(translation.shape)}"
+            )
+        for name, value in (("rotations", rotations), ("translation", translation)):
+            if not bool(torch.isfinite(value).all()):
+                frame = int((~torch.isfinite(value)).flatten(1).any(1).nonzero()[0])
+                raise ValueError(f"{name} must be finite, got NaN or infinity in frame {frame}; repair or cut it")
+        identity = torch.eye(3, device=rotations.device)
+        error = float((rotations @ rotations.mT - identity).abs().amax())
+        if error > _ORTHONORMAL_TOLERANCE or bool((torch.linalg.det(rotations) < 0).any()):
+            raise ValueError(
+                f"rotations must be rotation matrices, got one that is off by {error:.3g}; "
+                "project them with roma.special_procrustes"
+            )
+        if not (math.isfinite(self.fps) and self.fps > 0):
+            raise ValueError(f"fps must be a positive number, got {self.fps!r}")
+        object.__setattr__(self, "rotations", rotations)
+        object.__setattr__(self, "translation", translation)
+        object.__setattr__(self, "fps", float(self.fps))
+
+    def __repr__(self) -> str:
+        caption = f", caption={self.caption!r}" if self.caption else ""
+        return f"Motion({self.num_frames} frames, {self.fps:g} fps, {len(self.skeleton)} joints{caption})"
+
+    @property
+    def num_frames(self) -> int:
+        return self.rotations.shape[0]
+
+    @property
+    def seconds(self) -> float:
+        return self.num_frames / self.fps
+
+    def positions(self) -> Tensor:
+        """Global joint positions `[T, J, 3]` by forward kinematics, metres."""
+        return self.skeleton.forward_kinematics(self.rotations, self.translation)[0]
+
+    def replace(self, **changes: Any) -> "Motion":
+        """The same motion with some fields exchanged."""
+        return replace(self, **changes)
+
+    def resample(self, fps: float) -> "Motion":
+        """The motion at another frame rate: rotations by slerp, the root path linearly.
+
+        The first frame stays; the last one of the result lies at or before the last one of the source.
+        """
+        if not (math.isfinite(fps) and fps > 0):
+            raise ValueError(f"fps must be a positive number, got {fps!r}")
+        if fps == self.fps:
+            return self
+        last = self.num_frames - 1
+        count = int(math.floor(last * fps / self.fps + 1e-6)) + 1
+        source = (torch.arange(count, dtype=torch.float64) * self.fps / fps).clamp(max=last)
+        left = source.floor().long()
+        right = (left + 1).clamp(max=last)
+        blend = (source - left).to(self.rotations)[:, None]
+        start = self.rotations[left]
+        arc = roma.rotmat_to_rotvec(start.mT @ self.rotations[right])  # [T, J, 3]
+        rotations = start @ roma.rotvec_to_rotmat(arc * blend[..., None])
+        translation = torch.lerp(self.translation[left], self.translation[right], blend)
+        return self.replace(rotations=rotations, translation=translation, fps=fps)
+
+    def mirror(self) -> "Motion":
+        """The left/right mirror image (x becomes -x); swap the sides in the caption yourself."""
+        flip = torch.tensor([-1.0, 1.0, 1.0], device=self.rotations.device)
+        rotations = self.rotations[:, list(self.skeleton.mirror_order)] * flip[:, None] * flip
+        return self.replace(rotations=rotations, translation=self.translation * flip)
+
+    def canonicalize(self) -> "Motion":
+        """The motion with its lowest joint at height 0, starting above the origin and facing +z."""
+        yaw = heading(self.rotations[:1, 0])[0]
+        turn = rotation_y(-yaw)
+        path = (self.translation - self.translation[0] * self.translation.new_tensor([1.0, 0.0, 1.0])) @ turn.mT
+        rotations = self.rotations.clone()
+        rotations[:, 0] = turn @ rotations[:, 0]
+        lowest = self.skeleton.forward_kinematics(rotations, path)[0][..., 1].min()
+        return self.replace(rotations=rotations, translation=path - path.new_tensor([0.0, 1.0, 0.0]) * lowest)
+
+    def slice(self, start: int, stop: int) -> "Motion":
+        """Frames `start` to `stop` (exclusive), counted as in Python."""
+        start, stop, _ = slice(start, stop).indices(self.num_frames)
+        if stop <= start:
+            raise ValueError(f"slice must leave at least one frame, got {start}:{stop} of {self.num_frames}")
+        return self.replace(rotations=self.rotations[start:stop], translation=self.translation[start:stop])
+
+    def save(self, path: str | Path, **options: Any) -> Path:
+        """Write a file, its format chosen by suffix: .npz .bvh .npy .html .mp4 .png; see `motionmillion.io`."""
+        from motionmillion.io import write_motion
+
+        return write_motion(self, path, **options)
+
+    @staticmethod
+    def load(path: str | Path, **options: Any) -> "Motion":
+        """Read a .npz, .bvh or .npy file; see `motionmillion.io`."""
+        from motionmillion.io import read_motion
+
+        return read_motion(path, **options)
+
+
+def heading(rotations: Tensor) -> Tensor:
+    """Yaw of a rotation's own +z axis, radians, `[..., 3, 3]` -> `[...]`."""
+    return torch.atan2(rotations[..., 0, 2], rotations[..., 2, 2])
+
+
+def rotation_y(angle: Tensor) -> Tensor:
+    """Rotation matrices about +y by `angle` radians, `[...]` -> `[..., 3, 3]`."""
+    cos, sin, zero, one = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle), torch.ones_like(angle)
+    return torch.stack([cos, zero, sin, zero, one, zero, -sin, zero, cos], dim=-1).unflatten(-1, (3, 3))
