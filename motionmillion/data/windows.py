@@ -1,0 +1,79 @@
+"""Feature windows for training the tokenizer, and the collation of features of different lengths.
+
+Shapes: B batch, T frames, D feature size.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from motionmillion.data.augment import change_speed, mirror_clip
+from motionmillion.data.clips import MotionClip
+from motionmillion.features import Representation
+
+
+class FeatureWindows(Dataset):
+    """Random windows of clips; every clip is drawn in proportion to its length.
+
+    Args:
+        clips: clips of any length; those shorter than `frames` give their whole length.
+        representation: codec of the features.
+        frames: window length in frames.
+        copies: how many versions of each clip to encode: the clip, its mirror image, then speed variants of both.
+        speed: range of the speed variants around 1.
+        seed: draws the speeds.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[MotionClip],
+        representation: Representation,
+        frames: int,
+        copies: int = 2,
+        speed: float = 0.1,
+        seed: int = 0,
+    ) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.frames = frames
+        self.clips: list[Tensor] = []
+        for clip in clips:
+            for copy in range(copies):
+                version = mirror_clip(clip) if copy % 2 else clip
+                if copy >= 2:
+                    draw = torch.rand((), generator=generator).item()
+                    version = change_speed(version, 1 + speed * (2 * draw - 1))
+                self.clips.append(representation.encode(version.motion.canonicalize()))
+        self.starts = [
+            (index, start)
+            for index, clip in enumerate(self.clips)
+            for start in range(0, max(clip.shape[0] - frames, 0) + 1, max(frames // 8, 1))
+        ]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, item: int) -> dict[str, Tensor]:
+        clip, start = self.starts[item]
+        return {"features": self.clips[clip][start : start + self.frames]}
+
+
+class WholeClips(Dataset):
+    """Whole clips as features, in order: what evaluation and tokenization go through."""
+
+    def __init__(self, clips: Sequence[MotionClip], representation: Representation) -> None:
+        self.features = [representation.encode(clip.motion.canonicalize()) for clip in clips]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, item: int) -> dict[str, Tensor]:
+        return {"features": self.features[item]}
+
+
+def collate_features(samples: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Features `[B, T, D]`, padded with zeros, and lengths `[B]`."""
+    features = [sample["features"] for sample in samples]
+    lengths = torch.tensor([f.shape[0] for f in features])
+    return {"features": torch.nn.utils.rnn.pad_sequence(features, batch_first=True), "lengths": lengths}

@@ -1,0 +1,81 @@
+"""Training losses of the tokenizer, all means over the valid frames of a batch.
+
+| name | compares | unit |
+|---|---|---|
+| features | normalised features, smooth L1 | - |
+| local_positions | the block `positions` of them once more (the published "velocity loss" is this one), smooth L1 | - |
+| joints | joints relative to the pelvis, heading integrated, L1 | m |
+| root | pelvis path, integrated, L1 | m |
+| velocity | joint velocities, L1 | m/s |
+| acceleration | joint accelerations, L1 | m/s^2 |
+
+The last four look at decoded motion, by both routes at once: positions read from the position block and positions
+that forward kinematics gives for the rotation block. They see the drift that integrated headings cause, and keep the
+two routes together.
+
+Shapes: B batch, T frames, D feature size, J joints.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from motionmillion.features import Representation
+
+LOSSES = ("features", "local_positions", "joints", "root", "velocity", "acceleration")
+
+
+def reconstruction_losses(
+    predicted: Tensor,
+    target: Tensor,
+    mask: Tensor,
+    scale: Tensor,
+    representation: Representation,
+    names: tuple[str, ...] = LOSSES,
+) -> dict[str, Tensor]:
+    """The losses called `names`.
+
+    Args:
+        predicted: features `[B, T, D]` in physical units.
+        target: likewise.
+        mask: valid frames `[B, T]`, bool.
+        scale: standard deviation of the features `[D]`.
+    """
+    losses = {}
+    error = F.smooth_l1_loss(predicted / scale, target / scale, reduction="none")  # [B, T, D]
+    if "features" in names:
+        losses["features"] = _mean(error, mask)
+    if "local_positions" in names:
+        losses["local_positions"] = _mean(error[..., representation.layout["positions"]], mask)
+    if not {"joints", "root", "velocity", "acceleration"} & set(names):
+        return losses
+    with torch.autocast(predicted.device.type, enabled=False):
+        # padding is no rotation: put a valid frame there, so that neither values nor gradients are NaN
+        predicted, target = (torch.where(mask[..., None], x, x[:, :1]).float() for x in (predicted, target))
+        ours = _joints(predicted, representation)  # [B, T, 2, J, 3]
+        with torch.no_grad():
+            theirs = _joints(target, representation)
+        difference = ours - theirs
+        if "joints" in names:
+            losses["joints"] = _mean((difference - difference[..., :1, :]).abs(), mask)
+        if "root" in names:
+            losses["root"] = _mean(difference[..., 0, :].abs(), mask)
+        if "velocity" in names:
+            losses["velocity"] = _mean(difference.diff(dim=1).abs(), mask[:, 1:]) * representation.fps
+        if "acceleration" in names:
+            bend = difference.diff(n=2, dim=1).abs()
+            losses["acceleration"] = _mean(bend, mask[:, 2:]) * representation.fps**2
+    return losses
+
+
+def _joints(features: Tensor, representation: Representation) -> Tensor:
+    """Global joint positions by both routes `[B, T, 2, J, 3]`."""
+    rotations, root = representation.rotations(features)
+    by_rotations = representation.skeleton.forward_kinematics(rotations, root)[0]
+    return torch.stack([representation.positions(features), by_rotations], dim=2)
+
+
+def _mean(error: Tensor, mask: Tensor) -> Tensor:
+    """Mean of `[B, T, ...]` over valid frames and all further dimensions; 0 where no frame is valid."""
+    per_frame = error.flatten(2).mean(-1)
+    return (per_frame * mask).sum() / mask.sum().clamp(min=1)

@@ -1,0 +1,149 @@
+"""Discrete wavelet packets along time, exactly invertible, for any PyWavelets filter bank and any length.
+
+    wavelet = Wavelet("db2", levels=2)
+    bands = wavelet(x)                      # [B, C, T] -> [B, 4 * C, ceil(T / 4)]
+    x_again = wavelet.inverse(bands, T)
+
+The signal is continued periodically ("periodization" in PyWavelets, an odd length first repeats its last frame), the one
+extension that keeps `ceil(T / 2)` coefficients a band and inverts exactly for every filter; with Haar nothing wraps.
+Every band is split again at each level (a wavelet packet), so all bands share one rate. Bands come in PyWavelets'
+natural order (aa, ad, da, dd for two levels), the lowest first, each with all C channels.
+
+Unusual: rows of a padded batch wrap around at their own lengths, so padding never reaches a valid frame.
+"rearrange" is no wavelet but the control of an ablation: even frames, then odd frames, in the same shapes.
+
+Shapes: B batch, C channels, T frames.
+"""
+
+import math
+
+import pywt
+import torch
+from torch import Tensor, nn
+
+Filters = tuple[list[float], list[float], list[float], list[float]]
+
+_REARRANGE: Filters = ([0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0])
+
+
+def filter_bank(name: str) -> Filters:
+    """Analysis low, analysis high, synthesis low and synthesis high filter of a wavelet.
+
+    Raises:
+        ValueError: if PyWavelets knows no orthogonal or biorthogonal wavelet of that name.
+    """
+    if name == "rearrange":
+        return _REARRANGE
+    if name == "dmey":
+        raise ValueError('wavelet name must have an exact inverse, got "dmey", which is cut off; use "db8" or "sym8"')
+    if name not in pywt.wavelist(kind="discrete"):
+        raise ValueError(
+            f'wavelet name must be "none", "rearrange" or a discrete wavelet of PyWavelets such as "haar", "db2" or '
+            f'"bior4.4", got {name!r}'
+        )
+    return tuple(list(taps) for taps in pywt.Wavelet(name).filter_bank)  # type: ignore[return-value]
+
+
+class Wavelet(nn.Module):
+    """Wavelet-packet transform along the last axis; without parameters, computed in float32 or better.
+
+    Args:
+        name: a discrete wavelet of PyWavelets, "rearrange", or "none" for the identity.
+        levels: how often every band is halved; 0 is the identity.
+    """
+
+    def __init__(self, name: str = "haar", levels: int = 1) -> None:
+        super().__init__()
+        if levels < 0:
+            raise ValueError(f"wavelet levels must not be negative, got {levels!r}")
+        self.name = name
+        self.levels = 0 if name == "none" else levels
+        self.filters = ([], [], [], []) if name == "none" else filter_bank(name)
+
+    @property
+    def bands(self) -> int:
+        """Number of bands, which is also the factor between frames and coefficients."""
+        return 2**self.levels
+
+    def extra_repr(self) -> str:
+        return f"{self.name!r}, levels={self.levels}"
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Coefficients `[B, C * bands, ceil(T / bands)]` of signals `[B, C, T]`.
+
+        Args:
+            lengths: valid frames of each row `[B]`; coefficients beyond a row's own are zero.
+        """
+        x = x if x.dtype == torch.float64 else x.float()
+        channels = x.shape[1]
+        for _ in range(self.levels):
+            x = self._analyse(x, channels, lengths)
+            lengths = None if lengths is None else (lengths + 1) // 2
+        return x
+
+    def inverse(self, bands: Tensor, length: int, lengths: Tensor | None = None) -> Tensor:
+        """Signals `[B, C, length]` of coefficients `[B, C * bands, ceil(length / bands)]`.
+
+        Raises:
+            ValueError: if the number of coefficients does not belong to `length`.
+        """
+        if bands.shape[1] % self.bands or bands.shape[2] != math.ceil(length / self.bands):
+            raise ValueError(
+                f"bands must have shape [B, C * {self.bands}, {math.ceil(length / self.bands)}] for length {length}, "
+                f"got {tuple(bands.shape)}"
+            )
+        x = bands if bands.dtype == torch.float64 else bands.float()
+        channels = x.shape[1] // self.bands
+        for level in reversed(range(self.levels)):
+            step = 2**level
+            own = None if lengths is None else -(-lengths // step)
+            x = self._synthesise(x, channels, -(-length // step), own)
+        return x
+
+    def _analyse(self, x: Tensor, channels: int, lengths: Tensor | None) -> Tensor:
+        low, high, _, _ = self._filters_like(x)
+        taps, frames = low.shape[0], x.shape[2]
+        count = (frames + 1) // 2
+        # coefficient o is the sum over j of filter[j] * x[taps / 2 + 2 o - j], indices modulo the even length
+        reach = torch.arange(taps // 2 - taps + 1, taps // 2 + 2 * count - 1, device=x.device)
+        own = torch.tensor([frames], device=x.device) if lengths is None else lengths
+        index = torch.remainder(reach, (own + own % 2).clamp(min=2)[:, None]).minimum((own - 1).clamp(min=0)[:, None])
+        windows = _gather_time(x, index).unfold(-1, taps, 2)  # [B, bands * C, count, taps]
+        split = windows @ torch.stack([low.flip(0), high.flip(0)], dim=1)  # [B, bands * C, count, 2]
+        split = split.unflatten(1, (-1, channels)).permute(0, 1, 4, 2, 3).flatten(1, 3)  # [B, 2 * bands * C, count]
+        return split if lengths is None else _zero_beyond(split, (lengths + 1) // 2)
+
+    def _synthesise(self, x: Tensor, channels: int, frames: int, lengths: Tensor | None) -> Tensor:
+        _, _, low, high = self._filters_like(x)
+        taps, count = low.shape[0], x.shape[2]
+        x = x.unflatten(1, (-1, 2, channels)).transpose(2, 3)  # [B, bands, C, 2, count]
+        leading = x.shape[1:4]
+        # frame 2 m + phase is the sum over shifts d of filter[2 d + phase + taps / 2 - 1] * coefficient[m - d]
+        reach = taps // 4 + 1
+        weights = x.new_zeros(2, 2 * reach + 1, 2)  # low or high, position in the window, phase
+        for shift in range(-reach, reach + 1):
+            for phase in range(2):
+                tap = 2 * shift + phase + taps // 2 - 1
+                if 0 <= tap < taps:
+                    weights[0, reach - shift, phase] = low[tap]
+                    weights[1, reach - shift, phase] = high[tap]
+        own = torch.tensor([count], device=x.device) if lengths is None else (lengths + 1) // 2
+        index = torch.remainder(torch.arange(-reach, count + reach, device=x.device), own.clamp(min=1)[:, None])
+        windows = _gather_time(x.flatten(1, 3), index).unfold(-1, 2 * reach + 1, 1).unflatten(1, leading)
+        merged = torch.einsum("bgcfnw,fwp->bgcnp", windows, weights)  # [B, bands, C, count, 2]
+        merged = merged.flatten(3, 4).flatten(1, 2)[..., :frames]
+        return merged if lengths is None else _zero_beyond(merged, lengths)
+
+    def _filters_like(self, x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(torch.tensor(taps, dtype=x.dtype, device=x.device) for taps in self.filters)
+
+
+def _gather_time(x: Tensor, index: Tensor) -> Tensor:
+    """`x[..., index]` with `index` `[1, E]` shared by the rows or `[B, E]` one a row."""
+    if index.shape[0] == 1:
+        return x[..., index[0]]
+    return x.gather(2, index[:, None].expand(-1, x.shape[1], -1))
+
+
+def _zero_beyond(x: Tensor, lengths: Tensor) -> Tensor:
+    return x * (torch.arange(x.shape[-1], device=x.device) < lengths[:, None])[:, None]
