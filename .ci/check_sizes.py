@@ -1,6 +1,6 @@
 """Refuse files above 60 MB; git hosts refuse them at 100 MB, clones get slow long before.
 
-    python .ci/check_sizes.py FILE ...
+python .ci/check_sizes.py FILE ...
 """
 
 import sys

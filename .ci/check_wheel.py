@@ -48,7 +48,9 @@ def main() -> int:
     parser.add_argument("--require", nargs="*", default=(), help="names that the wheel must hold in any case")
     arguments = parser.parse_args()
     found = problems(arguments.wheel, arguments.root, tuple(arguments.require))
-    print("\n".join(found) if found else f"{arguments.wheel.name}: {len(source_files(arguments.root))} files, all right")
+    print(
+        "\n".join(found) if found else f"{arguments.wheel.name}: {len(source_files(arguments.root))} files, all right"
+    )
     return 1 if found else 0
 
 

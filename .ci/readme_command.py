@@ -1,6 +1,6 @@
 """Print the README's command that contains a word: the content of the one ```bash block that holds it.
 
-    python .ci/readme_command.py README.md pytest
+python .ci/readme_command.py README.md pytest
 """
 
 import re
