@@ -1,1 +1,88 @@
-"""Placeholder."""
+"""Files <-> motions, the format chosen by the suffix.
+
+    motion = read_motion("walk.bvh")
+    write_motion(motion, "walk.html", caption="a person walks")
+
+A new format is one new file with a reader or a writer and one new line in `_FORMATS`. Options go to the format's own
+function: see `motionmillion.io.smpl`, `.bvh`, `.features`, `.html` and `.video`.
+Unusual: nothing heavy is imported before a file is read or written.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from motionmillion.motion import Motion
+
+__all__ = ["read_motion", "readable_suffixes", "writable_suffixes", "write_motion"]
+
+
+class _Format(NamedTuple):
+    reader: str | None  # "module:function" in motionmillion.io, None where the format cannot be read
+    writer: str | None
+
+
+_FORMATS = {
+    ".npz": _Format("smpl:read_smpl", "smpl:write_smpl"),
+    ".bvh": _Format("bvh:read_bvh", "bvh:write_bvh"),
+    ".npy": _Format("features:read_features", "features:write_features"),
+    ".html": _Format(None, "html:write_html"),
+    ".mp4": _Format(None, "video:write_mp4"),
+    ".png": _Format(None, "video:write_png"),
+}
+
+
+def readable_suffixes() -> list[str]:
+    """Suffixes that `read_motion` knows."""
+    return [suffix for suffix, entry in _FORMATS.items() if entry.reader]
+
+
+def writable_suffixes() -> list[str]:
+    """Suffixes that `write_motion` knows."""
+    return [suffix for suffix, entry in _FORMATS.items() if entry.writer]
+
+
+def read_motion(path: str | Path, **options: Any) -> "Motion":
+    """Read a motion from a file.
+
+    Args:
+        path: a file whose suffix is one of `readable_suffixes()`.
+        options: passed on to the format's reader, e.g. `up="z"` for `.bvh`.
+
+    Raises:
+        ValueError: for an unknown suffix, an unknown option, or a file that is missing, broken or no motion.
+    """
+    entry = _FORMATS.get(Path(path).suffix.lower())
+    if entry is None or entry.reader is None:
+        raise ValueError(f"path must end in one of {readable_suffixes()} to be read, got {str(path)!r}")
+    return _function(entry.reader, path, options)(path, **options)
+
+
+def write_motion(motion: "Motion", path: str | Path, **options: Any) -> Path:
+    """Write a motion to a file and return its path; missing folders are created.
+
+    Args:
+        path: a file whose suffix is one of `writable_suffixes()`.
+        options: passed on to the format's writer, e.g. `columns=4` for `.png`.
+
+    Raises:
+        ValueError: for an unknown suffix, an unknown option, or a folder that cannot be written; nothing partial is
+            left behind.
+    """
+    entry = _FORMATS.get(Path(path).suffix.lower())
+    if entry is None or entry.writer is None:
+        raise ValueError(f"path must end in one of {writable_suffixes()} to be written, got {str(path)!r}")
+    return _function(entry.writer, path, options)(motion, path, **options)
+
+
+def _function(name: str, path: str | Path, options: dict[str, Any]) -> Callable[..., Any]:
+    module, attribute = name.split(":")
+    function = getattr(importlib.import_module(f"motionmillion.io.{module}"), attribute)
+    known = [option for option in inspect.signature(function).parameters if option not in ("motion", "path")]
+    for option in options:
+        if option not in known:
+            raise ValueError(f"options for {Path(path).suffix} must be among {known}, got {option!r}")
+    return function

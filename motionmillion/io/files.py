@@ -1,0 +1,108 @@
+"""Files that appear whole or not at all.
+
+    with atomic_path("out/wave.bvh") as path:
+        path.write_text(text)
+
+Every writer of the library writes through `atomic_path`: it hands out a temporary name in the same folder, renames it
+when the block ends well and removes it when it does not. Missing folders are created, and removed again on failure.
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class PathError(OSError, ValueError):
+    """A path that cannot be written or read; the message is one line and says what to do."""
+
+
+class MissingFileError(PathError, FileNotFoundError):
+    """A file to read that is not there."""
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary path in the folder of `path` that becomes `path` when the block ends without an error.
+
+    The temporary name has the suffix of `path`. A file that stood at `path` before is replaced on success and left as
+    it was on failure; a link at `path` stays and its target is replaced.
+
+    Raises:
+        PathError: if `path` is a folder, or its folder cannot be created or written, or nothing was written.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir() or not target.name:
+        raise PathError(f"path must name a file, got the folder {str(path)!r}; add a file name")
+    created = _make_folder(target.parent, path)
+    temporary = target.with_name(f".{target.stem[:40]}-{secrets.token_hex(6)}{target.suffix}")
+    try:
+        yield temporary
+        if not temporary.is_file():
+            raise PathError(f"path must be written inside the block, got nothing for {str(path)!r}")
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        _remove_empty(created)
+        raise
+
+
+def write_text(text: str, path: str | Path) -> Path:
+    """Write `text` as UTF-8 with `\\n` line ends; whole or not at all."""
+    return write_bytes(text.encode("utf-8"), path)
+
+
+def write_bytes(data: bytes, path: str | Path) -> Path:
+    """Write `data`; whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+    return Path(path)
+
+
+def existing_file(path: str | Path) -> Path:
+    """`path`, checked to be a file that can be read.
+
+    Raises:
+        MissingFileError: if nothing is there.
+        PathError: if it is a folder or may not be read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MissingFileError(
+            f"path must name an existing file, got {str(path)!r}; check the spelling and the folder"
+        )
+    if not path.is_file():
+        raise PathError(f"path must name a file, got the folder {str(path)!r}; add a file name")
+    if not os.access(path, os.R_OK):
+        raise PathError(f"path must be readable, got {str(path)!r}; change its permissions")
+    return path
+
+
+def _make_folder(folder: Path, path: str | Path) -> list[Path]:
+    """Create `folder` where it is missing; the folders that were created, deepest first."""
+    missing = []
+    ancestor = folder
+    while not ancestor.exists():
+        missing.append(ancestor)
+        ancestor = ancestor.parent
+    problem = ""
+    if not ancestor.is_dir():
+        problem = f"{str(ancestor)!r} is not a folder"
+    elif not os.access(ancestor, os.W_OK | os.X_OK):
+        problem = f"{str(ancestor)!r} is not writable"
+    else:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            _remove_empty(missing)
+            problem = f"{str(folder)!r} cannot be created ({error.strerror})"
+    if problem:
+        raise PathError(f"path must lie in a writable folder, got {str(path)!r}, but {problem}; choose another folder")
+    return missing
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()

@@ -1,0 +1,255 @@
+"""A small software renderer: capsules with a depth buffer, a metre grid and a soft shadow, in NumPy and Pillow.
+
+    camera = Camera.around(motion, points, points[:, 0], size=(480, 480))
+    image = draw_scene(points[0], figure, camera.at(points[0, 0]))
+
+Unusual: no GPU and no plotting library. A limb is shaded pixel by pixel as the exact front of a swept ball seen in
+parallel rays, so limbs join without seams; perspective enters through each end's own size. Colours are 8-bit sRGB.
+
+Shapes: T frames, P points, H and W pixels.
+"""
+
+import importlib
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from motionmillion.io.figure import COLORS, Figure
+from motionmillion.motion import Motion, heading
+
+SUPERSAMPLING = 2
+_FOCAL = 1.9  # focal length in picture heights: a field of view of 30 degrees
+_LIGHT = np.array([-0.42, 0.66, -0.62])  # towards the light: left of, above and before the picture
+_SUN = np.array([-0.3, -1.0, 0.0])  # of the shadow, in the camera's own left-right direction
+_BACKGROUND, _TILE, _LINE, _SHADOW = (246, 246, 248), (238, 239, 243), (214, 217, 225), (70, 74, 92)
+_TRAIL = (150, 132, 190)
+_GRID_REACH = 7
+
+
+def optional_package(name: str) -> Any:
+    """Import a package of the extra `demo`.
+
+    Raises:
+        ImportError: if it is missing; one line with the remedy.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        package = {"PIL": "Pillow", "PIL.ImageFont": "Pillow"}.get(name, name.replace("_", "-"))
+        raise ImportError(
+            f'{package} must be installed to draw pictures and videos; run: pip install "motionmillion[demo]"'
+        ) from error
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Looks at `target` from `distance` metres; `azimuth` about y and `elevation` in radians; picture `size` (W, H)."""
+
+    target: tuple[float, float, float]
+    azimuth: float
+    elevation: float
+    distance: float
+    size: tuple[int, int]
+
+    @staticmethod
+    def around(
+        motion: Motion, points: np.ndarray, centres: np.ndarray, size: tuple[int, int], azimuth: float = 35.0
+    ) -> "Camera":
+        """A camera that keeps the whole body in the picture in every frame.
+
+        Args:
+            points: `[T, P, 3]`, metres.
+            centres: `[T, 3]`, the places that the camera will be moved above with `at`.
+            azimuth: degrees between the way the body faces at first and the way to the camera.
+        """
+        facing = float(heading(motion.rotations[:1, 0].cpu())[0])
+        low, high = points[..., 1].min(), points[..., 1].max()
+        reach = np.linalg.norm((points - centres[:, None])[..., [0, 2]], axis=-1).max()
+        width, height = size
+        needed = max((high - low) * 1.22, 2.0 * reach * 1.05 * height / width, 1.2)
+        middle = (float(centres[0, 0]), float(low + high) / 2, float(centres[0, 2]))
+        return Camera(middle, facing + math.radians(azimuth), math.radians(13.0), needed * _FOCAL + reach, size)
+
+    def at(self, position: np.ndarray) -> "Camera":
+        """The same camera above another point of the floor; its height stays."""
+        return replace(self, target=(float(position[0]), self.target[1], float(position[2])))
+
+    @cached_property
+    def axes(self) -> np.ndarray:
+        """Rows right, up and forward, `[3, 3]`."""
+        sin, cos = math.sin(self.azimuth), math.cos(self.azimuth)
+        rise, flat = math.sin(self.elevation), math.cos(self.elevation)
+        forward = np.array([-sin * flat, -rise, -cos * flat])
+        right = np.array([cos, 0.0, -sin])
+        return np.stack([right, np.cross(right, forward), forward])
+
+    def project(self, points: np.ndarray, samples: int = 1) -> np.ndarray:
+        """Pixels `[..., 4]`: x, y, depth beyond the target, and pixels a metre, of points `[..., 3]`."""
+        width, height = self.size[0] * samples, self.size[1] * samples
+        view = (points - np.array(self.target)) @ self.axes.T
+        depth = np.maximum(view[..., 2] + self.distance, 0.05)
+        zoom = _FOCAL * height / depth
+        unit = _FOCAL * height / self.distance
+        x, y = width / 2 + view[..., 0] * zoom, height / 2 - view[..., 1] * zoom
+        return np.stack([x, y, view[..., 2] * unit, zoom], axis=-1)
+
+
+def draw_scene(points: np.ndarray, figure: Figure, camera: Camera, trail: np.ndarray | None = None) -> Any:
+    """One pose on the floor as a Pillow image of the camera's size.
+
+    Args:
+        points: `[P, 3]`, metres.
+        trail: places `[T, 3]` that the body has passed, drawn on the floor.
+    """
+    image = _floor(camera)
+    if trail is not None and len(trail) > 1:
+        _draw_trail(image, camera, trail)
+    _cast_shadow(image, points, figure, camera)
+    pil = optional_package("PIL.Image")
+    color, covered, corner = shade(points, figure, camera)
+    image.paste(pil.fromarray(color), corner, pil.fromarray(covered))
+    return image.resize(camera.size, pil.Resampling.BOX)
+
+
+def shade(points: np.ndarray, figure: Figure, camera: Camera) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    """Colour `[H, W, 3]` and coverage `[H, W]` (0 or 255) of the body, supersampled, and the corner they belong at."""
+    pixels = camera.project(points, SUPERSAMPLING)
+    margin = 0.15 * pixels[:, 3].max()  # wider than any limb's radius
+    limit = np.array(camera.size) * SUPERSAMPLING
+    left, top = np.clip(np.floor(pixels[:, :2].min(0) - margin), 0, limit - 1).astype(int)
+    right, bottom = np.clip(np.ceil(pixels[:, :2].max(0) + margin), (left + 1, top + 1), limit).astype(int)
+    pixels[:, :2] -= left, top
+    shape = (bottom - top, right - left)
+    depth = np.full(shape, np.inf, dtype=np.float32)
+    normal = np.zeros((*shape, 3), dtype=np.float32)
+    color = np.zeros((*shape, 3), dtype=np.float32)
+    for limb in figure.limbs:
+        start, stop = pixels[limb.start], pixels[limb.stop]
+        _sweep(depth, normal, color, start, stop, limb.start_radius, limb.stop_radius, COLORS[limb.side])
+    covered = np.isfinite(depth)
+    shaded = np.zeros((*shape, 3), dtype=np.uint8)
+    shaded[covered] = _lit(normal[covered], color[covered])
+    return shaded, covered.astype(np.uint8) * 255, (int(left), int(top))
+
+
+def _lit(normal: np.ndarray, color: np.ndarray) -> np.ndarray:
+    """Colours `[pixels, 3]` in the light; `normal` has x right, y up, z away from the viewer."""
+    light = (_LIGHT / np.linalg.norm(_LIGHT)).astype(np.float32)
+    half = light + np.array([0.0, 0.0, -1.0], dtype=np.float32)
+    diffuse = np.clip(normal @ light * 0.75 + 0.25, 0.0, 1.0)
+    gloss = np.clip(normal @ (half / np.linalg.norm(half)), 0.0, 1.0) ** 24
+    sky = 0.5 + 0.5 * normal[:, 1]
+    tone = (0.34 + 0.16 * sky + 0.62 * diffuse) * (0.72 + 0.28 * np.clip(-normal[:, 2] * 1.6, 0.0, 1.0))
+    return np.clip(color * tone[:, None] + 34.0 * gloss[:, None], 0, 255).astype(np.uint8)
+
+
+def _sweep(
+    depth: np.ndarray,
+    normal: np.ndarray,
+    color: np.ndarray,
+    start: np.ndarray,
+    stop: np.ndarray,
+    start_radius: float,
+    stop_radius: float,
+    tint: tuple[int, int, int],
+) -> None:
+    """Draw a ball swept from `start` to `stop` (x, y, depth, pixels a metre) where it is nearer than what is there."""
+    radii = np.array([start_radius * start[3], stop_radius * stop[3]], dtype=np.float32)
+    low = np.minimum(start[:2] - radii[0], stop[:2] - radii[1])
+    high = np.maximum(start[:2] + radii[0], stop[:2] + radii[1])
+    left, top = np.maximum(np.floor(low), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(high) + 1, depth.shape[::-1]).astype(int)
+    if left >= right or top >= bottom:
+        return
+    along = (stop - start)[:2]
+    length = max(float(np.hypot(*along)), 1e-2)
+    direction = along / length
+    slope = float(stop[2] - start[2]) / length
+    x = np.arange(left, right, dtype=np.float32)[None] + np.float32(0.5 - start[0])
+    y = np.arange(top, bottom, dtype=np.float32)[:, None] + np.float32(0.5 - start[1])
+    q = np.float32(direction[0]) * x + np.float32(direction[1]) * y
+    across = (x * x + y * y) - q * q  # squared distance from the axis
+    taper = np.float32((radii[1] - radii[0]) / length)
+    radius = radii[0] + taper * np.clip(q, 0, length)
+    # The ball whose front is nearest to the viewer stands before or behind the foot of the perpendicular.
+    reach = np.sqrt(np.maximum(radius * radius - across, 0)) * np.float32(slope / math.hypot(1.0, slope))
+    s = np.clip(q - reach, 0, length).astype(np.float32)
+    # Where a steep taper leaves that ball short of the pixel, the ball beside it is taken.
+    short = (radii[0] + taper * s) ** 2 <= across + (q - s) ** 2
+    s = np.where(short, np.clip(q, 0, length), s).astype(np.float32)
+    radius = radii[0] + taper * s
+    rise2 = radius * radius - across - (q - s) ** 2
+    front = np.float32(start[2]) + np.float32(slope) * s - np.sqrt(np.maximum(rise2, 0))
+    window = (slice(top, bottom), slice(left, right))
+    hit = (rise2 > 0) & (front < depth[window])
+    if not hit.any():
+        return
+    nx, ny = x - direction[0] * s, y - direction[1] * s
+    ball = np.stack([nx / radius, -ny / radius, -np.sqrt(np.maximum(rise2, 0)) / radius], axis=-1)
+    depth[window][hit] = front[hit]
+    normal[window][hit] = ball[hit]
+    color[window][hit] = tint
+
+
+def _floor(camera: Camera) -> Any:
+    """The background with metre squares that fade with distance."""
+    pil, drawing = optional_package("PIL.Image"), optional_package("PIL.ImageDraw")
+    image = pil.new("RGB", tuple(side * SUPERSAMPLING for side in camera.size), _BACKGROUND)
+    draw = drawing.Draw(image)
+    x0, z0 = round(camera.target[0]), round(camera.target[2])
+    for x in range(x0 - _GRID_REACH, x0 + _GRID_REACH):
+        for z in range(z0 - _GRID_REACH, z0 + _GRID_REACH):
+            corners = np.array([[x, 0, z], [x + 1, 0, z], [x + 1, 0, z + 1], [x, 0, z + 1]], dtype=float)
+            away = np.hypot(*(corners.mean(0) - np.array(camera.target))[[0, 2]])
+            strength = max(0.0, 1.0 - away / (_GRID_REACH - 1)) ** 0.8
+            if strength == 0.0 or ((corners - camera.target) @ camera.axes[2] + camera.distance).min() < 0.3:
+                continue
+            outline = [tuple(map(float, point[:2])) for point in camera.project(corners, SUPERSAMPLING)]
+            if (x + z) % 2:
+                draw.polygon(outline, fill=_blend(_BACKGROUND, _TILE, strength))
+            draw.line([*outline, outline[0]], fill=_blend(_BACKGROUND, _LINE, strength), width=SUPERSAMPLING)
+    return image
+
+
+def _cast_shadow(image: Any, points: np.ndarray, figure: Figure, camera: Camera) -> None:
+    pil, drawing, filters = (optional_package(f"PIL.{name}") for name in ("Image", "ImageDraw", "ImageFilter"))
+    sun = camera.axes[0] * -_SUN[0] + np.array([0.0, _SUN[1], 0.0])
+    pixels = camera.project(points - sun * (points[:, 1:2] / sun[1]))
+    blur = max(1.5, camera.size[1] / 150)
+    margin = 4 * blur + 0.12 * pixels[:, 3].max()
+    limit = np.array(camera.size)
+    corner = np.clip(np.floor(pixels[:, :2].min(0) - margin), 0, limit - 1).astype(int)
+    end = np.clip(np.ceil(pixels[:, :2].max(0) + margin), corner + 1, limit).astype(int)
+    pixels[:, :2] -= corner
+    mask = pil.new("L", tuple((end - corner).tolist()), 0)
+    draw = drawing.Draw(mask)
+    for limb in figure.limbs:
+        ends = [tuple(map(float, pixels[place, :2])) for place in (limb.start, limb.stop)]
+        radius = (limb.start_radius + limb.stop_radius) / 2 * float(pixels[limb.start, 3])
+        draw.line(ends, fill=255, width=max(1, round(1.5 * radius)))
+        for x, y in ends:
+            draw.ellipse([x - radius, y - radius * 0.5, x + radius, y + radius * 0.5], fill=255)
+    mask = mask.filter(filters.GaussianBlur(blur)).point([round(value * 0.34) for value in range(256)])
+    mask = mask.resize([side * SUPERSAMPLING for side in mask.size], pil.Resampling.BILINEAR)
+    left, top = (corner * SUPERSAMPLING).tolist()
+    image.paste(_SHADOW, (left, top, left + mask.width, top + mask.height), mask)
+
+
+def _draw_trail(image: Any, camera: Camera, trail: np.ndarray) -> None:
+    ground = trail * np.array([1.0, 0.0, 1.0])
+    seen = (ground - np.array(camera.target)) @ camera.axes[2] + camera.distance > 0.3
+    pixels = [tuple(map(float, point[:2])) for point in camera.project(ground, SUPERSAMPLING)]
+    draw = optional_package("PIL.ImageDraw").Draw(image)
+    for index in range(len(pixels) - 1):
+        if seen[index] and seen[index + 1]:
+            strength = 0.15 + 0.6 * (index + 1) / len(pixels)
+            draw.line(
+                pixels[index : index + 2], fill=_blend(_BACKGROUND, _TRAIL, strength), width=3 * SUPERSAMPLING // 2
+            )
+
+
+def _blend(base: tuple[int, int, int], tint: tuple[int, int, int], strength: float) -> tuple[int, ...]:
+    return tuple(round(b + (t - b) * strength) for b, t in zip(base, tint, strict=True))
