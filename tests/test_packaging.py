@@ -117,7 +117,7 @@ def test_editable_install_imports_the_checkout(tmp_path, links):
         archive.extractall(site)
     find = "import importlib.util; print(importlib.util.find_spec('motionmillion.tokenizer').origin)"
     code = f"import site; site.addsitedir({str(site)!r}); {find}"
-    home = Path(run("-P", "-c", code, cwd=tmp_path, path=tmp_path))
+    home = Path(run("-S", "-P", "-c", code, cwd=tmp_path, path=tmp_path))  # without what else is installed
     assert home.resolve() == (source / "tokenizer" / "__init__.py").resolve()
 
 
