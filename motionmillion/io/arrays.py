@@ -1,4 +1,4 @@
-"""NumPy files, opened without ever running a pickle, and with one-line errors.
+"""Arrays in and out of files: NumPy files opened without ever running a pickle, with one-line errors.
 
 with open_arrays("walk.npz") as arrays: poses = get_array(arrays, "poses", "walk.npz")
 features = load_array("walk.npy")
@@ -6,15 +6,16 @@ features = load_array("walk.npy")
 
 import contextlib
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from motionmillion.io.files import existing_file
+from motionmillion.motion import Motion
 
-_BROKEN = (ValueError, OSError, EOFError, KeyError, SyntaxError, zipfile.BadZipFile, zlib.error)
+_BROKEN = Exception
+"""NumPy raises a dozen kinds on damaged bytes, those of its header's tokenizer and of zlib among them."""
 
 
 @contextlib.contextmanager
@@ -81,6 +82,17 @@ def to_finite(array: np.ndarray, name: str, path: str | Path) -> np.ndarray:
             f"{name} of {str(path)!r} must be finite, got NaN or infinity in frame {frame}; repair or cut it"
         )
     return array
+
+
+def exact_rotations(motion: Motion) -> np.ndarray:
+    """Local rotations `[T, J, 3, 3]` in float64, free of the rounding of float32: the nearest true rotations.
+
+    Raises:
+        ValueError: if the motion holds NaN or infinity.
+    """
+    motion = motion.replace()  # checks again: tensors may have been changed in place
+    left, _, right = np.linalg.svd(motion.rotations.detach().cpu().double().numpy())
+    return left @ right
 
 
 def _unreadable(what: str, error: Exception) -> ValueError:

@@ -6,10 +6,10 @@
 
 Written: SMPL22's names and rest pose (a T-pose), y up, rotations as Zrotation Xrotation Yrotation (the first turns
 last), and CENTIMETRES by default, as most tools expect; `scale=1` writes metres.
-Read: joints are mapped by name and by their place in the tree (`motionmillion.io.joint_names`) and the motion is carried
-over to SMPL22 whatever the rest pose (`motionmillion.io.retarget`). BVH does not say its unit: by default it is taken
-from the body, whose legs get SMPL22's length, so that centimetres, inches or CMU's own unit all come out right and feet
-meet the floor. What we write reads back as it was.
+Read: joints are mapped by name and by their place in the tree (`motionmillion.io.joint_names`) and the motion is
+carried over to SMPL22 whatever the rest pose (`motionmillion.io.retarget`). BVH does not say its unit: by default it
+is taken from the body, whose legs get SMPL22's length, so that centimetres, inches or CMU's own unit all come out
+right and feet meet the floor. What we write reads back as it was.
 Unusual: a caption has no room in a BVH file. Fingers and faces are left out.
 """
 
@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import roma
 import torch
 
+from motionmillion.io.arrays import exact_rotations
 from motionmillion.io.bvh_file import axis_rotation, parse_bvh
 from motionmillion.io.files import existing_file, write_text
 from motionmillion.io.joint_names import map_joints
@@ -51,7 +51,7 @@ def write_bvh(motion: Motion, path: str | Path, scale: float = 100.0) -> Path:
         ValueError: if `scale` is not positive, or the folder cannot be written.
     """
     scale = _checked_scale(scale)
-    rotations = roma.special_procrustes(motion.rotations.detach().cpu().double()).numpy()
+    rotations = exact_rotations(motion)
     angles = np.rad2deg(_continuous(_euler_zxy(rotations)))  # [T, J, 3]
     root = motion.translation.detach().cpu().double().numpy() * scale
     lines = ["HIERARCHY", *_hierarchy(motion.skeleton, scale), "MOTION", f"Frames: {motion.num_frames}"]

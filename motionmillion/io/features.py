@@ -39,8 +39,13 @@ def read_features(path: str | Path, features: str = "rot272", route: Route = "ro
 
 
 def write_features(motion: Motion, path: str | Path, features: str = "rot272") -> Path:
-    """Encode a motion and write its features `[T, D]` as float32; another frame rate is resampled first."""
+    """Encode a motion and write its features `[T, D]` as float32; another frame rate is resampled first.
+
+    Raises:
+        ValueError: if the motion holds NaN or infinity, its joints are not SMPL22's, or the folder cannot be written.
+    """
+    motion = motion.replace()  # checks again: tensors may have been changed in place
     values = representations.get(features).encode(motion).cpu().numpy().astype(np.float32)
-    with atomic_path(path) as temporary:
-        np.save(temporary, values, allow_pickle=False)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.save(file, values, allow_pickle=False)
     return Path(path)

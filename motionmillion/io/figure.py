@@ -103,17 +103,22 @@ class Figure:
             anchors[name] = (skeleton.index(joint), offset)
         place = {name: index for index, name in enumerate(anchors)}
         limbs = []
-        for start, stop, *radii in (*_CENTRE_LIMBS, *_LEFT_LIMBS):
+        for start, stop, start_radius, stop_radius in (*_CENTRE_LIMBS, *_LEFT_LIMBS):
             trunk = start.endswith(_TRUNK)
             side = "head" if start == "skull" else "centre" if trunk else _side(start)
-            limbs.append(Limb(place[start], place[stop], *radii, side))
+            limbs.append(Limb(place[start], place[stop], start_radius, stop_radius, side))
             if start.startswith("left_"):
                 other = "centre" if trunk else "right"
-                limbs.append(Limb(place[_mirrored(start)], place[_mirrored(stop)], *radii, other))
+                limbs.append(Limb(place[_mirrored(start)], place[_mirrored(stop)], start_radius, stop_radius, other))
         return Figure(tuple(anchors.values()), tuple(limbs))
 
     def points(self, motion: Motion) -> np.ndarray:
-        """Global positions `[T, P, 3]` of the points, metres."""
+        """Global positions `[T, P, 3]` of the points, metres.
+
+        Raises:
+            ValueError: if the motion holds NaN or infinity.
+        """
+        motion = motion.replace()  # checks again: tensors may have been changed in place
         rotations, translation = motion.rotations.detach().cpu(), motion.translation.detach().cpu()
         positions, turned = motion.skeleton.forward_kinematics(rotations, translation)
         joints = [joint for joint, _ in self.anchors]

@@ -3,8 +3,8 @@
     write_html(motion, "wave.html", caption="a person waves")
     write_html([first, second], "compare.html")          # side by side, one clock
 
-Play and pause (button or space), scrub, speed, step with the arrow keys, turn by drag, zoom by wheel. The camera follows
-the body over a floor of metre squares.
+Play and pause (button or space), scrub, speed, step with the arrow keys, turn by drag, zoom by wheel. The camera
+follows the body over a floor of metre squares.
 Unusual: the page, `viewer.html`, is plain JavaScript on a 2D canvas: no library, no WebGL and no network, so it opens
 from a disk, in an e-mail and on a machine without a GPU. Positions are kept to a tenth of a millimetre.
 """

@@ -4,9 +4,10 @@
 
 Limbs and head are found by name; pelvis, spine, neck and collars by their place in the tree: the pelvis is where the
 legs meet the trunk, the chest where the arms meet it, the joints between them are the spine. So the many names and
-numbers of spine joints do not matter. Known names: ours, SMPL (`L_Hip`), CMU's and MotionBuilder's (`LeftUpLeg`), Mixamo
-(`mixamorig:LeftUpLeg`), CMU's ASF (`lfemur`), Bandai Namco (`UpperLeg_L`), LAFAN, Biovision (`LeftHip`, `LeftKnee`),
-3ds Max Biped (`Bip01 L Thigh`), DAZ (`lThigh`), Unreal (`thigh_l`), VRM and Unity (`leftUpperLeg`), Rigify (`thigh.L`).
+numbers of spine joints do not matter. Known names: ours, SMPL (`L_Hip`), CMU's and MotionBuilder's (`LeftUpLeg`),
+Mixamo (`mixamorig:LeftUpLeg`), CMU's ASF (`lfemur`), Bandai Namco (`UpperLeg_L`), LAFAN, Biovision (`LeftHip`,
+`LeftKnee`), 3ds Max Biped (`Bip01 L Thigh`), DAZ (`lThigh`), Unreal (`thigh_l`), VRM and Unity (`leftUpperLeg`),
+Rigify (`thigh.L`).
 """
 
 import re

@@ -38,7 +38,7 @@ def optional_package(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        package = {"PIL": "Pillow", "PIL.ImageFont": "Pillow"}.get(name, name.replace("_", "-"))
+        package = "Pillow" if name.startswith("PIL") else name.replace("_", "-")
         raise ImportError(
             f'{package} must be installed to draw pictures and videos; run: pip install "motionmillion[demo]"'
         ) from error
@@ -46,7 +46,7 @@ def optional_package(name: str) -> Any:
 
 @dataclass(frozen=True)
 class Camera:
-    """Looks at `target` from `distance` metres; `azimuth` about y and `elevation` in radians; picture `size` (W, H)."""
+    """Sees `target` from `distance` metres; `azimuth` about y and `elevation` in radians; pixels (W, H)."""
 
     target: tuple[float, float, float]
     azimuth: float

@@ -3,12 +3,12 @@
 Each source joint's global rotation relative to its rest pose is taken over, times a constant that turns the SMPL rest
 bone into the direction of the source's rest bone. So rest poses may differ (arms down, legs splayed) and the limbs
 still point where the source's do, in every frame, whatever joints lie between. Spine, neck and collars bend as the
-source's do but keep SMPL's own curvature: where in the trunk a rig puts those joints is anatomy, not pose. (They follow
-the source's directions too where these differ by more than `_ANATOMY`, where the source has SMPL's own bone lengths,
-or with `align="bones"`.)
+source's do but keep SMPL's own curvature: where in the trunk a rig puts those joints is anatomy, not pose. (They
+follow the source's directions too where these differ by more than `_ANATOMY`, where the source has SMPL's own bone
+lengths, or with `align="bones"`.)
 
-Unusual: a rest pose that no human could hold (every bone along one axis, as in LAFAN) says nothing about the twist of a
-limb; there the twist is fitted over the whole clip so that limbs are twisted least.
+Unusual: a rest pose that no human could hold (every bone along one axis, as in LAFAN) says nothing about the twist of
+a limb; there the twist is fitted over the whole clip so that limbs are twisted least.
 
 Shapes: T frames, N source joints, J = 22 joints.
 """

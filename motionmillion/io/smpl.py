@@ -10,12 +10,13 @@
 | betas, gender, mocap_framerate, dmpls | body shape (zeros), "neutral", frames per second, soft tissue (zeros) |
 | up_axis, caption | ours: "z" or "y", and what the motion shows |
 
-Up: AMASS is z-up, `Motion` is y-up. A file is taken as z-up unless its own `up_axis` or the argument `up` says otherwise;
-the world is turned by a right-handed rotation, x stays, y becomes old z, z becomes minus old y.
+Up: AMASS is z-up, `Motion` is y-up. A file is taken as z-up unless its own `up_axis` or the argument `up` says
+otherwise; the world is turned by a right-handed rotation, x stays, y becomes old z, z becomes minus old y.
 
-Unusual: SMPL adds `trans` after posing the body about its pelvis joint J0, which does not lie at the model's origin, so
-the pelvis stands at `trans + J0`, with J0 in the axes of the file and never turned by the root. J0 here is that of the
-neutral body at zero betas. Hands and body shape are not kept: every motion is on the `SMPL22` body.
+Unusual: SMPL adds `trans` after posing the body about its pelvis joint J0, which does not lie at the model's origin:
+the pelvis stands at `trans + J0`, with J0 in the axes of the file and never turned by the root. J0 here is that of
+SMPL's neutral body at zero betas (of SMPL-X's where the file says `surface_model_type` "smplx"). Hands and body shape
+are not kept: every motion is on the `SMPL22` body.
 
 Source: Loper et al., SMPL (2015); Mahmood et al., AMASS (2019), file layout.
 """
@@ -26,7 +27,7 @@ import numpy as np
 import roma
 import torch
 
-from motionmillion.io.arrays import get_array, open_arrays, to_finite
+from motionmillion.io.arrays import exact_rotations, get_array, open_arrays, to_finite
 from motionmillion.io.files import atomic_path
 from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22
@@ -85,7 +86,7 @@ def write_smpl(motion: Motion, path: str | Path, up: str = "z") -> Path:
     up = _checked_up(up)
     if motion.skeleton.names != SMPL22.names:
         raise ValueError(f"motion must use the SMPL22 joints, got {len(motion.skeleton)} joints of another skeleton")
-    rotations = roma.special_procrustes(motion.rotations.detach().cpu().double())  # [T, 22, 3, 3]
+    rotations = torch.from_numpy(exact_rotations(motion))  # [T, 22, 3, 3]
     translation = motion.translation.detach().cpu().double()
     if up == "z":
         turn = torch.from_numpy(_Z_UP_TO_Y_UP).mT

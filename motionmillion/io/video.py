@@ -148,12 +148,16 @@ def _wrap(text: str, size: int, width: float, most: int) -> list[str]:
             lines.append(word)
     if len(lines) > most:
         lines = [*lines[: most - 1], " ".join(lines[most - 1 :])]
-    for index, line in enumerate(lines):
-        short = line
-        while short and font.getlength(short if short == line else short + "...") > width:
-            short = short[:-1]
-        lines[index] = line if short == line else short + "..."
-    return lines
+    return [_shorten(line, font, width) for line in lines]
+
+
+def _shorten(line: str, font: Any, width: float) -> str:
+    if font.getlength(line) <= width:
+        return line
+    line = line[: int(width)]  # no letter is narrower than a pixel
+    while line and font.getlength(line + "...") > width:
+        line = line[:-1]
+    return line + "..."
 
 
 def _font(size: int) -> Any:

@@ -1,0 +1,102 @@
+"""The viewer is one file without network, shows text as text, and moves in a real browser."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from motionmillion.io.html import write_html
+from motionmillion.motion import Motion
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome found")
+
+
+def browse(page: Path, profile: Path, *arguments: str) -> str:
+    quiet = "gpu quic background-networking component-update sync dev-shm-usage".split()
+    command = [str(BROWSER), "--headless", "--no-sandbox", "--no-first-run", f"--user-data-dir={profile}"]
+    command += [*(f"--disable-{word}" for word in quiet), "--window-size=800,600", *arguments, page.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def payload(page: Path) -> dict:
+    match = re.search(r'<script id="payload" type="application/json">(.*?)</script>', page.read_text(), re.DOTALL)
+    assert match
+    return json.loads(match[1])
+
+
+def test_page_is_self_contained(motion: Motion, tmp_path: Path):
+    text = write_html(motion, tmp_path / "wave.html").read_text(encoding="utf-8")
+    assert not re.search(r"https?:|//[a-z]+\.|\bsrc=|\bhref=|\bimport\b|@import|fetch\(|XMLHttp|WebSocket", text)
+    assert "<title>a person walks</title>" in text
+    assert os.listdir(tmp_path) == ["wave.html"]
+
+
+def test_positions_survive(motion: Motion, tmp_path: Path):
+    import base64
+
+    data = payload(write_html(motion, tmp_path / "wave.html"))["motions"][0]
+    root = np.frombuffer(base64.b64decode(data["root"]), "<f4").reshape(24, 3)
+    near = np.frombuffer(base64.b64decode(data["points"]), "<i2").reshape(24, -1, 3) * data["unit"]
+    positions = motion.positions().numpy()
+    np.testing.assert_allclose((root[:, None] + near)[:, :22], positions, atol=1e-4)
+    assert (data["frames"], data["fps"], data["caption"]) == (24, 30.0, "a person walks")
+
+
+def test_captions_are_text(motion: Motion, tmp_path: Path):
+    evil = '</script><script>alert("x")</script><img src=x onerror=alert(1)>&<!--'
+    page = write_html(motion, tmp_path / "wave.html", caption=evil)
+    assert "<img" not in page.read_text()
+    assert page.read_text().count("</script>") == 2
+    assert payload(page)["motions"][0]["caption"] == evil
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"motion": []}, "at least one motion"), ({"caption": ["a", "b"]}, "one text for each of 1 motions, got 2")],
+)
+def test_wrong_arguments_leave_no_file(motion: Motion, tmp_path: Path, options: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        write_html(**{"motion": motion, "path": tmp_path / "wave.html", **options})
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_body_of_impossible_size_leaves_no_file(motion: Motion, tmp_path: Path):
+    from motionmillion.skeleton import Skeleton
+
+    giant = Skeleton(names=("root", "tip"), parents=(-1, 0), offsets=((0.0, 0.0, 0.0), (0.0, 9.0, 0.0)))
+    with pytest.raises(ValueError, match="within 3 m of its root, got 9.0 m"):
+        write_html(Motion(torch.eye(3).repeat(2, 2, 1, 1), torch.zeros(2, 3), skeleton=giant), tmp_path / "wave.html")
+    assert os.listdir(tmp_path) == []
+
+
+@needs_browser
+def test_a_browser_plays_it(motion: Motion, tmp_path: Path):
+    caption = "a <b>person</b> & a \"dog\" 'walk'"
+    page = write_html([motion, motion.mirror()], tmp_path / "wave.html", caption=[caption, "mirror"])
+    frames = []
+    for budget in (40, 420):
+        dom = browse(page, tmp_path / "profile", f"--virtual-time-budget={budget}", "--dump-dom")
+        match = re.search(r'<b id="frame">(\d+)</b>', dom)
+        assert match
+        frames.append(int(match[1]))
+    assert 0 <= frames[0] < frames[1] <= 23
+    assert "a &lt;b&gt;person&lt;/b&gt; &amp; a \"dog\" 'walk'" in dom
+
+
+@needs_browser
+def test_a_screenshot_shows_a_figure(motion: Motion, tmp_path: Path):
+    image = pytest.importorskip("PIL.Image")
+    page = write_html(motion, tmp_path / "wave.html")
+    shot = tmp_path / "shot.png"
+    browse(page, tmp_path / "profile", "--virtual-time-budget=400", f"--screenshot={shot}")
+    pixels = np.asarray(image.open(shot).convert("RGB")).astype(int)[60:500]
+    warm = (pixels[..., 0] - pixels[..., 2] > 60).sum()  # the body's left
+    cool = (pixels[..., 2] - pixels[..., 0] > 60).sum()  # the body's right
+    assert warm > 1000 and cool > 1000
