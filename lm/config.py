@@ -47,7 +47,7 @@ class MotionLMConfig(LlamaConfig):
     rms_norm_eps: float = 1e-5
 
     def __post_init__(self, **kwargs: Any) -> None:
-        check_keys(kwargs, LlamaConfig, "LM config")
+        check_keys(kwargs, type(self), "LM config")
         for name in ("codebook_size", "text_dim", "hidden_size", "num_hidden_layers", "num_attention_heads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")

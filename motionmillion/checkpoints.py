@@ -1,9 +1,12 @@
 """Loading of checkpoints: safetensors only, and missing or unexpected weights are errors."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from transformers import PreTrainedModel
+from safetensors import SafetensorError
+from transformers.utils import logging
 
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
@@ -16,7 +19,8 @@ class StrictLoading:
         """Load a folder or hub id.
 
         Raises:
-            ValueError: if there is no safetensors file, or weights are missing, unexpected or of another shape.
+            ValueError: if there is no safetensors file, it is damaged, or weights are missing, unexpected or of
+                another shape.
         """
         source = str(pretrained_model_name_or_path)
         folder = Path(source) / kwargs.get("subfolder", "")
@@ -26,7 +30,14 @@ class StrictLoading:
             raise ValueError(f"checkpoint must hold model.safetensors, got {source!r}; {hint}")
         kwargs.update(use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True)
         loader: Any = super()
-        model, info = loader.from_pretrained(source, *args, **kwargs)
+        try:
+            with quiet_transformers():
+                model, info = loader.from_pretrained(source, *args, **kwargs)
+        except SafetensorError as error:
+            raise ValueError(f"checkpoint must be whole, got a damaged one in {source!r} ({error}); copy it again") from None
+        except OSError as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"checkpoint must be a folder or on the hub, got {source!r}: {reason}") from None
         for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
             keys = sorted(str(key[0] if isinstance(key, tuple) else key) for key in info[kind])
             if keys:
@@ -39,3 +50,17 @@ class StrictLoading:
             if hasattr(module, "reset_buffers"):
                 module.reset_buffers()
         return model
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No progress bars and reports of transformers inside the block; what goes wrong is raised."""
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,8 +1,12 @@
 """What all configurations share: unknown keys are errors, in model configs and in recipe files alike."""
 
+import dataclasses
 import difflib
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from transformers import PretrainedConfig
 
 
 def unknown_key_error(kind: str, unknown: Iterable[str], known: Iterable[str]) -> ValueError:
@@ -14,9 +18,11 @@ def unknown_key_error(kind: str, unknown: Iterable[str], known: Iterable[str]) -
     return ValueError(f"{kind} must hold known keys only, got {', '.join(map(repr, names))}; {remedy}")
 
 
-def check_keys(kwargs: Mapping[str, Any], base: type, kind: str) -> None:
-    """Raise `ValueError` for keyword arguments that the transformers config class `base` does not know either."""
-    written = set(base().to_dict()) | {"_name_or_path", "name_or_path", "attn_implementation", "model_type", "dtype"}
-    unknown = [key for key in kwargs if key not in written and not key.startswith("_")]
+def check_keys(kwargs: Mapping[str, Any], config_class: type, kind: str) -> None:
+    """Raise `ValueError` for keyword arguments that neither `config_class` nor transformers writes into a config."""
+    own = {name for name in inspect.signature(config_class).parameters if name != "kwargs"}
+    own |= {field.name for field in dataclasses.fields(config_class) if not field.name.startswith("_")}
+    written = set(PretrainedConfig().to_dict()) | {"use_cache", "name_or_path", "attn_implementation", "model_type"}
+    unknown = [key for key in kwargs if key not in own | written and not key.startswith("_")]
     if unknown:
-        raise unknown_key_error(kind, unknown, written)
+        raise unknown_key_error(kind, unknown, own)

@@ -53,7 +53,7 @@ class MotionTokenizerConfig(PretrainedConfig):
         dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        check_keys(kwargs, PretrainedConfig, "tokenizer config")
+        check_keys(kwargs, type(self), "tokenizer config")
         self.features = features
         self.wavelet = wavelet
         self.wavelet_levels = wavelet_levels

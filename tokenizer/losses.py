@@ -4,6 +4,7 @@
 |---|---|---|
 | features | normalised features, smooth L1 | - |
 | local_positions | the block `positions` of them once more (the published "velocity loss" is this one), smooth L1 | - |
+| root_features | the blocks of root velocity and heading change once more: few dimensions that everything else hangs on | - |
 | joints | joints relative to the pelvis, heading integrated, L1 | m |
 | root | pelvis path, integrated, L1 | m |
 | velocity | joint velocities, L1 | m/s |
@@ -22,7 +23,9 @@ from torch.nn import functional as F
 
 from motionmillion.features import Representation
 
-LOSSES = ("features", "local_positions", "joints", "root", "velocity", "acceleration")
+LOSSES = ("features", "local_positions", "root_features", "joints", "root", "velocity", "acceleration")
+KINEMATIC_LOSSES = ("joints", "root", "velocity", "acceleration")
+"""Those that look at decoded motion."""
 
 
 def reconstruction_losses(
@@ -47,7 +50,10 @@ def reconstruction_losses(
         losses["features"] = _mean(error, mask)
     if "local_positions" in names:
         losses["local_positions"] = _mean(error[..., representation.layout["positions"]], mask)
-    if not {"joints", "root", "velocity", "acceleration"} & set(names):
+    if "root_features" in names:
+        spans = [representation.layout[name] for name in ("root_velocity", "heading_change")]
+        losses["root_features"] = _mean(torch.cat([error[..., span] for span in spans], dim=-1), mask)
+    if not set(KINEMATIC_LOSSES) & set(names):
         return losses
     with torch.autocast(predicted.device.type, enabled=False):
         # padding is no rotation: put a valid frame there, so that neither values nor gradients are NaN

@@ -23,7 +23,7 @@ from motionmillion.checkpoints import StrictLoading
 from motionmillion.features.stats import FeatureStats
 from motionmillion.tokenizer.config import MotionTokenizerConfig
 from motionmillion.tokenizer.layers import Decoder, Encoder, Refiner
-from motionmillion.tokenizer.losses import reconstruction_losses
+from motionmillion.tokenizer.losses import KINEMATIC_LOSSES, reconstruction_losses
 from motionmillion.tokenizer.quantizers import build_quantizer
 from motionmillion.tokenizer.wavelet import Wavelet
 
@@ -59,6 +59,7 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
         self.decoder = Decoder(channels, *shape)
         self.refiner = Refiner(self.representation.dim, config.refiner_width) if config.refiner_width else None
         self.dropout = nn.Dropout1d(config.dropout)
+        self.kinematics = True  # False leaves the kinematic losses out for now, see motionmillion.training.tokenizer
         self.register_buffer("mean", torch.zeros(self.representation.dim))
         self.register_buffer("std", torch.ones(self.representation.dim))
         self.post_init()
@@ -74,6 +75,22 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
         """Take over mean and standard deviation `[D]` of the training data."""
         self.mean.copy_(stats.mean)
         self.std.copy_(stats.std)
+
+    @property
+    def decoder_reach(self) -> int | None:
+        """How many later codes a frame can depend on; None if any, because the wavelet wraps around."""
+        if self.wavelet.wraps:
+            return None
+        hop, rate = self.config.frames_per_token, self.config.frames_per_token
+        stack = sum(self.config.dilation_growth**power for power in range(self.config.depth))
+        frames = rate  # the first convolution
+        for stride in reversed(self.config.strides):
+            frames += stack * rate
+            rate //= stride
+            frames += rate
+        frames += 2 * rate + self.wavelet.bands  # the last two convolutions, the wavelet
+        frames += 4 if self.refiner is not None else 0
+        return -(-frames // hop)
 
     def code_lengths(self, lengths: Tensor) -> Tensor:
         """Number of codes of clips of `lengths` frames."""
@@ -119,7 +136,8 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
         quantized = self.quantizer(self.dropout(self._latents(features, code_mask)))
         reconstruction = self._features(quantized.latents, code_mask)[:, :frames]
         own = lengths if lengths is not None else torch.full_like(target[:, 0, 0], frames, dtype=torch.long)
-        names = tuple(name for name, weight in self.config.losses.items() if weight)
+        idle = () if self.kinematics else KINEMATIC_LOSSES
+        names = tuple(name for name, weight in self.config.losses.items() if weight and name not in idle)
         losses = reconstruction_losses(
             reconstruction, target, _mask(own, frames), self.std, self.representation, names
         )

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from vector_quantize_pytorch import FSQ
 
+from motionmillion.configuration import unknown_key_error
+
 
 @dataclass
 class QuantizerOutput:
@@ -43,26 +45,43 @@ class Quantizer(nn.Module):
 
 
 class FiniteScalarQuantizer(Quantizer):
-    """FSQ (arXiv 2309.15505): a few channels, each rounded to its own number of levels; fp32 inside."""
+    """FSQ (arXiv 2309.15505): a few channels, each rounded to its own number of levels; fp32 inside.
 
-    def __init__(self, dim: int, levels: list[int]) -> None:
+    Args:
+        dim: latent channels C.
+        levels: number of levels of each quantized channel.
+        normalize: keep each quantized channel at zero mean and unit variance over the training data (batch norm without
+            parameters). Without it channels drift into the flat ends of the rounding function early in training on
+            little data, and most codes stay unused.
+    """
+
+    def __init__(self, dim: int, levels: list[int], normalize: bool = False) -> None:
         super().__init__()
         self.levels = levels
-        with torch.device("cpu"):  # FSQ reads its own buffers, which transformers' meta device does not allow
-            self.fsq = FSQ(levels, dim=dim)
         self.codebook_size = math.prod(levels)
+        self.project_in = nn.Linear(dim, len(levels))
+        self.project_out = nn.Linear(len(levels), dim)
+        self.norm = nn.BatchNorm1d(len(levels), affine=False) if normalize else None
+        with torch.device("cpu"):  # FSQ reads its own buffers, which transformers' meta device does not allow
+            self.fsq = FSQ(levels)
 
     def forward(self, latents: Tensor) -> QuantizerOutput:
         with torch.autocast(latents.device.type, enabled=False):
-            quantized, codes = self.fsq(latents.float())
-        return QuantizerOutput(quantized.to(latents.dtype), codes.long(), latents.new_zeros(()))
+            channels = self.project_in(latents.to(self.project_in.weight.dtype)).float()
+            if self.norm is not None:
+                channels = self.norm(channels.transpose(1, 2)).transpose(1, 2)
+            quantized, codes = self.fsq(channels)
+        return QuantizerOutput(self._expand(quantized), codes.long(), latents.new_zeros(()))
 
     def lookup(self, codes: Tensor) -> Tensor:
-        return self.fsq.indices_to_codes(codes)
+        return self._expand(self.fsq.indices_to_codes(codes))
 
     def reset_buffers(self) -> None:
-        for name, buffer in FSQ(self.levels, dim=self.fsq.dim).named_buffers():
+        for name, buffer in FSQ(self.levels).named_buffers():
             getattr(self.fsq, name).copy_(buffer)
+
+    def _expand(self, quantized: Tensor) -> Tensor:
+        return self.project_out(quantized.to(self.project_out.weight.dtype))
 
 
 def _check_levels(levels: Any) -> list[int]:
@@ -71,8 +90,8 @@ def _check_levels(levels: Any) -> list[int]:
     return list(levels)
 
 
-_QUANTIZERS = {
-    "fsq": (FiniteScalarQuantizer, {"levels": _check_levels}),
+_QUANTIZERS: dict[str, tuple[type[Quantizer], dict[str, Any]]] = {
+    "fsq": (FiniteScalarQuantizer, {"levels": _check_levels, "normalize": bool}),
 }
 
 
@@ -98,8 +117,10 @@ def _parse(options: Mapping[str, Any]) -> tuple[type[Quantizer], dict[str, Any]]
         raise ValueError(f"quantizer type must be one of {sorted(_QUANTIZERS)}, got {kind!r}")
     cls, checks = _QUANTIZERS[kind]
     given = {key: value for key, value in options.items() if key != "type"}
-    if set(given) != set(checks):
-        raise ValueError(f"quantizer options of {kind!r} must be {sorted(checks)}, got {sorted(given)}")
+    if set(given) - set(checks):
+        raise unknown_key_error(f"quantizer options of {kind!r}", set(given) - set(checks), checks)
+    if "levels" not in given:
+        raise ValueError(f"quantizer of type {kind!r} must name its levels, got {dict(options)!r}; try [8, 5, 5, 5]")
     return cls, {key: checks[key](value) for key, value in given.items()}
 
 

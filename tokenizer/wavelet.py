@@ -65,6 +65,11 @@ class Wavelet(nn.Module):
         """Number of bands, which is also the factor between frames and coefficients."""
         return 2**self.levels
 
+    @property
+    def wraps(self) -> bool:
+        """Whether the periodic continuation ties the ends of a signal together; filters of two taps never do."""
+        return self.levels > 0 and len(self.filters[0]) > 2
+
     def extra_repr(self) -> str:
         return f"{self.name!r}, levels={self.levels}"
 

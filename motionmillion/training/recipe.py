@@ -11,6 +11,7 @@
 | training | arguments of transformers' `TrainingArguments` |
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -20,6 +21,13 @@ import yaml
 
 from motionmillion.configuration import unknown_key_error
 from motionmillion.data import MotionClip, load_clips
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that reads 5e-4 as a number, as YAML 1.2 does."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789"))
 
 
 @dataclass
@@ -40,7 +48,7 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
         ValueError: if the file cannot be read, holds unknown sections, or an override is malformed.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text())
+        content = yaml.load(Path(path).read_text(), _Loader)
     except FileNotFoundError:
         raise ValueError(f"config must be an existing YAML file, got {str(path)!r}") from None
     except yaml.YAMLError as error:
@@ -65,7 +73,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
     *sections, key = path.split(".")
     for section in sections:
         content = content.setdefault(section, {})
-    content[key] = yaml.safe_load(value)
+    content[key] = yaml.load(value, _Loader)
 
 
 def take_options(given: dict[str, Any], kind: str, **defaults: Any) -> dict[str, Any]:

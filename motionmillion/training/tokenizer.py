@@ -5,7 +5,14 @@
 | folder, synthetic | where clips come from |
 | frames | window length |
 | copies, speed | versions of each clip (plain, mirrored, then speed variants), and the range of speeds |
+| kinematics_from | step from which the losses on decoded motion count: before the features are roughly right, they only
+  teach the decoder to stand still, which is smooth |
 """
+
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerState
 
 from motionmillion.data.windows import FeatureWindows, WholeClips, collate_features
 from motionmillion.eval.reconstruction import evaluate_tokenizer
@@ -18,7 +25,7 @@ from motionmillion.training.trainer import build_trainer, run
 def train_tokenizer(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     """Train, validate on whole clips of the `val` split, write `<output>/final`; returns the validation figures."""
     data = take_options(
-        recipe.data, "data section", folder=None, synthetic=0, frames=64, copies=2, speed=0.1
+        recipe.data, "data section", folder=None, synthetic=0, frames=64, copies=2, speed=0.1, kinematics_from=0
     )
     config = MotionTokenizerConfig(**recipe.model)
     model = MotionTokenizer(config)
@@ -35,4 +42,18 @@ def train_tokenizer(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     trainer = build_trainer(
         model, recipe, windows, validation, collate_features, lambda m: evaluate_tokenizer(m, validation.features)
     )
-    return run(trainer, resume)
+    trainer.add_callback(KinematicsFrom(data["kinematics_from"]))
+    figures = run(trainer, resume)
+    if trainer.is_world_process_zero():
+        model.save_pretrained(Path(recipe.output) / "final")
+    return figures
+
+
+class KinematicsFrom(TrainerCallback):
+    """Lets the kinematic losses of a tokenizer count from step `first` on."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+
+    def on_step_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        kwargs["model"].kinematics = state.global_step >= self.first

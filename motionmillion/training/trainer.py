@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler, WeightedRandomSampler
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -30,6 +30,7 @@ class MotionTrainer(Trainer):
     def __init__(self, *args: Any, evaluation: Evaluation, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.evaluation = evaluation
+        self.sample_weights: torch.Tensor | None = None
         self._loss_sums: dict[str, torch.Tensor] = {}
         self._loss_count = 0
 
@@ -40,6 +41,12 @@ class MotionTrainer(Trainer):
                 self._loss_sums[name] = self._loss_sums.get(name, 0) + value.detach()  # type: ignore[assignment]
             self._loss_count += 1
         return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+        """Draw samples in proportion to `sample_weights` where they are set."""
+        if self.sample_weights is None:
+            return super()._get_train_sampler(train_dataset)
+        return WeightedRandomSampler(self.sample_weights.tolist(), len(self.sample_weights))
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if "loss" in logs and self._loss_count:
@@ -100,15 +107,12 @@ def build_trainer(
 
 
 def run(trainer: MotionTrainer, resume: bool) -> dict[str, float]:
-    """Train, evaluate, and write the final model to `<output>/final`; the figures of the last evaluation.
+    """Train and evaluate; the figures of the last evaluation.
 
     Args:
         resume: go on from the newest checkpoint of the output folder where there is one.
     """
-    output = Path(str(trainer.args.output_dir))
-    checkpoint = get_last_checkpoint(str(output)) if resume and output.is_dir() else None
+    output = str(trainer.args.output_dir)
+    checkpoint = get_last_checkpoint(output) if resume and Path(output).is_dir() else None
     trainer.train(resume_from_checkpoint=checkpoint)
-    figures = trainer.evaluate()
-    if trainer.is_world_process_zero():
-        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(output / "final")
-    return figures
+    return trainer.evaluate()

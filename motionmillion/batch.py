@@ -1,0 +1,145 @@
+"""What the command line does with files: prompts in, motions out, codes in and out; safe to interrupt.
+
+    jobs = output_jobs(["a person waves"], [Path("wave.html")], num_samples=1, seed=0, resume=False)
+    generate_files(jobs, "mini", "cpu", batch_size=16, options={"seconds": 4})
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from motionmillion.io import check_output, write_motion
+from motionmillion.io.files import atomic_path
+from motionmillion.motion import Motion
+
+
+@dataclass(frozen=True)
+class Job:
+    """One motion to generate and the files that it goes to."""
+
+    prompt: str
+    seed: int
+    files: tuple[Path, ...]
+
+
+def read_prompts(prompts: Sequence[str], file: Path | None) -> list[str]:
+    """Sentences of the command line, then those of a file, one a line.
+
+    Raises:
+        ValueError: if there is none, or one says nothing.
+    """
+    texts = list(prompts)
+    if file is not None:
+        try:
+            texts += [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+            raise ValueError(f"prompts file must be an existing UTF-8 text file, got {str(file)!r}") from None
+    from motionmillion.text import check_texts
+
+    return check_texts(texts)
+
+
+def output_jobs(
+    prompts: Sequence[str], outputs: Sequence[Path], num_samples: int, seed: int, resume: bool
+) -> list[Job]:
+    """One job a motion, with numbered files where there are several; checks every output before anything is loaded.
+
+    Args:
+        resume: leave out jobs whose files all exist.
+    """
+    if not outputs:
+        raise ValueError('output must name at least one file, got none; add -o motion.html')
+    if num_samples < 1:
+        raise ValueError(f"num_samples must be at least 1, got {num_samples!r}")
+    for path in outputs:
+        check_output(path)
+    from motionmillion.pipeline import sample_seed
+
+    rows = [(prompt, sample) for prompt in prompts for sample in range(num_samples)]
+    digits = max(4, len(str(len(rows) - 1)))
+    jobs = []
+    for number, (prompt, sample) in enumerate(rows):
+        numbered = [path.with_stem(f"{path.stem}-{number:0{digits}d}") for path in outputs]
+        files = tuple(outputs) if len(rows) == 1 else tuple(numbered)
+        if not (resume and all(file.exists() for file in files)):
+            jobs.append(Job(prompt, sample_seed(seed, sample), files))
+    return jobs
+
+
+def generate_files(
+    jobs: Sequence[Job], model: str, device: str, batch_size: int, options: dict[str, Any]
+) -> None:
+    """Generate the motions of `jobs` batch by batch and write each batch's files at once."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from motionmillion.pipeline import MotionPipeline, check_seconds
+
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size!r}")
+    check_seconds(options.get("seconds"))
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("loading the model", total=None)
+        pipe = MotionPipeline.from_pretrained(model, device)
+        progress.update(task, description="generating", total=len(jobs))
+        for start in range(0, len(jobs), batch_size):
+            part = jobs[start : start + batch_size]
+            motions = pipe.sample([job.prompt for job in part], [job.seed for job in part], **options)
+            for job, motion in zip(part, motions, strict=True):
+                for file in job.files:
+                    write_motion(motion, file)
+                    print(file, flush=True)
+                progress.advance(task)
+
+
+def tokenize_file(source: Path, output: Path, model: str) -> Path:
+    """Write the codes `[N]` of a motion file; the suffix of `output` is .npy."""
+    _check_code_file(output)
+    motion = Motion.load(source)
+    tokenizer = _tokenizer(model)
+    features = tokenizer.representation.encode(motion.canonicalize())
+    with atomic_path(output) as temporary:
+        np.save(temporary, tokenizer.encode(features[None])[0].numpy())
+    return output
+
+
+def detokenize_file(source: Path, outputs: Sequence[Path], model: str) -> list[Path]:
+    """Write the motion of a code file in every format that `outputs` ask for."""
+    import torch
+
+    _check_code_file(source)
+    for path in outputs:
+        check_output(path)
+    try:
+        codes = np.load(source, allow_pickle=False)
+    except FileNotFoundError:
+        raise ValueError(f"source must be an existing code file, got {str(source)!r}") from None
+    except (ValueError, EOFError, OSError):
+        raise ValueError(f"source must be a .npy file without pickled objects, got {str(source)!r}") from None
+    if codes.ndim != 1 or not np.issubdtype(codes.dtype, np.integer):
+        raise ValueError(f"codes must be whole numbers of shape [N], got {codes.dtype} {codes.shape} in {source}")
+    tokenizer = _tokenizer(model)
+    features = tokenizer.decode(torch.from_numpy(codes.astype(np.int64))[None])[0]
+    motion = tokenizer.representation.decode(features)
+    return [write_motion(motion, path) for path in outputs]
+
+
+def _tokenizer(model: str):
+    """The tokenizer of a pipeline, or of a folder that holds only a tokenizer."""
+    import torch
+
+    from motionmillion.pipeline import find_pipeline
+    from motionmillion.tokenizer import MotionTokenizer
+
+    folder = find_pipeline(model)
+    inside = folder / "tokenizer"
+    return MotionTokenizer.from_pretrained(inside if inside.is_dir() else folder, dtype=torch.float32).eval()
+
+
+def _check_code_file(path: Path) -> None:
+    if path.suffix.lower() != ".npy":
+        raise ValueError(f"code file must end in .npy, got {str(path)!r}")

@@ -1,0 +1,176 @@
+"""The `motionmillion` command.
+
+    motionmillion generate "a person waves" -o wave.html -o wave.bvh --seed 0 --seconds 4
+
+A user's mistake ends with one line on standard error and exit code 2, never a traceback. Heavy imports wait inside the
+commands, so that `--help` is quick.
+"""
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="motionmillion",
+    help="Text to 3D human motion with motion-token language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ModelOption = Annotated[str, typer.Option(help="Bundled model, folder or hub id.")]
+DeviceOption = Annotated[str, typer.Option(help='"cpu", "cuda", or "auto" for a GPU where there is one.')]
+
+
+class Part(str, Enum):
+    """What can be trained."""
+
+    tokenizer = "tokenizer"
+    lm = "lm"
+
+
+@app.command()
+def generate(
+    prompts: Annotated[list[str] | None, typer.Argument(help="Sentences, one motion (or more) each.")] = None,
+    output: Annotated[
+        list[Path] | None, typer.Option("-o", "--output", help="File to write; its suffix chooses the format. Repeat.")
+    ] = None,
+    prompts_file: Annotated[Path | None, typer.Option(help="Text file with one sentence a line.")] = None,
+    model: ModelOption = "mini",
+    seconds: Annotated[float | None, typer.Option(help="Length; left out, the model decides.")] = None,
+    num_samples: Annotated[int, typer.Option("-n", "--num-samples", help="Motions for each sentence.")] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same motion.")] = 0,
+    temperature: Annotated[float | None, typer.Option(help="Variety; 0 takes the most likely motion.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest tokens; 0 is off.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens up to this probability.")] = None,
+    guidance_scale: Annotated[float | None, typer.Option(help="How closely to follow the text; 1 is off.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Motions generated together.")] = 16,
+    resume: Annotated[bool, typer.Option("--resume", help="Leave out motions whose files are all there.")] = False,
+    device: DeviceOption = "auto",
+) -> None:
+    """Generate motions from sentences.
+
+    Several motions are numbered: -o walk.bvh becomes walk-0000.bvh, walk-0001.bvh, ... Every file is written as soon as
+    its batch is done, and a motion does not depend on the others, so --resume finishes an interrupted job with the same
+    result.
+    """
+    from motionmillion.batch import generate_files, output_jobs, read_prompts
+
+    texts = read_prompts(prompts or [], prompts_file)
+    jobs = output_jobs(texts, output or [], num_samples, seed, resume)
+    options = dict(
+        seconds=seconds, temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale
+    )
+    generate_files(jobs, model, _device(device), batch_size, options)
+
+
+@app.command()
+def export(
+    source: Annotated[Path, typer.Argument(help="Motion file: .npz, .bvh or .npy.")],
+    output: Annotated[list[Path], typer.Argument(help="Files to write; the suffix chooses the format.")],
+    fps: Annotated[float | None, typer.Option(help="Resample to this frame rate.")] = None,
+    canonical: Annotated[bool, typer.Option(help="Put the motion on the floor, at the origin, facing +z.")] = False,
+) -> None:
+    """Convert a motion file into other formats."""
+    from motionmillion.io import check_output
+    from motionmillion.motion import Motion
+
+    for path in output:
+        check_output(path)
+    motion = Motion.load(source)
+    motion = motion.canonicalize() if canonical else motion
+    motion = motion.resample(fps) if fps is not None else motion
+    for path in output:
+        typer.echo(motion.save(path))
+
+
+@app.command()
+def view(
+    source: Annotated[Path, typer.Argument(help="Motion file: .npz, .bvh or .npy.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="HTML file; default beside the source.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open it in the web browser.")] = True,
+) -> None:
+    """Show a motion in the web browser."""
+    import webbrowser
+
+    from motionmillion.motion import Motion
+
+    page = Motion.load(source).save(output or source.with_suffix(".html"))
+    typer.echo(page)
+    if browser:
+        webbrowser.open(page.resolve().as_uri())
+
+
+@app.command()
+def tokenize(
+    source: Annotated[Path, typer.Argument(help="Motion file: .npz, .bvh or .npy.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Code file to write (.npy, int64, [N]).")],
+    model: ModelOption = "mini",
+) -> None:
+    """Turn a motion into codes."""
+    from motionmillion.batch import tokenize_file
+
+    typer.echo(tokenize_file(source, output, model))
+
+
+@app.command()
+def detokenize(
+    source: Annotated[Path, typer.Argument(help="Code file (.npy, whole numbers, [N]).")],
+    output: Annotated[list[Path], typer.Option("-o", "--output", help="Motion file to write. Repeat for several.")],
+    model: ModelOption = "mini",
+) -> None:
+    """Turn codes back into a motion."""
+    from motionmillion.batch import detokenize_file
+
+    for path in detokenize_file(source, output, model):
+        typer.echo(path)
+
+
+@app.command()
+def train(
+    part: Annotated[Part, typer.Argument(help="What to train.")],
+    config: Annotated[Path, typer.Option("--config", help="Recipe, a YAML file.")],
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a value: --set training.max_steps=100. Repeat.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+) -> None:
+    """Train a tokenizer or a language model from a recipe."""
+    from motionmillion.training.recipe import load_recipe
+
+    recipe = load_recipe(config, override or [])
+    if part is Part.tokenizer:
+        from motionmillion.training.tokenizer import train_tokenizer as run
+    else:
+        from motionmillion.training.lm import train_lm as run
+    figures = run(recipe, resume)
+    typer.echo("  ".join(f"{name.removeprefix('eval_')} {value:.4g}" for name, value in figures.items()))
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError):
+        raise ValueError(f'device must be one that torch can use here, got {name!r}; try "cpu"') from None
+    return name
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        message = " ".join(str(error).split())
+        print(f"motionmillion: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
