@@ -1,0 +1,209 @@
+"""Does the model do what it is told? Generates the prompts of verb_prompts.yaml and has a classifier name the verbs.
+
+    python recipes/mini/verb_check.py --model mini --data FOLDER --seed 0 --output runs/mini/verb_check
+
+Writes results.json and report.md; --sheets adds a picture of each verb's first motion. The classifier is trained on
+the real clips of FOLDER, a copy of cmu_text_motion (see `motionmillion.eval.verbs`); --real-only stops after scoring
+it on them.
+"""
+
+import argparse
+import json
+import platform
+import re
+import shlex
+import sys
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from motionmillion.data import load_clips
+from motionmillion.data.augment import mirror_caption
+from motionmillion.data.clips import MotionClip
+from motionmillion.eval.verbs import (
+    VERBS,
+    VerbClassifier,
+    VerbScore,
+    clip_verb,
+    cross_validate,
+    held_out_score,
+    verb_check,
+)
+from motionmillion.motion import Motion
+from motionmillion.pipeline import MotionPipeline
+
+PROMPTS = Path(__file__).with_name("verb_prompts.yaml")
+PROMPTS_PER_VERB = 20
+GOAL = 0.8
+
+
+def read_prompts(path: Path = PROMPTS) -> dict[str, list[str]]:
+    """The prompts of each verb.
+
+    Raises:
+        ValueError: unless each of the ten verbs has twenty prompts and no two of all say the same.
+    """
+    prompts = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if set(prompts) != set(VERBS):
+        raise ValueError(f"prompts must be for the verbs {VERBS}, got {tuple(prompts)} in {str(path)!r}")
+    for verb, texts in prompts.items():
+        if len(texts) != PROMPTS_PER_VERB:
+            raise ValueError(f"{verb} must have {PROMPTS_PER_VERB} prompts, got {len(texts)} in {str(path)!r}")
+    plain = [_plain(text) for texts in prompts.values() for text in texts]
+    twice = sorted({text for text in plain if plain.count(text) > 1})
+    if twice:
+        raise ValueError(f"prompts must differ, got {twice[0]!r} twice in {str(path)!r}")
+    return prompts
+
+
+def check_unseen(prompts: dict[str, list[str]], clips: Iterable[MotionClip]) -> None:
+    """Raise `ValueError` if a prompt is a caption of `clips` or its mirror image, but for case and punctuation."""
+    captions = {_plain(form) for clip in clips for text in clip.captions for form in (text, mirror_caption(text))}
+    seen = [text for texts in prompts.values() for text in texts if _plain(text) in captions]
+    if seen:
+        raise ValueError(f"prompts must not be captions of the data, got {seen}; word them differently")
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+def real_scores(
+    clips: list[MotionClip], seed: int, seconds: float | None, pipe: MotionPipeline | None
+) -> dict[str, VerbScore]:
+    """Scores of the classifier on real clips, by name; the first one is what the model is measured against."""
+
+    def middle(motion: Motion) -> Motion:
+        frames = round((seconds or motion.seconds) * motion.fps)
+        start = max(motion.num_frames - frames, 0) // 2
+        return motion.slice(start, start + frames)
+
+    scores = {"real clips, other takes": cross_validate(clips, seed)}
+    scores["real clips, splits val and test"] = held_out_score(clips, seed)
+    if seconds is not None:
+        scores[f"real clips cut to {seconds:g} s"] = cross_validate(clips, seed, alter=middle)
+    if pipe is not None:
+
+        def recode(motion: Motion) -> Motion:
+            features = pipe.tokenizer.representation.encode(motion.canonicalize())[None]
+            return pipe.decode(pipe.tokenizer.encode(features.to(pipe.device))[0]).slice(0, features.shape[1])
+
+        scores["real clips through the tokenizer"] = cross_validate(clips, seed, alter=recode)
+    return scores
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores and library versions."""
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else []
+    packages = ("motionmillion", "torch", "transformers", "scikit-learn", "numpy")
+    return {
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in packages},
+    }
+
+
+def _version(package: str) -> str:
+    if package == "motionmillion":
+        import motionmillion
+
+        return motionmillion.__version__
+    return version(package)
+
+
+def report(result: dict[str, Any]) -> str:
+    """The results as Markdown."""
+    real, generated = result["real"], result.get("generated")
+    versions = ", ".join(f"{name} {number}" for name, number in result["machine"]["versions"].items())
+    lines = ["# Verb check", "", f"Command: `{result['command']}`", "", f"Seed {result['seed']}; {versions};"]
+    lines += [f"{result['machine']['processor']}, {result['machine']['threads']} threads.", ""]
+    lines += ["| verb | generated | real clips, other takes | mostly taken for |", "|---|---|---|---|"]
+    for verb in real["accuracy"]:
+        made, mistaken = "", ""
+        if generated:
+            wrong = {name: n for name, n in generated["confusion"][verb].items() if name != verb}
+            made = _share(generated, verb)
+            mistaken = ", ".join(f"{name} {n}" for name, n in sorted(wrong.items(), key=lambda item: -item[1])[:2])
+        lines.append(f"| {verb} | {made} | {_share(real, verb)} | {mistaken} |")
+    lines += ["", "| motions | number | mean over verbs (95 % interval) | all (95 % interval) |", "|---|---|---|---|"]
+    rows = {"generated": generated} if generated else {}
+    for name, score in {**rows, **result["real_scores"]}.items():
+        macro, plain = (_range(score[kind], score[f"{kind}_interval"]) for kind in ("macro", "plain"))
+        lines.append(f"| {name} | {sum(score['counts'].values())} | {macro} | {plain} |")
+    if generated:
+        ratio = _range(result["ratio"], result["ratio_interval"])
+        lines += ["", f"Generated against real clips: {ratio}; the goal is {100 * GOAL:.0f} %."]
+    return "\n".join(lines) + "\n"
+
+
+def _share(score: dict[str, Any], verb: str) -> str:
+    count = score["counts"][verb]
+    return f"{100 * score['accuracy'][verb]:.0f} % ({round(score['accuracy'][verb] * count)}/{count})"
+
+
+def _range(value: float, interval: tuple[float, float]) -> str:
+    return f"{100 * value:.1f} % ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})"
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--model", default="mini", help="bundled name, pipeline folder or hub id")
+    parser.add_argument("--data", type=Path, required=True, help="folder with clips.jsonl")
+    parser.add_argument("--prompts", type=Path, default=PROMPTS, help="YAML file: verb -> twenty prompts")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of every motion; 0 leaves it to the model")
+    parser.add_argument("--temperature", type=float, help="default: the pipeline's; so for the next two")
+    parser.add_argument("--top-p", type=float)
+    parser.add_argument("--guidance-scale", type=float)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--output", type=Path, default=Path("runs/mini/verb_check"))
+    parser.add_argument("--sheets", action="store_true", help="a .png of each verb's first prompt")
+    parser.add_argument("--real-only", action="store_true", help="no model: score the classifier on real clips")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = arguments(argv)
+    seconds = args.seconds or None
+    args.output.mkdir(parents=True, exist_ok=True)
+    prompts = read_prompts(args.prompts)
+    clips = load_clips(args.data)
+    check_unseen(prompts, clips)
+    pipe = None if args.real_only else MotionPipeline.from_pretrained(args.model, args.device)
+    print("scoring the classifier on real clips: some minutes on one core", file=sys.stderr)
+    scores = real_scores(clips, args.seed, seconds, pipe)
+    real = next(iter(scores.values()))
+    result: dict[str, Any] = {"real": real.as_dict()}
+    if pipe is not None:
+        print("generating", file=sys.stderr)
+        known = [(clip.motion, verb) for clip in clips if (verb := clip_verb(clip))]
+        classifier = VerbClassifier(args.seed).fit([motion for motion, _ in known], [verb for _, verb in known])
+        options = {"temperature": args.temperature, "top_p": args.top_p, "guidance_scale": args.guidance_scale}
+        result = verb_check(pipe, classifier, prompts, seconds, args.seed, real, **options)
+        if args.sheets:
+            first = {verb: texts[0] for verb, texts in prompts.items()}
+            motions = pipe(list(first.values()), seconds=seconds, seed=args.seed, **options)
+            for verb, motion in zip(first, motions, strict=True):
+                motion.save(args.output / f"{verb}.png")
+    words = sys.argv[1:] if argv is None else argv
+    shown = [Path(word).name if Path(word).is_absolute() else word for word in words]
+    result["command"] = shlex.join(["python", "recipes/mini/verb_check.py", *shown])
+    result.update(seed=args.seed, seconds=seconds, machine=machine())
+    result["real_scores"] = {name: score.as_dict() for name, score in scores.items()}
+    (args.output / "results.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (args.output / "report.md").write_text(report(result), encoding="utf-8")
+    print(report(result))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ValueError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        sys.exit(2)
