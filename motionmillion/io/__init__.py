@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from motionmillion.motion import Motion
 
-__all__ = ["read_motion", "readable_suffixes", "writable_suffixes", "write_motion"]
+__all__ = ["check_output", "read_motion", "readable_suffixes", "writable_suffixes", "write_motion"]
 
 
 class _Format(NamedTuple):
@@ -76,6 +76,15 @@ def write_motion(motion: "Motion", path: str | Path, **options: Any) -> Path:
     if entry is None or entry.writer is None:
         raise ValueError(f"path must end in one of {writable_suffixes()} to be written, got {str(path)!r}")
     return _function(entry.writer, path, options)(motion, path, **options)
+
+
+def check_output(path: str | Path) -> None:
+    """Raise what `write_motion` would raise for this path before there is a motion: call it ahead of long work."""
+    from motionmillion.io.files import check_writable
+
+    if Path(path).suffix.lower() not in writable_suffixes():
+        raise ValueError(f"path must end in one of {writable_suffixes()} to be written, got {str(path)!r}")
+    check_writable(path)
 
 
 def _function(name: str, path: str | Path, options: dict[str, Any]) -> Callable[..., Any]:

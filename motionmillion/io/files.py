@@ -32,9 +32,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     Raises:
         PathError: if `path` is a folder, or its folder cannot be created or written, or nothing was written.
     """
+    check_writable(path)
     target = Path(os.path.realpath(path))
-    if target.is_dir() or not target.name:
-        raise PathError(f"path must name a file, got the folder {str(path)!r}; add a file name")
     created = _make_folder(target.parent, path)
     temporary = target.with_name(f".{target.stem[:40]}-{secrets.token_hex(6)}{target.suffix}")
     try:
@@ -79,27 +78,40 @@ def existing_file(path: str | Path) -> Path:
     return path
 
 
+def check_writable(path: str | Path) -> None:
+    """Raise `PathError` unless a file could be written at `path`; creates nothing.
+
+    Missing folders are fine where they could be created.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir() or not target.name:
+        raise PathError(f"path must name a file, got the folder {str(path)!r}; add a file name")
+    ancestor = target.parent
+    while not ancestor.exists():
+        ancestor = ancestor.parent
+    if not ancestor.is_dir():
+        raise _unwritable(path, f"{str(ancestor)!r} is not a folder")
+    if not os.access(ancestor, os.W_OK | os.X_OK):
+        raise _unwritable(path, f"{str(ancestor)!r} is not writable")
+
+
 def _make_folder(folder: Path, path: str | Path) -> list[Path]:
     """Create `folder` where it is missing; the folders that were created, deepest first."""
     missing = []
-    ancestor = folder
-    while not ancestor.exists():
-        missing.append(ancestor)
-        ancestor = ancestor.parent
-    problem = ""
-    if not ancestor.is_dir():
-        problem = f"{str(ancestor)!r} is not a folder"
-    elif not os.access(ancestor, os.W_OK | os.X_OK):
-        problem = f"{str(ancestor)!r} is not writable"
-    else:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            _remove_empty(missing)
-            problem = f"{str(folder)!r} cannot be created ({error.strerror})"
-    if problem:
-        raise PathError(f"path must lie in a writable folder, got {str(path)!r}, but {problem}; choose another folder")
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    try:
+        if missing:
+            missing[0].mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _remove_empty(missing)
+        raise _unwritable(path, f"{str(missing[0])!r} cannot be created ({error.strerror})") from None
     return missing
+
+
+def _unwritable(path: str | Path, problem: str) -> PathError:
+    return PathError(f"path must lie in a writable folder, got {str(path)!r}, but {problem}; choose another folder")
 
 
 def _remove_empty(folders: list[Path]) -> None:

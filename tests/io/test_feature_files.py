@@ -3,6 +3,7 @@
 import os
 import pickle
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from motionmillion.motion import Motion
 
 
 @pytest.mark.parametrize("route", ["rotations", "positions"])
-def test_round_trip(motion: Motion, tmp_path: Path, route: str):
+def test_round_trip(motion: Motion, tmp_path: Path, route: Literal["rotations", "positions"]):
     start = motion.canonicalize()
     path = write_features(start, tmp_path / "wave.npy")
     array = np.load(path, allow_pickle=False)
