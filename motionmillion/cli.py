@@ -166,7 +166,7 @@ def main() -> None:
     """Entry point of the console script."""
     try:
         app()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         message = " ".join(str(error).split())
         print(f"motionmillion: {message}", file=sys.stderr)
         sys.exit(2)

@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
+from transformers import set_seed
 
 from motionmillion.data.clips import MotionClip
 from motionmillion.data.tokens import TokenCollator, TokenDataset
@@ -48,7 +49,7 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     encoder = TextEncoder(data["text_encoder"], sentence=data["sentence"])
     options: dict[str, Any] = {**recipe.model, "codebook_size": tokenizer.config.codebook_size, "text_dim": encoder.dim}
     size = options.pop("size", None)
-    torch.manual_seed(recipe.seed)
+    set_seed(recipe.seed)
     model = MotionLM(MotionLMConfig.from_name(size, **options) if size else MotionLMConfig(**options))
 
     clips = clips_of(data["folder"], data["synthetic"], recipe.seed)

@@ -12,7 +12,7 @@
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback, TrainerState
+from transformers import TrainerCallback, TrainerState, set_seed
 
 from motionmillion.data.windows import FeatureWindows, WholeClips, collate_features
 from motionmillion.eval.reconstruction import evaluate_tokenizer
@@ -27,6 +27,7 @@ def train_tokenizer(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     data = take_options(
         recipe.data, "data section", folder=None, synthetic=0, frames=64, copies=2, speed=0.1, kinematics_from=0
     )
+    set_seed(recipe.seed)
     config = MotionTokenizerConfig(**recipe.model)
     model = MotionTokenizer(config)
     clips = clips_of(data["folder"], data["synthetic"], recipe.seed)

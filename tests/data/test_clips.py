@@ -1,0 +1,125 @@
+"""Clips from disk, splits, augmentation, windows and token sequences."""
+
+import json
+
+import numpy as np
+import pytest
+import roma
+import torch
+
+from motionmillion import features
+from motionmillion.data import MotionClip, load_clips, synthesize, synthetic_clips
+from motionmillion.data.augment import change_speed, mirror_caption, mirror_clip, random_variant
+from motionmillion.data.clips import split_of_subject
+from motionmillion.data.windows import FeatureWindows, WholeClips, collate_features
+
+CODEC = features.get("rot272")
+
+
+def write_motion_set(folder, takes):
+    """A motion set in the documented format."""
+    vectors = [roma.rotmat_to_rotvec(m.rotations).numpy().astype(np.float16) for m in takes.values()]
+    starts = np.cumsum([0, *(v.shape[0] for v in vectors)])
+    np.savez(
+        folder / "motion-00.npz",
+        take=np.array(list(takes)),
+        start=starts,
+        poses=np.concatenate(vectors),
+        trans=np.concatenate([m.translation.numpy() for m in takes.values()]),
+    )
+    (folder / "skeleton.json").write_text(json.dumps({"fps": 30}))
+    records = [
+        {"clip": f"{take}_0", "take": take, "start": 5, "end": 45, "split": split, "subject": take, "category": "walk",
+         "whole_take": False, "shard": "motion-00.npz",
+         "captions": [{"text": "a walk", "source": "index"}, {"text": "he goes left", "source": "kinematic"}]}
+        for take, split in zip(takes, ("train", "test"), strict=True)
+    ]  # fmt: skip
+    (folder / "clips.jsonl").write_text("\n".join(map(json.dumps, records)))
+
+
+def test_motion_set_is_cut_out_of_its_takes(tmp_path):
+    takes = {name: synthesize("walk", seed=i, seconds=2) for i, name in enumerate(("a", "b"))}
+    write_motion_set(tmp_path, takes)
+    clips = load_clips(tmp_path)
+    assert [(c.name, c.split, c.category) for c in clips] == [("a_0", "train", "walk"), ("b_0", "test", "walk")]
+    assert clips[1].captions == ("a walk", "he goes left") and clips[1].own_captions == ("he goes left",)
+    assert (clips[1].motion.positions() - takes["b"].slice(5, 45).positions()).abs().max() < 2e-3  # float16 poses
+    assert [c.name for c in load_clips(tmp_path, ("test",))] == ["b_0"]
+
+
+def test_folder_of_files_with_captions_and_split_lists(tmp_path):
+    for seed, name in enumerate(("anna/one", "anna/two", "ben/three")):
+        synthesize("turn", seed=seed, seconds=2).save(tmp_path / f"{name}.npz")
+        (tmp_path / f"{name}.txt").write_text(f"caption of {name}\n\nanother\n")
+    clips = load_clips(tmp_path)
+    assert {c.name: c.subject for c in clips} == {"anna/one": "anna", "anna/two": "anna", "ben/three": "ben"}
+    assert clips[0].captions == ("caption of anna/one", "another") and clips[0].motion.caption == "caption of anna/one"
+    assert clips[0].split == clips[1].split == split_of_subject("anna")
+    (tmp_path / "val.txt").write_text("ben/three\n")
+    assert {c.name: c.split for c in load_clips(tmp_path)}["ben/three"] == "val"
+
+
+def test_hashed_splits_are_about_80_10_10():
+    splits = [split_of_subject(f"subject {n}") for n in range(2000)]
+    assert 0.75 < splits.count("train") / 2000 < 0.85
+    assert 0.07 < splits.count("val") / 2000 < 0.13
+
+
+@pytest.mark.parametrize(
+    ("text", "mirrored"),
+    [
+        ("Waves the left hand", "Waves the right hand"),
+        ("turns LEFT, then right", "turns RIGHT, then left"),
+        ("turns right at a right angle", "turns left at a right angle"),
+        ("walks clockwise", "walks counterclockwise"),
+        ("is delighted", "is delighted"),
+    ],
+)
+def test_mirrored_captions(text, mirrored):
+    assert mirror_caption(text) == mirrored
+
+
+def test_variants_stay_true_to_their_clip():
+    clip = synthetic_clips(1, seed=3)[0]
+    mirrored = mirror_clip(clip)
+    assert torch.equal(mirrored.motion.rotations, clip.motion.mirror().rotations)
+    faster = change_speed(clip, 1.25)
+    assert faster.motion.num_frames == pytest.approx(clip.motion.num_frames / 1.25, abs=1)
+    assert faster.motion.fps == clip.motion.fps
+    generator = torch.Generator().manual_seed(0)
+    variants = [random_variant(clip, generator) for _ in range(30)]
+    names = {v.name for v in variants}
+    assert names == {clip.name, mirrored.name}
+    assert len({v.motion.num_frames for v in variants}) > 10
+    again = [random_variant(clip, g) for g in [torch.Generator().manual_seed(0)] for _ in range(30)]
+    assert all(torch.equal(a.motion.rotations, b.motion.rotations) for a, b in zip(variants, again, strict=True))
+
+
+def test_windows_cover_every_clip_and_collate_pads():
+    clips = synthetic_clips(4, seed=0)
+    windows = FeatureWindows(clips, CODEC, frames=48, copies=2)
+    assert len(windows.clips) == 8
+    assert all(windows[i]["features"].shape == (48, 272) for i in range(len(windows)))
+    assert torch.equal(windows.clips[1], CODEC.encode(clips[0].motion.mirror().canonicalize()))
+    batch = collate_features([{"features": torch.ones(3, 272)}, {"features": torch.ones(5, 272)}])
+    assert batch["features"].shape == (2, 5, 272) and batch["lengths"].tolist() == [3, 5]
+    assert batch["features"][0, 3:].abs().sum() == 0
+    assert WholeClips(clips, CODEC)[2]["features"].shape[0] == clips[2].motion.num_frames
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: load_clips("no/such/folder"), "folder must be an existing folder"),
+        (lambda: MotionClip("x", synthesize("walk", 0), split="trian"), "split must be one of"),
+        (lambda: change_speed(synthetic_clips(1, 0)[0], 0), "factor must be positive"),
+    ],
+)
+def test_bad_input_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_empty_folder_is_named(tmp_path):
+    with pytest.raises(ValueError, match="folder must hold motions"):
+        load_clips(tmp_path)

