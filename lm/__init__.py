@@ -1,7 +1,7 @@
 """The motion language model: text features -> motion tokens.
 
-    lm = MotionLM.from_pretrained(folder)
-    tokens = lm.generate(text_features=features, text_mask=mask, max_new_tokens=75, temperature=0.8, seeds=[0])
+lm = MotionLM.from_pretrained(folder)
+tokens = lm.generate(text_features=features, text_mask=mask, max_new_tokens=75, temperature=0.8, seeds=[0])
 """
 
 from motionmillion.lm.config import MotionLMConfig

@@ -14,7 +14,7 @@ from motionmillion.configuration import check_keys
 
 # layers, heads, hidden size, intermediate size: Go to Zero (arXiv 2507.07095), released configurations
 _SIZES = {
-    "mini": (6, 6, 384, 1024),
+    "mini": (6, 4, 256, 768),
     "44m": (8, 8, 512, 1536),
     "111m": (12, 12, 768, 2048),
     "343m": (24, 16, 1024, 2816),
@@ -54,8 +54,8 @@ class MotionLMConfig(LlamaConfig):
         if not 0 <= self.hidden_dropout < 1:
             raise ValueError(f"hidden_dropout must be in [0, 1), got {self.hidden_dropout!r}")
         self.vocab_size = self.codebook_size + 2
-        self.eos_token_id = self.codebook_size
-        self.pad_token_id = self.codebook_size + 1
+        self.eos_token_id = self.end_token_id
+        self.pad_token_id = self.padding_token_id
         self.bos_token_id = None
         super().__post_init__(**kwargs)
 
@@ -63,6 +63,11 @@ class MotionLMConfig(LlamaConfig):
     def end_token_id(self) -> int:
         """END, also the number of codes."""
         return self.codebook_size
+
+    @property
+    def padding_token_id(self) -> int:
+        """PAD, never predicted; the same number as transformers' `pad_token_id`."""
+        return self.codebook_size + 1
 
     @classmethod
     def from_name(cls, name: str, **overrides: Any) -> "MotionLMConfig":

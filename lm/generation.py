@@ -84,12 +84,14 @@ def stream(
     greedy = not do_sample or temperature == 0
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     warpers = _warpers(temperature, top_k, top_p)
-    end, pad = lm.config.end_token_id, lm.config.pad_token_id
+    end, pad = lm.config.end_token_id, lm.config.padding_token_id
     guided = guidance_scale != 1.0
 
     # 1. read text and prefix, with a second, textless copy of every row for guidance
     text_mask = torch.ones(text_features.shape[:2], device=device) if text_mask is None else text_mask
-    tokens = torch.empty(batch, 0, dtype=torch.long, device=device) if prefix_codes is None else prefix_codes.to(device)
+    tokens = (
+        torch.empty(batch, 0, dtype=torch.long, device=device) if prefix_codes is None else prefix_codes.to(device)
+    )
     if guided:
         text_features = torch.cat([text_features, text_features])
         text_mask = torch.cat([text_mask, torch.zeros_like(text_mask)])

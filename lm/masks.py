@@ -1,14 +1,14 @@
 """The attention mask of the motion LM, in one place.
 
-              text      motion            1  the row may look at the column
-             a b c      1 2 3 E           .  it may not
-        a    1 1 1      . . . .
-        b    1 1 1      . . . .           text sees all text (bidirectional),
-        c    1 1 1      . . . .           motion sees text and earlier motion (causal),
-        1    1 1 1      1 . . .           nobody sees padding.
-        2    1 1 1      1 1 . .
-        3    1 1 1      1 1 1 .
-        E    1 1 1      1 1 1 1
+      text      motion            1  the row may look at the column
+     a b c      1 2 3 E           .  it may not
+a    1 1 1      . . . .
+b    1 1 1      . . . .           text sees all text (bidirectional),
+c    1 1 1      . . . .           motion sees text and earlier motion (causal),
+1    1 1 1      1 . . .           nobody sees padding.
+2    1 1 1      1 1 . .
+3    1 1 1      1 1 1 .
+E    1 1 1      1 1 1 1
 """
 
 from typing import Any

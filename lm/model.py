@@ -93,7 +93,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         if text_features is not None:
             text, valid_text = self._embed_text(text_features, text_mask)
             embeddings = torch.cat([text, self.embed_tokens(input_ids)], dim=1)  # [B, S, C]
-            valid = torch.cat([valid_text, input_ids != self.config.pad_token_id], dim=1)
+            valid = torch.cat([valid_text, input_ids != self.config.padding_token_id], dim=1)
             text_length = text.shape[1]
             if use_cache and past_key_values is None:
                 past_key_values = DynamicCache(config=self.config)
@@ -125,7 +125,9 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         first[:, 0] = True
         instead = first & empty[:, None]
         text = self.project_text(features.to(self.project_text.weight.dtype))
-        text = torch.where(instead[..., None], self.embed_tokens.weight[self.config.pad_token_id].to(text.dtype), text)
+        text = torch.where(
+            instead[..., None], self.embed_tokens.weight[self.config.padding_token_id].to(text.dtype), text
+        )
         return text, valid | instead
 
     def _transform(self, hidden: Tensor, valid: Tensor, text_length: int, cache: Cache | None) -> Tensor:
@@ -146,8 +148,10 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross entropy in float32 of `logits[:, :N]` against labels `[B, N]`."""
-        labels = labels.masked_fill(labels == self.config.pad_token_id, IGNORED)
-        return F.cross_entropy(logits[:, : labels.shape[1]].flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED)
+        labels = labels.masked_fill(labels == self.config.padding_token_id, IGNORED)
+        return F.cross_entropy(
+            logits[:, : labels.shape[1]].flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED
+        )
 
 
 def _last_valid(valid: Tensor) -> Tensor:

@@ -21,9 +21,23 @@ _LAZY = {
     "MotionPipeline": "motionmillion.pipeline",
     "TextEncoder": "motionmillion.text",
 }
-_SUBMODULES = ("features", "io", "data", "training", "tokenizer", "lm", "eval")
+_SUBMODULES = ("data", "eval", "features", "io", "lm", "tokenizer", "training")
 
-__all__ = ["Motion", "MotionPipeline", "SMPL22", "Skeleton", "TextEncoder", "__version__", *_SUBMODULES]
+__all__ = [
+    "SMPL22",
+    "Motion",
+    "MotionPipeline",
+    "Skeleton",
+    "TextEncoder",
+    "__version__",
+    "data",
+    "eval",
+    "features",
+    "io",
+    "lm",
+    "tokenizer",
+    "training",
+]
 
 if TYPE_CHECKING:
     from motionmillion import data, eval, features, io, lm, tokenizer, training

@@ -1,7 +1,7 @@
 """What the command line does with files: prompts in, motions out, codes in and out; safe to interrupt.
 
-    jobs = output_jobs(["a person waves"], [Path("wave.html")], num_samples=1, seed=0, resume=False)
-    generate_files(jobs, "mini", "cpu", batch_size=16, options={"seconds": 4})
+jobs = output_jobs(["a person waves"], [Path("wave.html")], num_samples=1, seed=0, resume=False)
+generate_files(jobs, "mini", "cpu", batch_size=16, options={"seconds": 4})
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def output_jobs(
         resume: leave out jobs whose files all exist.
     """
     if not outputs:
-        raise ValueError('output must name at least one file, got none; add -o motion.html')
+        raise ValueError("output must name at least one file, got none; add -o motion.html")
     if num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples!r}")
     for path in outputs:
@@ -69,9 +69,7 @@ def output_jobs(
     return jobs
 
 
-def generate_files(
-    jobs: Sequence[Job], model: str, device: str, batch_size: int, options: dict[str, Any]
-) -> None:
+def generate_files(jobs: Sequence[Job], model: str, device: str, batch_size: int, options: dict[str, Any]) -> None:
     """Generate the motions of `jobs` batch by batch and write each batch's files at once."""
     from rich.console import Console
     from rich.progress import Progress

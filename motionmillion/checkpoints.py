@@ -34,7 +34,9 @@ class StrictLoading:
             with quiet_transformers():
                 model, info = loader.from_pretrained(source, *args, **kwargs)
         except SafetensorError as error:
-            raise ValueError(f"checkpoint must be whole, got a damaged one in {source!r} ({error}); copy it again") from None
+            raise ValueError(
+                f"checkpoint must be whole, got a damaged one in {source!r} ({error}); copy it again"
+            ) from None
         except OSError as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"checkpoint must be a folder or on the hub, got {source!r}: {reason}") from None
@@ -46,7 +48,9 @@ class StrictLoading:
                     f"checkpoint must hold exactly the weights of {cls.__name__}, got {len(keys)} {label} in "
                     f"{source!r}: {', '.join(keys[:5])}; check that config.json and weights belong together"
                 )
-        for module in model.modules():  # transformers builds models on the meta device, where buffers lose their values
+        for (
+            module
+        ) in model.modules():  # transformers builds models on the meta device, where buffers lose their values
             if hasattr(module, "reset_buffers"):
                 module.reset_buffers()
         return model

@@ -7,7 +7,7 @@ commands, so that `--help` is quick.
 """
 
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +25,7 @@ ModelOption = Annotated[str, typer.Option(help="Bundled model, folder or hub id.
 DeviceOption = Annotated[str, typer.Option(help='"cpu", "cuda", or "auto" for a GPU where there is one.')]
 
 
-class Part(str, Enum):
+class Part(StrEnum):
     """What can be trained."""
 
     tokenizer = "tokenizer"
@@ -53,17 +53,15 @@ def generate(
 ) -> None:
     """Generate motions from sentences.
 
-    Several motions are numbered: -o walk.bvh becomes walk-0000.bvh, walk-0001.bvh, ... Every file is written as soon as
-    its batch is done, and a motion does not depend on the others, so --resume finishes an interrupted job with the same
-    result.
+    Several motions are numbered: -o walk.bvh becomes walk-0000.bvh, walk-0001.bvh, ... Every file is written as soon
+    as its batch is done, and a motion does not depend on the others, so --resume finishes an interrupted job with the
+    same result.
     """
     from motionmillion.batch import generate_files, output_jobs, read_prompts
 
     texts = read_prompts(prompts or [], prompts_file)
     jobs = output_jobs(texts, output or [], num_samples, seed, resume)
-    options = dict(
-        seconds=seconds, temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale
-    )
+    options = dict(seconds=seconds, temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale)
     generate_files(jobs, model, _device(device), batch_size, options)
 
 
@@ -90,7 +88,9 @@ def export(
 @app.command()
 def view(
     source: Annotated[Path, typer.Argument(help="Motion file: .npz, .bvh or .npy.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="HTML file; default beside the source.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="HTML file; default beside the source.")
+    ] = None,
     browser: Annotated[bool, typer.Option(help="Open it in the web browser.")] = True,
 ) -> None:
     """Show a motion in the web browser."""

@@ -38,7 +38,7 @@ def aim_at_positions(rotations: Tensor, positions: Tensor, skeleton: Skeleton) -
             wanted = torch.nn.functional.normalize(positions[:, children] - positions[:, joint, None], dim=-1)
             rest = torch.nn.functional.normalize(offsets[children], dim=-1)
             fit = torch.einsum("tcx,cy->txy", wanted, rest) + _TWIST_WEIGHT * guess
-            guess = roma.special_procrustes(fit)
+            guess = torch.as_tensor(roma.special_procrustes(fit))
         turned.append(guess)
         result.append(above.mT @ guess)
     return torch.stack(result, dim=1).to(dtype)

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForTextEncoding, AutoTokenizer
+
 from motionmillion.checkpoints import quiet_transformers
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -119,7 +120,7 @@ def check_texts(texts: Any) -> list[str]:
         if not isinstance(text, str):
             raise ValueError(f"prompt must be a text, got {text!r} of type {type(text).__name__}")
         if not any(letter.isalnum() for letter in text):
-            raise ValueError(f"prompt must say what the person does, got {text!r}; try \"a person waves\"")
+            raise ValueError(f'prompt must say what the person does, got {text!r}; try "a person waves"')
     return [text.strip() for text in texts]
 
 

@@ -41,7 +41,9 @@ def test_generate_writes_every_output(run, model, tmp_path):
     code, out, _ = run("generate", "a person waves", *flags, "--model", model, "--seconds", 1, "--seed", 3)
     assert code == 0 and [line for line in out.splitlines()] == [str(path) for path in outputs]
     assert Motion.load(tmp_path / "wave.bvh").num_frames == 30
-    code, _, _ = run("generate", "a person waves", "-o", tmp_path / "again.bvh", "--model", model, "--seconds", 1, "--seed", 3)
+    code, _, _ = run(
+        "generate", "a person waves", "-o", tmp_path / "again.bvh", "--model", model, "--seconds", 1, "--seed", 3
+    )
     assert (tmp_path / "again.bvh").read_bytes() == (tmp_path / "wave.bvh").read_bytes()
 
 
@@ -119,7 +121,11 @@ def test_code_files_with_pickles_or_wrong_content_are_refused(run, model, tmp_pa
     np.save(tmp_path / "pickle.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     np.save(tmp_path / "float.npy", np.zeros(4))
     np.save(tmp_path / "large.npy", np.array([1, 5000]))
-    for name, message in (("pickle", "without pickled"), ("float", "whole numbers"), ("large", "codes must be in 0..124")):
+    for name, message in (
+        ("pickle", "without pickled"),
+        ("float", "whole numbers"),
+        ("large", "codes must be in 0..124"),
+    ):
         code, _, err = run("detokenize", tmp_path / f"{name}.npy", "-o", tmp_path / "x.bvh", "--model", model)
         assert code == 2 and message in err
     assert not (tmp_path / "x.bvh").exists()
@@ -133,6 +139,8 @@ def test_help_imports_neither_torch_nor_transformers():
         "except SystemExit: pass\n"
         "print(sorted({'torch', 'transformers', 'numpy'} & set(sys.modules)), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=dict(os.environ), check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=dict(os.environ), check=True
+    )
     assert "generate" in done.stdout and "train" in done.stdout
     assert done.stderr.strip().splitlines()[-1] == "[]"

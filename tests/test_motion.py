@@ -73,7 +73,9 @@ def test_canonical_motion_stands_on_the_floor_at_the_origin_facing_z(turning_mot
     assert torch.allclose(canonical.translation[0, [0, 2]], torch.zeros(2), atol=1e-6)
     assert heading(canonical.rotations[:1, 0]).abs() < 1e-5
     turned = Motion(
-        torch.cat([rotation_y(torch.tensor(0.7)) @ turning_motion.rotations[:, :1], turning_motion.rotations[:, 1:]], 1),
+        torch.cat(
+            [rotation_y(torch.tensor(0.7)) @ turning_motion.rotations[:, :1], turning_motion.rotations[:, 1:]], 1
+        ),
         turning_motion.translation @ rotation_y(torch.tensor(0.7)).mT + 4,
     )
     assert torch.allclose(turned.canonicalize().positions(), canonical.positions(), atol=1e-4)
@@ -117,6 +119,8 @@ def test_bad_input_is_named(make, message):
 def test_mirror_is_a_rigid_reflection_of_rotations(turning_motion):
     assert torch.allclose(
         roma.rotmat_geodesic_distance(turning_motion.rotations[:-1, 0], turning_motion.rotations[1:, 0]),
-        roma.rotmat_geodesic_distance(turning_motion.mirror().rotations[:-1, 0], turning_motion.mirror().rotations[1:, 0]),
+        roma.rotmat_geodesic_distance(
+            turning_motion.mirror().rotations[:-1, 0], turning_motion.mirror().rotations[1:, 0]
+        ),
         atol=1e-4,
     )

@@ -1,8 +1,8 @@
 """The motion tokenizer: features `[B, T, D]` <-> codes `[B, N]`.
 
-    tokenizer = MotionTokenizer.from_pretrained(folder)
-    codes = tokenizer.encode(features)
-    features = tokenizer.decode(codes)
+tokenizer = MotionTokenizer.from_pretrained(folder)
+codes = tokenizer.encode(features)
+features = tokenizer.decode(codes)
 """
 
 from motionmillion.tokenizer.config import MotionTokenizerConfig

@@ -3,8 +3,8 @@
 | name | compares | unit |
 |---|---|---|
 | features | normalised features, smooth L1 | - |
-| local_positions | the block `positions` of them once more (the published "velocity loss" is this one), smooth L1 | - |
-| root_features | the blocks of root velocity and heading change once more: few dimensions that everything else hangs on | - |
+| local_positions | the block `positions` of them once more (published as "velocity loss"), smooth L1 | - |
+| root_features | the blocks of root velocity and heading change once more: everything else hangs on them | - |
 | joints | joints relative to the pelvis, heading integrated, L1 | m |
 | root | pelvis path, integrated, L1 | m |
 | velocity | joint velocities, L1 | m/s |

@@ -50,9 +50,9 @@ class FiniteScalarQuantizer(Quantizer):
     Args:
         dim: latent channels C.
         levels: number of levels of each quantized channel.
-        normalize: keep each quantized channel at zero mean and unit variance over the training data (batch norm without
-            parameters). Without it channels drift into the flat ends of the rounding function early in training on
-            little data, and most codes stay unused.
+        normalize: keep each quantized channel at zero mean and unit variance over the training data, by batch norm
+            without parameters. Without it channels drift into the flat ends of the rounding function early in
+            training on little data, and most codes stay unused.
     """
 
     def __init__(self, dim: int, levels: list[int], normalize: bool = False) -> None:

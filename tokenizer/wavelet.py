@@ -4,8 +4,8 @@
     bands = wavelet(x)                      # [B, C, T] -> [B, 4 * C, ceil(T / 4)]
     x_again = wavelet.inverse(bands, T)
 
-The signal is continued periodically ("periodization" in PyWavelets, an odd length first repeats its last frame), the one
-extension that keeps `ceil(T / 2)` coefficients a band and inverts exactly for every filter; with Haar nothing wraps.
+The signal is continued periodically ("periodization" in PyWavelets, an odd length first repeats its last frame), the
+one extension that keeps `ceil(T / 2)` coefficients a band and inverts exactly for every filter; with Haar nothing wraps.
 Every band is split again at each level (a wavelet packet), so all bands share one rate. Bands come in PyWavelets'
 natural order (aa, ad, da, dd for two levels), the lowest first, each with all C channels.
 
@@ -36,7 +36,7 @@ def filter_bank(name: str) -> Filters:
         return _REARRANGE
     if name == "dmey":
         raise ValueError('wavelet name must have an exact inverse, got "dmey", which is cut off; use "db8" or "sym8"')
-    if name not in pywt.wavelist(kind="discrete"):
+    if name not in pywt.wavelist(kind="discrete"):  # pyright: ignore[reportAttributeAccessIssue]
         raise ValueError(
             f'wavelet name must be "none", "rearrange" or a discrete wavelet of PyWavelets such as "haar", "db2" or '
             f'"bior4.4", got {name!r}'

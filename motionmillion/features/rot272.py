@@ -41,7 +41,9 @@ class Rot272(Representation):
             ValueError: if the motion's joints are not SMPL22's.
         """
         if motion.skeleton.names != self.skeleton.names:
-            raise ValueError(f"motion must use the SMPL22 joints, got {len(motion.skeleton)} joints of another skeleton")
+            raise ValueError(
+                f"motion must use the SMPL22 joints, got {len(motion.skeleton)} joints of another skeleton"
+            )
         motion = motion.resample(self.fps)
         rotations, root = motion.rotations.double(), motion.translation.double()
         joints = motion.skeleton.forward_kinematics(rotations, root)[0]  # [T, 22, 3]

@@ -35,7 +35,7 @@ from motionmillion.training.trainer import build_trainer, run
 
 
 def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
-    """Train, validate on the `val` split, write the pipeline folder `<output>/final`; returns the validation figures."""
+    """Train, validate on the `val` split, write the pipeline `<output>/final`; returns the validation figures."""
     data = take_options(
         recipe.data,
         "data section",
@@ -47,7 +47,11 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
         raise ValueError("data must name the folder of a trained tokenizer, got none; train one first")
     tokenizer = MotionTokenizer.from_pretrained(data["tokenizer"]).eval()
     encoder = TextEncoder(data["text_encoder"], sentence=data["sentence"])
-    options: dict[str, Any] = {**recipe.model, "codebook_size": tokenizer.config.codebook_size, "text_dim": encoder.dim}
+    options: dict[str, Any] = {
+        **recipe.model,
+        "codebook_size": tokenizer.config.codebook_size,
+        "text_dim": encoder.dim,
+    }
     size = options.pop("size", None)
     set_seed(recipe.seed)
     model = MotionLM(MotionLMConfig.from_name(size, **options) if size else MotionLMConfig(**options))
@@ -57,8 +61,7 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     versions = {key: data[key] for key in ("variants", "speed", "trim", "own_caption_share")}
     train_set = TokenDataset(train_clips, tokenizer, encoder, **versions, seed=recipe.seed)
     validation = TokenDataset([clip for clip in clips if clip.split == "val"], tokenizer, encoder)
-    end, pad = model.config.end_token_id, model.config.pad_token_id
-    assert pad is not None  # set by the config
+    end, pad = model.config.end_token_id, model.config.padding_token_id
     plain = TokenCollator(end, pad)
     trainer = build_trainer(
         model,

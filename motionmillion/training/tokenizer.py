@@ -5,8 +5,10 @@
 | folder, synthetic | where clips come from |
 | frames | window length |
 | copies, speed | versions of each clip (plain, mirrored, then speed variants), and the range of speeds |
-| kinematics_from | step from which the losses on decoded motion count: before the features are roughly right, they only
-  teach the decoder to stand still, which is smooth |
+| kinematics_from | step from which the losses on decoded motion count |
+
+Losses on decoded motion that count from the start only teach the decoder to stand still, which is smooth: let the
+features become roughly right first.
 """
 
 from pathlib import Path

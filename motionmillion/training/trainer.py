@@ -1,7 +1,7 @@
 """MotionTrainer: transformers' Trainer with our own evaluation and the single losses in the log.
 
-    trainer = build_trainer(model, recipe, train_set, collate, evaluation)
-    run(trainer, resume=True)
+trainer = build_trainer(model, recipe, train_set, collate, evaluation)
+run(trainer, resume=True)
 """
 
 import os

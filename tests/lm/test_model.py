@@ -113,7 +113,9 @@ def test_sampled_tokens_do_not_depend_on_the_batch(tiny_lm, batch, guidance):
     together = tiny_lm.generate(features, mask, seeds=[3, 4, 5], **options)
     for row in range(3):
         words = max(int(mask[row].sum()), 1)
-        alone = tiny_lm.generate(features[row : row + 1, :words], mask[row : row + 1, :words], seeds=[3 + row], **options)
+        alone = tiny_lm.generate(
+            features[row : row + 1, :words], mask[row : row + 1, :words], seeds=[3 + row], **options
+        )
         assert torch.equal(alone[0], together[row, : alone.shape[1]])
         assert (together[row, alone.shape[1] :] == 126).all()
 
@@ -133,8 +135,9 @@ def test_sampling_controls(tiny_lm, batch):
     assert set(draw(top_p=0.5).tolist()) <= set(kept.tolist())
     counts = torch.bincount(draw(), minlength=126) / 400  # Gumbel noise draws from the softmax
     assert (counts - logits.softmax(-1)).abs().max() < 0.1
-    assert not torch.equal(draw(), tiny_lm.generate(**{"text_features": one["features"]}, max_new_tokens=1,
-                                                    seeds=range(400, 800))[:, 0])
+    assert not torch.equal(
+        draw(), tiny_lm.generate(**{"text_features": one["features"]}, max_new_tokens=1, seeds=range(400, 800))[:, 0]
+    )
 
 
 def test_end_stops_a_row_and_the_rest_is_padding(tiny_lm, batch):

@@ -24,9 +24,15 @@ TOKENIZER = {
         "quantizer": {"type": "fsq", "levels": [5, 5], "normalize": True},
         "losses": {"features": 1.0, "joints": 1.0, "acceleration": 0.01},
     },
-    "training": {"max_steps": 8, "per_device_train_batch_size": 4, "learning_rate": 5e-3, "eval_steps": 4, "save_steps": 4,
-                 "logging_steps": 1},
-}  # fmt: skip
+    "training": {
+        "max_steps": 8,
+        "per_device_train_batch_size": 4,
+        "learning_rate": 5e-3,
+        "eval_steps": 4,
+        "save_steps": 4,
+        "logging_steps": 1,
+    },
+}
 
 
 def write(folder: Path, content: dict) -> Path:
@@ -75,8 +81,8 @@ def test_a_language_model_trains_into_a_pipeline(trained_tokenizer, tmp_path):
     content = {
         "data": {"synthetic": 12, "tokenizer": str(trained_tokenizer / "final"), "variants": 2},
         "model": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2},
-        "training": {"max_steps": 6, "per_device_train_batch_size": 4, "learning_rate": 1e-2, "eval_steps": 3, "save_steps": 3},
-    }  # fmt: skip
+        "training": {**TOKENIZER["training"], "max_steps": 6, "learning_rate": 1e-2, "eval_steps": 3, "save_steps": 3},
+    }
     figures = train_lm(load_recipe(write(tmp_path, content)))
     assert figures["eval_loss"] < 3.5 and 0 <= figures["eval_accuracy"] <= 1
     pipe = MotionPipeline.from_pretrained(tmp_path / "run" / "final")
