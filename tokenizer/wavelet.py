@@ -5,9 +5,9 @@
     x_again = wavelet.inverse(bands, T)
 
 The signal is continued periodically ("periodization" in PyWavelets, an odd length first repeats its last frame), the
-one extension that keeps `ceil(T / 2)` coefficients a band and inverts exactly for every filter; with Haar nothing wraps.
-Every band is split again at each level (a wavelet packet), so all bands share one rate. Bands come in PyWavelets'
-natural order (aa, ad, da, dd for two levels), the lowest first, each with all C channels.
+one extension that keeps `ceil(T / 2)` coefficients a band and inverts exactly for every filter; with Haar nothing
+wraps. Every band is split again at each level (a wavelet packet), so all bands share one rate. Bands come in
+PyWavelets' natural order (aa, ad, da, dd for two levels), the lowest first, each with all C channels.
 
 Unusual: rows of a padded batch wrap around at their own lengths, so padding never reaches a valid frame.
 "rearrange" is no wavelet but the control of an ablation: even frames, then odd frames, in the same shapes.
