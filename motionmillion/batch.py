@@ -7,13 +7,16 @@ generate_files(jobs, "mini", "cpu", batch_size=16, options={"seconds": 4})
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from motionmillion.io import check_output, write_motion
 from motionmillion.io.files import atomic_path
 from motionmillion.motion import Motion
+
+if TYPE_CHECKING:
+    from motionmillion.tokenizer import MotionTokenizer
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def tokenize_file(source: Path, output: Path, model: str) -> Path:
     """Write the codes `[N]` of a motion file; the suffix of `output` is .npy."""
     _check_code_file(output)
     motion = Motion.load(source)
-    tokenizer = _tokenizer(model)
+    tokenizer = load_tokenizer(model)
     features = tokenizer.representation.encode(motion.canonicalize())
     with atomic_path(output) as temporary:
         np.save(temporary, tokenizer.encode(features[None])[0].numpy())
@@ -120,13 +123,13 @@ def detokenize_file(source: Path, outputs: Sequence[Path], model: str) -> list[P
         raise ValueError(f"source must be a .npy file without pickled objects, got {str(source)!r}") from None
     if codes.ndim != 1 or not np.issubdtype(codes.dtype, np.integer):
         raise ValueError(f"codes must be whole numbers of shape [N], got {codes.dtype} {codes.shape} in {source}")
-    tokenizer = _tokenizer(model)
+    tokenizer = load_tokenizer(model)
     features = tokenizer.decode(torch.from_numpy(codes.astype(np.int64))[None])[0]
     motion = tokenizer.representation.decode(features)
     return [write_motion(motion, path) for path in outputs]
 
 
-def _tokenizer(model: str):
+def load_tokenizer(model: str | Path) -> "MotionTokenizer":
     """The tokenizer of a pipeline, or of a folder that holds only a tokenizer."""
     import torch
 

@@ -226,13 +226,13 @@ class MotionPipeline:
         return cls(tokenizer, lm, encoder, settings.get("defaults")).to(device)
 
     def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
-        """Write a pipeline folder; `dtype` stores the language model's and tokenizer's weights in it."""
+        """Write a pipeline folder; `dtype` is what weights are stored in (buffers, the statistics, stay exact)."""
         folder = Path(folder)
         for name, part in (("tokenizer", self.tokenizer), ("lm", self.lm)):
             weights = None
             if dtype is not None:
-                keep = {"mean", "std"}  # statistics stay exact
-                weights = {k: v if k in keep else v.to(dtype) for k, v in part.state_dict().items()}
+                cast = {name for name, _ in part.named_parameters()}
+                weights = {k: v.to(dtype) if k in cast else v for k, v in part.state_dict().items()}
             part.save_pretrained(folder / name, state_dict=weights)
         self.text_encoder.save_pretrained(folder)
         settings = {"format": 1, "motionmillion": motionmillion.__version__, "defaults": self.defaults}

@@ -4,7 +4,7 @@
 |---|---|
 | folder, synthetic | where clips come from |
 | tokenizer | folder of the trained tokenizer |
-| text_encoder, sentence | name of the text encoder, and whether the mean over the words stands before them |
+| text_encoder, sentence, text_length | see `motionmillion.text.TextEncoder` |
 | variants, speed, trim | versions of each clip, see `motionmillion.data.tokens` |
 | own_caption_share | how often a window of a longer take is described by a caption of its own |
 | balance | 0 visits every clip equally often, 1 every category; between them the share of both |
@@ -39,14 +39,14 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     data = take_options(
         recipe.data,
         "data section",
-        **dict(folder=None, synthetic=0, tokenizer=None, text_encoder=MINILM, sentence=True),
+        **dict(folder=None, synthetic=0, tokenizer=None, text_encoder=MINILM, sentence=True, text_length=150),
         **dict(variants=8, speed=0.1, trim=0.15, own_caption_share=0.5, balance=0.5),
         **dict(caption_dropout=0.1, corruption=0.1, sampling=None),
     )
     if not data["tokenizer"]:
         raise ValueError("data must name the folder of a trained tokenizer, got none; train one first")
     tokenizer = MotionTokenizer.from_pretrained(data["tokenizer"]).eval()
-    encoder = TextEncoder(data["text_encoder"], sentence=data["sentence"])
+    encoder = TextEncoder(data["text_encoder"], data["sentence"], data["text_length"])
     options: dict[str, Any] = {
         **recipe.model,
         "codebook_size": tokenizer.config.codebook_size,
