@@ -1,0 +1,83 @@
+"""How long a user waits: import, --help, a first clip from nothing, a clip from a warm process.
+
+    python recipes/bench/latency.py --repeats 5 --output runs/bench/latency
+
+Cold times are whole processes of the installed `motionmillion` command, from start to files. Prints and writes
+`report.md` and `results.json` with minimum and median; other load on the machine shows in the spread.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from motionmillion.io.files import write_text
+
+PROMPT = "a person waves"
+
+
+def timed(action: Callable[[], object], repeats: int) -> list[float]:
+    """Seconds that each of `repeats` calls takes."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Time what a user waits for.")
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--output", default="runs/bench/latency", help="folder for report.md and results.json")
+    options = parser.parse_args()
+    command = [sys.executable, "-m", "motionmillion.cli"]
+
+    def process(*arguments: str) -> Callable[[], object]:
+        return lambda: subprocess.run([*arguments], check=True, capture_output=True)
+
+    times: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = ["-o", f"{folder}/wave.html", "-o", f"{folder}/wave.bvh"]
+        generate = [*command, "generate", PROMPT, *outputs, "--seconds", "4", "--model", options.model]
+        times["import motionmillion"] = timed(process(sys.executable, "-c", "import motionmillion"), options.repeats)
+        times["motionmillion --help"] = timed(process(*command, "--help"), options.repeats)
+        times["4 s clip to html and bvh, cold"] = timed(process(*generate), options.repeats)
+
+        from motionmillion import MotionPipeline
+
+        pipe = MotionPipeline.from_pretrained(options.model)
+
+        def warm() -> None:
+            motion = pipe([PROMPT], seconds=4)[0]
+            motion.save(f"{folder}/wave.html")
+            motion.save(f"{folder}/wave.bvh")
+
+        warm()
+        times["4 s clip to html and bvh, warm"] = timed(warm, options.repeats)
+        times["first piece of a stream, warm"] = timed(
+            lambda: next(iter(pipe.stream(PROMPT, seconds=8))), options.repeats
+        )
+    machine = (
+        f"{platform.machine()}, {os.cpu_count()} cores, torch {version('torch')}, Python {platform.python_version()}"
+    )
+    lines = [f"{machine}; {options.repeats} repeats", "", "| what | fastest (s) | median (s) |", "|---|---|---|"]
+    lines += [f"| {name} | {min(values):.2f} | {statistics.median(values):.2f} |" for name, values in times.items()]
+    print("\n".join(lines))
+    write_text("\n".join(lines) + "\n", Path(options.output) / "report.md")
+    write_text(
+        json.dumps({"machine": machine, "seconds": times}, indent=2) + "\n", Path(options.output) / "results.json"
+    )
+
+
+if __name__ == "__main__":
+    main()
