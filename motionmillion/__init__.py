@@ -21,7 +21,7 @@ _LAZY = {
     "MotionPipeline": "motionmillion.pipeline",
     "TextEncoder": "motionmillion.text",
 }
-_SUBMODULES = ("data", "eval", "features", "io", "lm", "tokenizer", "training")
+_SUBMODULES = ("convert", "data", "eval", "features", "io", "lm", "tokenizer", "training")
 
 __all__ = [
     "SMPL22",
@@ -30,6 +30,7 @@ __all__ = [
     "Skeleton",
     "TextEncoder",
     "__version__",
+    "convert",
     "data",
     "eval",
     "features",
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from motionmillion import data, eval, features, io, lm, tokenizer, training
+    from motionmillion import convert, data, eval, features, io, lm, tokenizer, training
     from motionmillion.motion import Motion
     from motionmillion.pipeline import MotionPipeline
     from motionmillion.skeleton import SMPL22, Skeleton

@@ -1,7 +1,5 @@
 """Shared fixtures: a motion that turns through full circles, tiny models, and a tiny pipeline with the real parts."""
 
-from pathlib import Path
-
 import pytest
 import roma
 import torch
@@ -9,8 +7,6 @@ import torch
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.motion import Motion, rotation_y
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
-
-GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden"
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,10 @@ import torch
 from motionmillion.data.clips import MotionClip
 
 _SIDES = re.compile(r"\b(left|right|clockwise|counterclockwise|anticlockwise)\b", re.IGNORECASE)
+_LOWER_BODY = (
+    "pelvis",
+    *(f"{side}_{part}" for side in ("left", "right") for part in ("hip", "knee", "ankle", "foot")),
+)
 _OPPOSITE = {
     "left": "right",
     "right": "left",
@@ -48,6 +52,21 @@ def change_speed(clip: MotionClip, factor: float) -> MotionClip:
         raise ValueError(f"factor must be positive, got {factor!r}")
     fps = clip.motion.fps
     return clip.replace(motion=clip.motion.replace(fps=fps * factor).resample(fps))
+
+
+def mix_bodies(lower: MotionClip, upper: MotionClip) -> MotionClip:
+    """Root and legs of one clip with torso, arms and head of another, which starts over where it is too short.
+
+    Poses that no one performed, but plausible ones: a tokenizer that has seen them copes better with new people. The
+    captions are gone, because they no longer hold.
+    """
+    motion, other = lower.motion, upper.motion.resample(lower.motion.fps)
+    joints = [motion.skeleton.index(name) for name in motion.skeleton.names if name not in _LOWER_BODY]
+    frames = torch.arange(motion.num_frames) % other.num_frames
+    rotations = motion.rotations.clone()
+    rotations[:, joints] = other.rotations[frames][:, joints]
+    mixed = motion.replace(rotations=rotations, caption="")
+    return lower.replace(name=f"{lower.name}+{upper.name}", motion=mixed, captions=(), own_captions=())
 
 
 def random_variant(

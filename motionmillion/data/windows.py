@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from motionmillion.data.augment import change_speed, mirror_clip
+from motionmillion.data.augment import change_speed, mirror_clip, mix_bodies
 from motionmillion.data.clips import MotionClip
 from motionmillion.features import Representation
 
@@ -23,6 +23,7 @@ class FeatureWindows(Dataset):
         frames: window length in frames.
         copies: how many versions of each clip to encode: the clip, its mirror image, then speed variants of both.
         speed: range of the speed variants around 1.
+        mixed: further versions, each with the upper body of another clip drawn at random, see `mix_bodies`.
         seed: draws the speeds.
     """
 
@@ -33,6 +34,7 @@ class FeatureWindows(Dataset):
         frames: int,
         copies: int = 2,
         speed: float = 0.1,
+        mixed: int = 0,
         seed: int = 0,
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -44,6 +46,10 @@ class FeatureWindows(Dataset):
                 if copy >= 2:
                     draw = torch.rand((), generator=generator).item()
                     version = change_speed(version, 1 + speed * (2 * draw - 1))
+                self.clips.append(representation.encode(version.motion.canonicalize()))
+            for copy in range(mixed):
+                other = clips[int(torch.randint(len(clips), (), generator=generator))]
+                version = mix_bodies(mirror_clip(clip) if copy % 2 else clip, other)
                 self.clips.append(representation.encode(version.motion.canonicalize()))
         self.starts = [
             (index, start)

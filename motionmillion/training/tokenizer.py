@@ -5,6 +5,7 @@
 | folder, synthetic | where clips come from |
 | frames | window length |
 | copies, speed | versions of each clip (plain, mirrored, then speed variants), and the range of speeds |
+| mixed | further versions with the upper body of another clip |
 | kinematics_from | step from which the losses on decoded motion count |
 
 Losses on decoded motion that count from the start only teach the decoder to stand still, which is smooth: let the
@@ -27,7 +28,15 @@ from motionmillion.training.trainer import build_trainer, run
 def train_tokenizer(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     """Train, validate on whole clips of the `val` split, write `<output>/final`; returns the validation figures."""
     data = take_options(
-        recipe.data, "data section", folder=None, synthetic=0, frames=64, copies=2, speed=0.1, kinematics_from=0
+        recipe.data,
+        "data section",
+        folder=None,
+        synthetic=0,
+        frames=64,
+        copies=2,
+        speed=0.1,
+        mixed=0,
+        kinematics_from=0,
     )
     set_seed(recipe.seed)
     config = MotionTokenizerConfig(**recipe.model)
@@ -38,7 +47,13 @@ def train_tokenizer(recipe: Recipe, resume: bool = False) -> dict[str, float]:
         if not members:
             raise ValueError(f"data must hold clips of the split {name!r}, got none; add a {name}.txt")
     windows = FeatureWindows(
-        split["train"], model.representation, data["frames"], data["copies"], data["speed"], recipe.seed
+        split["train"],
+        model.representation,
+        data["frames"],
+        data["copies"],
+        data["speed"],
+        data["mixed"],
+        recipe.seed,
     )
     model.set_statistics(feature_stats(windows.clips, model.representation.layout))
     validation = WholeClips(split["val"], model.representation)

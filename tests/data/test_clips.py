@@ -9,7 +9,7 @@ import torch
 
 from motionmillion import features
 from motionmillion.data import MotionClip, load_clips, synthesize, synthetic_clips
-from motionmillion.data.augment import change_speed, mirror_caption, mirror_clip, random_variant
+from motionmillion.data.augment import change_speed, mirror_caption, mirror_clip, mix_bodies, random_variant
 from motionmillion.data.clips import split_of_subject
 from motionmillion.data.windows import FeatureWindows, WholeClips, collate_features
 
@@ -123,3 +123,15 @@ def test_bad_input_is_named(make, message):
 def test_empty_folder_is_named(tmp_path):
     with pytest.raises(ValueError, match="folder must hold motions"):
         load_clips(tmp_path)
+
+
+def test_mixed_bodies_take_legs_from_one_clip_and_arms_from_the_other():
+    walk, wave = (MotionClip(n, synthesize(n, seed=0, seconds=s), (n,)) for n, s in (("walk", 4), ("wave", 2)))
+    mixed = mix_bodies(walk, wave)
+    names = walk.motion.skeleton.names
+    legs, arm = [names.index("pelvis"), names.index("left_knee")], names.index("left_elbow")
+    assert torch.equal(mixed.motion.rotations[:, legs], walk.motion.rotations[:, legs])
+    assert torch.equal(mixed.motion.rotations[:60, arm], wave.motion.rotations[:, arm])
+    assert torch.equal(mixed.motion.rotations[60:120, arm], wave.motion.rotations[:, arm])  # starts over
+    assert torch.equal(mixed.motion.translation, walk.motion.translation) and mixed.captions == ()
+    assert len(FeatureWindows([walk, wave], CODEC, frames=48, copies=2, mixed=3).clips) == 10

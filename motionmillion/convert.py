@@ -1,0 +1,180 @@
+"""Checkpoints of other projects -> ours, with the same numbers out.
+
+    tokenizer = load_upstream_tokenizer("fsq_net.pth", {"nb_code": 65536, "width": 512, ...}, mean, std)
+    lm = load_upstream_lm("net_last.pth", {"n_layer": 36, "n_head": 32, "n_embd": 4096, ...})
+
+Reads the FSQ tokenizer and the language model of MotionMillion-Codes (Go to Zero, arXiv 2507.07095). Checkpoints are
+pickles there: they are read with `weights_only=True`, which runs nothing that they contain.
+
+What is unusual there and carried over: the patcher named in the options has zero levels, so there is no wavelet. What
+is stored differently: their rotary embedding turns neighbouring pairs of channels, Llama's the two halves of a head, so
+the rows of queries and keys are put into another order.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from motionmillion.features.stats import FeatureStats
+from motionmillion.lm import MotionLM, MotionLMConfig
+from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
+
+# nominal codebook size -> levels; the true sizes are their products
+_LEVELS = {
+    256: [8, 6, 5],
+    512: [8, 8, 8],
+    1024: [8, 5, 5, 5],
+    2048: [8, 8, 6, 5],
+    4096: [7, 5, 5, 5, 5],
+    16384: [8, 8, 8, 6, 5],
+    65536: [8, 8, 8, 5, 5, 5],
+}
+
+
+def load_upstream_tokenizer(
+    checkpoint: str | Path, options: Mapping[str, Any], mean: Tensor | None = None, std: Tensor | None = None
+) -> MotionTokenizer:
+    """The tokenizer of an FSQ checkpoint of MotionMillion-Codes.
+
+    Args:
+        checkpoint: `.pth` with the state under "net".
+        options: its training options: `nb_code`, `width`, `code_dim`, `output_emb_width`, `down_t`, `stride_t`,
+            `depth`, `dilation_growth_rate`; `vq_act` "relu", `vq_norm` "LN", `kernel_size` 3 and `patch_size` 1 are
+            the only values that its own code runs with.
+        mean, std: feature statistics `[272]` that the model was trained with; without them features are expected
+            normalised.
+
+    Raises:
+        ValueError: for options that cannot be converted, and weights that are missing or left over.
+    """
+    state = _state(checkpoint, "net")
+    for name, value in (("vq_act", "relu"), ("vq_norm", "LN"), ("kernel_size", 3), ("patch_size", 1)):
+        if options.get(name, value) != value:
+            raise ValueError(f"options[{name!r}] must be {value!r} to be converted, got {options[name]!r}")
+    if options["nb_code"] not in _LEVELS:
+        raise ValueError(f"options['nb_code'] must be one of {sorted(_LEVELS)}, got {options['nb_code']!r}")
+    config = MotionTokenizerConfig(
+        wavelet="none",
+        wavelet_levels=0,
+        strides=[options["stride_t"]] * options["down_t"],
+        width=options["width"],
+        latent_dim=options["output_emb_width"],
+        depth=options["depth"],
+        dilation_growth=options["dilation_growth_rate"],
+        quantizer={"type": "fsq", "levels": _LEVELS[options["nb_code"]]},
+    )
+    tokenizer = MotionTokenizer(config).eval()
+    source = {
+        name.removeprefix("vqvae."): value
+        for name, value in state.items()
+        if not name.endswith((".wavelets", "._arange"))  # buffers of the idle patcher
+    }
+    names = _tokenizer_names(len(config.strides), config.depth)
+    _fill(tokenizer, {ours: source.pop(theirs, None) for ours, theirs in names.items()}, source, checkpoint)
+    if mean is not None and std is not None:
+        tokenizer.set_statistics(FeatureStats(torch.as_tensor(mean).float(), torch.as_tensor(std).float()))
+    return tokenizer
+
+
+def load_upstream_lm(checkpoint: str | Path, options: Mapping[str, Any]) -> MotionLM:
+    """The language model of a checkpoint of MotionMillion-Codes.
+
+    Args:
+        checkpoint: `.pth` with the state under "trans".
+        options: `n_layer`, `n_head`, `n_embd`, `nb_code`, `text_dim`, and optionally `rope_base` and `block_size`.
+
+    Raises:
+        ValueError: for weights that are missing or left over.
+    """
+    state = _state(checkpoint, "trans")
+    width, heads = options["n_embd"], options["n_head"]
+    config = MotionLMConfig(
+        codebook_size=state["transformer.wte.weight"].shape[0] - 2,
+        text_dim=options["text_dim"],
+        hidden_size=width,
+        intermediate_size=state["transformer.h.0.mlp.c_fc1.weight"].shape[0],
+        num_hidden_layers=options["n_layer"],
+        num_attention_heads=heads,
+        rope_parameters={"rope_type": "default", "rope_theta": float(options.get("rope_base", 10000))},
+    )
+    lm = MotionLM(config).eval()
+    weights: dict[str, Tensor | None] = {
+        "embed_tokens.weight": state.pop("transformer.wte.weight", None),
+        "lm_head.weight": state.pop("lm_head.weight", None),
+        "norm.weight": state.pop("transformer.ln_f.scale", None),
+        "project_text.weight": state.pop("llama_proj.weight", None),
+        "project_text.bias": state.pop("llama_proj.bias", None),
+    }
+    for layer in range(config.num_hidden_layers):
+        theirs, ours = f"transformer.h.{layer}.", f"layers.{layer}."
+        query, key, value = state.pop(theirs + "attn.c_attn.weight").split(width)
+        weights[ours + "self_attn.q_proj.weight"] = _halves(query, heads)
+        weights[ours + "self_attn.k_proj.weight"] = _halves(key, heads)
+        weights[ours + "self_attn.v_proj.weight"] = value
+        for mine, other in (
+            ("self_attn.o_proj", "attn.c_proj.weight"),
+            ("mlp.gate_proj", "mlp.c_fc1.weight"),
+            ("mlp.up_proj", "mlp.c_fc2.weight"),
+            ("mlp.down_proj", "mlp.c_proj.weight"),
+            ("input_layernorm", "rms_1.scale"),
+            ("post_attention_layernorm", "rms_2.scale"),
+        ):
+            weights[f"{ours}{mine}.weight"] = state.pop(theirs + other, None)
+    _fill(lm, weights, state, checkpoint)
+    return lm
+
+
+def _tokenizer_names(stages: int, depth: int) -> dict[str, str]:
+    """Our name -> theirs, without "weight" and "bias", for every module of the tokenizer."""
+    last = 3 + stages  # encoder: patcher, convolution, ReLU, one stage each, convolution
+    modules = {"encoder.conv_in": "encoder.model.1", "encoder.conv_out": f"encoder.model.{last}"}
+    modules |= {"decoder.conv_in": "decoder.model.0", "decoder.conv_mid": f"decoder.model.{2 + stages}"}
+    modules["decoder.conv_out"] = f"decoder.model.{4 + stages}"
+    modules |= {f"quantizer.project_{way}": f"quantizer.project_{way}" for way in ("in", "out")}
+    for stage in range(stages):
+        modules[f"encoder.downs.{stage}"] = f"encoder.model.{3 + stage}.0"
+        modules[f"decoder.ups.{stage}"] = f"decoder.model.{2 + stage}.2"
+        for block in range(depth):
+            for part in ("norm1", "conv1", "norm2", "conv2"):
+                inside = f"model.{block}.{part}"
+                modules[f"encoder.stacks.{stage}.blocks.{block}.{part}"] = f"encoder.model.{3 + stage}.1.{inside}"
+                modules[f"decoder.stacks.{stage}.blocks.{block}.{part}"] = f"decoder.model.{2 + stage}.0.{inside}"
+    return {f"{ours}.{kind}": f"{theirs}.{kind}" for ours, theirs in modules.items() for kind in ("weight", "bias")}
+
+
+def _halves(weight: Tensor, heads: int) -> Tensor:
+    """Rows of each head from neighbouring pairs (0, 1), (2, 3), ... to halves 0, 2, ..., 1, 3, ..."""
+    return weight.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
+
+
+def _state(checkpoint: str | Path, key: str) -> dict[str, Tensor]:
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ValueError(f"checkpoint must be an existing file, got {str(checkpoint)!r}") from None
+    except (UnpicklingError, RuntimeError, EOFError):
+        raise ValueError(f"checkpoint must be a plain PyTorch checkpoint, got {str(checkpoint)!r}") from None
+    if not isinstance(content, dict) or key not in content:
+        raise ValueError(f"checkpoint must hold its weights under {key!r}, got {str(checkpoint)!r}")
+    return dict(content[key])
+
+
+def _fill(model: nn.Module, weights: dict[str, Tensor | None], rest: Mapping[str, Tensor], source: str | Path) -> None:
+    """Load `weights` into all parameters of `model`; anything missing, or left over in `rest`, is an error."""
+    missing = [name for name, _ in model.named_parameters() if weights.get(name) is None]
+    if missing or rest:
+        what, names = ("missing", missing) if missing else ("left over", sorted(rest))
+        raise ValueError(
+            f"checkpoint must fit its options, got {len(names)} weights {what} in {str(source)!r}: "
+            f"{', '.join(names[:5])}; check the options"
+        )
+    try:
+        model.load_state_dict({k: v for k, v in weights.items() if v is not None}, strict=False)
+    except RuntimeError as error:
+        raise ValueError(
+            f"checkpoint must fit its options, got {str(source)!r}: {str(error).splitlines()[-1].strip()}"
+        ) from None
