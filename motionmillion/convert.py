@@ -7,8 +7,8 @@ Reads the FSQ tokenizer and the language model of MotionMillion-Codes (Go to Zer
 pickles there: they are read with `weights_only=True`, which runs nothing that they contain.
 
 What is unusual there and carried over: the patcher named in the options has zero levels, so there is no wavelet. What
-is stored differently: their rotary embedding turns neighbouring pairs of channels, Llama's the two halves of a head, so
-the rows of queries and keys are put into another order.
+is stored differently: their rotary embedding turns neighbouring pairs of channels, Llama's the two halves of a head,
+so the rows of queries and keys are put into another order.
 """
 
 from collections.abc import Mapping
