@@ -7,8 +7,10 @@
 | text_encoder, sentence, text_length | see `motionmillion.text.TextEncoder` |
 | variants, speed, trim | versions of each clip, see `motionmillion.data.tokens` |
 | own_caption_share | how often a window of a longer take is described by a caption of its own |
+| caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
 | balance | 0 visits every clip equally often, 1 every category; between them the share of both |
 | caption_dropout, corruption | see `TokenCollator` |
+| start_from | folder of a language model to go on from, for fine-tuning; `model` is then not used |
 | sampling | default sampling options of the pipeline that is written, see `motionmillion.pipeline` |
 
 `model` takes `size` (a name of `MotionLMConfig.from_name`) and arguments of the config; codebook and text width follow
@@ -24,6 +26,7 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import set_seed
 
+from motionmillion.data.captions import add_captions, load_caption_rules
 from motionmillion.data.clips import MotionClip
 from motionmillion.data.tokens import TokenCollator, TokenDataset
 from motionmillion.lm import MotionLM, MotionLMConfig
@@ -40,24 +43,19 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
         recipe.data,
         "data section",
         **dict(folder=None, synthetic=0, tokenizer=None, text_encoder=MINILM, sentence=True, text_length=150),
-        **dict(variants=8, speed=0.1, trim=0.15, own_caption_share=0.5, balance=0.5),
-        **dict(caption_dropout=0.1, corruption=0.1, sampling=None),
+        **dict(variants=8, speed=0.1, trim=0.15, own_caption_share=0.5, balance=0.5, caption_rules=None),
+        **dict(caption_dropout=0.1, corruption=0.1, sampling=None, start_from=None),
     )
     if not data["tokenizer"]:
         raise ValueError("data must name the folder of a trained tokenizer, got none; train one first")
     tokenizer = MotionTokenizer.from_pretrained(data["tokenizer"]).eval()
     encoder = TextEncoder(data["text_encoder"], data["sentence"], data["text_length"])
-    options: dict[str, Any] = {
-        **recipe.model,
-        "codebook_size": tokenizer.config.codebook_size,
-        "text_dim": encoder.dim,
-    }
-    size = options.pop("size", None)
     set_seed(recipe.seed)
-    model = MotionLM(MotionLMConfig.from_name(size, **options) if size else MotionLMConfig(**options))
+    model = _model(recipe.model, data["start_from"], tokenizer.config.codebook_size, encoder.dim)
 
     clips = clips_of(data["folder"], data["synthetic"], recipe.seed)
-    train_clips = [clip for clip in clips if clip.split == "train" and clip.captions]
+    rules = load_caption_rules(data["caption_rules"]) if data["caption_rules"] else []
+    train_clips = [add_captions(clip, rules) for clip in clips if clip.split == "train" and clip.captions]
     versions = {key: data[key] for key in ("variants", "speed", "trim", "own_caption_share")}
     train_set = TokenDataset(train_clips, tokenizer, encoder, **versions, seed=recipe.seed)
     validation = TokenDataset([clip for clip in clips if clip.split == "val"], tokenizer, encoder)
@@ -76,6 +74,16 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     if trainer.is_world_process_zero():
         MotionPipeline(tokenizer, model, encoder, data["sampling"]).save_pretrained(Path(recipe.output) / "final")
     return figures
+
+
+def _model(options: dict[str, Any], start_from: str | None, codebook_size: int, text_dim: int) -> MotionLM:
+    """A new model, or the one of a folder (a pipeline or its `lm`) to go on from."""
+    if start_from:
+        inside = Path(start_from) / "lm"
+        return MotionLM.from_pretrained(inside if inside.is_dir() else start_from, dtype=torch.float32)
+    options = {**options, "codebook_size": codebook_size, "text_dim": text_dim}
+    size = options.pop("size", None)
+    return MotionLM(MotionLMConfig.from_name(size, **options) if size else MotionLMConfig(**options))
 
 
 def evaluate_lm(model: MotionLM, dataset: TokenDataset, collate: TokenCollator, seed: int) -> dict[str, float]:

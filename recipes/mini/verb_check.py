@@ -23,6 +23,7 @@ import yaml
 
 from motionmillion.data import load_clips
 from motionmillion.data.augment import mirror_caption
+from motionmillion.data.captions import add_captions, load_caption_rules
 from motionmillion.data.clips import MotionClip
 from motionmillion.eval.verbs import (
     VERBS,
@@ -37,6 +38,7 @@ from motionmillion.motion import Motion
 from motionmillion.pipeline import MotionPipeline
 
 PROMPTS = Path(__file__).with_name("verb_prompts.yaml")
+CAPTIONS = Path(__file__).with_name("captions.yaml")
 PROMPTS_PER_VERB = 20
 GOAL = 0.8
 
@@ -174,7 +176,7 @@ def main(argv: list[str] | None = None) -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     prompts = read_prompts(args.prompts)
     clips = load_clips(args.data)
-    check_unseen(prompts, clips)
+    check_unseen(prompts, [add_captions(clip, load_caption_rules(CAPTIONS)) for clip in clips])
     pipe = None if args.real_only else MotionPipeline.from_pretrained(args.model, args.device)
     print("scoring the classifier on real clips: some minutes on one core", file=sys.stderr)
     scores = real_scores(clips, args.seed, seconds, pipe)
