@@ -12,6 +12,7 @@ Shapes: B batch, L text length, N motion tokens, K codebook size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,7 @@ def stream(
     Raises:
         ValueError: for options out of range.
     """
-    _check(max_new_tokens, min_new_tokens, temperature, top_k, top_p)
+    _check(max_new_tokens, min_new_tokens, temperature, top_k, top_p, guidance_scale)
     batch, device = text_features.shape[0], text_features.device
     seeds = [0] * batch if seeds is None else list(seeds)
     if len(seeds) != batch:
@@ -97,7 +98,7 @@ def stream(
         text_mask = torch.cat([text_mask, torch.zeros_like(text_mask)])
         tokens = torch.cat([tokens, tokens])
     output = lm(tokens, text_features, text_mask, use_cache=True)
-    valid_text = text_mask.bool()
+    valid_text = text_mask.bool().clone()
     valid_text[:, 0] |= ~valid_text.any(dim=1)  # where the model puts its embedding of "no text"
     valid = torch.cat([valid_text, tokens != pad], dim=1)
     finished = torch.zeros(batch, dtype=torch.bool, device=device)
@@ -136,13 +137,17 @@ def _warpers(temperature: float, top_k: int, top_p: float) -> LogitsProcessorLis
     return warpers
 
 
-def _check(max_new_tokens: int, min_new_tokens: int, temperature: float, top_k: int, top_p: float) -> None:
+def _check(
+    max_new_tokens: int, min_new_tokens: int, temperature: float, top_k: int, top_p: float, guidance_scale: float
+) -> None:
     if max_new_tokens < 1:
         raise ValueError(f"max_new_tokens must be at least 1, got {max_new_tokens!r}")
     if not 0 <= min_new_tokens <= max_new_tokens:
         raise ValueError(f"min_new_tokens must be in 0..{max_new_tokens}, got {min_new_tokens!r}")
-    if temperature < 0:
+    if not (math.isfinite(temperature) and temperature >= 0):
         raise ValueError(f"temperature must not be negative, got {temperature!r}; 0 is greedy")
+    if not math.isfinite(guidance_scale):
+        raise ValueError(f"guidance_scale must be a finite number, got {guidance_scale!r}; 1 is off")
     if top_k < 0:
         raise ValueError(f"top_k must not be negative, got {top_k!r}; 0 keeps all tokens")
     if not 0 < top_p <= 1:

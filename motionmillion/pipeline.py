@@ -265,7 +265,13 @@ def check_seconds(seconds: float | None) -> None:
 
 
 def sample_seed(seed: int, sample: int) -> int:
-    """Seed of sample number `sample` of a prompt; sample 0 has `seed` itself."""
+    """Seed of sample number `sample` of a prompt; sample 0 has `seed` itself.
+
+    Raises:
+        ValueError: unless `seed` is in 0..2**63-1.
+    """
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"seed must be in 0..2**63-1, got {seed!r}")
     if sample == 0:
         return seed
     return int.from_bytes(hashlib.sha256(f"{seed}/{sample}".encode()).digest()[:4], "big")

@@ -103,7 +103,11 @@ def test_prompts_that_say_nothing_are_refused(prompts):
         ({"seconds": float("nan")}, "seconds must be"),
         ({"num_samples": 0}, "num_samples must be at least 1"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"seed": -1}, "seed must be in"),
+        ({"seed": 2**70}, "seed must be in"),
         ({"temperature": -1}, "temperature must not be negative"),
+        ({"temperature": float("nan")}, "temperature must not be negative"),
+        ({"guidance_scale": float("inf")}, "guidance_scale must be a finite"),
         ({"top_p": 2}, "top_p must be in"),
     ],
 )

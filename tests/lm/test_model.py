@@ -120,6 +120,14 @@ def test_sampled_tokens_do_not_depend_on_the_batch(tiny_lm, batch, guidance):
         assert (together[row, alone.shape[1] :] == 126).all()
 
 
+def test_sampling_leaves_the_caller_s_mask_alone(tiny_lm, batch):
+    _, features, mask = batch
+    mask = mask.bool()
+    before = mask.clone()
+    tiny_lm.generate(features, mask, max_new_tokens=2)
+    assert torch.equal(mask, before)
+
+
 def test_sampling_controls(tiny_lm, batch):
     _, features, mask = batch
     one = dict(features=features[:1].expand(400, -1, -1), mask=mask[:1].expand(400, -1))
