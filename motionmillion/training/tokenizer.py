@@ -74,4 +74,5 @@ class KinematicsFrom(TrainerCallback):
         self.first = first
 
     def on_step_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
-        kwargs["model"].kinematics = state.global_step >= self.first
+        model = getattr(kwargs["model"], "module", kwargs["model"])  # wrapped where several processes train
+        model.kinematics = state.global_step >= self.first

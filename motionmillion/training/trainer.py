@@ -79,7 +79,7 @@ def build_trainer(
     Raises:
         ValueError: for unknown or unfitting training arguments.
     """
-    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(Path(recipe.output) / "tensorboard"))
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(Path(recipe.output) / "tensorboard")  # the only way to tell Trainer
     defaults: dict[str, Any] = dict(
         output_dir=recipe.output,
         seed=recipe.seed,

@@ -84,6 +84,7 @@ def test_a_language_model_trains_into_a_pipeline(trained_tokenizer, tmp_path):
         "training": {**TOKENIZER["training"], "max_steps": 6, "learning_rate": 1e-2, "eval_steps": 3, "save_steps": 3},
     }
     figures = train_lm(load_recipe(write(tmp_path, content)))
+    assert list((tmp_path / "run" / "tensorboard").glob("**/events.out.tfevents*"))
     assert figures["eval_loss"] < 3.5 and 0 <= figures["eval_accuracy"] <= 1
     pipe = MotionPipeline.from_pretrained(tmp_path / "run" / "final")
     assert pipe("a person walks", seconds=1)[0].num_frames == 30
@@ -110,7 +111,7 @@ def test_recipes_in_the_repository_are_valid(path):
 
     recipe = load_recipe(path)
     options = dict(recipe.model)
-    if path.stem == "lm":
+    if path.stem.startswith("lm"):
         size = options.pop("size", None)
         MotionLMConfig.from_name(size, **options) if size else MotionLMConfig(**options)
     else:
