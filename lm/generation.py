@@ -126,6 +126,9 @@ def stream(
         output = lm(fed[:, None], attention_mask=valid, past_key_values=output.past_key_values)
 
 
+MAX_GUIDANCE = 100.0
+
+
 def _warpers(temperature: float, top_k: int, top_p: float) -> LogitsProcessorList:
     warpers = LogitsProcessorList()
     if temperature not in (0, 1):
@@ -144,10 +147,10 @@ def _check(
         raise ValueError(f"max_new_tokens must be at least 1, got {max_new_tokens!r}")
     if not 0 <= min_new_tokens <= max_new_tokens:
         raise ValueError(f"min_new_tokens must be in 0..{max_new_tokens}, got {min_new_tokens!r}")
-    if not (math.isfinite(temperature) and temperature >= 0):
+    if not (isinstance(temperature, int | float) and math.isfinite(temperature) and temperature >= 0):
         raise ValueError(f"temperature must not be negative, got {temperature!r}; 0 is greedy")
-    if not math.isfinite(guidance_scale):
-        raise ValueError(f"guidance_scale must be a finite number, got {guidance_scale!r}; 1 is off")
+    if not 0 <= guidance_scale <= MAX_GUIDANCE:
+        raise ValueError(f"guidance_scale must be in 0 to {MAX_GUIDANCE:g}, got {guidance_scale!r}; 1 is off")
     if top_k < 0:
         raise ValueError(f"top_k must not be negative, got {top_k!r}; 0 keeps all tokens")
     if not 0 < top_p <= 1:

@@ -1,6 +1,7 @@
 """Loading of checkpoints: safetensors only, and missing or unexpected weights are errors."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -28,6 +29,8 @@ class StrictLoading:
             found = [name for name in _PICKLES if (folder / name).exists()]
             hint = f"found {found[0]}, a pickle, which is never loaded" if found else "save one with save_pretrained"
             raise ValueError(f"checkpoint must hold model.safetensors, got {source!r}; {hint}")
+        if folder.is_dir():
+            _check_config(folder, cls.config_class.model_type)  # type: ignore[attr-defined]
         kwargs.update(use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True)
         loader: Any = super()
         try:
@@ -48,12 +51,26 @@ class StrictLoading:
                     f"checkpoint must hold exactly the weights of {cls.__name__}, got {len(keys)} {label} in "
                     f"{source!r}: {', '.join(keys[:5])}; check that config.json and weights belong together"
                 )
-        for (
-            module
-        ) in model.modules():  # transformers builds models on the meta device, where buffers lose their values
+        broken = [name for name, value in model.named_parameters() if not bool(value.isfinite().all())]
+        if broken:
+            raise ValueError(f"checkpoint must hold finite weights, got NaN or infinity in {source!r}: {broken[0]}")
+        # transformers builds models on the meta device, where buffers that are not in the checkpoint lose their values
+        for module in model.modules():
             if hasattr(module, "reset_buffers"):
                 module.reset_buffers()
         return model
+
+
+def _check_config(folder: Path, model_type: str) -> None:
+    """Without its config a model would be built in transformers' default size, gigabytes for the language model."""
+    path = folder / "config.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
+        raise ValueError(f"checkpoint must have a config.json, got none that can be read in {str(folder)!r}") from None
+    kind = found.get("model_type") if isinstance(found, dict) else None
+    if kind != model_type:
+        raise ValueError(f"config.json must be of model_type {model_type!r}, got {kind!r} in {str(folder)!r}")
 
 
 @contextlib.contextmanager

@@ -16,7 +16,6 @@ import typer
 app = typer.Typer(
     name="motionmillion",
     help="Text to 3D human motion with motion-token language models.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -96,9 +95,14 @@ def view(
     """Show a motion in the web browser."""
     import webbrowser
 
+    from motionmillion.io import check_output
     from motionmillion.motion import Motion
 
-    page = Motion.load(source).save(output or source.with_suffix(".html"))
+    output = source.with_suffix(".html") if output is None else output
+    if output.suffix.lower() != ".html":
+        raise ValueError(f"output must end in .html to be viewed, got {str(output)!r}")
+    check_output(output)
+    page = Motion.load(source).save(output)
     typer.echo(page)
     if browser:
         webbrowser.open(page.resolve().as_uri())
@@ -165,11 +169,17 @@ def _device(name: str) -> str:
 def main() -> None:
     """Entry point of the console script."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False) or 0)
     except (ValueError, OSError, ImportError) as error:
-        message = " ".join(str(error).split())
-        print(f"motionmillion: {message}", file=sys.stderr)
-        sys.exit(2)
+        message = str(error)
+    except Exception as error:  # typer's own, whose base class has moved between its versions
+        if type(error).__name__ == "Abort":
+            sys.exit(130)
+        if not hasattr(error, "format_message") or type(error).__name__ == "NoArgsIsHelpError":
+            raise
+        message = f"{error.format_message()} See motionmillion --help."  # type: ignore[attr-defined]
+    print("motionmillion:", " ".join(message.split()), file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

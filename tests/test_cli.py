@@ -105,6 +105,11 @@ def test_export_and_view(run, tmp_path):
         (["export", "nosuch.xyz", "x.html"], "path must end in one of"),
         (["tokenize", "nosuch.npz", "-o", "codes.txt"], "code file must end in .npy"),
         (["detokenize", "nosuch.npy", "-o", "x.bvh"], "source must be an existing"),
+        (["generate", "walk", "-o", "x.html", "--seconds", "abc"], "--seconds"),
+        (["generate", "walk", "-o", "x.html", "--seed", "9" * 30], "seed must be"),
+        (["train", "nosuch", "--config", "x.yaml"], "nosuch"),
+        (["nosuch"], "nosuch"),
+        (["view", "x.bvh", "-o", "x.bvh", "--no-browser"], "output must end in .html"),
         (["train", "lm", "--config", "nosuch.yaml"], "config must be an existing YAML"),
     ],
 )

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from motionmillion import MotionPipeline
 from motionmillion.lm import MotionLM
@@ -88,7 +89,7 @@ def test_long_texts_keep_their_end_token():
     assert encoder(["walk " * 50])[0].shape[1] == 12
 
 
-@pytest.mark.parametrize("prompts", [[], "", "  ", "...", [3], ["walk", None]])
+@pytest.mark.parametrize("prompts", [[], "", "  ", "...", [3], ["walk", None], 5, {"a": 1}, b"walk"])
 def test_prompts_that_say_nothing_are_refused(prompts):
     with pytest.raises(ValueError, match="prompt"):
         check_texts(prompts)
@@ -101,13 +102,15 @@ def test_prompts_that_say_nothing_are_refused(prompts):
         ({"seconds": -3}, "seconds must be above 0"),
         ({"seconds": 1e6}, "at most 60"),
         ({"seconds": float("nan")}, "seconds must be"),
+        ({"seconds": "4"}, "seconds must be"),
         ({"num_samples": 0}, "num_samples must be at least 1"),
+        ({"num_samples": 1.5}, "num_samples must be at least 1 and whole"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"seed": -1}, "seed must be in"),
-        ({"seed": 2**70}, "seed must be in"),
+        ({"seed": -1}, "seed must be a whole number in"),
+        ({"seed": 2**70}, "seed must be a whole number in"),
         ({"temperature": -1}, "temperature must not be negative"),
         ({"temperature": float("nan")}, "temperature must not be negative"),
-        ({"guidance_scale": float("inf")}, "guidance_scale must be a finite"),
+        ({"guidance_scale": float("inf")}, "guidance_scale must be in 0 to 100"),
         ({"top_p": 2}, "top_p must be in"),
     ],
 )
@@ -125,6 +128,30 @@ def test_parts_that_do_not_fit_are_refused(tiny_pipeline, tiny_lm):
         MotionPipeline(tiny_pipeline.tokenizer, MotionLM(config), tiny_pipeline.text_encoder)
 
 
+def test_damaged_parts_of_a_folder_are_named(tiny_pipeline, tmp_path):
+    tiny_pipeline.save_pretrained(tmp_path)
+    for file, content, message in (
+        ("text_encoder.json", None, "text encoder must be named"),
+        ("text_encoder.json", "{", "text encoder must be named"),
+        ("text_encoder.json", '{"nam": 1}', "did you mean name"),
+        ("pipeline.json", "[]", "pipeline.json"),
+        ("pipeline.json", '{"defaults": {"tempratur": 1}}', "did you mean temperature"),
+        ("lm/config.json", None, "must have a config.json"),
+        ("lm/config.json", "{}", "model_type 'motionmillion-lm'"),
+    ):
+        path = tmp_path / file
+        kept = path.read_text()
+        path.unlink() if content is None else path.write_text(content)
+        with pytest.raises(ValueError, match=message):
+            MotionPipeline.from_pretrained(tmp_path)
+        path.write_text(kept)
+    weights = load_file(tmp_path / "lm" / "model.safetensors")
+    weights["norm.weight"][0] = torch.nan
+    save_file(weights, tmp_path / "lm" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match="finite weights.*norm.weight"):
+        MotionPipeline.from_pretrained(tmp_path)
+
+
 def test_folders_that_are_no_pipeline_are_refused(tmp_path):
     with pytest.raises(ValueError, match="pipeline must be one of"):
         MotionPipeline.from_pretrained("nosuch")
@@ -133,7 +160,7 @@ def test_folders_that_are_no_pipeline_are_refused(tmp_path):
     (tmp_path / "pipeline.json").write_text("{")
     with pytest.raises(ValueError, match="pipeline.json"):
         MotionPipeline.from_pretrained(tmp_path)
-    (tmp_path / "pipeline.json").write_text(json.dumps({}))
+    (tmp_path / "pipeline.json").write_text(json.dumps({"format": 1}))
     (tmp_path / "tokenizer").mkdir()
     with pytest.raises(ValueError, match="must hold model.safetensors"):
         MotionPipeline.from_pretrained(tmp_path)

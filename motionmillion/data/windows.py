@@ -37,6 +37,9 @@ class FeatureWindows(Dataset):
         mixed: int = 0,
         seed: int = 0,
     ) -> None:
+        for name, value in (("frames", frames), ("copies", copies)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value!r}")
         generator = torch.Generator().manual_seed(seed)
         self.frames = frames
         self.clips: list[Tensor] = []

@@ -75,7 +75,12 @@ def _apply(content: dict[str, Any], override: str) -> None:
     *sections, key = path.split(".")
     for section in sections:
         content = content.setdefault(section, {})
-    content[key] = yaml.load(value, _Loader)
+        if not isinstance(content, dict):
+            raise ValueError(f"override must name a key of a section, got {override!r}; {section!r} is no section")
+    try:
+        content[key] = yaml.load(value, _Loader)
+    except yaml.YAMLError:
+        raise ValueError(f"override must have a YAML value, got {override!r}") from None
 
 
 def take_options(given: dict[str, Any], kind: str, **defaults: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ trainer = build_trainer(model, recipe, train_set, collate, evaluation)
 run(trainer, resume=True)
 """
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -92,10 +93,16 @@ def build_trainer(
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
     )
+    if not isinstance(recipe.training, dict):
+        raise ValueError(f"training must be a section, got {recipe.training!r}")
     try:
         arguments = TrainingArguments(**{**defaults, **recipe.training})
     except TypeError as error:
         raise ValueError(f"training must hold arguments of TrainingArguments, got {error}") from None
+    for field in dataclasses.fields(TrainingArguments):
+        value = recipe.training.get(field.name)
+        if isinstance(value, str) and isinstance(field.default, int | float):
+            raise ValueError(f"training.{field.name} must be a number, got {value!r}")
     return MotionTrainer(
         model=model,
         args=arguments,

@@ -100,7 +100,7 @@ def test_unread_keys_may_hold_anything(tmp_path: Path):
         ({"trans": None}, "must hold the root translation as trans or transl"),
         ({"poses": None}, "must hold the poses as root_orient or global_orient"),
         ({"mocap_framerate": None}, "must hold its frame rate .* pass fps="),
-        ({"mocap_framerate": np.array(0.0)}, "fps must be a positive number"),
+        ({"mocap_framerate": np.array(0.0)}, "fps must be"),
         ({"mocap_framerate": np.array("fast")}, "mocap_framerate .* must be one number"),
         ({"poses": np.array([None] * 5)}, "'poses' .* got a pickled object; save it again as numbers"),
         ({"poses": np.full((5, 156), "x")}, "poses .* must hold real numbers"),

@@ -133,6 +133,9 @@ def test_overrides_change_values(tmp_path):
         ({"data": {"folder": "nosuch"}}, "folder must be an existing"),
         ({"model": {"widht": 3}}, "'widht'; did you mean width"),
         ({"training": {"max_stepz": 3}}, "training must hold arguments"),
+        ({"training": {"max_steps": "abc"}}, "training.max_steps must be a number"),
+        ({"training": 5}, "training must be a section"),
+        ({"data": {"synthetic": 12, "frames": -4}}, "frames must be at least 1"),
     ],
 )
 def test_mistakes_in_a_recipe_are_named(tmp_path, change, message):
@@ -148,5 +151,8 @@ def test_recipes_that_cannot_be_read_are_named(tmp_path):
             load_recipe(path)
     with pytest.raises(ValueError, match="section.key=value"):
         load_recipe(write(tmp_path, TOKENIZER), ["training"])
+    for override, problem in (("output.x=5", "no section"), ("seed=[1", "YAML value")):
+        with pytest.raises(ValueError, match=problem):
+            load_recipe(write(tmp_path, TOKENIZER), [override])
     with pytest.raises(ValueError, match="existing YAML"):
         load_recipe(tmp_path / "nosuch.yaml")
