@@ -175,7 +175,7 @@ def main() -> None:
     except Exception as error:  # typer's own, whose base class has moved between its versions
         if type(error).__name__ == "Abort":
             sys.exit(130)
-        if not hasattr(error, "format_message") or type(error).__name__ == "NoArgsIsHelpError":
+        if not hasattr(error, "format_message"):
             raise
         message = f"{error.format_message()} See motionmillion --help."  # type: ignore[attr-defined]
     print("motionmillion:", " ".join(message.split()), file=sys.stderr)

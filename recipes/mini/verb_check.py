@@ -34,6 +34,7 @@ from motionmillion.eval.verbs import (
     held_out_score,
     verb_check,
 )
+from motionmillion.io.files import write_text
 from motionmillion.motion import Motion
 from motionmillion.pipeline import MotionPipeline
 
@@ -198,8 +199,8 @@ def main(argv: list[str] | None = None) -> None:
     result["command"] = shlex.join(["python", "recipes/mini/verb_check.py", *shown])
     result.update(seed=args.seed, seconds=seconds, machine=machine())
     result["real_scores"] = {name: score.as_dict() for name, score in scores.items()}
-    (args.output / "results.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (args.output / "report.md").write_text(report(result), encoding="utf-8")
+    write_text(json.dumps(result, indent=1) + "\n", args.output / "results.json")
+    write_text(report(result), args.output / "report.md")
     print(report(result))
 
 
