@@ -27,9 +27,12 @@ class MotionTokenizerConfig(PretrainedConfig):
         dilation_growth: dilation of the blocks of a stage grows by this factor.
         latent_dim: channels between encoder and quantizer.
         refiner_width: channels of a residual convolution over the frames after the inverse wavelet; 0 leaves it out.
-        quantizer: `{"type": "fsq", "levels": [...]}`.
+        quantizer: `{"type": "fsq", "levels": [...]}`, see `motionmillion.tokenizer.quantizers` for the others.
         losses: weight of each loss of `motionmillion.tokenizer.losses.LOSSES`; those left out are not computed.
         dropout: share of latent channels silenced in training, against overfitting on little data.
+        causal: frames depend on their own and earlier codes only, and codes on frames up to the last that they stand
+            for, so that motion leaves while codes arrive.
+        normalize_bands: give every wavelet band unit variance for the network, see `MotionTokenizer.measure_bands`.
 
     Raises:
         ValueError: for unknown keys and for values that do not fit together.
@@ -51,6 +54,8 @@ class MotionTokenizerConfig(PretrainedConfig):
         quantizer: dict[str, Any] | None = None,
         losses: dict[str, float] | None = None,
         dropout: float = 0.0,
+        causal: bool = False,
+        normalize_bands: bool = False,
         **kwargs: Any,
     ) -> None:
         check_keys(kwargs, type(self), "tokenizer config")
@@ -66,12 +71,14 @@ class MotionTokenizerConfig(PretrainedConfig):
         self.quantizer = {"type": "fsq", "levels": [8, 8, 8, 5, 5, 5]} if quantizer is None else dict(quantizer)
         self.losses = dict(_DEFAULT_LOSSES) if losses is None else dict(losses)
         self.dropout = dropout
+        self.causal = causal
+        self.normalize_bands = normalize_bands
         self._validate()
         super().__init__(**kwargs)
 
     def _validate(self) -> None:
         representations.get(self.features)
-        Wavelet(self.wavelet, self.wavelet_levels)
+        wavelet = Wavelet(self.wavelet, self.wavelet_levels)
         if self.wavelet == "none" and self.wavelet_levels:
             raise ValueError(f'wavelet_levels must be 0 with wavelet "none", got {self.wavelet_levels!r}')
         if any(not isinstance(stride, int) or stride < 1 for stride in self.strides):
@@ -86,11 +93,23 @@ class MotionTokenizerConfig(PretrainedConfig):
         unknown = set(self.losses) - set(LOSSES)
         if unknown:
             raise ValueError(f"losses must be among {sorted(LOSSES)}, got {sorted(unknown)}")
+        if self.causal and wavelet.wraps:
+            raise ValueError(
+                f'wavelet must be "none", "rearrange" or "haar" where causal is set, got {self.wavelet!r}; filters of '
+                "more than two taps cannot be inverted without frames to come"
+            )
+        if self.uses_band_statistics and wavelet.bands == 1:
+            raise ValueError('normalize_bands and the loss "bands" must have wavelet bands, got wavelet_levels 0')
         codebook_size(self.quantizer)
 
     @property
+    def uses_band_statistics(self) -> bool:
+        """Whether the model keeps standard deviations of its wavelet bands."""
+        return self.normalize_bands or bool(self.losses.get("bands"))
+
+    @property
     def codebook_size(self) -> int:
-        """Number of codes K."""
+        """Number of codes K; 0 for continuous latents."""
         return codebook_size(self.quantizer)
 
     @property

@@ -4,115 +4,193 @@ The layout follows the published tokenizer (dilated residual blocks, strided con
 upsampling), so that its weights fit. Every convolution sees zeros outside a row's valid steps, whether they are the
 zeros of the border or of padding: a clip gives the same result alone and in a padded batch.
 
-Shapes: B batch, C channels, N steps in time.
+Unusual: everything is `[B, N, C]`, channels last, because layer norm and matrix products want it; convolutions run as
+`conv2d` in that memory format. With `causal=True` a step sees itself and earlier steps only, and a `History` lets a
+decoder go on where the last call ended.
+
+Shapes: B batch, N steps in time, C channels.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+History = dict[nn.Module, Tensor]
+"""What every causal convolution has seen last, `[B, left, C]` each; start with an empty one."""
 
 
-class MaskedConv1d(nn.Conv1d):
-    """Convolution that reads zeros at invalid steps; `mask` `[B, 1, N]` or None for all valid."""
+class TimeConv(nn.Conv1d):
+    """Convolution along time of `[B, N, C]`; N steps become N / stride.
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
-        return super().forward(x if mask is None else x * mask)
+    Args:
+        causal: step n sees input steps up to `stride * (n + 1) - 1`, the last that it stands for.
+    """
+
+    def __init__(
+        self, channels: int, out: int, kernel: int, stride: int = 1, dilation: int = 1, causal: bool = False
+    ) -> None:
+        super().__init__(channels, out, kernel, stride=stride, dilation=dilation)
+        missing = dilation * (kernel - 1) + 1 - stride  # how much a kernel is longer than its stride
+        self.left = missing if causal else missing // 2
+        self.right = missing - self.left
+        self.causal = causal
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, mask: Tensor | None = None, history: History | None = None
+    ) -> Tensor:
+        """`mask` `[B, N, 1]` of valid steps, None for all; `history` is read and renewed."""
+        x = x if mask is None else x * mask
+        if history is not None:
+            before = history.get(self)
+            x = torch.cat([x.new_zeros(x.shape[0], self.left, x.shape[2]) if before is None else before, x], dim=1)
+            history[self] = x[:, x.shape[1] - self.left :]
+        elif self.left != self.right:
+            x = F.pad(x, (0, 0, self.left, self.right))
+        padding = 0 if history is not None or self.left != self.right else self.left
+        # [B, N, C] read as an image [B, C, 1, N] that is contiguous in channels-last format
+        image = F.conv2d(
+            x.transpose(1, 2).unsqueeze(2),
+            self.weight.unsqueeze(2),
+            self.bias,
+            stride=(1, self.stride[0]),
+            padding=(0, padding),
+            dilation=(1, self.dilation[0]),
+        )
+        return image.squeeze(2).transpose(1, 2)
 
 
 class ChannelNorm(nn.LayerNorm):
-    """Layer norm over the channels of `[B, C, N]`, in float32."""
+    """Layer norm over the channels of `[B, N, C]`, in float32."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.transpose(1, 2).float()).transpose(1, 2).to(x.dtype)
+        return super().forward(x.float()).to(x.dtype)
 
 
 class ResidualBlock(nn.Module):
     """Norm, ReLU, dilated convolution, norm, ReLU, pointwise convolution; added to the input."""
 
-    def __init__(self, width: int, dilation: int) -> None:
+    def __init__(self, width: int, dilation: int, causal: bool) -> None:
         super().__init__()
         self.norm1 = ChannelNorm(width)
-        self.conv1 = MaskedConv1d(width, width, 3, padding=dilation, dilation=dilation)
+        self.conv1 = TimeConv(width, width, 3, dilation=dilation, causal=causal)
         self.norm2 = ChannelNorm(width)
-        self.conv2 = MaskedConv1d(width, width, 1)
+        self.conv2 = TimeConv(width, width, 1)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        y = self.conv1(torch.relu(self.norm1(x)), mask)
+    def forward(self, x: Tensor, mask: Tensor | None, history: History | None = None) -> Tensor:
+        y = self.conv1(torch.relu(self.norm1(x)), mask, history)
         return x + self.conv2(torch.relu(self.norm2(y)), mask)
 
 
 class ResidualStack(nn.Module):
     """`depth` residual blocks, the widest dilation first."""
 
-    def __init__(self, width: int, depth: int, growth: int) -> None:
+    def __init__(self, width: int, depth: int, growth: int, causal: bool) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(ResidualBlock(width, growth**power) for power in reversed(range(depth)))
+        self.blocks = nn.ModuleList(ResidualBlock(width, growth**power, causal) for power in reversed(range(depth)))
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, history: History | None = None) -> Tensor:
         for block in self.blocks:
-            x = block(x, mask)
+            x = block(x, mask, history)
         return x
 
 
 class Encoder(nn.Module):
-    """`[B, in_channels, N * prod(strides)]` -> latents `[B, latent_dim, N]`."""
+    """`[B, N * prod(strides), channels]` -> latents `[B, N, latent_dim]`."""
 
     def __init__(
-        self, in_channels: int, latent_dim: int, width: int, depth: int, growth: int, strides: Sequence[int]
+        self,
+        channels: int,
+        latent_dim: int,
+        width: int,
+        depth: int,
+        growth: int,
+        strides: Sequence[int],
+        causal: bool = False,
     ) -> None:
         super().__init__()
         self.strides = list(strides)
-        self.conv_in = MaskedConv1d(in_channels, width, 3, padding=1)
-        # kernel and padding chosen so that N steps become exactly N / stride
+        self.conv_in = TimeConv(channels, width, 3, causal=causal)
         self.downs = nn.ModuleList(
-            MaskedConv1d(width, width, 2 * s if s % 2 == 0 else s + 2, stride=s, padding=s // 2 if s % 2 == 0 else 1)
-            for s in self.strides
+            TimeConv(width, width, 2 * s if s % 2 == 0 else s + 2, stride=s, causal=causal) for s in self.strides
         )
-        self.stacks = nn.ModuleList(ResidualStack(width, depth, growth) for _ in self.strides)
-        self.conv_out = MaskedConv1d(width, latent_dim, 3, padding=1)
+        self.stacks = nn.ModuleList(ResidualStack(width, depth, growth, causal) for _ in self.strides)
+        self.conv_out = TimeConv(width, latent_dim, 3, causal=causal)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         x = torch.relu(self.conv_in(x, mask))
         for stride, down, stack in zip(self.strides, self.downs, self.stacks, strict=True):
             x = down(x, mask)
-            mask = None if mask is None else mask[..., ::stride]
+            mask = None if mask is None else mask[:, ::stride]
             x = stack(x, mask)
         return self.conv_out(x, mask)
 
 
 class Decoder(nn.Module):
-    """Latents `[B, latent_dim, N]` -> `[B, out_channels, N * prod(strides)]`."""
+    """Latents `[B, N, latent_dim]` -> `[B, N * prod(strides), channels]`."""
 
     def __init__(
-        self, out_channels: int, latent_dim: int, width: int, depth: int, growth: int, strides: Sequence[int]
+        self,
+        channels: int,
+        latent_dim: int,
+        width: int,
+        depth: int,
+        growth: int,
+        strides: Sequence[int],
+        causal: bool = False,
     ) -> None:
         super().__init__()
         self.strides = list(reversed(strides))
-        self.conv_in = MaskedConv1d(latent_dim, width, 3, padding=1)
-        self.stacks = nn.ModuleList(ResidualStack(width, depth, growth) for _ in self.strides)
-        self.ups = nn.ModuleList(MaskedConv1d(width, width, 3, padding=1) for _ in self.strides)
-        self.conv_mid = MaskedConv1d(width, width, 3, padding=1)
-        self.conv_out = MaskedConv1d(width, out_channels, 3, padding=1)
+        self.conv_in = TimeConv(latent_dim, width, 3, causal=causal)
+        self.stacks = nn.ModuleList(ResidualStack(width, depth, growth, causal) for _ in self.strides)
+        self.ups = nn.ModuleList(TimeConv(width, width, 3, causal=causal) for _ in self.strides)
+        self.conv_mid = TimeConv(width, width, 3, causal=causal)
+        self.conv_out = TimeConv(width, channels, 3, causal=causal)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        x = torch.relu(self.conv_in(x, mask))
+    @property
+    def reach(self) -> int:
+        """How many later output steps the input can change, in output steps; 0 for a causal decoder."""
+        return self._sum("right")
+
+    @property
+    def past(self) -> int:
+        """How many earlier output steps an output step depends on."""
+        return self._sum("left")
+
+    def _sum(self, side: str) -> int:
+        rate = math.prod(self.strides)
+        steps = rate * getattr(self.conv_in, side)
         for stride, stack, up in zip(self.strides, self.stacks, self.ups, strict=True):
-            x = stack(x, mask).repeat_interleave(stride, dim=2)
-            mask = None if mask is None else mask.repeat_interleave(stride, dim=2)
-            x = up(x, mask)
-        x = torch.relu(self.conv_mid(x, mask))
+            steps += rate * sum(getattr(block.conv1, side) for block in stack.blocks)  # type: ignore[union-attr]
+            rate //= stride
+            steps += rate * getattr(up, side)
+        return steps + getattr(self.conv_mid, side) + getattr(self.conv_out, side)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, history: History | None = None) -> Tensor:
+        x = torch.relu(self.conv_in(x, mask, history))
+        for stride, stack, up in zip(self.strides, self.stacks, self.ups, strict=True):
+            x = stack(x, mask, history).repeat_interleave(stride, dim=1)
+            mask = None if mask is None else mask.repeat_interleave(stride, dim=1)
+            x = up(x, mask, history)
+        x = torch.relu(self.conv_mid(x, mask, history))
         with torch.autocast(x.device.type, enabled=False):  # rounding to bfloat16 here would be jitter in the motion
-            return self.conv_out(x.to(self.conv_out.weight.dtype), mask)
+            return self.conv_out(x.to(self.conv_out.weight.dtype), mask, history)
 
 
 class Refiner(nn.Module):
     """Residual convolutions over frames, zero at the start: smooths where neighbouring codes meet."""
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, channels: int, width: int, causal: bool = False) -> None:
         super().__init__()
-        self.conv1 = MaskedConv1d(channels, width, 5, padding=2)
-        self.conv2 = MaskedConv1d(width, channels, 5, padding=2)
+        self.conv1 = TimeConv(channels, width, 5, causal=causal)
+        self.conv2 = TimeConv(width, channels, 5, causal=causal)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return x + self.conv2(torch.relu(self.conv1(x, mask)), mask)
+    @property
+    def reach(self) -> int:
+        """How many later frames a frame depends on."""
+        return self.conv1.right + self.conv2.right
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, history: History | None = None) -> Tensor:
+        return x + self.conv2(torch.relu(self.conv1(x, mask, history)), mask, history)

@@ -5,12 +5,14 @@
 | features | normalised features, smooth L1 | - |
 | local_positions | the block `positions` of them once more (published as "velocity loss"), smooth L1 | - |
 | root_features | the blocks of root velocity and heading change once more: everything else hangs on them | - |
+| local_acceleration | second differences of the block `positions`, normalised, L1: the cheap loss against jitter | - |
+| bands | wavelet coefficients, each band in its own standard deviation, L1; computed by the model | - |
 | joints | joints relative to the pelvis, heading integrated, L1 | m |
 | root | pelvis path, integrated, L1 | m |
 | velocity | joint velocities, L1 | m/s |
 | acceleration | joint accelerations, L1 | m/s^2 |
 
-The last four look at decoded motion, by both routes at once: positions read from the position block and positions
+The last four rows look at decoded motion, by both routes at once: positions read from the position block and positions
 that forward kinematics gives for the rotation block. They see the drift that integrated headings cause, and keep the
 two routes together.
 
@@ -23,9 +25,14 @@ from torch.nn import functional as F
 
 from motionmillion.features import Representation
 
-LOSSES = ("features", "local_positions", "root_features", "joints", "root", "velocity", "acceleration")
+FEATURE_LOSSES = ("features", "local_positions", "root_features", "local_acceleration", "bands")
+"""Those that look at features."""
+
 KINEMATIC_LOSSES = ("joints", "root", "velocity", "acceleration")
 """Those that look at decoded motion."""
+
+LOSSES = FEATURE_LOSSES + KINEMATIC_LOSSES
+"""All of them."""
 
 
 def reconstruction_losses(
@@ -34,7 +41,7 @@ def reconstruction_losses(
     mask: Tensor,
     scale: Tensor,
     representation: Representation,
-    names: tuple[str, ...] = LOSSES,
+    names: tuple[str, ...] = tuple(name for name in LOSSES if name != "bands"),
 ) -> dict[str, Tensor]:
     """The losses called `names`.
 
@@ -53,6 +60,10 @@ def reconstruction_losses(
     if "root_features" in names:
         spans = [representation.layout[name] for name in ("root_velocity", "heading_change")]
         losses["root_features"] = _mean(torch.cat([error[..., span] for span in spans], dim=-1), mask)
+    if "local_acceleration" in names:
+        difference = ((predicted - target) / scale)[..., representation.layout["positions"]]
+        whole = mask[:, 2:] & mask[:, 1:-1] & mask[:, :-2]
+        losses["local_acceleration"] = _mean(difference.diff(n=2, dim=1).abs(), whole)
     if not set(KINEMATIC_LOSSES) & set(names):
         return losses
     with torch.autocast(predicted.device.type, enabled=False):

@@ -11,6 +11,8 @@ checkpoint. A clip whose length is no multiple of `frames_per_token` first repea
 Shapes: B batch, T frames, D feature size, N codes in time.
 """
 
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -22,9 +24,9 @@ from motionmillion import features as representations
 from motionmillion.checkpoints import StrictLoading
 from motionmillion.features.stats import FeatureStats
 from motionmillion.tokenizer.config import MotionTokenizerConfig
-from motionmillion.tokenizer.layers import Decoder, Encoder, Refiner
+from motionmillion.tokenizer.layers import Decoder, Encoder, History, Refiner
 from motionmillion.tokenizer.losses import KINEMATIC_LOSSES, reconstruction_losses
-from motionmillion.tokenizer.quantizers import build_quantizer
+from motionmillion.tokenizer.quantizers import QuantizerOutput, build_quantizer, code_perplexity
 from motionmillion.tokenizer.wavelet import Wavelet
 
 
@@ -36,6 +38,7 @@ class TokenizerOutput(ModelOutput):
     reconstruction: Tensor | None = None  # [B, T, D] physical units
     codes: Tensor | None = None  # [B, N] int64
     losses: dict[str, Tensor] | None = None  # each loss before its weight
+    perplexity: Tensor | None = None  # [] of the codes of this batch
 
 
 class MotionTokenizer(StrictLoading, PreTrainedModel):
@@ -47,21 +50,25 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
 
     mean: Tensor
     std: Tensor
+    band_std: Tensor
 
     def __init__(self, config: MotionTokenizerConfig) -> None:
         super().__init__(config)
         self.representation = representations.get(config.features)
         self.wavelet = Wavelet(config.wavelet, config.wavelet_levels)
         channels = self.representation.dim * self.wavelet.bands
-        shape = (config.latent_dim, config.width, config.depth, config.dilation_growth, config.strides)
+        shape = (config.latent_dim, config.width, config.depth, config.dilation_growth, config.strides, config.causal)
         self.encoder = Encoder(channels, *shape)
         self.quantizer = build_quantizer(config.quantizer, config.latent_dim)
         self.decoder = Decoder(channels, *shape)
-        self.refiner = Refiner(self.representation.dim, config.refiner_width) if config.refiner_width else None
+        width = config.refiner_width
+        self.refiner = Refiner(self.representation.dim, width, config.causal) if width else None
         self.dropout = nn.Dropout1d(config.dropout)
         self.kinematics = True  # False leaves the kinematic losses out for now, see motionmillion.training.tokenizer
         self.register_buffer("mean", torch.zeros(self.representation.dim))
         self.register_buffer("std", torch.ones(self.representation.dim))
+        if config.uses_band_statistics:
+            self.register_buffer("band_std", torch.ones(channels))
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -76,21 +83,35 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
         self.mean.copy_(stats.mean)
         self.std.copy_(stats.std)
 
+    @torch.no_grad()
+    def measure_bands(self, clips: Iterable[Tensor]) -> Tensor:
+        """Standard deviations of the wavelet coefficients `[bands, D]`, one value a block of the features and band.
+
+        Call it after `set_statistics` and copy the result into `band_std` where the config uses band statistics. Its
+        squares are the energies of the bands.
+
+        Args:
+            clips: features `[T, D]`, physical units.
+        """
+        total, count = 0.0, 0
+        for clip in clips:
+            bands = self.wavelet(((clip - self.mean) / self.std).T[None])[0].unflatten(0, (self.wavelet.bands, -1))
+            total, count = total + bands.double().square().sum(-1), count + bands.shape[-1]
+        energy = total / max(count, 1)  # [bands, D]
+        for span in self.representation.layout.values():
+            energy[:, span] = energy[:, span].mean(1, keepdim=True)
+        return energy.sqrt().clamp(min=1e-4).float()
+
     @property
     def decoder_reach(self) -> int | None:
         """How many later codes a frame can depend on; None if any, because the wavelet wraps around."""
         if self.wavelet.wraps:
             return None
-        hop, rate = self.config.frames_per_token, self.config.frames_per_token
-        stack = sum(self.config.dilation_growth**power for power in range(self.config.depth))
-        frames = rate  # the first convolution
-        for stride in reversed(self.config.strides):
-            frames += stack * rate
-            rate //= stride
-            frames += rate
-        frames += 2 * rate + self.wavelet.bands  # the last two convolutions, the wavelet
-        frames += 4 if self.refiner is not None else 0
-        return -(-frames // hop)
+        if self.config.causal:
+            return 0
+        frames = self.decoder.reach * self.wavelet.bands
+        frames += self.refiner.reach if self.refiner is not None else 0
+        return -(-frames // self.config.frames_per_token)
 
     def code_lengths(self, lengths: Tensor) -> Tensor:
         """Number of codes of clips of `lengths` frames."""
@@ -104,36 +125,87 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
             lengths: valid frames of each row `[B]`; row b has `code_lengths(lengths)[b]` codes, 0 stands behind them.
 
         Raises:
-            ValueError: for a wrong feature width, no frames, or lengths outside 1..T.
+            ValueError: for a wrong feature width, no frames, NaN, lengths outside 1..T, or a tokenizer without codes.
         """
-        features, code_mask = self._prepare(features, lengths)
-        codes = self.quantizer(self._latents(features, code_mask)).codes
-        return codes if code_mask is None else codes * code_mask
+        output, code_mask = self._quantize(features, lengths)
+        if output.codes is None:
+            raise ValueError(
+                'encode must be called on a tokenizer with a codebook, got quantizer "none"; use encode_latents'
+            )
+        return output.codes if code_mask is None else output.codes * code_mask
 
     @torch.no_grad()
-    def decode(self, codes: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def encode_latents(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Quantized channels `[B, N, Q]` of features `[B, T, D]`: the latents of a continuous tokenizer.
+
+        Args and errors are those of `encode`.
+        """
+        output, code_mask = self._quantize(features, lengths)
+        return output.quantized if code_mask is None else output.quantized * code_mask[..., None]
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor, lengths: Tensor | None = None, chunk: int | None = None) -> Tensor:
         """Features `[B, N * frames_per_token, D]` of codes `[B, N]`, physical units.
 
         Args:
             lengths: valid codes of each row `[B]`; frames beyond them are zero.
+            chunk: codes that go through the decoder at a time, with overlaps that keep the result the same; bounds
+                the memory for long motions.
 
         Raises:
             ValueError: for codes outside 0..K-1, no codes, or lengths outside 1..N.
         """
-        if codes.ndim != 2 or codes.shape[1] == 0:
-            raise ValueError(f"codes must have shape [B, N] with at least one code, got {tuple(codes.shape)}")
-        if bool((codes < 0).any()) or bool((codes >= self.config.codebook_size).any()):
-            raise ValueError(
-                f"codes must be in 0..{self.config.codebook_size - 1}, got {int(codes.min())}..{int(codes.max())}"
-            )
-        mask = None if lengths is None else _mask(_check_lengths(lengths, codes.shape[1]), codes.shape[1])
-        return self._features(self.quantizer.lookup(codes).to(self.dtype), mask)
+        latents = self._lookup(codes)
+        return self._features(latents, self._code_mask(latents, lengths), chunk)
+
+    @torch.no_grad()
+    def decode_latents(self, latents: Tensor, lengths: Tensor | None = None, chunk: int | None = None) -> Tensor:
+        """Features `[B, N * frames_per_token, D]` of quantized channels `[B, N, Q]`; arguments as for `decode`."""
+        width = self.quantizer.channels
+        if latents.ndim != 3 or latents.shape[1] == 0 or latents.shape[2] != width:
+            raise ValueError(f"latents must have shape [B, N, {width}] with N > 0, got {tuple(latents.shape)}")
+        expanded = self.quantizer.expand(latents).to(self.dtype)
+        return self._features(expanded, self._code_mask(latents, lengths), chunk)
+
+    @torch.no_grad()
+    def decode_stream(self, codes: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Features `[B, t, D]` piece by piece, as early as possible, while codes `[B, n]` of any number arrive.
+
+        All pieces together equal `decode` of all codes. A causal tokenizer gives `n * frames_per_token` frames for
+        every n codes; another one keeps back what later codes can still change (`decoder_reach` codes), and
+        everything until the end where its wavelet wraps around.
+        """
+        if self.config.causal:
+            yield from self._stream_causal(codes)
+            return
+        reach, hop = self.decoder_reach, self.config.frames_per_token
+        kept: Tensor | None = None  # codes that frames to come depend on
+        done = dropped = 0  # frames given out, codes forgotten
+        for part in codes:
+            kept = part if kept is None else torch.cat([kept, part], dim=1)
+            settled = 0 if reach is None else (dropped + kept.shape[1] - reach) * hop
+            if settled > done:
+                yield self.decode(kept)[:, done - dropped * hop : settled - dropped * hop]
+                done = settled
+                surplus = max(done // hop - int(reach or 0) - dropped, 0)
+                kept, dropped = kept[:, surplus:], dropped + surplus
+        if kept is not None and (dropped + kept.shape[1]) * hop > done:
+            yield self.decode(kept)[:, done - dropped * hop :]
+
+    def _stream_causal(self, codes: Iterable[Tensor]) -> Iterator[Tensor]:
+        history: History = {}
+        for part in codes:
+            if part.shape[1] == 0:
+                continue
+            x = self.decoder(self._lookup(part), None, history)
+            yield self._frames(x, None, None, history)
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> TokenizerOutput:
         """Reconstruct features `[B, T, D]` and weigh the losses of the config."""
         target, frames = features, features.shape[1]
         features, code_mask = self._prepare(features, lengths)
-        quantized = self.quantizer(self.dropout(self._latents(features, code_mask)))
+        latents = self.dropout(self._latents(features, code_mask).transpose(1, 2)).transpose(1, 2)
+        quantized = self.quantizer(latents, code_mask)
         reconstruction = self._features(quantized.latents, code_mask)[:, :frames]
         own = lengths if lengths is not None else torch.full_like(target[:, 0, 0], frames, dtype=torch.long)
         idle = () if self.kinematics else KINEMATIC_LOSSES
@@ -141,8 +213,40 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
         losses = reconstruction_losses(
             reconstruction, target, _mask(own, frames), self.std, self.representation, names
         )
+        if "bands" in names:
+            losses["bands"] = self._band_loss(reconstruction, target, own)
         loss = quantized.loss + torch.stack([self.config.losses[k] * v for k, v in losses.items()]).sum()
-        return TokenizerOutput(loss=loss, reconstruction=reconstruction, codes=quantized.codes, losses=losses)
+        perplexity = None
+        if quantized.codes is not None:
+            valid = quantized.codes if code_mask is None else quantized.codes[code_mask]
+            perplexity = code_perplexity(valid, self.config.codebook_size)
+        return TokenizerOutput(
+            loss=loss, reconstruction=reconstruction, codes=quantized.codes, losses=losses, perplexity=perplexity
+        )
+
+    def _band_loss(self, predicted: Tensor, target: Tensor, lengths: Tensor) -> Tensor:
+        """L1 between wavelet coefficients, each in standard deviations of its band: small, high bands count fully."""
+        error = torch.where(_mask(lengths, target.shape[1])[..., None], (predicted - target) / self.std, 0.0)
+        bands = self.wavelet(error.transpose(1, 2), lengths) / self.band_std[:, None]  # [B, bands * D, N]
+        return bands.abs().mean(1).sum() / (-(-lengths // self.wavelet.bands)).sum()
+
+    def _quantize(self, features: Tensor, lengths: Tensor | None) -> tuple[QuantizerOutput, Tensor | None]:
+        features, code_mask = self._prepare(features, lengths)
+        if not bool(torch.isfinite(features).all()):
+            row, frame = (~torch.isfinite(features)).any(2).nonzero()[0].tolist()
+            raise ValueError(
+                f"features must be finite, got NaN or infinity in row {row}, frame {frame}; repair or cut it"
+            )
+        return self.quantizer(self._latents(features, code_mask), code_mask), code_mask
+
+    def _lookup(self, codes: Tensor) -> Tensor:
+        """Latents `[B, N, C]` of checked codes."""
+        size = self.config.codebook_size
+        if codes.ndim != 2 or codes.shape[1] == 0:
+            raise ValueError(f"codes must have shape [B, N] with at least one code, got {tuple(codes.shape)}")
+        if size and (bool((codes < 0).any()) or bool((codes >= size).any())):
+            raise ValueError(f"codes must be in 0..{size - 1}, got {int(codes.min())}..{int(codes.max())}")
+        return self.quantizer.lookup(codes).to(self.dtype)
 
     def _prepare(self, features: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Check, and repeat each row's last frame up to a multiple of the hop; also the mask of codes `[B, N]`."""
@@ -166,25 +270,50 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
         mask, own = None, None
         if code_mask is not None:
             own = code_mask.sum(1) * hop
-            mask = code_mask.repeat_interleave(hop // bands, dim=1)[:, None].to(x.dtype)
-        bands_of_x = self.wavelet(x, own).to(self.dtype)
-        return self.encoder(bands_of_x, mask).transpose(1, 2)
+            mask = code_mask.repeat_interleave(hop // bands, dim=1)[..., None].to(self.dtype)
+        x = self.wavelet(x, own).transpose(1, 2)  # [B, N * hop / bands, bands * D]
+        if self.config.normalize_bands:
+            x = x / self.band_std
+        return self.encoder(x.to(self.dtype), mask)
 
-    def _features(self, latents: Tensor, code_mask: Tensor | None) -> Tensor:
+    def _features(self, latents: Tensor, code_mask: Tensor | None, chunk: int | None = None) -> Tensor:
         """Features `[B, N * hop, D]`, physical units, of latents `[B, N, C]`."""
-        hop = self.config.frames_per_token
-        frames = latents.shape[1] * hop
+        count, hop = latents.shape[1], self.config.frames_per_token
         mask, own, frame_mask = None, None, None
         if code_mask is not None:
             own = code_mask.sum(1) * hop
-            mask = code_mask[:, None].to(latents.dtype)
-            frame_mask = mask.repeat_interleave(hop, dim=2)
-        x = self.decoder(latents.transpose(1, 2), mask)
-        x = self.wavelet.inverse(x, frames, own)  # float32
+            mask = code_mask[..., None].to(latents.dtype)
+            frame_mask = mask.repeat_interleave(hop, dim=1)
+        if chunk is None or chunk >= count:
+            return self._frames(self.decoder(latents, mask), own, frame_mask)
+        if chunk < 1:
+            raise ValueError(f"chunk must be at least 1, got {chunk!r}")
+        rate = math.prod(self.config.strides)
+        reach = -(-max(self.decoder.reach, self.decoder.past) // rate)
+        pieces = []
+        for start in range(0, count, chunk):
+            first, stop = max(start - reach, 0), min(start + chunk, count)
+            seen = slice(first, min(stop + reach, count))
+            piece = self.decoder(latents[:, seen], None if mask is None else mask[:, seen])
+            pieces.append(piece[:, (start - first) * rate : (stop - first) * rate])
+        return self._frames(torch.cat(pieces, dim=1), own, frame_mask)
+
+    def _frames(
+        self, bands: Tensor, lengths: Tensor | None, mask: Tensor | None, history: History | None = None
+    ) -> Tensor:
+        """Features `[B, T, D]`, physical units, of the decoder's output `[B, T / bands, bands * D]`."""
+        if self.config.normalize_bands:
+            bands = bands.float() * self.band_std
+        frames = bands.shape[1] * self.wavelet.bands
+        x = self.wavelet.inverse(bands.transpose(1, 2), frames, lengths).transpose(1, 2)  # float32
         if self.refiner is not None:
-            x = self.refiner(x.to(self.dtype), frame_mask).float()
-        features = x.transpose(1, 2) * self.std + self.mean
-        return features if frame_mask is None else features * frame_mask.transpose(1, 2)
+            x = self.refiner(x.to(self.dtype), mask, history).float()
+        features = x * self.std + self.mean
+        return features if mask is None else features * mask
+
+    def _code_mask(self, latents: Tensor, lengths: Tensor | None) -> Tensor | None:
+        count = latents.shape[1]
+        return None if lengths is None else _mask(_check_lengths(lengths, count), count)
 
 
 def _mask(lengths: Tensor, size: int) -> Tensor:

@@ -110,32 +110,36 @@ class Wavelet(nn.Module):
         taps, frames = low.shape[0], x.shape[2]
         count = (frames + 1) // 2
         # coefficient o is the sum over j of filter[j] * x[taps / 2 + 2 o - j], indices modulo the even length
-        reach = torch.arange(taps // 2 - taps + 1, taps // 2 + 2 * count - 1, device=x.device)
         own = torch.tensor([frames], device=x.device) if lengths is None else lengths
-        index = torch.remainder(reach, (own + own % 2).clamp(min=2)[:, None]).minimum((own - 1).clamp(min=0)[:, None])
-        windows = _gather_time(x, index).unfold(-1, taps, 2)  # [B, bands * C, count, taps]
-        split = windows @ torch.stack([low.flip(0), high.flip(0)], dim=1)  # [B, bands * C, count, 2]
+        if taps > 2 or frames % 2 or lengths is not None:
+            reach = torch.arange(taps // 2 - taps + 1, taps // 2 + 2 * count - 1, device=x.device)
+            even = (own + own % 2).clamp(min=2)[:, None]
+            x = _gather_time(x, torch.remainder(reach, even).minimum((own - 1).clamp(min=0)[:, None]))
+        weights = torch.stack([low.flip(0), high.flip(0)], dim=1)  # [taps, 2]
+        split = _windows(x.unflatten(-1, (-1, 2)), count) @ weights  # [B, bands * C, count, 2]
         split = split.unflatten(1, (-1, channels)).permute(0, 1, 4, 2, 3).flatten(1, 3)  # [B, 2 * bands * C, count]
         return split if lengths is None else _zero_beyond(split, (lengths + 1) // 2)
 
     def _synthesise(self, x: Tensor, channels: int, frames: int, lengths: Tensor | None) -> Tensor:
         _, _, low, high = self._filters_like(x)
         taps, count = low.shape[0], x.shape[2]
-        x = x.unflatten(1, (-1, 2, channels)).transpose(2, 3)  # [B, bands, C, 2, count]
-        leading = x.shape[1:4]
+        x = x.unflatten(1, (-1, 2, channels)).permute(0, 1, 3, 4, 2)  # [B, bands, C, count, 2]
         # frame 2 m + phase is the sum over shifts d of filter[2 d + phase + taps / 2 - 1] * coefficient[m - d]
-        reach = taps // 4 + 1
-        weights = x.new_zeros(2, 2 * reach + 1, 2)  # low or high, position in the window, phase
-        for shift in range(-reach, reach + 1):
+        shifts = range(-(taps // 4), (taps // 2) // 2 + 1)
+        weights = x.new_zeros(len(shifts), 2, 2)  # position in the window, low or high, phase
+        for position, shift in enumerate(reversed(shifts)):
             for phase in range(2):
                 tap = 2 * shift + phase + taps // 2 - 1
                 if 0 <= tap < taps:
-                    weights[0, reach - shift, phase] = low[tap]
-                    weights[1, reach - shift, phase] = high[tap]
-        own = torch.tensor([count], device=x.device) if lengths is None else (lengths + 1) // 2
-        index = torch.remainder(torch.arange(-reach, count + reach, device=x.device), own.clamp(min=1)[:, None])
-        windows = _gather_time(x.flatten(1, 3), index).unfold(-1, 2 * reach + 1, 1).unflatten(1, leading)
-        merged = torch.einsum("bgcfnw,fwp->bgcnp", windows, weights)  # [B, bands, C, count, 2]
+                    weights[position, 0, phase] = low[tap]
+                    weights[position, 1, phase] = high[tap]
+        if len(shifts) > 1:
+            own = torch.tensor([count], device=x.device) if lengths is None else (lengths + 1) // 2
+            reach = torch.arange(-shifts[-1], count - shifts[0], device=x.device)
+            index = torch.remainder(reach, own.clamp(min=1)[:, None])
+            flat = x.permute(0, 1, 2, 4, 3).flatten(1, 3)
+            x = _gather_time(flat, index).unflatten(1, (*x.shape[1:3], 2)).transpose(3, 4)
+        merged = _windows(x, count) @ weights.flatten(0, 1)  # [B, bands, C, count, 2]
         merged = merged.flatten(3, 4).flatten(1, 2)[..., :frames]
         return merged if lengths is None else _zero_beyond(merged, lengths)
 
@@ -148,6 +152,12 @@ def _gather_time(x: Tensor, index: Tensor) -> Tensor:
     if index.shape[0] == 1:
         return x[..., index[0]]
     return x.gather(2, index[:, None].expand(-1, x.shape[1], -1))
+
+
+def _windows(pairs: Tensor, count: int) -> Tensor:
+    """Neighbouring pairs `[..., M, 2]` side by side: `[..., count, 2 * (M - count + 1)]`."""
+    extra = pairs.shape[-2] - count
+    return torch.cat([pairs[..., s : s + count, :] for s in range(extra + 1)], dim=-1) if extra else pairs
 
 
 def _zero_beyond(x: Tensor, lengths: Tensor) -> Tensor:

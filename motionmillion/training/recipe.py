@@ -4,6 +4,7 @@
 
 | section | content |
 |---|---|
+| base | another recipe file, its path relative to this one: what follows is merged over it |
 | output | folder of the run; checkpoints, TensorBoard files and the final model go there |
 | seed | everything random follows from it |
 | data | `folder` of motions or `synthetic` number of clips, and options of the data set; see the train functions |
@@ -11,6 +12,7 @@
 | training | arguments of transformers' `TrainingArguments` |
 """
 
+import copy
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
@@ -49,23 +51,52 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     Raises:
         ValueError: if the file cannot be read, holds unknown sections, or an override is malformed.
     """
+    content = load_yaml(path)
+    for override in overrides:
+        _apply(content, override)
+    known = {f.name for f in fields(Recipe)}
+    if set(content) - known:
+        raise unknown_key_error(f"config {str(path)!r}", set(content) - known, known | {"base"})
+    if "output" not in content:
+        raise ValueError(f"config must name an output folder, got none in {str(path)!r}; add output: runs/NAME")
+    return Recipe(**content)
+
+
+def load_yaml(path: str | Path) -> dict[str, Any]:
+    """The mapping of a YAML file, merged over that of the file that its key `base` names.
+
+    Raises:
+        ValueError: if a file cannot be read, is no mapping, or is its own base.
+    """
+    return _load_yaml(Path(path), ())
+
+
+def _load_yaml(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in above:
+        raise ValueError(f"config must not be its own base, got {str(path)!r}")
     try:
-        content = yaml.load(Path(path).read_text(), _Loader)
-    except FileNotFoundError:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
         raise ValueError(f"config must be an existing YAML file, got {str(path)!r}") from None
     except yaml.YAMLError as error:
         line = " ".join(str(error).split())
         raise ValueError(f"config must be valid YAML, got {str(path)!r}: {line}") from None
     if not isinstance(content, dict):
         raise ValueError(f"config must be a YAML mapping, got {str(path)!r}")
-    for override in overrides:
-        _apply(content, override)
-    known = {f.name for f in fields(Recipe)}
-    if set(content) - known:
-        raise unknown_key_error(f"config {str(path)!r}", set(content) - known, known)
-    if "output" not in content:
-        raise ValueError(f"config must name an output folder, got none in {str(path)!r}; add output: runs/NAME")
-    return Recipe(**content)
+    base = content.pop("base", None)
+    if isinstance(base, str):
+        return merge(_load_yaml(path.parent / base, (*above, path.resolve())), content)
+    return content if base is None else {"base": base, **content}
+
+
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes`, section by section; a mapping that names a `type` replaces the one of `base`."""
+    merged = copy.deepcopy(base)
+    for key, value in changes.items():
+        below = merged.get(key)
+        both = isinstance(value, dict) and isinstance(below, dict) and "type" not in value
+        merged[key] = merge(below, value) if both else copy.deepcopy(value)  # type: ignore[arg-type]
+    return merged
 
 
 def _apply(content: dict[str, Any], override: str) -> None:
@@ -90,12 +121,12 @@ def take_options(given: dict[str, Any], kind: str, **defaults: Any) -> dict[str,
     return {**defaults, **given}
 
 
-def clips_of(folder: str | None, synthetic: int, seed: int) -> list[MotionClip]:
-    """The clips that a recipe's `data` section names: a folder, or so many synthetic ones."""
+def clips_of(folder: str | list[str] | None, synthetic: int, seed: int) -> list[MotionClip]:
+    """The clips that a recipe's `data` section names: a folder, several folders, or so many synthetic ones."""
     if bool(folder) == bool(synthetic):
         raise ValueError(f"data must name either folder or synthetic, got {folder!r} and {synthetic!r}")
     if folder:
-        return load_clips(folder)
+        return [clip for each in ([folder] if isinstance(folder, str) else folder) for clip in load_clips(each)]
     from motionmillion.data import synthetic_clips
 
     return synthetic_clips(synthetic, seed)

@@ -2,7 +2,7 @@
 
 | key of `data` | meaning |
 |---|---|
-| folder, synthetic | where clips come from |
+| folder, synthetic | where clips come from: a folder or a list of folders, or so many synthetic clips |
 | frames | window length |
 | copies, speed | versions of each clip (plain, mirrored, then speed variants), and the range of speeds |
 | mixed | further versions with the upper body of another clip |
@@ -12,6 +12,7 @@ Losses on decoded motion that count from the start only teach the decoder to sta
 features become roughly right first.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,69 @@ from transformers import TrainerCallback, TrainerState, set_seed
 
 from motionmillion.data.windows import FeatureWindows, WholeClips, collate_features
 from motionmillion.eval.reconstruction import evaluate_tokenizer
+from motionmillion.features import Representation
 from motionmillion.features.stats import feature_stats
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 from motionmillion.training.recipe import Recipe, clips_of, take_options
 from motionmillion.training.trainer import build_trainer, run
 
 
-def train_tokenizer(recipe: Recipe, resume: bool = False) -> dict[str, float]:
-    """Train, validate on whole clips of the `val` split, write `<output>/final`; returns the validation figures."""
-    data = take_options(
+@dataclass
+class TokenizerData:
+    """What a tokenizer trains and is validated on; several runs can share it."""
+
+    windows: FeatureWindows
+    validation: WholeClips
+
+
+def load_tokenizer_data(recipe: Recipe, representation: Representation) -> TokenizerData:
+    """The data that a recipe's `data` section names, as features.
+
+    Raises:
+        ValueError: for unknown options, and for data without clips of the splits `train` and `val`.
+    """
+    data = _options(recipe)
+    clips = clips_of(data["folder"], data["synthetic"], recipe.seed)
+    split = {name: [clip for clip in clips if clip.split == name] for name in ("train", "val")}
+    for name, members in split.items():
+        if not members:
+            raise ValueError(f"data must hold clips of the split {name!r}, got none; add a {name}.txt")
+    versions = {key: data[key] for key in ("frames", "copies", "speed", "mixed")}
+    windows = FeatureWindows(split["train"], representation, **versions, seed=recipe.seed)
+    return TokenizerData(windows, WholeClips(split["val"], representation))
+
+
+def train_tokenizer(recipe: Recipe, resume: bool = False, data: TokenizerData | None = None) -> dict[str, float]:
+    """Train, validate on whole clips of the `val` split, write `<output>/final`; returns the validation figures.
+
+    Args:
+        resume: go on from the newest checkpoint of the output folder.
+        data: what `load_tokenizer_data` gave for another run on the same data.
+    """
+    options = _options(recipe)
+    set_seed(recipe.seed)
+    model = MotionTokenizer(MotionTokenizerConfig(**recipe.model))
+    data = load_tokenizer_data(recipe, model.representation) if data is None else data
+    model.set_statistics(feature_stats(data.windows.clips, model.representation.layout))
+    if model.config.uses_band_statistics:
+        model.band_std.copy_(model.measure_bands(data.windows.clips).flatten())
+    trainer = build_trainer(
+        model,
+        recipe,
+        data.windows,
+        data.validation,
+        collate_features,
+        lambda m: evaluate_tokenizer(m, data.validation.features),
+    )
+    trainer.add_callback(KinematicsFrom(options["kinematics_from"]))
+    figures = run(trainer, resume)
+    if trainer.is_world_process_zero():
+        model.save_pretrained(Path(recipe.output) / "final")
+    return figures
+
+
+def _options(recipe: Recipe) -> dict[str, Any]:
+    return take_options(
         recipe.data,
         "data section",
         folder=None,
@@ -38,33 +93,6 @@ def train_tokenizer(recipe: Recipe, resume: bool = False) -> dict[str, float]:
         mixed=0,
         kinematics_from=0,
     )
-    set_seed(recipe.seed)
-    config = MotionTokenizerConfig(**recipe.model)
-    model = MotionTokenizer(config)
-    clips = clips_of(data["folder"], data["synthetic"], recipe.seed)
-    split = {name: [clip for clip in clips if clip.split == name] for name in ("train", "val")}
-    for name, members in split.items():
-        if not members:
-            raise ValueError(f"data must hold clips of the split {name!r}, got none; add a {name}.txt")
-    windows = FeatureWindows(
-        split["train"],
-        model.representation,
-        data["frames"],
-        data["copies"],
-        data["speed"],
-        data["mixed"],
-        recipe.seed,
-    )
-    model.set_statistics(feature_stats(windows.clips, model.representation.layout))
-    validation = WholeClips(split["val"], model.representation)
-    trainer = build_trainer(
-        model, recipe, windows, validation, collate_features, lambda m: evaluate_tokenizer(m, validation.features)
-    )
-    trainer.add_callback(KinematicsFrom(data["kinematics_from"]))
-    figures = run(trainer, resume)
-    if trainer.is_world_process_zero():
-        model.save_pretrained(Path(recipe.output) / "final")
-    return figures
 
 
 class KinematicsFrom(TrainerCallback):

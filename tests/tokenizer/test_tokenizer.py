@@ -66,7 +66,7 @@ def test_losses_vanish_for_a_perfect_reconstruction_and_see_what_they_are_named_
     target = walks()
     mask = torch.ones(3, 50, dtype=torch.bool)
     perfect = reconstruction_losses(target, target, mask, torch.ones(272), CODEC)
-    assert set(perfect) == set(LOSSES) and all(float(v) == 0 for v in perfect.values())
+    assert set(perfect) == set(LOSSES) - {"bands"} and all(float(v) == 0 for v in perfect.values())
     turned = target.clone()
     angle = torch.tensor(0.3)
     turned[:, 10, 2:8] = torch.tensor([angle.cos(), 0, angle.sin(), 0, 1, 0])
@@ -168,7 +168,7 @@ def test_unknown_config_keys_are_errors(tmp_path):
         (lambda: tiny(features="rot1"), "features must be one of"),
         (lambda: tiny(quantizer={"type": "xyz"}), "quantizer type must be one of"),
         (lambda: tiny(quantizer={"type": "fsq"}), "must name its levels"),
-        (lambda: tiny(quantizer={"type": "fsq", "levels": [2]}), "quantizer levels must be"),
+        (lambda: tiny(quantizer={"type": "fsq", "levels": [1]}), "quantizer levels must be"),
         (lambda: tiny(quantizer={**FSQ125, "level": 3}), "did you mean levels"),
         (lambda: tiny().encode(torch.zeros(1, 5, 271)), "features must have shape"),
         (lambda: tiny().encode(torch.zeros(1, 0, 272)), "features must have shape"),

@@ -1,0 +1,78 @@
+"""Train every variant of an ablation, seed by seed.
+
+    python recipes/tokenizer/ablation.py --data FOLDER [FOLDER ...] --output runs/tokenizer/ablation
+
+One run after the other, in the order of `ablation.yaml`; each writes `<output>/<group>/<variant>/<seed>/final` and
+`run.json`. Runs that are there are left out, so an interrupted ablation goes on. Start the command several times for
+several processes: a run belongs to the process that holds its lock. `ablation_table.py` makes the tables.
+
+Unusual: the augmented clips are the same for all runs and seeds; seeds draw weights and batches.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from motionmillion import features as representations
+from motionmillion.io.files import write_text
+from motionmillion.training.recipe import Recipe, load_yaml, merge
+from motionmillion.training.tokenizer import TokenizerData, load_tokenizer_data, train_tokenizer
+
+CONFIG = Path(__file__).with_name("ablation.yaml")
+
+
+def runs(config: dict, output: Path, data: list[str]) -> list[Recipe]:
+    """The recipe of every run, seed by seed within a variant."""
+    recipes = []
+    for group, variants in config["groups"].items():
+        for variant, changes in variants.items():
+            for seed in config["seeds"]:
+                content = merge(merge(config["common"], changes), {"data": {"folder": data}})
+                recipes.append(Recipe(output=str(output / group / variant / str(seed)), seed=seed, **content))
+    return recipes
+
+
+def train(recipe: Recipe, data: TokenizerData) -> None:
+    """One run, unless it is there or another process has it."""
+    folder = Path(recipe.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            if (folder / "run.json").exists():
+                return
+            start = time.monotonic()
+            figures = train_tokenizer(recipe, data=data)
+            record = {
+                "seconds": time.monotonic() - start,
+                "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+                "recipe": {"seed": recipe.seed, "model": recipe.model, "training": recipe.training},
+                "validation": figures,
+            }
+            write_text(json.dumps(record, indent=2) + "\n", folder / "run.json")
+    except Timeout:
+        pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train every variant of an ablation.")
+    parser.add_argument("--data", nargs="+", required=True, help="folders of motions")
+    parser.add_argument("--config", default=str(CONFIG), help="variants")
+    parser.add_argument("--output", default="runs/tokenizer/ablation", help="folder of the runs")
+    options = parser.parse_args()
+    try:
+        recipes = runs(load_yaml(options.config), Path(options.output), options.data)
+        shared = load_tokenizer_data(recipes[0], representations.get(recipes[0].model.get("features", "rot272")))
+    except ValueError as error:
+        sys.exit(f"ablation: {error}")
+    for recipe in recipes:
+        train(recipe, shared)
+
+
+if __name__ == "__main__":
+    main()
