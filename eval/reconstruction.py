@@ -1,13 +1,20 @@
 """How well a reconstruction follows its original.
 
-All functions take joint positions of two motions, `[T, J, 3]` (or `[..., T, J, 3]`), joint 0 the pelvis, and align
+    mpjpe(predicted, target)                                  # joint positions [T, J, 3] of two motions
+    values, codes = measure_clip(tokenizer, features)         # all measures of one clip through a tokenizer
+    evaluate_tokenizer(tokenizer, [features, ...])            # the quick means that training prints
+
+Functions of positions take `[T, J, 3]` (or `[..., T, J, 3]`), joint 0 the pelvis. Unless they say otherwise they align
 each frame by its pelvis only, not by rotation: a heading that drifts counts as error. Results carry the unit of the
-positions, metres where positions are metres; accelerations are per frame squared.
+positions, metres where positions are metres; accelerations are per frame squared, jerks per frame cubed.
 
 Acceleration is reported in two ways because its magnitude alone misleads: `acceleration_error` compares vectors,
 `excess_acceleration` tells how much more (jitter) or less (smoothing) a reconstruction accelerates than its original.
+The same goes for `jerk` and `excess_jerk`.
 
-Shapes: T frames, J joints, D feature size.
+`motionmillion.eval.tokenizer_report` gives intervals, datasets and categories.
+
+Shapes: T frames, J joints, D feature size, N codes in time.
 """
 
 from collections.abc import Sequence
@@ -16,14 +23,33 @@ import roma
 import torch
 from torch import Tensor
 
+from motionmillion.eval.physics import foot_sliding
+from motionmillion.features import Representation
 from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.tokenizer.quantizers import code_usage
+
+QUICK_MEASURES = (
+    "mpjpe_mm",
+    "mpjpe_rotations_mm",
+    "pa_mpjpe_mm",
+    "acceleration_error_mm",
+    "excess_acceleration_mm",
+    "acceleration_mm",
+    "rotation_degrees",
+    "root_path_m",
+)
 
 
 def mpjpe(predicted: Tensor, target: Tensor) -> float:
     """Mean per-joint position error after moving both pelvises to the origin; in the unit of the positions."""
     _check(predicted, target)
     return float((_about_pelvis(predicted) - _about_pelvis(target)).norm(dim=-1).mean())
+
+
+def global_mpjpe(predicted: Tensor, target: Tensor) -> float:
+    """Mean per-joint position error without any alignment; in the unit of the positions."""
+    _check(predicted, target)
+    return float((predicted - target).norm(dim=-1).mean())
 
 
 def pa_mpjpe(predicted: Tensor, target: Tensor) -> float:
@@ -41,55 +67,121 @@ def pa_mpjpe(predicted: Tensor, target: Tensor) -> float:
 def acceleration_error(predicted: Tensor, target: Tensor) -> float:
     """Mean length of the difference of joint accelerations about the pelvis; positions per frame squared."""
     _check(predicted, target)
-    return float(_acceleration(_about_pelvis(predicted) - _about_pelvis(target)).mean())
+    return float(_lengths(_about_pelvis(predicted) - _about_pelvis(target), 2).mean())
+
+
+def accelerations(positions: Tensor) -> Tensor:
+    """Lengths `[..., T - 2, J]` of the joint accelerations about the pelvis; one zero for less than three frames."""
+    return _lengths(_about_pelvis(positions), 2)
 
 
 def excess_acceleration(predicted: Tensor, target: Tensor) -> float:
     """Mean acceleration of the prediction minus that of the target, about the pelvis; positions per frame squared."""
     _check(predicted, target)
-    ours, theirs = _acceleration(_about_pelvis(predicted)), _acceleration(_about_pelvis(target))
-    return float(ours.mean() - theirs.mean())
+    return float(accelerations(predicted).mean() - accelerations(target).mean())
+
+
+def jerk(positions: Tensor) -> float:
+    """Mean length of the third differences about the pelvis, positions per frame cubed; 0 for less than 4 frames."""
+    return float(_lengths(_about_pelvis(positions), 3).mean())
+
+
+def excess_jerk(predicted: Tensor, target: Tensor) -> float:
+    """Mean jerk of the prediction minus that of the target, about the pelvis; positions per frame cubed."""
+    _check(predicted, target)
+    return jerk(predicted) - jerk(target)
+
+
+def rotation_error(predicted: Tensor, target: Tensor) -> float:
+    """Mean angle in degrees between rotation matrices `[..., 3, 3]`."""
+    angle = roma.rotmat_geodesic_distance(predicted.double(), target.double())
+    return float(torch.rad2deg(angle).mean())
+
+
+def reconstruct(tokenizer: MotionTokenizer, clips: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor | None]]:
+    """One padded batch through a tokenizer: features `[T, D]` in, features `[T, D]` and codes `[N]` out.
+
+    A clip's result does not depend on the others; it is on the clip's device. Without a codebook latents take the
+    place of codes, and the second list holds None.
+    """
+    frames = torch.tensor([clip.shape[0] for clip in clips], device=tokenizer.device)
+    features = torch.nn.utils.rnn.pad_sequence(list(clips), batch_first=True).to(tokenizer.device)
+    padded = bool((frames != frames[0]).any())
+    lengths, code_lengths = (frames, tokenizer.code_lengths(frames)) if padded else (None, None)
+    own: list[Tensor | None] = [None] * len(clips)
+    if tokenizer.config.codebook_size:
+        codes = tokenizer.encode(features, lengths)  # [B, N]
+        decoded = tokenizer.decode(codes, code_lengths)
+        counts = tokenizer.code_lengths(frames).tolist()
+        own = [row[:count].to(clip.device) for row, count, clip in zip(codes, counts, clips, strict=True)]
+    else:
+        decoded = tokenizer.decode_latents(tokenizer.encode_latents(features, lengths), code_lengths)
+    return [row[: clip.shape[0]].to(clip.device) for row, clip in zip(decoded, clips, strict=True)], own
+
+
+def compare_features(representation: Representation, predicted: Tensor, target: Tensor) -> dict[str, float]:
+    """All measures of a reconstruction, features `[T, D]`, against its original, features `[T, D]`.
+
+    Returns:
+        `mpjpe_mm`, `global_mpjpe_mm`, `pa_mpjpe_mm`: position route; `mpjpe_rotations_mm`,
+        `global_mpjpe_rotations_mm`: rotation route, which files are written from;
+        `rotation_degrees`: mean geodesic error of the local rotations, heading included;
+        `root_path_m`: mean distance of the pelvis paths;
+        `acceleration_error_mm`, mm per frame squared; magnitudes `acceleration_mm`, `jerk_mm` (per frame cubed) and
+        `foot_sliding_mm` (per frame of 1/20 s) of the original, each also as `reconstructed_...` and `excess_...`,
+        position route; `reconstructed_foot_sliding_rotations_mm`: rotation route.
+    """
+    rotations, root = representation.rotations(target)
+    predicted_rotations, predicted_root = representation.rotations(predicted)
+    truth, ours = representation.positions(target), representation.positions(predicted)
+    by_rotations = representation.skeleton.forward_kinematics(predicted_rotations, predicted_root)[0]
+    values = {
+        "mpjpe_mm": 1000 * mpjpe(ours, truth),
+        "mpjpe_rotations_mm": 1000 * mpjpe(by_rotations, truth),
+        "global_mpjpe_mm": 1000 * global_mpjpe(ours, truth),
+        "global_mpjpe_rotations_mm": 1000 * global_mpjpe(by_rotations, truth),
+        "pa_mpjpe_mm": 1000 * pa_mpjpe(ours, truth),
+        "rotation_degrees": rotation_error(predicted_rotations, rotations),
+        "root_path_m": float((predicted_root - root).norm(dim=-1).mean()),
+        "acceleration_error_mm": 1000 * acceleration_error(ours, truth),
+    }
+    magnitudes = {
+        "acceleration": lambda positions: float(accelerations(positions).mean()),
+        "jerk": jerk,
+        "foot_sliding": lambda positions: foot_sliding(positions, fps=representation.fps),
+    }
+    for name, magnitude in magnitudes.items():
+        before, after = 1000 * magnitude(truth), 1000 * magnitude(ours)
+        values |= {f"{name}_mm": before, f"reconstructed_{name}_mm": after, f"excess_{name}_mm": after - before}
+    values["reconstructed_foot_sliding_rotations_mm"] = 1000 * magnitudes["foot_sliding"](by_rotations)
+    return values
+
+
+def measure_clip(tokenizer: MotionTokenizer, features: Tensor) -> tuple[dict[str, float], Tensor | None]:
+    """The measures of `compare_features` of one clip, features `[T, D]`, and its codes `[N]` if it has any."""
+    decoded, codes = reconstruct(tokenizer, [features])
+    return compare_features(tokenizer.representation, decoded[0], features), codes[0]
 
 
 def evaluate_tokenizer(tokenizer: MotionTokenizer, clips: Sequence[Tensor]) -> dict[str, float]:
     """Reconstruct whole clips of features `[T, D]` and average over frames.
 
     Returns:
-        `mpjpe_mm`, `pa_mpjpe_mm`: position route; `mpjpe_rotations_mm`: rotation route, which files are written from;
-        `acceleration_error_mm`, `excess_acceleration_mm`, `acceleration_mm` (of the originals): mm per frame squared;
-        `rotation_degrees`: mean geodesic error of the local rotations, heading included;
-        `root_path_m`: mean distance of the pelvis paths; `code_usage`, `code_perplexity`.
+        those measures of `compare_features` that training watches (`QUICK_MEASURES`), and `code_usage` and
+        `code_perplexity` where there is a codebook.
     """
-    representation, device = tokenizer.representation, tokenizer.device
-    totals: dict[str, float] = {}
-    frames, codes = 0, []
+    totals = dict.fromkeys(QUICK_MEASURES, 0.0)
+    codes = []
     for clip in clips:
-        features = clip.to(device)[None]
-        own = tokenizer.encode(features)
-        decoded = tokenizer.decode(own)[0, : clip.shape[0]].cpu()
-        codes.append(own.flatten().cpu())
-        rotations, root = representation.rotations(clip)
-        decoded_rotations, decoded_root = representation.rotations(decoded)
-        target, predicted = representation.positions(clip), representation.positions(decoded)
-        skeleton = representation.skeleton
-        by_rotations = skeleton.forward_kinematics(decoded_rotations, decoded_root)[0]
-        values = {
-            "mpjpe_mm": 1000 * mpjpe(predicted, target),
-            "mpjpe_rotations_mm": 1000 * mpjpe(by_rotations, target),
-            "pa_mpjpe_mm": 1000 * pa_mpjpe(predicted, target),
-            "acceleration_error_mm": 1000 * acceleration_error(predicted, target),
-            "excess_acceleration_mm": 1000 * excess_acceleration(predicted, target),
-            "acceleration_mm": 1000 * float(_acceleration(_about_pelvis(target)).mean()),
-            "rotation_degrees": float(
-                torch.rad2deg(roma.rotmat_geodesic_distance(decoded_rotations.double(), rotations.double())).mean()
-            ),
-            "root_path_m": float((decoded_root - root).norm(dim=-1).mean()),
-        }
-        frames += clip.shape[0]
-        for name, value in values.items():
-            totals[name] = totals.get(name, 0.0) + value * clip.shape[0]
-    usage = code_usage(torch.cat(codes), tokenizer.config.codebook_size)
+        values, own = measure_clip(tokenizer, clip)
+        codes += [] if own is None else [own]
+        for name in totals:
+            totals[name] += values[name] * clip.shape[0]
+    frames = sum(clip.shape[0] for clip in clips)
     report = {name: total / frames for name, total in totals.items()}
+    if not codes:
+        return report
+    usage = code_usage(torch.cat(codes), tokenizer.config.codebook_size)
     return {**report, "code_usage": usage["usage"], "code_perplexity": usage["perplexity"]}
 
 
@@ -97,10 +189,11 @@ def _about_pelvis(positions: Tensor) -> Tensor:
     return positions - positions[..., :1, :]
 
 
-def _acceleration(positions: Tensor) -> Tensor:
-    """Lengths of the second differences `[..., T - 2, J]`; one zero for clips of less than three frames."""
-    bend = positions.diff(n=2, dim=-3).norm(dim=-1)
-    return bend if bend.numel() else positions.new_zeros(1)
+def _lengths(positions: Tensor, order: int) -> Tensor:
+    """Lengths of the differences of some order `[..., T - order, J]`; one zero for clips that are too short."""
+    if positions.shape[-3] <= order:
+        return positions.new_zeros(1)
+    return positions.diff(n=order, dim=-3).norm(dim=-1)
 
 
 def _check(predicted: Tensor, target: Tensor) -> None:

@@ -27,6 +27,7 @@ Shapes: M motions, V verbs.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -73,11 +74,6 @@ def clip_verb(clip: MotionClip) -> str | None:
     if verbs == {"jump"} and not clip.whole and "jump" not in own:
         return None
     return verbs.pop() if len(verbs) == 1 else None
-
-
-def clip_take(clip: MotionClip) -> str:
-    """The recording that a clip is a window of; windows of one recording must not be on both sides of a split."""
-    return clip.name if clip.whole else clip.name.rsplit("_", 1)[0]
 
 
 def _named(text: str) -> set[str]:
@@ -213,7 +209,7 @@ def cross_validate(
     seed: int = 0,
     folds: int = 5,
     alter: Callable[[Motion], Motion] | None = None,
-    group: Callable[[MotionClip], str] = clip_take,
+    group: Callable[[MotionClip], str] = attrgetter("take"),
 ) -> VerbScore:
     """Accuracy on real clips: each is named by a classifier that has seen nothing of its take.
 
@@ -245,7 +241,7 @@ def held_out_score(clips: Sequence[MotionClip], seed: int = 0) -> VerbScore:
         raise ValueError("clips must hold some of the splits val and test, got none with a clear verb")
     classifier = VerbClassifier(seed).fit([motion for motion, _ in train], [verb for _, verb in train])
     named = classifier.predict([clip.motion for clip, _ in test])
-    return score_verbs([verb for _, verb in test], named, [clip_take(clip) for clip, _ in test], seed)
+    return score_verbs([verb for _, verb in test], named, [clip.take for clip, _ in test], seed)
 
 
 def verb_check(

@@ -133,12 +133,18 @@ def load_tokenizer(model: str | Path) -> "MotionTokenizer":
     """The tokenizer of a pipeline, or of a folder that holds only a tokenizer."""
     import torch
 
-    from motionmillion.pipeline import find_pipeline
     from motionmillion.tokenizer import MotionTokenizer
+
+    return MotionTokenizer.from_pretrained(find_tokenizer(model), dtype=torch.float32).eval()
+
+
+def find_tokenizer(model: str | Path) -> Path:
+    """Folder of the tokenizer of a pipeline, or `model` itself if it is a folder that holds only a tokenizer."""
+    from motionmillion.pipeline import find_pipeline
 
     folder = find_pipeline(model)
     inside = folder / "tokenizer"
-    return MotionTokenizer.from_pretrained(inside if inside.is_dir() else folder, dtype=torch.float32).eval()
+    return inside if inside.is_dir() else folder
 
 
 def _check_code_file(path: Path) -> None:

@@ -6,6 +6,7 @@ A user's mistake ends with one line on standard error and exit code 2, never a t
 commands, so that `--help` is quick.
 """
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -24,11 +25,29 @@ ModelOption = Annotated[str, typer.Option(help="Bundled model, folder or hub id.
 DeviceOption = Annotated[str, typer.Option(help='"cpu", "cuda", or "auto" for a GPU where there is one.')]
 
 
+class Benched(StrEnum):
+    """What can be timed."""
+
+    tokenizer = "tokenizer"
+
+
+class Converted(StrEnum):
+    """What can be converted."""
+
+    tokenizer = "tokenizer"
+
+
 class Part(StrEnum):
     """What can be trained."""
 
     tokenizer = "tokenizer"
     lm = "lm"
+
+
+class Evaluated(StrEnum):
+    """What can be evaluated."""
+
+    tokenizer = "tokenizer"
 
 
 @app.command()
@@ -110,14 +129,42 @@ def view(
 
 @app.command()
 def tokenize(
-    source: Annotated[Path, typer.Argument(help="Motion file: .npz, .bvh or .npy.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Code file to write (.npy, int64, [N]).")],
+    source: Annotated[Path, typer.Argument(help="Motion file (.npz, .bvh or .npy), or a folder of motions.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Code file (.npy, int64, [N]), or folder of shards.")],
     model: ModelOption = "mini",
+    split: Annotated[list[str] | None, typer.Option(help="Only clips of this split. Repeat.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; one a CPU core unless said.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Clips encoded together; never changes the codes.")] = 32,
+    shard_size: Annotated[int, typer.Option(help="Clips of a Parquet file.")] = 1000,
+    device: DeviceOption = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew; removes another run's shards.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out motions that cannot be read.")] = False,
 ) -> None:
-    """Turn a motion into codes."""
-    from motionmillion.batch import tokenize_file
+    """Turn a motion into codes, or a folder of motions into Parquet files of codes and captions.
 
-    typer.echo(tokenize_file(source, output, model))
+    Options from --split on are for folders. Run the same command again after an interruption, and it goes on.
+    """
+    if not source.is_dir():
+        from motionmillion.batch import tokenize_file
+
+        typer.echo(tokenize_file(source, output, model))
+        return
+    from motionmillion.data.clips import SPLITS
+    from motionmillion.tokenize_dataset import tokenize_folder
+
+    folder = tokenize_folder(
+        source,
+        output,
+        model,
+        splits=split or SPLITS,
+        workers=workers,
+        batch_size=batch_size,
+        shard_size=shard_size,
+        device=_device(device),
+        overwrite=overwrite,
+        skip_bad=skip_bad,
+    )
+    typer.echo(folder)
 
 
 @app.command()
@@ -151,7 +198,67 @@ def train(
     else:
         from motionmillion.training.lm import train_lm as run
     figures = run(recipe, resume)
-    typer.echo("  ".join(f"{name.removeprefix('eval_')} {value:.4g}" for name, value in figures.items()))
+    if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
+        typer.echo("  ".join(f"{name.removeprefix('eval_')} {value:.4g}" for name, value in figures.items()))
+
+
+@app.command()
+def evaluate(
+    part: Annotated[Evaluated, typer.Argument(help="What to evaluate.")],
+    data: Annotated[list[Path], typer.Option("--data", help="Folder of motions. Repeat for several.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for results, report and plots.")],
+    model: ModelOption = "mini",
+    split: Annotated[str, typer.Option(help="Clips to measure: train, val or test.")] = "test",
+    seed: Annotated[int, typer.Option(help="Of the bootstrap intervals.")] = 0,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 2000,
+    batch_size: Annotated[int, typer.Option(help="Clips that go through the model together.")] = 16,
+    plots: Annotated[bool, typer.Option(help="Draw plots (needs matplotlib).")] = True,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure what a tokenizer loses: position, rotation and acceleration errors, foot sliding, code usage.
+
+    Writes results.json, clips.jsonl, report.md and plots: means with 95 % intervals, by data set and category.
+    """
+    from motionmillion.eval.tokenizer_files import evaluate_folders
+
+    table, paths = evaluate_folders(model, data, split, output, seed, batch_size, _device(device), resamples, plots)
+    typer.echo(table + "\n")
+    for path in paths:
+        typer.echo(path)
+
+
+@app.command()
+def bench(
+    part: Annotated[Benched, typer.Argument(help="What to time.")],
+    codebook: Annotated[list[int], typer.Option(help="Nominal FSQ size. Repeat for several.")] = [65536],  # noqa: B006
+    batch_size: Annotated[list[int], typer.Option(help="Windows a call. Repeat for several.")] = [64],  # noqa: B006
+    frames: Annotated[int, typer.Option(help="Frames a window.")] = 96,
+    width: Annotated[int, typer.Option(help="Channels of the network; 512 is the published width.")] = 512,
+    repeats: Annotated[int, typer.Option(help="Turns that each side takes.")] = 5,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for report.md and results.json.")
+    ] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Time the tokenizer and measure its memory, against the published forward pass with the same weights."""
+    from motionmillion.bench.tokenizer import bench_tokenizer_files
+
+    typer.echo(bench_tokenizer_files(codebook, batch_size, frames, width, repeats, _device(device), output))
+
+
+@app.command()
+def convert(
+    part: Annotated[Converted, typer.Argument(help="What the checkpoint holds.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of MotionMillion-Codes (.pth).")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    options: Annotated[Path | None, typer.Option(help="JSON of its training options, else the released ones.")] = None,
+    mean: Annotated[Path | None, typer.Option(help="Feature means it was trained with (.npy, [272]).")] = None,
+    std: Annotated[Path | None, typer.Option(help="Standard deviations (.npy, [272]).")] = None,
+) -> None:
+    """Turn a checkpoint of another project into a folder for this one; every number is kept."""
+    from motionmillion.convert import convert_tokenizer
+
+    typer.echo(convert_tokenizer(checkpoint, output, options, mean, std))
 
 
 def _device(name: str) -> str:

@@ -1,6 +1,7 @@
 """Checkpoints of other projects -> ours, with the same numbers out.
 
-    tokenizer = load_upstream_tokenizer("fsq_net.pth", {"nb_code": 65536, "width": 512, ...}, mean, std)
+    tokenizer = load_upstream_tokenizer("fsq_net.pth", RELEASED_TOKENIZER_OPTIONS, mean, std)
+    convert_tokenizer("fsq_net.pth", "my_tokenizer", mean="mean.npy", std="std.npy")    # files in, folder out
     lm = load_upstream_lm("net_last.pth", {"n_layer": 36, "n_head": 32, "n_embd": 4096, ...})
 
 Reads the FSQ tokenizer and the language model of MotionMillion-Codes (Go to Zero, arXiv 2507.07095). Checkpoints are
@@ -11,6 +12,7 @@ is stored differently: their rotary embedding turns neighbouring pairs of channe
 so the rows of queries and keys are put into another order.
 """
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,44 +21,40 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from motionmillion.checkpoints import quiet_transformers
+from motionmillion.convert_options import (
+    RELEASED_TOKENIZER_OPTIONS,
+    check_sizes,
+    check_tokenizer_options,
+    read_options,
+)
 from motionmillion.features.stats import FeatureStats
+from motionmillion.io.arrays import load_array, to_finite
+from motionmillion.io.files import PathError, check_writable
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 
-# nominal codebook size -> levels; the true sizes are their products
-_LEVELS = {
-    256: [8, 6, 5],
-    512: [8, 8, 8],
-    1024: [8, 5, 5, 5],
-    2048: [8, 8, 6, 5],
-    4096: [7, 5, 5, 5, 5],
-    16384: [8, 8, 8, 6, 5],
-    65536: [8, 8, 8, 5, 5, 5],
-}
-
 
 def load_upstream_tokenizer(
-    checkpoint: str | Path, options: Mapping[str, Any], mean: Tensor | None = None, std: Tensor | None = None
+    checkpoint: str | Path,
+    options: Mapping[str, Any] = RELEASED_TOKENIZER_OPTIONS,
+    mean: Tensor | None = None,
+    std: Tensor | None = None,
 ) -> MotionTokenizer:
     """The tokenizer of an FSQ checkpoint of MotionMillion-Codes.
 
     Args:
         checkpoint: `.pth` with the state under "net".
-        options: its training options: `nb_code`, `width`, `code_dim`, `output_emb_width`, `down_t`, `stride_t`,
-            `depth`, `dilation_growth_rate`; `vq_act` "relu", `vq_norm` "LN", `kernel_size` 3 and `patch_size` 1 are
-            the only values that its own code runs with.
+        options: its training options: the keys of `RELEASED_TOKENIZER_OPTIONS`, and any other of the upstream script.
         mean, std: feature statistics `[272]` that the model was trained with; without them features are expected
             normalised.
 
     Raises:
-        ValueError: for options that cannot be converted, and weights that are missing or left over.
+        ValueError: for options that are missing, unknown or cannot be converted, statistics that do not fit, and
+            weights that are missing or left over.
     """
+    check_tokenizer_options(options)
     state = _state(checkpoint, "net")
-    for name, value in (("vq_act", "relu"), ("vq_norm", "LN"), ("kernel_size", 3), ("patch_size", 1)):
-        if options.get(name, value) != value:
-            raise ValueError(f"options[{name!r}] must be {value!r} to be converted, got {options[name]!r}")
-    if options["nb_code"] not in _LEVELS:
-        raise ValueError(f"options['nb_code'] must be one of {sorted(_LEVELS)}, got {options['nb_code']!r}")
     config = MotionTokenizerConfig(
         wavelet="none",
         wavelet_levels=0,
@@ -65,9 +63,10 @@ def load_upstream_tokenizer(
         latent_dim=options["output_emb_width"],
         depth=options["depth"],
         dilation_growth=options["dilation_growth_rate"],
-        quantizer={"type": "fsq", "levels": _LEVELS[options["nb_code"]]},
+        quantizer={"type": "fsq", "size": options["nb_code"]},
     )
     tokenizer = MotionTokenizer(config).eval()
+    stats = _statistics(mean, std, tokenizer.representation.dim)
     source = {
         name.removeprefix("vqvae."): value
         for name, value in state.items()
@@ -75,9 +74,39 @@ def load_upstream_tokenizer(
     }
     names = _tokenizer_names(len(config.strides), config.depth)
     _fill(tokenizer, {ours: source.pop(theirs, None) for ours, theirs in names.items()}, source, checkpoint)
-    if mean is not None and std is not None:
-        tokenizer.set_statistics(FeatureStats(torch.as_tensor(mean).float(), torch.as_tensor(std).float()))
+    if stats is not None:
+        tokenizer.set_statistics(stats)
     return tokenizer
+
+
+def convert_tokenizer(
+    checkpoint: str | Path,
+    output: str | Path,
+    options: str | Path | None = None,
+    mean: str | Path | None = None,
+    std: str | Path | None = None,
+) -> Path:
+    """Write the tokenizer of an upstream checkpoint as a folder that `MotionTokenizer.from_pretrained` reads.
+
+    Args:
+        options: JSON file of its training options; without it they are `RELEASED_TOKENIZER_OPTIONS`.
+        mean, std: `.npy` files `[272]`; without them one line on standard error says what that means.
+
+    Raises:
+        ValueError: for files that cannot be read or do not fit, see `load_upstream_tokenizer`.
+    """
+    output = Path(output)
+    if output.is_file():
+        raise PathError(f"output must be a folder, got the file {str(output)!r}; name another")
+    check_writable(output / "config.json")
+    settings = RELEASED_TOKENIZER_OPTIONS if options is None else read_options(options)
+    tokenizer = load_upstream_tokenizer(checkpoint, settings, _read("mean", mean), _read("std", std))
+    with quiet_transformers():
+        tokenizer.save_pretrained(output)
+    if mean is None:
+        message = "mean and std were not given, so this tokenizer expects normalised features; add --mean and --std"
+        print(f"motionmillion: {message}", file=sys.stderr)
+    return output
 
 
 def load_upstream_lm(checkpoint: str | Path, options: Mapping[str, Any]) -> MotionLM:
@@ -88,9 +117,10 @@ def load_upstream_lm(checkpoint: str | Path, options: Mapping[str, Any]) -> Moti
         options: `n_layer`, `n_head`, `n_embd`, `nb_code`, `text_dim`, and optionally `rope_base` and `block_size`.
 
     Raises:
-        ValueError: for weights that are missing or left over.
+        ValueError: for options that are missing, and weights that are missing or left over.
     """
     state = _state(checkpoint, "trans")
+    check_sizes(options, ("n_layer", "n_head", "n_embd", "text_dim"))
     width, heads = options["n_embd"], options["n_head"]
     config = MotionLMConfig(
         codebook_size=state["transformer.wte.weight"].shape[0] - 2,
@@ -128,6 +158,26 @@ def load_upstream_lm(checkpoint: str | Path, options: Mapping[str, Any]) -> Moti
     return lm
 
 
+def _read(name: str, file: str | Path | None) -> Tensor | None:
+    return None if file is None else torch.from_numpy(to_finite(load_array(file), name, file))
+
+
+def _statistics(mean: Tensor | None, std: Tensor | None, dim: int) -> FeatureStats | None:
+    """Checked statistics `[D]`, None without any."""
+    if mean is None and std is None:
+        return None
+    if mean is None or std is None:
+        given, lacking = ("mean", "std") if std is None else ("std", "mean")
+        raise ValueError(f"mean and std must be given together, got {given} alone; add {lacking}")
+    stats = FeatureStats(torch.as_tensor(mean).float(), torch.as_tensor(std).float())
+    for name, value in (("mean", stats.mean), ("std", stats.std)):
+        if value.shape != (dim,) or not bool(value.isfinite().all()):
+            raise ValueError(f"{name} must be finite and of shape [{dim}], got shape {list(value.shape)}")
+    if bool((stats.std <= 0).any()):
+        raise ValueError(f"std must be above 0, got {float(stats.std.min())!r} at {int(stats.std.argmin())}")
+    return stats
+
+
 def _tokenizer_names(stages: int, depth: int) -> dict[str, str]:
     """Our name -> theirs, without "weight" and "bias", for every module of the tokenizer."""
     last = 3 + stages  # encoder: patcher, convolution, ReLU, one stage each, convolution
@@ -154,13 +204,15 @@ def _halves(weight: Tensor, heads: int) -> Tensor:
 def _state(checkpoint: str | Path, key: str) -> dict[str, Tensor]:
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise ValueError(f"checkpoint must be an existing file, got {str(checkpoint)!r}") from None
     except (UnpicklingError, RuntimeError, EOFError):
         raise ValueError(f"checkpoint must be a plain PyTorch checkpoint, got {str(checkpoint)!r}") from None
-    if not isinstance(content, dict) or key not in content:
+    state = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"checkpoint must hold its weights under {key!r}, got {str(checkpoint)!r}")
-    return dict(content[key])
+    # DistributedDataParallel puts "module." before every name
+    return {name.removeprefix("module."): value for name, value in state.items()}
 
 
 def _fill(model: nn.Module, weights: dict[str, Tensor | None], rest: Mapping[str, Tensor], source: str | Path) -> None:

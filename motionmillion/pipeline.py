@@ -164,19 +164,28 @@ class MotionPipeline:
     def _pieces(
         self, steps: Iterator[Tensor], prompt: str, seconds: float | None, chunk_tokens: int
     ) -> Iterator[Motion]:
-        reach, hop = self.tokenizer.decoder_reach, self.tokenizer.config.frames_per_token
+        longest = None if seconds is None else max(round(seconds * self.fps), 1)
+        features = torch.empty(0)
+        for piece in self.tokenizer.decode_stream(self._chunks(steps, chunk_tokens)):
+            sent = features.shape[0]
+            features = torch.cat([features, piece[0].float().cpu()]) if sent else piece[0].float().cpu()
+            features = features[:longest]
+            if sent < features.shape[0]:
+                motion = self.tokenizer.representation.decode(features)  # paths and headings are sums from the start
+                yield motion.slice(sent, motion.num_frames).replace(caption=prompt)
+
+    def _chunks(self, steps: Iterator[Tensor], size: int) -> Iterator[Tensor]:
+        """Codes `[1, n]` of single tokens `[1]`, `size` at a time, up to END."""
         tokens: list[Tensor] = []
-        sent = 0
         for token in steps:
+            if int(token) >= self.lm.config.end_token_id:
+                break
             tokens.append(token)
-            settled = 0 if reach is None else (len(tokens) - reach) * hop
-            if len(tokens) % chunk_tokens == 0 and settled > sent and int(token) < self.lm.config.end_token_id:
-                motion = self.decode(torch.cat(tokens), None)
-                yield motion.slice(sent, settled).replace(caption=prompt)
-                sent = settled
-        motion = self.decode(torch.cat(tokens), seconds)
-        if sent < motion.num_frames:
-            yield motion.slice(sent, motion.num_frames).replace(caption=prompt)
+            if len(tokens) == size:
+                yield torch.stack(tokens, dim=1).to(self.tokenizer.device)
+                tokens = []
+        if tokens:
+            yield torch.stack(tokens, dim=1).to(self.tokenizer.device)
 
     def options(
         self,

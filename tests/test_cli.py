@@ -12,6 +12,7 @@ import torch
 from motionmillion import Motion
 from motionmillion.cli import main
 from motionmillion.data import synthesize
+from motionmillion.data.token_shards import load_token_shards
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,41 @@ def test_tokenize_and_detokenize(run, model, tmp_path, tiny_tokenizer):
     assert torch.allclose(Motion.load(tmp_path / "back.npz").positions(), decoded.positions(), atol=1e-4)
 
 
+def test_tokenize_a_folder(run, model, tmp_path):
+    for seed, name in enumerate(("a/one", "a/two", "b/three")):
+        source = synthesize("walk", seed=seed, seconds=2).save(tmp_path / "motions" / f"{name}.npz")
+        source.with_suffix(".txt").write_text(f"walk {seed}")
+    (tmp_path / "motions" / "val.txt").write_text("b/three")
+    (tmp_path / "motions" / "broken.npz").write_text("no motion")
+    flags = ("--model", model, "--workers", 1, "--shard-size", 2, "--batch-size", 2)
+    arguments = ("tokenize", tmp_path / "motions", "-o", tmp_path / "codes", *flags)
+    code, out, err = run(*arguments)
+    assert code == 2 and out == "" and re.search("'broken.npz'.*--skip-bad", err)
+    code, out, err = run(*arguments, "--skip-bad")
+    assert code == 0 and out == f"{tmp_path / 'codes'}\n" and "3 clips" in err
+    clips = list(load_token_shards(tmp_path / "codes", codebook_size=125))
+    assert [(clip.name, clip.captions) for clip in clips] == [
+        ("a/one", ("walk 0",)),
+        ("a/two", ("walk 1",)),
+        ("b/three", ("walk 2",)),
+    ]
+    code, _, err = run(*arguments, "--split", "val")
+    assert code == 2 and "another splits" in err
+    assert run(*arguments, "--split", "val", "--overwrite")[0] == 0
+    assert [clip.name for clip in load_token_shards(tmp_path / "codes")] == ["b/three"]
+
+
+def test_checkpoints_that_do_not_fit_are_not_converted(run, tmp_path):
+    torch.save({"net": {}}, tmp_path / "net.pth")
+    np.save(tmp_path / "mean.npy", np.zeros(272))
+    arguments = ("convert", "tokenizer", tmp_path / "net.pth", "-o", tmp_path / "folder")
+    code, _, err = run(*arguments, "--mean", tmp_path / "mean.npy", "--std", tmp_path / "mean.npy")
+    assert code == 2 and "std must be above 0" in err
+    code, _, err = run(*arguments)
+    assert code == 2 and re.search("checkpoint must fit its options, got 66 weights missing", err)
+    assert not (tmp_path / "folder").exists()
+
+
 def test_export_and_view(run, tmp_path):
     motion = synthesize("turn", seed=0, seconds=2)
     source = motion.save(tmp_path / "turn.npz")
@@ -104,6 +140,15 @@ def test_export_and_view(run, tmp_path):
         (["export", "nosuch.bvh", "x.html"], "path must name an existing file"),
         (["export", "nosuch.xyz", "x.html"], "path must end in one of"),
         (["tokenize", "nosuch.npz", "-o", "codes.txt"], "code file must end in .npy"),
+        (["tokenize", ".", "-o", "codes"], "folder must hold motions of the splits"),
+        (["tokenize", ".", "-o", "codes.npy"], "output must be a folder where the source is one"),
+        (["tokenize", ".", "-o", "codes", "--split", "tset"], "splits must be among train, val, test, got tset"),
+        (["tokenize", ".", "-o", "codes", "--workers", "0"], "workers must be at least 1"),
+        (["tokenize", ".", "-o", "codes", "--device", "toaster"], "device must be one"),
+        (["convert", "tokenizer", "nosuch.pth", "-o", "folder"], "checkpoint must be an existing file"),
+        (["convert", "tokenizer", "x.pth", "-o", "folder", "--options", "nosuch.json"], "must name an existing file"),
+        (["convert", "tokenizer", "x.pth", "-o", "folder", "--mean", "nosuch.npy"], "must name an existing file"),
+        (["convert", "nosuch", "x.pth", "-o", "folder"], "nosuch"),
         (["detokenize", "nosuch.npy", "-o", "x.bvh"], "source must be an existing"),
         (["generate", "walk", "-o", "x.html", "--seconds", "abc"], "--seconds"),
         (["generate", "walk", "-o", "x.html", "--seed", "9" * 30], "seed must be"),

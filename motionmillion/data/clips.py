@@ -2,6 +2,10 @@
 
     clips = load_clips("../shared/data/cmu_text_motion")
 
+    records = list_clips("my_motions")             # everything but the motions, quickly
+    reader = ClipReader("my_motions")
+    clip = reader(records[0])
+
 Two kinds of folder are read:
 - a motion set: `clips.jsonl` (one clip a line: `clip`, `take`, `shard`, `start`, `end`, `split`, `subject`,
   `category`, `captions`), `motion-*.npz` shards (`take`, `start`, `poses` rotation vectors `[N, 22, 3]`, `trans`
@@ -13,6 +17,7 @@ Two kinds of folder are read:
 Unusual: splits never cut through a subject.
 """
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable
@@ -23,6 +28,7 @@ import numpy as np
 import roma
 import torch
 
+from motionmillion.io.arrays import get_array, open_arrays
 from motionmillion.motion import Motion
 
 SPLITS = ("train", "val", "test")
@@ -53,8 +59,36 @@ class MotionClip:
         if self.split not in SPLITS:
             raise ValueError(f"split must be one of {SPLITS}, got {self.split!r} for clip {self.name!r}")
 
+    @property
+    def take(self) -> str:
+        """The recording that the clip is a window of; windows of one recording are not independent of each other."""
+        return self.name if self.whole else self.name.rsplit("_", 1)[0]
+
     def replace(self, **changes) -> "MotionClip":
         return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """What a folder says about a clip and where its motion is, without the motion.
+
+    Args:
+        file: the motion file, or the shard of a motion set, relative to the folder.
+        take, start, end: frames of a take in a shard; a motion file has no take.
+        others: see `MotionClip`.
+    """
+
+    name: str
+    file: str
+    split: str
+    captions: tuple[str, ...] = ()
+    subject: str = ""
+    category: str = ""
+    whole: bool = True
+    own_captions: tuple[str, ...] = ()
+    take: str = ""
+    start: int = 0
+    end: int = 0
 
 
 def load_clips(folder: str | Path, splits: Iterable[str] = SPLITS) -> list[MotionClip]:
@@ -63,51 +97,115 @@ def load_clips(folder: str | Path, splits: Iterable[str] = SPLITS) -> list[Motio
     Raises:
         ValueError: if the folder does not exist, holds no motion, or a file in it cannot be read.
     """
+    records = list_clips(folder, splits)
+    return list(map(ClipReader(folder), records))
+
+
+def list_clips(folder: str | Path, splits: Iterable[str] = SPLITS) -> list[ClipRecord]:
+    """Records of the clips of a folder that belong to `splits`, in the order of the disk; reads no motion.
+
+    Raises:
+        ValueError: if the folder does not exist or lists no motion, or its list is damaged.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"folder must be an existing folder of motions, got {str(folder)!r}")
     splits = tuple(splits)
-    clips = _load_motion_set(folder, splits) if (folder / "clips.jsonl").exists() else _load_files(folder, splits)
-    if not clips:
+    records = _list_motion_set(folder) if (folder / "clips.jsonl").exists() else _list_files(folder)
+    records = [record for record in records if record.split in splits]
+    if not records:
         raise ValueError(f"folder must hold motions of the splits {splits}, got none in {str(folder)!r}")
-    return clips
+    return records
 
 
-def _load_motion_set(folder: Path, splits: tuple[str, ...]) -> list[MotionClip]:
-    records = [json.loads(line) for line in (folder / "clips.jsonl").read_text().splitlines() if line.strip()]
-    fps = float(json.loads((folder / "skeleton.json").read_text())["fps"])
-    shards: dict[str, dict[str, np.ndarray]] = {}
-    rows: dict[str, dict[str, int]] = {}
-    clips = []
-    for record in records:
-        if record["split"] not in splits:
-            continue
-        shard = record["shard"]
-        if shard not in shards:
-            with np.load(folder / shard, allow_pickle=False) as file:
-                shards[shard] = {key: file[key] for key in file.files}
-            rows[shard] = dict(zip(shards[shard]["take"].tolist(), shards[shard]["start"].tolist(), strict=False))
-        first = rows[shard][record["take"]]
-        span = slice(first + record["start"], first + record["end"])
-        rotations = roma.rotvec_to_rotmat(torch.from_numpy(shards[shard]["poses"][span].astype(np.float32)))
-        translation = torch.from_numpy(shards[shard]["trans"][span].astype(np.float32))
-        captions = record["captions"]
-        clips.append(
-            MotionClip(
-                name=record["clip"],
-                motion=Motion(rotations, translation, fps=fps, caption=captions[0]["text"] if captions else ""),
-                captions=tuple(caption["text"] for caption in captions),
-                split=record["split"],
-                subject=str(record.get("subject", "")),
-                category=record.get("category", ""),
-                whole=bool(record.get("whole_take", True)),
-                own_captions=tuple(c["text"] for c in captions if c.get("source") == "kinematic"),
-            )
+class ClipReader:
+    """Reads the clips that `list_clips` has listed; keeps the shards of a motion set that it read last.
+
+    Raises:
+        ValueError: if a file cannot be read; the message names it.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._shard = functools.lru_cache(maxsize=4)(self._read_shard)
+
+    def __call__(self, record: ClipRecord) -> MotionClip:
+        path = self.folder / record.file
+        try:
+            motion = self._cut(record) if record.take else Motion.load(path)
+        except (ValueError, OSError) as error:
+            if str(path) in str(error):
+                raise
+            raise ValueError(f"motion must be whole and valid, got {str(path)!r}: {error}") from None
+        if record.captions and motion.caption != record.captions[0]:
+            motion = motion.replace(caption=record.captions[0])
+        return MotionClip(
+            name=record.name,
+            motion=motion,
+            captions=record.captions,
+            split=record.split,
+            subject=record.subject,
+            category=record.category,
+            whole=record.whole,
+            own_captions=record.own_captions,
         )
-    return clips
+
+    @functools.cached_property
+    def _fps(self) -> float:
+        return float(json.loads((self.folder / "skeleton.json").read_text(encoding="utf-8"))["fps"])
+
+    def _cut(self, record: ClipRecord) -> Motion:
+        rows, poses, trans = self._shard(record.file)
+        if record.take not in rows:
+            raise ValueError(f"take must be one of the shard's, got {record.take!r}; clips.jsonl does not fit")
+        first = rows[record.take]
+        span = slice(first + record.start, first + record.end)
+        rotations = roma.rotvec_to_rotmat(torch.from_numpy(poses[span].astype(np.float32)))
+        translation = torch.from_numpy(trans[span].astype(np.float32))
+        return Motion(rotations, translation, fps=self._fps, caption="".join(record.captions[:1]))
+
+    def _read_shard(self, name: str) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
+        """First row of each take, poses `[N, 22, 3]`, trans `[N, 3]`."""
+        path = self.folder / name
+        with open_arrays(path) as arrays:
+            lost = [key for key in ("take", "start", "poses", "trans") if key not in arrays.files]
+            if lost:
+                raise ValueError(f"shard must hold take, start, poses and trans, got no {lost[0]} in {str(path)!r}")
+            take, start, poses, trans = (get_array(arrays, key, path) for key in ("take", "start", "poses", "trans"))
+        return dict(zip(take.tolist(), start.tolist(), strict=False)), poses, trans
 
 
-def _load_files(folder: Path, splits: tuple[str, ...]) -> list[MotionClip]:
+def _list_motion_set(folder: Path) -> list[ClipRecord]:
+    records = []
+    for number, line in enumerate((folder / "clips.jsonl").read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+            captions = entry["captions"]
+            records.append(
+                ClipRecord(
+                    name=entry["clip"],
+                    file=entry["shard"],
+                    split=entry["split"],
+                    captions=tuple(caption["text"] for caption in captions),
+                    subject=str(entry.get("subject", "")),
+                    category=entry.get("category", ""),
+                    whole=bool(entry.get("whole_take", True)),
+                    own_captions=tuple(c["text"] for c in captions if c.get("source") == "kinematic"),
+                    take=entry["take"],
+                    start=entry["start"],
+                    end=entry["end"],
+                )
+            )
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"clips.jsonl must hold one whole clip a line, got line {number} of {str(folder)!r} ({error!r})"
+            ) from None
+    return records
+
+
+def _list_files(folder: Path) -> list[ClipRecord]:
     listed = {split: folder / f"{split}.txt" for split in SPLITS}
     chosen = {
         name.strip(): split
@@ -116,22 +214,17 @@ def _load_files(folder: Path, splits: tuple[str, ...]) -> list[MotionClip]:
         for name in path.read_text().splitlines()
         if name.strip()
     }
-    clips = []
+    records = []
     for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in MOTION_SUFFIXES):
         inside = path.relative_to(folder)
         subject = inside.parent.as_posix() if len(inside.parts) > 1 else inside.stem
         split = chosen.get(inside.as_posix()) or chosen.get(inside.with_suffix("").as_posix())
         split = split or ("train" if chosen else split_of_subject(subject))
-        if split not in splits:
-            continue
         text = path.with_suffix(".txt")
         captions = tuple(s for s in map(str.strip, text.read_text().splitlines()) if s) if text.exists() else ()
-        motion = Motion.load(path)
-        if captions:
-            motion = motion.replace(caption=captions[0])
         name = inside.with_suffix("").as_posix()
-        clips.append(MotionClip(name=name, motion=motion, captions=captions, split=split, subject=subject))
-    return clips
+        records.append(ClipRecord(name, inside.as_posix(), split, captions, subject))
+    return records
 
 
 def split_of_subject(subject: str) -> str:

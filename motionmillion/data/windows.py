@@ -82,7 +82,8 @@ class WholeClips(Dataset):
 
 
 def collate_features(samples: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Features `[B, T, D]`, padded with zeros, and lengths `[B]`."""
+    """Features `[B, T, D]`, padded with zeros, and lengths `[B]` where they differ."""
     features = [sample["features"] for sample in samples]
     lengths = torch.tensor([f.shape[0] for f in features])
-    return {"features": torch.nn.utils.rnn.pad_sequence(features, batch_first=True), "lengths": lengths}
+    batch = {"features": torch.nn.utils.rnn.pad_sequence(features, batch_first=True)}
+    return batch if bool((lengths == lengths[0]).all()) else {**batch, "lengths": lengths}

@@ -72,7 +72,9 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     trainer.sample_weights = category_weights(train_clips, data["balance"])
     figures = run(trainer, resume)
     if trainer.is_world_process_zero():
-        MotionPipeline(tokenizer, model, encoder, data["sampling"]).save_pretrained(Path(recipe.output) / "final")
+        MotionPipeline(tokenizer, trainer.trained_model, encoder, data["sampling"]).save_pretrained(
+            Path(recipe.output) / "final"
+        )
     return figures
 
 

@@ -77,7 +77,7 @@ def train_tokenizer(recipe: Recipe, resume: bool = False, data: TokenizerData | 
     trainer.add_callback(KinematicsFrom(options["kinematics_from"]))
     figures = run(trainer, resume)
     if trainer.is_world_process_zero():
-        model.save_pretrained(Path(recipe.output) / "final")
+        trainer.trained_model.save_pretrained(Path(recipe.output) / "final")
     return figures
 
 

@@ -15,5 +15,8 @@ train tokenizer tokenizer
 train lm lm --set data.tokenizer="$out/tokenizer/final"
 train lm lm_tune --set data.tokenizer="$out/tokenizer/final" --set data.start_from="$out/lm/final"
 python recipes/mini/release.py "$out/lm_tune/final" "$out/release"
-python recipes/mini/tokenizer_table.py --model "$out/release" --data "$data" --output "$out/tokenizer_table"
+for split in train val test; do
+    motionmillion evaluate tokenizer --model "$out/release" --data "$data" --split "$split" --seed 0 \
+        --output "$out/tokenizer_$split"
+done
 python recipes/mini/verb_check.py --model "$out/release" --data "$data" --output "$out/verb_check" --sheets

@@ -1,6 +1,6 @@
 """Train every variant of an ablation, seed by seed.
 
-    python recipes/tokenizer/ablation.py --data FOLDER [FOLDER ...] --output runs/tokenizer/ablation
+    python recipes/tokenizer/ablation.py --data FOLDER [FOLDER ...] --groups front_end --seeds 0 1 2
 
 One run after the other, in the order of `ablation.yaml`; each writes `<output>/<group>/<variant>/<seed>/final` and
 `run.json`. Runs that are there are left out, so an interrupted ablation goes on. Start the command several times for
@@ -27,12 +27,18 @@ from motionmillion.training.tokenizer import TokenizerData, load_tokenizer_data,
 CONFIG = Path(__file__).with_name("ablation.yaml")
 
 
-def runs(config: dict, output: Path, data: list[str]) -> list[Recipe]:
-    """The recipe of every run, seed by seed within a variant."""
+def runs(config: dict, groups: list[str], seeds: list[int], output: Path, data: list[str]) -> list[Recipe]:
+    """The recipe of every run, seed by seed within a variant.
+
+    Raises:
+        ValueError: for a group that is not in the file.
+    """
     recipes = []
-    for group, variants in config["groups"].items():
-        for variant, changes in variants.items():
-            for seed in config["seeds"]:
+    for group in groups:
+        if group not in config["groups"]:
+            raise ValueError(f"groups must be among {list(config['groups'])}, got {group!r}")
+        for variant, changes in config["groups"][group].items():
+            for seed in seeds:
                 content = merge(merge(config["common"], changes), {"data": {"folder": data}})
                 recipes.append(Recipe(output=str(output / group / variant / str(seed)), seed=seed, **content))
     return recipes
@@ -62,11 +68,15 @@ def train(recipe: Recipe, data: TokenizerData) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train every variant of an ablation.")
     parser.add_argument("--data", nargs="+", required=True, help="folders of motions")
+    parser.add_argument("--groups", nargs="+", help="groups of the file; default all")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--config", default=str(CONFIG), help="variants")
     parser.add_argument("--output", default="runs/tokenizer/ablation", help="folder of the runs")
     options = parser.parse_args()
     try:
-        recipes = runs(load_yaml(options.config), Path(options.output), options.data)
+        config = load_yaml(options.config)
+        groups = options.groups or list(config["groups"])
+        recipes = runs(config, groups, options.seeds, Path(options.output), options.data)
         shared = load_tokenizer_data(recipes[0], representations.get(recipes[0].model.get("features", "rot272")))
     except ValueError as error:
         sys.exit(f"ablation: {error}")

@@ -1,5 +1,6 @@
 """Clips from disk, splits, augmentation, windows and token sequences."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from motionmillion import features
 from motionmillion.data import MotionClip, load_clips, synthesize, synthetic_clips
 from motionmillion.data.augment import change_speed, mirror_caption, mirror_clip, mix_bodies, random_variant
-from motionmillion.data.clips import split_of_subject
+from motionmillion.data.clips import ClipReader, list_clips, split_of_subject
 from motionmillion.data.windows import FeatureWindows, WholeClips, collate_features
 
 CODEC = features.get("rot272")
@@ -45,6 +46,36 @@ def test_motion_set_is_cut_out_of_its_takes(tmp_path):
     assert clips[1].captions == ("a walk", "he goes left") and clips[1].own_captions == ("he goes left",)
     assert (clips[1].motion.positions() - takes["b"].slice(5, 45).positions()).abs().max() < 2e-3  # float16 poses
     assert [c.name for c in load_clips(tmp_path, ("test",))] == ["b_0"]
+
+
+def test_records_are_listed_without_reading_motions(tmp_path):
+    write_motion_set(tmp_path, {name: synthesize("walk", seed=0, seconds=2) for name in ("a", "b")})
+    content = (tmp_path / "motion-00.npz").read_bytes()
+    (tmp_path / "motion-00.npz").unlink()
+    records = list_clips(tmp_path)
+    assert [(r.name, r.file, r.take, r.start, r.end) for r in records] == [
+        ("a_0", "motion-00.npz", "a", 5, 45),
+        ("b_0", "motion-00.npz", "b", 5, 45),
+    ]
+    with pytest.raises(ValueError, match="path must name an existing file, got .*motion-00.npz"):
+        ClipReader(tmp_path)(records[0])
+    (tmp_path / "motion-00.npz").write_bytes(content)
+    reader = ClipReader(tmp_path)
+    assert torch.equal(reader(records[1]).motion.rotations, load_clips(tmp_path)[1].motion.rotations)
+    with pytest.raises(ValueError, match="motion must be whole and valid, got .*motion-00.npz': take must be one"):
+        reader(dataclasses.replace(records[0], take="c"))
+    np.savez(tmp_path / "motion-00.npz", take=np.array(["a"]), start=np.array([0]), poses=np.zeros((9, 22, 3)))
+    with pytest.raises(ValueError, match="shard must hold take, start, poses and trans, got no trans"):
+        ClipReader(tmp_path)(records[0])
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", '{"clip": "x"}', '{"clip": "x", "captions": 3}'])
+def test_damaged_lists_are_named(tmp_path, line):
+    write_motion_set(tmp_path, {name: synthesize("walk", seed=0, seconds=2) for name in ("a", "b")})
+    with open(tmp_path / "clips.jsonl", "a") as file:
+        file.write(f"\n{line}\n")
+    with pytest.raises(ValueError, match="clips.jsonl must hold one whole clip a line, got line 3"):
+        list_clips(tmp_path)
 
 
 def test_folder_of_files_with_captions_and_split_lists(tmp_path):

@@ -14,7 +14,6 @@ from motionmillion.data.synthetic import synthesize, synthetic_clips
 from motionmillion.eval.verb_descriptor import motion_descriptor, window_descriptors
 from motionmillion.eval.verbs import (
     VerbClassifier,
-    clip_take,
     clip_verb,
     cross_validate,
     held_out_score,
@@ -157,8 +156,8 @@ def test_clip_verb(clip: MotionClip, verb: str | None):
 
 
 def test_windows_of_a_take_share_its_name():
-    assert clip_take(titled("walk", whole=False)) == "x"
-    assert clip_take(titled("walk")) == "x_1"
+    assert titled("walk", whole=False).take == "x"
+    assert titled("walk").take == "x_1"
 
 
 def test_score_counts_and_bounds():

@@ -5,14 +5,12 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from vector_quantize_pytorch import FSQ
 
 from motionmillion import features as representations
 from motionmillion.data import synthesize
 from motionmillion.features.stats import feature_stats
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 from motionmillion.tokenizer.losses import LOSSES, reconstruction_losses
-from motionmillion.tokenizer.quantizers import build_quantizer, code_usage
 
 CODEC = representations.get("rot272")
 FSQ125 = {"type": "fsq", "levels": [5, 5, 5]}
@@ -24,8 +22,11 @@ def tiny(**changes) -> MotionTokenizer:
     return MotionTokenizer(MotionTokenizerConfig(**{**settings, **changes})).eval()
 
 
+WALKS = torch.stack([CODEC.encode(synthesize("walk", seed=s, seconds=2))[:50] for s in range(3)])
+
+
 def walks() -> torch.Tensor:
-    return torch.stack([CODEC.encode(synthesize("walk", seed=s, seconds=2))[:50] for s in range(3)])
+    return WALKS.clone()
 
 
 @pytest.mark.parametrize(
@@ -78,19 +79,6 @@ def test_losses_vanish_for_a_perfect_reconstruction_and_see_what_they_are_named_
     assert jitter["acceleration"] > 100 * jitter["joints"]
 
 
-def test_fsq_is_the_library_s_and_usage_is_counted():
-    quantizer = build_quantizer({"type": "fsq", "levels": [8, 5, 5]}, 6)
-    latents = torch.randn(2, 9, 6)
-    output = quantizer(latents)
-    reference, codes = FSQ([8, 5, 5])(quantizer.project_in(latents))
-    assert torch.equal(output.codes, codes.long())
-    assert torch.allclose(output.latents, quantizer.project_out(reference))
-    assert torch.allclose(quantizer.lookup(output.codes), output.latents, atol=1e-6)
-    usage = code_usage(torch.tensor([[0, 1], [1, 1]]), 4)
-    assert usage["usage"] == 0.5
-    assert usage["entropy_bits"] == pytest.approx(0.811278, abs=1e-5)
-
-
 def test_statistics_are_part_of_the_model():
     tokenizer = tiny()
     stats = feature_stats(list(walks()), CODEC.layout)
@@ -100,15 +88,97 @@ def test_statistics_are_part_of_the_model():
     assert torch.allclose(after, before * stats.std + stats.mean, atol=1e-5)
 
 
-def test_save_and_load_keep_every_number(tmp_path):
-    tokenizer = tiny(quantizer={**FSQ125, "normalize": True}, refiner_width=8)
+@pytest.mark.parametrize(
+    "quantizer",
+    [
+        {**FSQ125, "normalize": True},
+        {"type": "residual_fsq", "levels": [5, 5], "stages": 2},
+        {"type": "vq", "size": 16, "codebook_dim": 4},
+        {"type": "lfq", "size": 16},
+    ],
+    ids=lambda options: options["type"],
+)
+def test_save_and_load_keep_every_number(tmp_path, quantizer):
+    tokenizer = tiny(quantizer=quantizer, refiner_width=8, normalize_bands=True)
     tokenizer.set_statistics(feature_stats(list(walks()), CODEC.layout))
-    tokenizer.save_pretrained(tmp_path)
+    tokenizer.band_std.copy_(tokenizer.measure_bands(walks()).flatten())
+    tokenizer.train()(walks())  # moves codebooks and averages
+    tokenizer.eval().save_pretrained(tmp_path)
     loaded = MotionTokenizer.from_pretrained(tmp_path).eval()
     codes = tokenizer.encode(walks())
     assert torch.equal(loaded.encode(walks()), codes)
     assert torch.equal(loaded.decode(codes), tokenizer.decode(codes))
     assert loaded.config.to_dict() == MotionTokenizer.from_pretrained(tmp_path).config.to_dict()
+
+
+def test_continuous_latents_go_out_and_back():
+    tokenizer = tiny(quantizer={"type": "none", "channels": 8})
+    assert tokenizer.config.codebook_size == 0
+    lengths = torch.tensor([50, 31, 7])
+    latents = tokenizer.encode_latents(walks(), lengths)
+    assert latents.shape == (3, 13, 8) and latents[2, 2:].abs().sum() == 0
+    assert torch.allclose(latents[1:2, :8], tokenizer.encode_latents(walks()[1:2, :31]), atol=1e-5)
+    decoded = tokenizer.decode_latents(latents, tokenizer.code_lengths(lengths))
+    assert torch.allclose(decoded[:, :50], tokenizer(walks(), lengths).reconstruction, atol=1e-4)
+    assert tokenizer(walks()).perplexity is None
+
+
+def test_quantized_channels_decode_like_their_codes():
+    tokenizer = tiny()
+    latents = tokenizer.encode_latents(walks())
+    assert torch.allclose(tokenizer.decode_latents(latents), tokenizer.decode(tokenizer.encode(walks())), atol=1e-5)
+
+
+def test_bands_are_measured_and_normalised():
+    tokenizer = tiny(wavelet_levels=2, strides=[1], normalize_bands=True)
+    tokenizer.set_statistics(feature_stats(list(walks()), CODEC.layout))
+    clips = list(walks()[:, :48])
+    measured = tokenizer.measure_bands(clips)
+    assert measured.shape == (4, 272)
+    assert (measured[0, 8:74] > 3 * measured[1:, 8:74]).all()  # walking is slow: the low band holds most
+    x = tokenizer.wavelet(((torch.stack(clips) - tokenizer.mean) / tokenizer.std).transpose(1, 2))
+    energy = x.square().mean((0, 2)).unflatten(0, (4, 272))
+    assert torch.allclose(measured[0, 140:].square(), energy[0, 140:].mean(), rtol=1e-4)
+    plain = tokenizer.encode(walks())
+    tokenizer.band_std.copy_(measured.flatten())
+    assert not torch.equal(tokenizer.encode(walks()), plain)
+    with torch.no_grad():  # the decoder's output in standard deviations: half the scale, half the way from the mean
+        codes = tokenizer.encode(walks())
+        full = tokenizer.decode(codes) - tokenizer.mean
+        tokenizer.band_std.mul_(0.5)
+        assert torch.allclose(tokenizer.decode(codes) - tokenizer.mean, 0.5 * full, atol=1e-5)
+
+
+def test_the_bands_loss_sees_high_bands_in_their_own_scale():
+    tokenizer = tiny(losses={"bands": 1.0})
+    tokenizer.set_statistics(feature_stats(list(walks()), CODEC.layout))
+    tokenizer.band_std.copy_(tokenizer.measure_bands(walks()).flatten())
+    lengths = torch.tensor([50, 31, 7])
+    slow, fast = walks(), walks()
+    slow[..., 8:74] += 0.01
+    fast[:, ::2, 8:74] += 0.01
+    fast[:, 1::2, 8:74] -= 0.01
+    losses = [float(tokenizer._band_loss(x, walks(), lengths)) for x in (walks(), slow, fast)]
+    assert losses[0] == 0 and losses[2] > 3 * losses[1]
+    padded = walks()
+    padded[1, 31:] += 9
+    assert float(tokenizer._band_loss(padded, walks(), lengths)) == 0
+
+
+def test_nan_in_features_is_named_and_nan_in_padding_is_not():
+    features = walks()
+    features[1, 40:] = torch.nan
+    with pytest.raises(ValueError, match="NaN or infinity in row 1, frame 40"):
+        tiny().encode(features)
+    tiny().encode(features, torch.tensor([50, 40, 50]))
+
+
+def test_lengths_need_not_fit_the_hop():
+    tokenizer = tiny(wavelet_levels=2, strides=[2])
+    for frames in (1, 2, 7, 9):
+        codes = tokenizer.encode(walks()[:, :frames])
+        assert codes.shape[1] == -(-frames // 8)
+        assert tokenizer(walks()[:, :frames]).reconstruction.shape == (3, frames, 272)
 
 
 def test_a_frame_depends_on_codes_within_the_reach_only():
@@ -166,10 +236,12 @@ def test_unknown_config_keys_are_errors(tmp_path):
         (lambda: tiny(dropout=1.0), "dropout must be in"),
         (lambda: tiny(losses={"colour": 1.0}), "losses must be among"),
         (lambda: tiny(features="rot1"), "features must be one of"),
+        (lambda: tiny(wavelet="none", wavelet_levels=0, normalize_bands=True), "must have wavelet bands"),
+        (lambda: tiny(wavelet="none", wavelet_levels=0, losses={"bands": 1.0}), "must have wavelet bands"),
+        (lambda: tiny(quantizer={"type": "none"}).encode(walks()), "use encode_latents"),
+        (lambda: tiny(quantizer={"type": "none"}).decode(torch.zeros(1, 2).long()), "use decode_latents"),
+        (lambda: tiny().decode_latents(torch.zeros(1, 2, 4)), "latents must have shape"),
         (lambda: tiny(quantizer={"type": "xyz"}), "quantizer type must be one of"),
-        (lambda: tiny(quantizer={"type": "fsq"}), "must name its levels"),
-        (lambda: tiny(quantizer={"type": "fsq", "levels": [1]}), "quantizer levels must be"),
-        (lambda: tiny(quantizer={**FSQ125, "level": 3}), "did you mean levels"),
         (lambda: tiny().encode(torch.zeros(1, 5, 271)), "features must have shape"),
         (lambda: tiny().encode(torch.zeros(1, 0, 272)), "features must have shape"),
         (lambda: tiny().encode(torch.zeros(1, 5, 272), torch.tensor([6])), "lengths must be in 1..5"),

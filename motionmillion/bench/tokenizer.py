@@ -1,0 +1,179 @@
+"""Speed and memory of the tokenizer against what the published forward pass does, in the same run.
+
+    motionmillion bench tokenizer --batch-size 64 --codebook 65536
+
+The baseline is the published network with the same weights as ours (no wavelet, one strided stage), see
+`motionmillion.bench.baseline`. Both take turns, so that other load on the machine meets both; the ratio is
+the median of the ratios of neighbouring turns. Memory is the peak while a call runs, above what was there before it.
+
+Shapes: B batch, T frames.
+"""
+
+import contextlib
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from motionmillion.bench.baseline import PublishedForward, published_tokenizer
+from motionmillion.bench.measure import describe_machine, extra_memory, take_turns
+from motionmillion.io.files import write_text
+from motionmillion.tokenizer import MotionTokenizer
+
+TASKS = ("encode", "decode", "training forward", "training step")
+
+
+@dataclass
+class BenchRow:
+    """One task at one size: frames per second and extra peak memory, baseline against ours."""
+
+    task: str
+    codebook: int  # true size K
+    batch_size: int
+    frames: int
+    precision: str  # of ours; the baseline runs in float32
+    baseline_frames_per_second: float
+    frames_per_second: float
+    speedup: float  # median of neighbouring turns
+    baseline_extra_mb: float | None  # None where the platform cannot say
+    extra_mb: float | None
+
+
+def bench_tokenizer(
+    codebooks: Sequence[int] = (65536,),
+    batch_sizes: Sequence[int] = (64,),
+    frames: int = 96,
+    width: int = 512,
+    repeats: int = 5,
+    precisions: Sequence[str] = ("float32", "bfloat16"),
+    device: str = "cpu",
+    progress: Callable[[str], None] = lambda line: None,
+) -> list[BenchRow]:
+    """Time every task at every size; see the module's docstring.
+
+    Args:
+        codebooks: nominal FSQ sizes.
+        precisions: "float32", "bfloat16" (autocast) of ours; the baseline is the published float32.
+        progress: called with a line before each measurement.
+
+    Raises:
+        ValueError: for sizes that are not positive or not published, and unknown precisions.
+    """
+    for name, values in (("batch_size", batch_sizes), ("frames", [frames]), ("repeats", [repeats])):
+        if any(value < 1 for value in values):
+            raise ValueError(f"{name} must be at least 1, got {list(values)}")
+    unknown = set(precisions) - {"float32", "bfloat16"}
+    if unknown:
+        raise ValueError(f"precision must be float32 or bfloat16, got {sorted(unknown)}")
+    rows = []
+    for codebook in codebooks:
+        ours = published_tokenizer(codebook, width, device)
+        baseline = PublishedForward(ours)
+        for batch_size in batch_sizes:
+            features = torch.randn(batch_size, frames - frames % 2 or 2, ours.representation.dim, device=device)
+            for precision in precisions:
+                for task in TASKS:
+                    progress(f"{task}, {ours.config.codebook_size} codes, batch {batch_size}, {precision}")
+                    calls = (_call(task, baseline, features, "float32"), _call(task, ours, features, precision))
+                    rows.append(_measure(task, ours, features, precision, calls, repeats))
+    return rows
+
+
+def _call(task: str, model: MotionTokenizer | PublishedForward, features: Tensor, precision: str) -> Callable[[], Any]:
+    """What one turn of `task` runs."""
+    half = (
+        torch.autocast(features.device.type, torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
+    )
+    model.train(task.startswith("training"))
+    codes = torch.zeros(features.shape[0], features.shape[1] // 2, dtype=torch.long, device=features.device)
+
+    def run() -> None:
+        if task in ("encode", "decode"):
+            with torch.no_grad(), half:
+                model.encode(features) if task == "encode" else model.decode(codes)
+            return
+        with half:
+            loss = model.loss(features) if isinstance(model, PublishedForward) else model(features).loss
+        if task == "training step":
+            loss.backward()
+            model.zero_grad(set_to_none=True)
+
+    return run
+
+
+def _measure(
+    task: str,
+    ours: MotionTokenizer,
+    features: Tensor,
+    precision: str,
+    calls: tuple[Callable[[], Any], Callable[[], Any]],
+    repeats: int,
+) -> BenchRow:
+    ours.train(task.startswith("training"))
+    extra = [extra_memory(call, features.device) for call in calls]  # warms up too
+    seconds = take_turns(calls, repeats, features.device)
+    size = features.shape[0] * features.shape[1]
+    return BenchRow(
+        task=task,
+        codebook=ours.config.codebook_size,
+        batch_size=features.shape[0],
+        frames=features.shape[1],
+        precision=precision,
+        baseline_frames_per_second=size / statistics.median(seconds[0]),
+        frames_per_second=size / statistics.median(seconds[1]),
+        speedup=statistics.median(a / b for a, b in zip(*seconds, strict=True)),
+        baseline_extra_mb=extra[0],
+        extra_mb=extra[1],
+    )
+
+
+def bench_report(rows: Sequence[BenchRow], width: int, repeats: int, device: str) -> tuple[str, dict[str, Any]]:
+    """Markdown and JSON of the rows, with the machine in words."""
+    machine = describe_machine(device)
+    lines = [f"Width {width}, {repeats} turns each; {machine}.", ""]
+    lines.append("| task | codes | batch | ours in | baseline frames/s | ours frames/s | speed | extra memory MB |")
+    lines.append("|---" * 8 + "|")
+    for row in rows:
+        memory = "-" if row.extra_mb is None else f"{row.baseline_extra_mb:.0f} -> {row.extra_mb:.0f}"
+        lines.append(
+            f"| {row.task} | {row.codebook} | {row.batch_size} x {row.frames} | {row.precision} | "
+            f"{row.baseline_frames_per_second:,.0f} | {row.frames_per_second:,.0f} | {row.speedup:.2f}x | {memory} |"
+        )
+    return "\n".join(lines), {
+        "machine": machine,
+        "width": width,
+        "repeats": repeats,
+        "rows": [asdict(r) for r in rows],
+    }
+
+
+def bench_tokenizer_files(
+    codebooks: Sequence[int],
+    batch_sizes: Sequence[int],
+    frames: int,
+    width: int,
+    repeats: int,
+    device: str,
+    output: Path | None = None,
+) -> str:
+    """Run the benchmark with a progress bar; the table, also written to `output` as `report.md` and `results.json`."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("building", total=len(codebooks) * len(batch_sizes) * len(TASKS) * 2)
+
+        def show(line: str) -> None:
+            progress.update(task, description=line, advance=1)
+
+        rows = bench_tokenizer(codebooks, batch_sizes, frames, width, repeats, device=device, progress=show)
+    table, results = bench_report(rows, width, repeats, device)
+    if output is not None:
+        write_text(table + "\n", output / "report.md")
+        write_text(json.dumps(results, indent=2) + "\n", output / "results.json")
+    return table

@@ -1,0 +1,92 @@
+"""Training options of MotionMillion-Codes: what a conversion needs of them, and which it passes over.
+
+    options = read_options("options.json")
+    check_tokenizer_options(options)
+
+Names are those of the upstream scripts, hyphens as underscores. Options that shape the network are needed, or have the
+one value that the upstream code itself runs with; those that only say how it was trained are passed over. Any other
+is an error: it could be a misspelt one of the first kind.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from motionmillion.configuration import unknown_key_error
+from motionmillion.io.files import existing_file
+from motionmillion.tokenizer.quantizer_options import FSQ_LEVELS
+
+RELEASED_TOKENIZER_OPTIONS: Mapping[str, Any] = {
+    "nb_code": 65536,
+    "width": 512,
+    "code_dim": 512,
+    "output_emb_width": 512,
+    "down_t": 1,
+    "stride_t": 2,
+    "depth": 3,
+    "dilation_growth_rate": 3,
+}
+"""Options of the released FSQ tokenizer: 64,000 codes, 11.35 M parameters, two frames a code."""
+
+_FIXED = {
+    "vq_act": "relu",
+    "vq_norm": "LN",
+    "kernel_size": 3,
+    "patch_size": 1,
+    "quantizer": "FSQ",
+    "motion_type": "vector_272",
+    "model": "vqvae",
+    "causal": False,
+    "use_attn": False,
+}
+
+# how it was trained, logged and drawn; "features" is the shape of an example input
+_IDLE = frozenset(
+    """acc_loss acc_vel_loss batch_size beta cal_acceleration commit dataname debug draw eval_iter exp_name features
+    fps gamma gradient_accumulation_steps loss_vel lr lr_scheduler mu nb_vis num_workers out_dir patch_method
+    print_iter recons_loss results_dir resume_gpt resume_pth root_loss save save_iter save_latest savegif savenpy seed
+    text_type total_iter use_acc_loss use_acc_vel_loss use_patcher use_root_loss version vis_gt visual_name
+    warm_up_iter weight_decay window_size z_latent""".split()
+)
+
+
+def read_options(file: str | Path) -> dict[str, Any]:
+    """The options of a JSON file.
+
+    Raises:
+        ValueError: if it is missing, or no JSON object.
+    """
+    try:
+        options = json.loads(existing_file(file).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"options must be a JSON file, got {str(file)!r} ({error}); repair it") from None
+    if not isinstance(options, dict):
+        raise ValueError(f"options must be a JSON object of names and values, got another kind in {str(file)!r}")
+    return options
+
+
+def check_sizes(options: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Raise `ValueError` unless `options` hold a positive whole number for each of `names`."""
+    missing = [name for name in names if name not in options]
+    if missing:
+        raise ValueError(f"options must hold every size of the network, got none for {', '.join(missing)}; add them")
+    for name in names:
+        value = options[name]
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"options[{name!r}] must be a positive whole number, got {value!r}")
+
+
+def check_tokenizer_options(options: Mapping[str, Any]) -> None:
+    """Raise `ValueError` unless `options` describe a tokenizer that can be converted."""
+    needed = [name for name in RELEASED_TOKENIZER_OPTIONS if name != "code_dim"]
+    known = {*needed, "code_dim", *_FIXED}
+    unknown = [str(name) for name in options if name not in known | _IDLE]
+    if unknown:
+        raise unknown_key_error("options", unknown, known)
+    check_sizes(options, needed)
+    for name, value in {**_FIXED, "code_dim": options["output_emb_width"]}.items():
+        if options.get(name, value) != value:
+            raise ValueError(f"options[{name!r}] must be {value!r} to be converted, got {options[name]!r}")
+    if options["nb_code"] not in FSQ_LEVELS:
+        raise ValueError(f"options['nb_code'] must be one of {sorted(FSQ_LEVELS)}, got {options['nb_code']!r}")

@@ -1,0 +1,100 @@
+"""Tables of an ablation: every run measured on the test split, then means over seeds.
+
+    python recipes/tokenizer/ablation_table.py --data FOLDER [FOLDER ...] --output runs/tokenizer/ablation
+
+Measures each `<output>/<group>/<variant>/<seed>/final` once (`test.json` beside it), then prints and writes `table.md`
+and `table.json`. Behind "+-" stands half of the 95 % t interval over seeds; one seed has none.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import sys
+from pathlib import Path
+
+from motionmillion.batch import load_tokenizer
+from motionmillion.data.clips import MotionClip, load_clips
+from motionmillion.eval.tokenizer_report import tokenizer_report
+from motionmillion.io.files import write_text
+
+COLUMNS = {
+    "mpjpe_mm": "MPJPE (mm)",
+    "pa_mpjpe_mm": "PA-MPJPE (mm)",
+    "rotation_degrees": "rotation (degrees)",
+    "acceleration_error_mm": "acceleration error (mm/frame^2)",
+    "excess_acceleration_mm": "excess acceleration (mm/frame^2)",
+    "excess_jerk_mm": "excess jerk (mm/frame^3)",
+    "reconstructed_foot_sliding_mm": "foot sliding (mm per 1/20 s)",
+    "usage": "code usage",
+    "perplexity": "perplexity",
+}
+TRUTH = {"acceleration_mm": "acceleration", "jerk_mm": "jerk", "foot_sliding_mm": "foot sliding"}
+T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
+
+
+def measure(run: Path, datasets: dict[str, list[MotionClip]]) -> dict[str, float]:
+    """Figures of one run on the test split, from its `test.json` where it is there."""
+    file = run / "test.json"
+    if not file.exists():
+        report = tokenizer_report(load_tokenizer(run / "final"), datasets, resamples=1)
+        write_text(json.dumps({**report.overall.mean, **(report.overall.codes or {})}, indent=2) + "\n", file)
+    return json.loads(file.read_text())
+
+
+def summarise(runs: list[dict[str, float]]) -> dict[str, tuple[float, float | None]]:
+    """Mean and half 95 % interval over seeds of every figure."""
+    summary = {}
+    for key in runs[0]:
+        values = [run[key] for run in runs]
+        half = T_95[len(values)] * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+        summary[key] = (statistics.fmean(values), half)
+    return summary
+
+
+def table(group: str, variants: dict[str, tuple[int, dict[str, tuple[float, float | None]]]]) -> str:
+    """Markdown of one group, one row a variant; excess acceleration also against the variants none and rearrange."""
+    controls = [name for name in ("none", "rearrange") if name in variants]
+    heads = ["variant", "seeds", *COLUMNS.values(), *(f"excess acceleration against {name}" for name in controls)]
+    lines = [f"### {group}", "", "| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for name, (seeds, summary) in variants.items():
+        cells = [name, str(seeds)]
+        for key in COLUMNS:
+            mean, half = summary.get(key, (math.nan, None))
+            cells.append(f"{mean:.3g}" if half is None else f"{mean:.3g} +- {half:.2g}")
+        for control in controls:
+            ratio = summary["excess_acceleration_mm"][0] / variants[control][1]["excess_acceleration_mm"][0] - 1
+            cells.append("" if name == control else f"{ratio:+.0%}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Tables of an ablation.")
+    parser.add_argument("--data", nargs="+", required=True, help="folders of motions; their test split is measured")
+    parser.add_argument("--output", default="runs/tokenizer/ablation", help="folder of the runs")
+    options = parser.parse_args()
+    folder = Path(options.output)
+    found = sorted(path.parent for path in folder.glob("*/*/*/run.json"))
+    if not found:
+        sys.exit(f"ablation_table: output must hold finished runs, got none in {str(folder)!r}; run ablation.py first")
+    try:
+        datasets = {Path(data).name: load_clips(data, ["test"]) for data in options.data}
+    except ValueError as error:
+        sys.exit(f"ablation_table: {error}")
+    runs: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for run in found:
+        group, variant = run.parts[-3:-1]
+        runs.setdefault(group, {}).setdefault(variant, []).append(measure(run, datasets))
+    results = {group: {v: (len(r), summarise(r)) for v, r in own.items()} for group, own in runs.items()}
+    first = next(iter(next(iter(runs.values())).values()))[0]
+    clips = sum(map(len, datasets.values()))
+    lines = [f"Test split: {clips} clips. Ground truth: " + ", ".join(f"{n} {first[k]:.3g}" for k, n in TRUTH.items())]
+    text = "\n\n".join(lines + [table(group, variants) for group, variants in results.items()])
+    print(text)
+    write_text(text + "\n", folder / "table.md")
+    write_text(json.dumps(runs, indent=2) + "\n", folder / "table.json")
+
+
+if __name__ == "__main__":
+    main()
