@@ -27,6 +27,7 @@ from motionmillion.tokenizer.config import MotionTokenizerConfig
 from motionmillion.tokenizer.layers import Decoder, Encoder, History, Refiner
 from motionmillion.tokenizer.losses import KINEMATIC_LOSSES, reconstruction_losses
 from motionmillion.tokenizer.quantizers import QuantizerOutput, build_quantizer, code_perplexity
+from motionmillion.tokenizer.streaming import stream_settled
 from motionmillion.tokenizer.wavelet import Wavelet
 
 
@@ -167,7 +168,6 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
         expanded = self.quantizer.expand(latents).to(self.dtype)
         return self._features(expanded, self._code_mask(latents, lengths), chunk)
 
-    @torch.no_grad()
     def decode_stream(self, codes: Iterable[Tensor]) -> Iterator[Tensor]:
         """Features `[B, t, D]` piece by piece, as early as possible, while codes `[B, n]` of any number arrive.
 
@@ -176,29 +176,15 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
         everything until the end where its wavelet wraps around.
         """
         if self.config.causal:
-            yield from self._stream_causal(codes)
-            return
-        reach, hop = self.decoder_reach, self.config.frames_per_token
-        kept: Tensor | None = None  # codes that frames to come depend on
-        done = dropped = 0  # frames given out, codes forgotten
-        for part in codes:
-            kept = part if kept is None else torch.cat([kept, part], dim=1)
-            settled = 0 if reach is None else (dropped + kept.shape[1] - reach) * hop
-            if settled > done:
-                yield self.decode(kept)[:, done - dropped * hop : settled - dropped * hop]
-                done = settled
-                surplus = max(done // hop - int(reach or 0) - dropped, 0)
-                kept, dropped = kept[:, surplus:], dropped + surplus
-        if kept is not None and (dropped + kept.shape[1]) * hop > done:
-            yield self.decode(kept)[:, done - dropped * hop :]
+            return self._stream_causal(codes)
+        return stream_settled(self.decode, codes, self.decoder_reach, self.config.frames_per_token)
 
+    @torch.no_grad()
     def _stream_causal(self, codes: Iterable[Tensor]) -> Iterator[Tensor]:
         history: History = {}
         for part in codes:
-            if part.shape[1] == 0:
-                continue
-            x = self.decoder(self._lookup(part), None, history)
-            yield self._frames(x, None, None, history)
+            if part.shape[1]:
+                yield self._frames(self.decoder(self._lookup(part), None, history), None, None, history)
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> TokenizerOutput:
         """Reconstruct features `[B, T, D]` and weigh the losses of the config."""

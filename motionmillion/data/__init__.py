@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 _LAZY = {
     "MotionClip": "motionmillion.data.clips",
     "load_clips": "motionmillion.data.clips",
+    "load_token_shards": "motionmillion.data.token_shards",
     "synthesize": "motionmillion.data.synthetic",
     "synthetic_clips": "motionmillion.data.synthetic",
 }
-__all__ = ["MotionClip", "load_clips", "synthesize", "synthetic_clips"]
+__all__ = ["MotionClip", "load_clips", "load_token_shards", "synthesize", "synthetic_clips"]
 
 if TYPE_CHECKING:
     from motionmillion.data.clips import MotionClip, load_clips
     from motionmillion.data.synthetic import synthesize, synthetic_clips
+    from motionmillion.data.token_shards import load_token_shards
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,8 @@
     python recipes/tokenizer/ablation_table.py --data FOLDER [FOLDER ...] --output runs/tokenizer/ablation
 
 Measures each `<output>/<group>/<variant>/<seed>/final` once (`test.json` beside it), then prints and writes `table.md`
-and `table.json`. Behind "+-" stands half of the 95 % t interval over seeds; one seed has none.
+and `table.json`. Behind "+-" stands half of the 95 % t interval over seeds; one seed has none. The last columns set
+the excess acceleration against that of the variants none and rearrange of the group front_end.
 """
 
 import argparse
@@ -17,19 +18,21 @@ from motionmillion.batch import load_tokenizer
 from motionmillion.data.clips import MotionClip, load_clips
 from motionmillion.eval.tokenizer_report import tokenizer_report
 from motionmillion.io.files import write_text
+from motionmillion.training.recipe import load_yaml
 
 COLUMNS = {
-    "mpjpe_mm": "MPJPE (mm)",
-    "pa_mpjpe_mm": "PA-MPJPE (mm)",
-    "rotation_degrees": "rotation (degrees)",
-    "acceleration_error_mm": "acceleration error (mm/frame^2)",
-    "excess_acceleration_mm": "excess acceleration (mm/frame^2)",
-    "excess_jerk_mm": "excess jerk (mm/frame^3)",
-    "reconstructed_foot_sliding_mm": "foot sliding (mm per 1/20 s)",
+    "mpjpe_mm": "MPJPE",
+    "pa_mpjpe_mm": "PA-MPJPE",
+    "rotation_degrees": "rotation",
+    "acceleration_error_mm": "acceleration error",
+    "excess_acceleration_mm": "excess acceleration",
+    "excess_jerk_mm": "excess jerk",
+    "reconstructed_foot_sliding_mm": "foot sliding",
     "usage": "code usage",
     "perplexity": "perplexity",
 }
 TRUTH = {"acceleration_mm": "acceleration", "jerk_mm": "jerk", "foot_sliding_mm": "foot sliding"}
+Summary = dict[str, tuple[float, float | None]]  # mean and half 95 % interval by figure
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 
 
@@ -42,7 +45,7 @@ def measure(run: Path, datasets: dict[str, list[MotionClip]]) -> dict[str, float
     return json.loads(file.read_text())
 
 
-def summarise(runs: list[dict[str, float]]) -> dict[str, tuple[float, float | None]]:
+def summarise(runs: list[dict[str, float]]) -> Summary:
     """Mean and half 95 % interval over seeds of every figure."""
     summary = {}
     for key in runs[0]:
@@ -52,19 +55,19 @@ def summarise(runs: list[dict[str, float]]) -> dict[str, tuple[float, float | No
     return summary
 
 
-def table(group: str, variants: dict[str, tuple[int, dict[str, tuple[float, float | None]]]]) -> str:
-    """Markdown of one group, one row a variant; excess acceleration also against the variants none and rearrange."""
-    controls = [name for name in ("none", "rearrange") if name in variants]
-    heads = ["variant", "seeds", *COLUMNS.values(), *(f"excess acceleration against {name}" for name in controls)]
+def table(group: str, variants: dict[str, tuple[int, Summary]], controls: dict[str, Summary]) -> str:
+    """Markdown of one group, one row a variant; excess acceleration also against that of the controls."""
+    heads = ["variant", "seeds", *COLUMNS.values(), *(f"excess against {name}" for name in controls)]
     lines = [f"### {group}", "", "| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for name, (seeds, summary) in variants.items():
         cells = [name, str(seeds)]
         for key in COLUMNS:
             mean, half = summary.get(key, (math.nan, None))
             cells.append(f"{mean:.3g}" if half is None else f"{mean:.3g} +- {half:.2g}")
-        for control in controls:
-            ratio = summary["excess_acceleration_mm"][0] / variants[control][1]["excess_acceleration_mm"][0] - 1
-            cells.append("" if name == control else f"{ratio:+.0%}")
+        excess = [
+            (summary["excess_acceleration_mm"][0], own["excess_acceleration_mm"][0]) for own in controls.values()
+        ]
+        cells += [f"{mean / control - 1:+.0%}" for mean, control in excess]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -72,10 +75,12 @@ def table(group: str, variants: dict[str, tuple[int, dict[str, tuple[float, floa
 def main() -> None:
     parser = argparse.ArgumentParser(description="Tables of an ablation.")
     parser.add_argument("--data", nargs="+", required=True, help="folders of motions; their test split is measured")
+    parser.add_argument("--config", default=str(Path(__file__).with_name("ablation.yaml")), help="the variants")
     parser.add_argument("--output", default="runs/tokenizer/ablation", help="folder of the runs")
     options = parser.parse_args()
     folder = Path(options.output)
-    found = sorted(path.parent for path in folder.glob("*/*/*/run.json"))
+    order = [(group, name) for group, own in load_yaml(options.config)["groups"].items() for name in own]
+    found = [run.parent for pair in order for run in sorted(folder.glob("/".join((*pair, "*", "run.json"))))]
     if not found:
         sys.exit(f"ablation_table: output must hold finished runs, got none in {str(folder)!r}; run ablation.py first")
     try:
@@ -87,10 +92,14 @@ def main() -> None:
         group, variant = run.parts[-3:-1]
         runs.setdefault(group, {}).setdefault(variant, []).append(measure(run, datasets))
     results = {group: {v: (len(r), summarise(r)) for v, r in own.items()} for group, own in runs.items()}
+    plain = results.get("front_end", {})
+    controls = {name: plain[name][1] for name in ("none", "rearrange") if name in plain}
     first = next(iter(next(iter(runs.values())).values()))[0]
     clips = sum(map(len, datasets.values()))
-    lines = [f"Test split: {clips} clips. Ground truth: " + ", ".join(f"{n} {first[k]:.3g}" for k, n in TRUTH.items())]
-    text = "\n\n".join(lines + [table(group, variants) for group, variants in results.items()])
+    units = "Units: mm, degrees, mm/frame^2, mm/frame^3; foot sliding in mm per 1/20 s"
+    truth = ", ".join(f"{name} {first[key]:.3g}" for key, name in TRUTH.items())
+    lines = [f"Test split: {clips} clips. {units}. Ground truth: {truth}."]
+    text = "\n\n".join(lines + [table(group, own, controls) for group, own in results.items()])
     print(text)
     write_text(text + "\n", folder / "table.md")
     write_text(json.dumps(runs, indent=2) + "\n", folder / "table.json")
