@@ -117,7 +117,12 @@ def evaluate_folders(
         advance = partial(progress.advance, task)
         report = tokenizer_report(tokenizer, datasets, batch_size, resamples, seed, advance)
         progress.update(task, description="writing", total=None)
-        options = {"model": _plain(model), "data": [_plain(folder) for folder in data], "split": split, "seed": seed}
+        options = {
+            "model": _plain(model, 2),
+            "data": [_plain(folder) for folder in data],
+            "split": split,
+            "seed": seed,
+        }
         options |= {"batch_size": batch_size, "device": str(tokenizer.device), "resamples": resamples}
         return main_table(report), write_report(report, protocol(tokenizer, options), output, plots)
 
@@ -145,6 +150,7 @@ def protocol(tokenizer: MotionTokenizer, options: dict[str, Any]) -> dict[str, A
     words += [word for folder in options["data"] for word in ("--data", folder)]
     for name in ("split", "seed", "batch_size", "device", "resamples"):
         words += [f"--{name.replace('_', '-')}", str(options[name])]
+    words += ["--output", "evaluation"]
     weights = sorted(Path(tokenizer.name_or_path).glob("*.safetensors")) if tokenizer.name_or_path else []
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
     if tokenizer.device.type == "cuda":
@@ -221,9 +227,9 @@ def _protocol_line(facts: dict[str, Any]) -> str:
     )
 
 
-def _plain(path: str | Path) -> str:
-    """A model or folder without the path of this machine."""
-    return Path(path).name if Path(path).is_absolute() else str(path)
+def _plain(path: str | Path, parts: int = 1) -> str:
+    """A model or folder without the path of this machine: of an absolute path the last `parts`."""
+    return "/".join(Path(path).parts[-parts:]) if Path(path).is_absolute() else str(path)
 
 
 def _size(group: Group, fps: float) -> str:

@@ -135,7 +135,7 @@ def tokenize(
     split: Annotated[list[str] | None, typer.Option(help="Only clips of this split. Repeat.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; one a CPU core unless said.")] = None,
     batch_size: Annotated[int, typer.Option(help="Clips encoded together; never changes the codes.")] = 32,
-    shard_size: Annotated[int, typer.Option(help="Clips of a Parquet file.")] = 1000,
+    shard_size: Annotated[int, typer.Option(help="Clips of a Parquet file.")] = 256,
     device: DeviceOption = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew; removes another run's shards.")] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out motions that cannot be read.")] = False,

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import inspect
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +17,20 @@ def unknown_key_error(kind: str, unknown: Iterable[str], known: Iterable[str]) -
     near = sorted({match for name in names for match in difflib.get_close_matches(name, known, n=1)})
     remedy = f"did you mean {', '.join(near)}?" if near else f"the known ones are {', '.join(known)}"
     return ValueError(f"{kind} must hold known keys only, got {', '.join(map(repr, names))}; {remedy}")
+
+
+def check_whole(name: str, value: Any, least: int) -> int:
+    """`value` if it is a whole number of at least `least`; raises `ValueError` that names it otherwise."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return value
+
+
+def check_number(name: str, value: Any) -> float:
+    """`value` if it is a finite number that is not negative; raises `ValueError` that names it otherwise."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be a number that is not negative, got {value!r}")
+    return value
 
 
 def check_keys(kwargs: Mapping[str, Any], config_class: type, kind: str) -> None:

@@ -227,6 +227,7 @@ def _fill(model: nn.Module, weights: dict[str, Tensor | None], rest: Mapping[str
     try:
         model.load_state_dict({k: v for k, v in weights.items() if v is not None}, strict=False)
     except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip().rstrip(".")
         raise ValueError(
-            f"checkpoint must fit its options, got {str(source)!r}: {str(error).splitlines()[-1].strip()}"
+            f"checkpoint must fit its options, got {str(source)!r}: {reason}; check the options"
         ) from None

@@ -42,7 +42,7 @@ def tokenize_folder(
     splits: Iterable[str] = SPLITS,
     workers: int | None = None,
     batch_size: int = 32,
-    shard_size: int = 1000,
+    shard_size: int = 256,
     device: str = "cpu",
     overwrite: bool = False,
     skip_bad: bool = False,

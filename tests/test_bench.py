@@ -53,8 +53,9 @@ def test_every_call_reports_progress():
         ({"batch_sizes": [0]}, "batch_size must be at least 1"),
         ({"frames": 0}, "frames must be at least 1"),
         ({"repeats": 0}, "repeats must be at least 1"),
-        ({"codebooks": [1000]}, "size must be one of"),
-        ({"width": 0}, "width must be at least 1"),
+        ({"codebooks": [1000]}, "codebook must be one of"),
+        ({"frames": 3}, "frames must be even"),
+        ({"width": 0}, "width must be a whole number of at least 1"),
         ({"precisions": ["int8"]}, "precision must be float32 or bfloat16"),
     ],
 )

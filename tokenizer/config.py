@@ -6,11 +6,12 @@ from typing import Any
 from transformers import PretrainedConfig
 
 from motionmillion import features as representations
-from motionmillion.configuration import check_keys
+from motionmillion.configuration import check_keys, check_number, check_whole
 from motionmillion.tokenizer.losses import LOSSES
 from motionmillion.tokenizer.quantizer_options import parse_options
 from motionmillion.tokenizer.wavelet import Wavelet
 
+LONGEST_TOKEN = 1024  # frames
 _DEFAULT_LOSSES = {"features": 1.0, "local_positions": 0.5}
 
 
@@ -62,14 +63,14 @@ class MotionTokenizerConfig(PretrainedConfig):
         self.features = features
         self.wavelet = wavelet
         self.wavelet_levels = wavelet_levels
-        self.strides = list(strides)
+        self.strides = list(strides) if isinstance(strides, tuple) else strides
         self.width = width
         self.depth = depth
         self.dilation_growth = dilation_growth
         self.latent_dim = width if latent_dim is None else latent_dim
         self.refiner_width = refiner_width
-        self.quantizer = {"type": "fsq", "levels": [8, 8, 8, 5, 5, 5]} if quantizer is None else dict(quantizer)
-        self.losses = dict(_DEFAULT_LOSSES) if losses is None else dict(losses)
+        self.quantizer = {"type": "fsq", "levels": [8, 8, 8, 5, 5, 5]} if quantizer is None else quantizer
+        self.losses = dict(_DEFAULT_LOSSES) if losses is None else losses
         self.dropout = dropout
         self.causal = causal
         self.normalize_bands = normalize_bands
@@ -78,21 +79,39 @@ class MotionTokenizerConfig(PretrainedConfig):
 
     def _validate(self) -> None:
         representations.get(self.features)
+        for name, least in (
+            ("width", 1),
+            ("depth", 1),
+            ("dilation_growth", 1),
+            ("latent_dim", 1),
+            ("refiner_width", 0),
+        ):
+            check_whole(name, getattr(self, name), least)
+        for name in ("causal", "normalize_bands"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be true or false, got {getattr(self, name)!r}")
+        check_number("dropout", self.dropout)
+        if self.dropout >= 1:
+            raise ValueError(f"dropout must be below 1, got {self.dropout!r}")
+        self._validate_losses()
+        self._validate_rate()
+        parse_options(self.quantizer)
+
+    def _validate_rate(self) -> None:
         wavelet = Wavelet(self.wavelet, self.wavelet_levels)
         if self.wavelet == "none" and self.wavelet_levels:
             raise ValueError(f'wavelet_levels must be 0 with wavelet "none", got {self.wavelet_levels!r}')
-        if any(not isinstance(stride, int) or stride < 1 for stride in self.strides):
-            raise ValueError(f"strides must be positive whole numbers, got {self.strides!r}")
-        for name in ("width", "depth", "dilation_growth", "latent_dim"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
-        if self.refiner_width < 0:
-            raise ValueError(f"refiner_width must not be negative, got {self.refiner_width!r}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout!r}")
-        unknown = set(self.losses) - set(LOSSES)
-        if unknown:
-            raise ValueError(f"losses must be among {sorted(LOSSES)}, got {sorted(unknown)}")
+        if self.wavelet != "none" and not self.wavelet_levels:
+            raise ValueError(f'wavelet_levels must be at least 1 with wavelet {self.wavelet!r}, got 0; or use "none"')
+        if not isinstance(self.strides, list):
+            raise ValueError(f"strides must be a list of whole numbers such as [2], got {self.strides!r}")
+        for stride in self.strides:
+            check_whole("strides", stride, 1)
+        if self.frames_per_token > LONGEST_TOKEN:
+            frames = self.frames_per_token
+            raise ValueError(
+                f"wavelet_levels and strides must give at most {LONGEST_TOKEN} frames a code, got {frames}"
+            )
         if self.causal and wavelet.wraps:
             raise ValueError(
                 f'wavelet must be "none", "rearrange" or "haar" where causal is set, got {self.wavelet!r}; filters of '
@@ -100,7 +119,14 @@ class MotionTokenizerConfig(PretrainedConfig):
             )
         if self.uses_band_statistics and wavelet.bands == 1:
             raise ValueError('normalize_bands and the loss "bands" must have wavelet bands, got wavelet_levels 0')
-        parse_options(self.quantizer)
+
+    def _validate_losses(self) -> None:
+        if not isinstance(self.losses, dict) or set(self.losses) - set(LOSSES):
+            raise ValueError(f"losses must be among {', '.join(LOSSES)}, got {self.losses!r}")
+        for name, weight in self.losses.items():
+            check_number(f"losses.{name}", weight)
+        if not any(self.losses.values()):
+            raise ValueError(f"losses must name at least one with a weight above 0, got {self.losses!r}")
 
     @property
     def uses_band_statistics(self) -> bool:

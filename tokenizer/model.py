@@ -27,7 +27,7 @@ from motionmillion.tokenizer.config import MotionTokenizerConfig
 from motionmillion.tokenizer.layers import Decoder, Encoder, History, Refiner
 from motionmillion.tokenizer.losses import KINEMATIC_LOSSES, reconstruction_losses
 from motionmillion.tokenizer.quantizers import QuantizerOutput, build_quantizer, code_perplexity
-from motionmillion.tokenizer.streaming import stream_settled
+from motionmillion.tokenizer.streaming import checked_parts, stream_settled
 from motionmillion.tokenizer.wavelet import Wavelet
 
 
@@ -162,34 +162,39 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
     @torch.no_grad()
     def decode_latents(self, latents: Tensor, lengths: Tensor | None = None, chunk: int | None = None) -> Tensor:
         """Features `[B, N * frames_per_token, D]` of quantized channels `[B, N, Q]`; arguments as for `decode`."""
-        width = self.quantizer.channels
-        if latents.ndim != 3 or latents.shape[1] == 0 or latents.shape[2] != width:
-            raise ValueError(f"latents must have shape [B, N, {width}] with N > 0, got {tuple(latents.shape)}")
-        expanded = self.quantizer.expand(latents).to(self.dtype)
-        return self._features(expanded, self._code_mask(latents, lengths), chunk)
+        return self._features(self._expand(latents), self._code_mask(latents, lengths), chunk)
 
     def decode_stream(self, codes: Iterable[Tensor]) -> Iterator[Tensor]:
         """Features `[B, t, D]` piece by piece, as early as possible, while codes `[B, n]` of any number arrive.
 
         All pieces together equal `decode` of all codes. A causal tokenizer gives `n * frames_per_token` frames for
         every n codes; another one keeps back what later codes can still change (`decoder_reach` codes), and
-        everything until the end where its wavelet wraps around.
+        everything until the end where its wavelet wraps around. Latents `[B, n, Q]` stream likewise.
+
+        Raises:
+            ValueError: for parts of another shape, and what `decode` raises.
         """
+        parts = checked_parts(codes)
         if self.config.causal:
-            return self._stream_causal(codes)
-        return stream_settled(self.decode, codes, self.decoder_reach, self.config.frames_per_token)
+            return self._stream_causal(parts)
+        hop, reach = self.config.frames_per_token, self.decoder_reach
+        return stream_settled(lambda part: self._features(self._latents_of(part), None), parts, reach, hop)
 
     @torch.no_grad()
-    def _stream_causal(self, codes: Iterable[Tensor]) -> Iterator[Tensor]:
+    def _stream_causal(self, parts: Iterable[Tensor]) -> Iterator[Tensor]:
         history: History = {}
-        for part in codes:
-            if part.shape[1]:
-                yield self._frames(self.decoder(self._lookup(part), None, history), None, None, history)
+        for part in parts:
+            yield self._frames(self.decoder(self._latents_of(part), None, history), None, None, history)
+
+    def _latents_of(self, part: Tensor) -> Tensor:
+        return self._expand(part) if part.ndim == 3 else self._lookup(part)
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> TokenizerOutput:
         """Reconstruct features `[B, T, D]` and weigh the losses of the config."""
         target, frames = features, features.shape[1]
         features, code_mask = self._prepare(features, lengths)
+        if not torch.compiler.is_compiling():
+            _check_finite(features)
         latents = self.dropout(self._latents(features, code_mask).transpose(1, 2)).transpose(1, 2)
         quantized = self.quantizer(latents, code_mask)
         reconstruction = self._features(quantized.latents, code_mask)[:, :frames]
@@ -218,18 +223,28 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
 
     def _quantize(self, features: Tensor, lengths: Tensor | None) -> tuple[QuantizerOutput, Tensor | None]:
         features, code_mask = self._prepare(features, lengths)
-        if not bool(torch.isfinite(features).all()):
-            row, frame = (~torch.isfinite(features)).any(2).nonzero()[0].tolist()
-            raise ValueError(
-                f"features must be finite, got NaN or infinity in row {row}, frame {frame}; repair or cut it"
-            )
-        return self.quantizer(self._latents(features, code_mask), code_mask), code_mask
+        _check_finite(features)
+        latents = self._latents(features, code_mask)
+        if not bool(latents.isfinite().all()):
+            largest = float(features.abs().max())
+            raise ValueError(f"features must be of the size of motion in metres, got values up to {largest:g}")
+        return self.quantizer(latents, code_mask), code_mask
+
+    def _expand(self, quantized: Tensor) -> Tensor:
+        """Latents `[B, N, C]` of checked quantized channels."""
+        width = self.quantizer.channels
+        if quantized.ndim != 3 or quantized.shape[1] == 0 or quantized.shape[2] != width:
+            raise ValueError(f"latents must have shape [B, N, {width}] with N > 0, got {tuple(quantized.shape)}")
+        _check_finite(quantized, "latents")
+        return self.quantizer.expand(quantized).to(self.dtype)
 
     def _lookup(self, codes: Tensor) -> Tensor:
         """Latents `[B, N, C]` of checked codes."""
         size = self.config.codebook_size
         if codes.ndim != 2 or codes.shape[1] == 0:
             raise ValueError(f"codes must have shape [B, N] with at least one code, got {tuple(codes.shape)}")
+        if codes.is_floating_point() or codes.dtype == torch.bool:
+            raise ValueError(f"codes must be whole numbers, got {codes.dtype}")
         if size and (bool((codes < 0).any()) or bool((codes >= size).any())):
             raise ValueError(f"codes must be in 0..{size - 1}, got {int(codes.min())}..{int(codes.max())}")
         return self.quantizer.lookup(codes).to(self.dtype)
@@ -242,7 +257,7 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
         hop, frames = self.config.frames_per_token, features.shape[1]
         own = torch.full((features.shape[0],), frames, device=features.device)
         if lengths is not None:
-            own = _check_lengths(lengths, frames).to(features.device)
+            own = _check_lengths(lengths, features.shape[0], frames).to(features.device)
         count = -(-frames // hop)
         if lengths is None and count * hop == frames:
             return features, None
@@ -300,8 +315,10 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
         return features if mask is None else features * mask
 
     def _code_mask(self, latents: Tensor, lengths: Tensor | None) -> Tensor | None:
-        count = latents.shape[1]
-        return None if lengths is None else _mask(_check_lengths(lengths, count), count)
+        if lengths is None:
+            return None
+        rows, count = latents.shape[:2]
+        return _mask(_check_lengths(lengths, rows, count).to(latents.device), count)
 
 
 def _mask(lengths: Tensor, size: int) -> Tensor:
@@ -309,7 +326,18 @@ def _mask(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
-def _check_lengths(lengths: Tensor, size: int) -> Tensor:
+def _check_finite(values: Tensor, name: str = "features") -> None:
+    """`values` `[B, T, D]`."""
+    if not bool(values.isfinite().all()):
+        row, step = (~values.isfinite()).any(2).nonzero()[0].tolist()
+        raise ValueError(f"{name} must be finite, got NaN or infinity in row {row}, frame {step}; repair or cut it")
+
+
+def _check_lengths(lengths: Tensor, rows: int, size: int) -> Tensor:
+    whole = isinstance(lengths, Tensor) and not lengths.is_floating_point() and lengths.dtype != torch.bool
+    if not whole or lengths.shape != (rows,):
+        shape = tuple(lengths.shape) if isinstance(lengths, Tensor) else type(lengths).__name__
+        raise ValueError(f"lengths must be a tensor of {rows} whole numbers, one a row, got {shape}")
     if bool((lengths < 1).any()) or bool((lengths > size).any()):
         raise ValueError(f"lengths must be in 1..{size}, got {lengths.tolist()}")
     return lengths

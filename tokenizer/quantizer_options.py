@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from motionmillion.configuration import unknown_key_error
+from motionmillion.configuration import check_number, check_whole, unknown_key_error
 
 LARGEST_CODEBOOK = 2**24
 
@@ -82,7 +82,7 @@ class ResidualFSQOptions:
 
     def __post_init__(self) -> None:
         self.levels = _levels(self.levels)
-        _whole("stages", self.stages)
+        check_whole("quantizer stages", self.stages, 1)
 
     @property
     def codebook_size(self) -> int:
@@ -108,11 +108,11 @@ class VQOptions:
     commitment: float = 0.25
 
     def __post_init__(self) -> None:
-        _whole("size", self.size, least=2)
-        _whole("codebook_dim", self.codebook_dim)
-        _weight("dead_code_threshold", self.dead_code_threshold)
-        _weight("commitment", self.commitment)
-        if not 0 < _weight("decay", self.decay) < 1:
+        check_whole("quantizer size", self.size, 2)
+        check_whole("quantizer codebook_dim", self.codebook_dim, 1)
+        check_number("quantizer dead_code_threshold", self.dead_code_threshold)
+        check_number("quantizer commitment", self.commitment)
+        if not 0 < check_number("quantizer decay", self.decay) < 1:
             raise ValueError(f"quantizer decay must be between 0 and 1, got {self.decay!r}")
 
     @property
@@ -135,9 +135,9 @@ class LFQOptions:
     commitment: float = 0.25
 
     def __post_init__(self) -> None:
-        _weight("entropy", self.entropy)
-        _weight("commitment", self.commitment)
-        size = _whole("size", self.size, least=2)
+        check_number("quantizer entropy", self.entropy)
+        check_number("quantizer commitment", self.commitment)
+        size = check_whole("quantizer size", self.size, 2)
         if size & (size - 1):
             raise ValueError(
                 f"quantizer size must be a power of two for lfq, got {size}; try {1 << size.bit_length()}"
@@ -161,8 +161,8 @@ class ContinuousOptions:
     kl: float = 1e-4
 
     def __post_init__(self) -> None:
-        _whole("channels", self.channels)
-        _weight("kl", self.kl)
+        check_whole("quantizer channels", self.channels, 1)
+        check_number("quantizer kl", self.kl)
 
     @property
     def codebook_size(self) -> int:
@@ -186,8 +186,10 @@ def parse_options(options: Mapping[str, Any]) -> Options:
     Raises:
         ValueError: for an unknown type, unknown keys, values that do not fit, and too many codes.
     """
+    if not isinstance(options, Mapping):
+        raise ValueError(f"quantizer must be a mapping such as {{type: fsq, size: 1024}}, got {options!r}")
     kind = options.get("type")
-    if kind not in OPTIONS:
+    if not isinstance(kind, str) or kind not in OPTIONS:
         raise ValueError(f"quantizer type must be one of {sorted(OPTIONS)}, got {kind!r}")
     known = [field.name for field in fields(OPTIONS[kind])]
     given = {key: value for key, value in options.items() if key != "type"}
@@ -207,15 +209,3 @@ def _levels(levels: Any) -> list[int]:
     if not whole or not levels or min(levels) < 2:
         raise ValueError(f"quantizer levels must be a list of whole numbers of at least 2, got {levels!r}")
     return list(levels)
-
-
-def _whole(name: str, value: Any, least: int = 1) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"quantizer {name} must be a whole number of at least {least}, got {value!r}")
-    return value
-
-
-def _weight(name: str, value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
-        raise ValueError(f"quantizer {name} must be a number that is not negative, got {value!r}")
-    return value

@@ -9,6 +9,23 @@ import torch
 from torch import Tensor
 
 
+def checked_parts(parts: Iterable[Tensor]) -> Iterator[Tensor]:
+    """The parts of a stream, `[B, n]` or `[B, n, Q]`, without empty ones.
+
+    Raises:
+        ValueError: for parts of another number of dimensions, or of another B than the first.
+    """
+    rows: int | None = None
+    for part in parts:
+        if part.ndim not in (2, 3) or (rows is not None and part.shape[0] != rows):
+            wanted = "[B, n]" if rows is None else f"[{rows}, n]"
+            raise ValueError(f"codes of a stream must come in parts of shape {wanted}, got {tuple(part.shape)}")
+        rows = part.shape[0]
+        if part.shape[1]:
+            yield part
+
+
+@torch.no_grad()
 def stream_settled(
     decode: Callable[[Tensor], Tensor], codes: Iterable[Tensor], reach: int | None, hop: int
 ) -> Iterator[Tensor]:
@@ -16,7 +33,7 @@ def stream_settled(
 
     Args:
         decode: codes `[B, N]` to features `[B, N * hop, D]`.
-        codes: any number of codes `[B, n]` at a time.
+        codes: any number of codes `[B, n]`, or latents `[B, n, Q]`, at a time.
         reach: how many codes ahead and back a frame depends on; None if on all.
         hop: frames a code.
     """

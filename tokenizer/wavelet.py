@@ -21,6 +21,7 @@ import pywt
 import torch
 from torch import Tensor, nn
 
+MOST_LEVELS = 10
 Filters = tuple[list[float], list[float], list[float], list[float]]
 
 _REARRANGE: Filters = ([0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0])
@@ -39,7 +40,7 @@ def filter_bank(name: str) -> Filters:
     if name not in pywt.wavelist(kind="discrete"):  # pyright: ignore[reportAttributeAccessIssue]
         raise ValueError(
             f'wavelet name must be "none", "rearrange" or a discrete wavelet of PyWavelets such as "haar", "db2" or '
-            f'"bior4.4", got {name!r}'
+            f'"bior4.4", in small letters, got {name!r}'
         )
     return tuple(list(taps) for taps in pywt.Wavelet(name).filter_bank)  # type: ignore[return-value]
 
@@ -54,8 +55,8 @@ class Wavelet(nn.Module):
 
     def __init__(self, name: str = "haar", levels: int = 1) -> None:
         super().__init__()
-        if levels < 0:
-            raise ValueError(f"wavelet levels must not be negative, got {levels!r}")
+        if not isinstance(levels, int) or isinstance(levels, bool) or not 0 <= levels <= MOST_LEVELS:
+            raise ValueError(f"wavelet levels must be a whole number in 0..{MOST_LEVELS}, got {levels!r}")
         self.name = name
         self.levels = 0 if name == "none" else levels
         self.filters = ([], [], [], []) if name == "none" else filter_bank(name)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from motionmillion.configuration import check_number, check_whole
 from motionmillion.data.augment import change_speed, mirror_clip, mix_bodies
 from motionmillion.data.clips import MotionClip
 from motionmillion.features import Representation
@@ -37,9 +38,9 @@ class FeatureWindows(Dataset):
         mixed: int = 0,
         seed: int = 0,
     ) -> None:
-        for name, value in (("frames", frames), ("copies", copies)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value!r}")
+        for name, value, least in (("frames", frames, 1), ("copies", copies, 1), ("mixed", mixed, 0)):
+            check_whole(name, value, least)
+        check_number("speed", speed)
         generator = torch.Generator().manual_seed(seed)
         self.frames = frames
         self.clips: list[Tensor] = []

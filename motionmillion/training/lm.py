@@ -34,7 +34,7 @@ from motionmillion.pipeline import MotionPipeline
 from motionmillion.text import MINILM, TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.training.recipe import Recipe, clips_of, take_options
-from motionmillion.training.trainer import build_trainer, run
+from motionmillion.training.trainer import build_trainer, check_output, run, training_arguments
 
 
 def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
@@ -49,6 +49,10 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     if not data["tokenizer"]:
         raise ValueError("data must name the folder of a trained tokenizer, got none; train one first")
     tokenizer = MotionTokenizer.from_pretrained(data["tokenizer"]).eval()
+    if not tokenizer.config.codebook_size:
+        raise ValueError(f'data.tokenizer must have a codebook, got {data["tokenizer"]!r} with quantizer "none"')
+    check_output(recipe, resume)
+    arguments = training_arguments(recipe)
     encoder = TextEncoder(data["text_encoder"], data["sentence"], data["text_length"])
     set_seed(recipe.seed)
     model = _model(recipe.model, data["start_from"], tokenizer.config.codebook_size, encoder.dim)
@@ -63,14 +67,14 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     plain = TokenCollator(end, pad)
     trainer = build_trainer(
         model,
-        recipe,
+        arguments,
         train_set,
         validation,
         TokenCollator(end, pad, data["caption_dropout"], data["corruption"]),
         lambda model: evaluate_lm(model, validation, plain, recipe.seed),
     )
     trainer.sample_weights = category_weights(train_clips, data["balance"])
-    figures = run(trainer, resume)
+    figures = run(trainer, recipe)
     if trainer.is_world_process_zero():
         MotionPipeline(tokenizer, trainer.trained_model, encoder, data["sampling"]).save_pretrained(
             Path(recipe.output) / "final"

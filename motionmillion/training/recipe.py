@@ -59,6 +59,9 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
         raise unknown_key_error(f"config {str(path)!r}", set(content) - known, known | {"base"})
     if "output" not in content:
         raise ValueError(f"config must name an output folder, got none in {str(path)!r}; add output: runs/NAME")
+    for section in ("data", "model", "training"):
+        if not isinstance(content.get(section, {}), dict):
+            raise ValueError(f"{section} must be a section, got {content[section]!r} in {str(path)!r}")
     return Recipe(**content)
 
 

@@ -24,7 +24,7 @@ from motionmillion.features import Representation
 from motionmillion.features.stats import feature_stats
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 from motionmillion.training.recipe import Recipe, clips_of, take_options
-from motionmillion.training.trainer import build_trainer, run
+from motionmillion.training.trainer import build_trainer, check_output, run, training_arguments
 
 
 @dataclass
@@ -60,6 +60,8 @@ def train_tokenizer(recipe: Recipe, resume: bool = False, data: TokenizerData | 
         data: what `load_tokenizer_data` gave for another run on the same data.
     """
     options = _options(recipe)
+    check_output(recipe, resume)
+    arguments = training_arguments(recipe)
     set_seed(recipe.seed)
     model = MotionTokenizer(MotionTokenizerConfig(**recipe.model))
     data = load_tokenizer_data(recipe, model.representation) if data is None else data
@@ -68,14 +70,14 @@ def train_tokenizer(recipe: Recipe, resume: bool = False, data: TokenizerData | 
         model.band_std.copy_(model.measure_bands(data.windows.clips).flatten())
     trainer = build_trainer(
         model,
-        recipe,
+        arguments,
         data.windows,
         data.validation,
         collate_features,
         lambda m: evaluate_tokenizer(m, data.validation.features),
     )
     trainer.add_callback(KinematicsFrom(options["kinematics_from"]))
-    figures = run(trainer, resume)
+    figures = run(trainer, recipe)
     if trainer.is_world_process_zero():
         trainer.trained_model.save_pretrained(Path(recipe.output) / "final")
     return figures

@@ -1,7 +1,9 @@
 """MotionTrainer: transformers' Trainer with our own evaluation, averaged weights, and the single losses in the log.
 
-    trainer = build_trainer(model, recipe, train_set, validation_set, collate, evaluation)
-    figures = run(trainer, resume=True)
+    check_output(recipe, resume=True)
+    arguments = training_arguments(recipe)                    # before the model is built
+    trainer = build_trainer(model, arguments, train_set, validation_set, collate, evaluation)
+    figures = run(trainer, recipe)
     trainer.trained_model.save_pretrained(folder)
 
 Several processes: start the same command with `accelerate launch` or `torchrun`; on CPUs they talk by gloo. A run that
@@ -10,6 +12,7 @@ is resumed goes on exactly, average and random numbers included.
 
 import bisect
 import dataclasses
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,9 +23,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import Dataset, Sampler, WeightedRandomSampler
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
-from motionmillion.io.files import atomic_path
+from motionmillion.io.files import atomic_path, write_text
 from motionmillion.training.recipe import Recipe
 
 Evaluation = Callable[[Any], dict[str, float]]
@@ -146,15 +148,8 @@ class _Averaging(TrainerCallback):
                 torch.save(self.average.state_dict(), temporary)
 
 
-def build_trainer(
-    model: PreTrainedModel,
-    recipe: Recipe,
-    train_set: Dataset,
-    validation_set: Dataset,
-    collate: Callable,
-    evaluation: Evaluation,
-) -> MotionTrainer:
-    """A trainer with the recipe's `training` section over our defaults.
+def training_arguments(recipe: Recipe) -> MotionTrainingArguments:
+    """The recipe's `training` section over our defaults; several processes find each other here.
 
     Raises:
         ValueError: for unknown or unfitting training arguments.
@@ -175,8 +170,6 @@ def build_trainer(
         ddp_find_unused_parameters=False if several else None,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
-    if not isinstance(recipe.training, dict):
-        raise ValueError(f"training must be a section, got {recipe.training!r}")
     try:
         arguments = MotionTrainingArguments(**{**defaults, **recipe.training})
     except TypeError as error:
@@ -185,6 +178,23 @@ def build_trainer(
         value = recipe.training.get(field.name)
         if isinstance(value, str) and isinstance(field.default, int | float):
             raise ValueError(f"training.{field.name} must be a number, got {value!r}")
+    _ = (
+        arguments.device
+    )  # starts the process group: modules that gather over processes look for it when they are built
+    return arguments
+
+
+def build_trainer(
+    model: PreTrainedModel,
+    arguments: MotionTrainingArguments,
+    train_set: Dataset,
+    validation_set: Dataset,
+    collate: Callable,
+    evaluation: Evaluation,
+) -> MotionTrainer:
+    """A trainer; with several GPUs batch norms gather their statistics over all of them."""
+    if arguments.world_size > 1 and torch.cuda.is_available():
+        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[assignment]
     return MotionTrainer(
         model=model,
         args=arguments,
@@ -195,18 +205,51 @@ def build_trainer(
     )
 
 
-def run(trainer: MotionTrainer, resume: bool) -> dict[str, float]:
-    """Train and evaluate; the figures of the last evaluation.
+def check_output(recipe: Recipe, resume: bool) -> None:
+    """Make sure that the output folder is new, or holds the run to resume; note there what the run is of.
 
-    Args:
-        resume: go on from the newest checkpoint of the output folder where there is one.
+    Raises:
+        ValueError: if the folder holds checkpoints of another recipe, or any without `resume`.
     """
-    output = str(trainer.args.output_dir)
-    checkpoint = get_last_checkpoint(output) if resume and Path(output).is_dir() else None
-    if checkpoint is not None and trainer.average is not None:
-        file = Path(checkpoint) / AVERAGE_FILE
-        if not file.exists():
-            raise ValueError(f"training.ema_decay must be 0 to resume {checkpoint!r}, which keeps no average")
-        trainer.average.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-    trainer.train(resume_from_checkpoint=checkpoint)
+    file, checkpoints = Path(recipe.output) / "recipe.json", _checkpoints(recipe)
+    if checkpoints and not resume:
+        raise ValueError(
+            f"output must be a new folder, got {recipe.output!r} with checkpoints; use --resume or another one"
+        )
+    own = {"seed": recipe.seed, "data": recipe.data, "model": recipe.model}
+    if checkpoints and file.exists():
+        there = json.loads(file.read_text(encoding="utf-8"))
+        differing = [name for name in own if there.get(name) != json.loads(json.dumps(own[name]))]
+        if differing:
+            raise ValueError(
+                f"{differing[0]} must be that of the run to resume, got {own[differing[0]]} in place of "
+                f"{there.get(differing[0])}; choose another output"
+            )
+    elif os.environ.get("RANK", "0") == "0":
+        write_text(json.dumps(own, indent=2) + "\n", file)
+
+
+def run(trainer: MotionTrainer, recipe: Recipe) -> dict[str, float]:
+    """Train, from the newest whole checkpoint of the output folder where there is one; the last evaluation's figures.
+
+    Raises:
+        ValueError: if there are checkpoints, but none that is whole.
+    """
+    needed = ["trainer_state.json"] + ([AVERAGE_FILE] if trainer.average is not None else [])  # written last
+    checkpoints = _checkpoints(recipe)
+    whole = [path for path in checkpoints if all((path / name).exists() for name in needed)]
+    if checkpoints and not whole:
+        raise ValueError(
+            f"checkpoints must be whole to resume, got none in {recipe.output!r} with {' and '.join(needed)}"
+        )
+    if whole and trainer.average is not None:
+        state = torch.load(whole[0] / AVERAGE_FILE, map_location="cpu", weights_only=True)
+        trainer.average.load_state_dict(state)
+    trainer.train(resume_from_checkpoint=str(whole[0]) if whole else None)
     return trainer.evaluate()
+
+
+def _checkpoints(recipe: Recipe) -> list[Path]:
+    """Those of a run, the newest first."""
+    found = Path(recipe.output).glob("checkpoint-*")
+    return sorted(found, key=lambda path: int(path.name.rsplit("-", 1)[1]), reverse=True)

@@ -46,10 +46,34 @@ def test_a_wavelet_that_wraps_around_leaves_at_the_end():
 def test_a_long_stream_forgets_what_no_frame_needs():
     tokenizer = tiny()
     seen = []
-    decode, tokenizer.decode = tokenizer.decode, lambda codes: seen.append(codes.shape[1]) or decode(codes)
+    tokenizer.decoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[1]))
     whole = torch.cat(list(tokenizer.decode_stream(some_codes(1, 400).split(1, dim=1))), dim=1)
-    assert torch.allclose(whole, decode(some_codes(1, 400)), atol=1e-4)
+    assert torch.allclose(whole, tokenizer.decode(some_codes(1, 400)), atol=1e-4)
+    assert seen.pop() == 400  # the one of decode
     assert max(seen) < 60
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_continuous_latents_stream_too(causal):
+    tokenizer = tiny(causal=causal, quantizer={"type": "none", "channels": 3})
+    latents = torch.randn(2, 40, 3)
+    pieces = torch.cat(list(tokenizer.decode_stream(latents.split([3, 0, 30, 7], dim=1))), dim=1)
+    assert torch.allclose(pieces, tokenizer.decode_latents(latents), atol=1e-4)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (torch.zeros(2, 3, dtype=torch.long), "parts of shape .*got"),
+        ([torch.zeros(2, 3, dtype=torch.long), torch.zeros(1, 3, dtype=torch.long)], r"parts of shape \[2, n\]"),
+        ([torch.zeros(2, 3)], "codes must be whole numbers"),
+        ([torch.full((1, 3), 25)], "codes must be in 0..24"),
+    ],
+)
+def test_bad_parts_are_named(causal, parts, message):
+    with pytest.raises(ValueError, match=message):
+        list(tiny(causal=causal).decode_stream(parts))
 
 
 def test_an_empty_stream_is_empty():

@@ -80,7 +80,8 @@ def test_rearrange_is_even_then_odd_frames_and_none_the_identity():
     [
         (lambda: Wavelet("morlet"), "wavelet name must be"),
         (lambda: Wavelet("dmey"), "exact inverse"),
-        (lambda: Wavelet("haar", -1), "levels must not be negative"),
+        (lambda: Wavelet("haar", -1), "levels must be a whole number in 0..10"),
+        (lambda: Wavelet("haar", 30), "levels must be a whole number in 0..10"),
         (lambda: Wavelet("haar", 1).inverse(torch.zeros(1, 2, 5), 12), "bands must have shape"),
         (lambda: Wavelet("haar", 1).inverse(torch.zeros(1, 3, 6), 12), "bands must have shape"),
     ],

@@ -97,9 +97,25 @@ def test_averaged_weights_are_saved_and_resume_exactly(tmp_path):
     last = load_file(tmp_path / "whole" / "checkpoint-8" / "model.safetensors")
     assert all(torch.equal(finals[0][key], finals[1][key]) for key in last)
     assert any(not torch.equal(finals[0][key], last[key]) for key in last)  # the average, not the last step
-    (tmp_path / "whole" / "checkpoint-8" / "ema.pt").unlink()
-    with pytest.raises(ValueError, match="ema_decay must be 0 to resume"):
-        train_tokenizer(load_recipe(write(tmp_path, {**content, "output": str(tmp_path / "whole")})), resume=True)
+    (tmp_path / "whole" / "checkpoint-8" / "ema.pt").unlink()  # as if killed while it was written
+    train_tokenizer(load_recipe(write(tmp_path, {**content, "output": str(tmp_path / "whole")})), resume=True)
+    again = load_file(tmp_path / "whole" / "final" / "model.safetensors")
+    assert all(torch.equal(finals[0][key], again[key]) for key in last)
+
+
+def test_a_run_never_goes_on_from_another_one(tmp_path):
+    recipe = load_recipe(write(tmp_path, TOKENIZER))
+    train_tokenizer(recipe)
+    with pytest.raises(ValueError, match="with checkpoints; use --resume or another one"):
+        train_tokenizer(recipe)
+    with pytest.raises(
+        ValueError, match="model must be that of the run to resume, got .*7, 5.*; choose another output"
+    ):
+        train_tokenizer(load_recipe(write(tmp_path, TOKENIZER), ["model.quantizer.levels=[7, 5]"]), resume=True)
+    for checkpoint in (tmp_path / "run").glob("checkpoint-*"):
+        (checkpoint / "trainer_state.json").unlink()
+    with pytest.raises(ValueError, match="checkpoints must be whole to resume"):
+        train_tokenizer(recipe, resume=True)
 
 
 def test_milestones_follow_a_warm_up_in_steps_of_the_run(tmp_path):
@@ -111,7 +127,9 @@ def test_milestones_follow_a_warm_up_in_steps_of_the_run(tmp_path):
 
 
 def test_two_processes_train_as_one(trained_tokenizer, tmp_path):
-    recipe = write(tmp_path, {**TOKENIZER, "training": {**TOKENIZER["training"], "ema_decay": 0.5}})
+    model = {**TOKENIZER["model"], "quantizer": {"type": "vq", "size": 16, "codebook_dim": 4}}
+    training = {**TOKENIZER["training"], "ema_decay": 0.5}
+    recipe = write(tmp_path, {**TOKENIZER, "model": model, "training": training})
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "-m", "motionmillion.cli", "train"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -221,11 +239,13 @@ def test_overrides_change_values(tmp_path):
         ({"data": {"folder": "nosuch"}}, "folder must be an existing"),
         ({"model": {"widht": 3}}, "'widht'; did you mean width"),
         ({"training": {"max_stepz": 3}}, "training must hold arguments"),
+        ({"data": {**TOKENIZER["data"], "copies": "two"}}, "copies must be a whole number"),
+        ({"model": 5}, "model must be a section"),
         ({"training": {"ema_decay": 1.0}}, "ema_decay must be in"),
         ({"training": {"lr_milestones": [3, 2]}}, "lr_milestones must be rising"),
         ({"training": {"max_steps": "abc"}}, "training.max_steps must be a number"),
         ({"training": 5}, "training must be a section"),
-        ({"data": {"synthetic": 12, "frames": -4}}, "frames must be at least 1"),
+        ({"data": {"synthetic": 12, "frames": -4}}, "frames must be a whole number of at least 1"),
     ],
 )
 def test_mistakes_in_a_recipe_are_named(tmp_path, change, message):
