@@ -17,6 +17,7 @@ from motionmillion.data import synthesize
 from motionmillion.data.clips import list_clips
 from motionmillion.data.encoding_pool import Piece, encode_pieces
 from motionmillion.data.token_shards import load_token_shards
+from motionmillion.data.token_writer import ShardWriter
 from motionmillion.tokenize_dataset import tokenize_folder
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 
@@ -104,22 +105,22 @@ def test_missing_and_truncated_shards_are_made_again(motions, model, expected, t
     assert "1 shards are damaged" in (said := capsys.readouterr().err) and "1 of 3 shards are whole" in said
 
 
-def test_ctrl_c_keeps_whole_shards(motions, model, expected, tmp_path, capsys):
+def test_ctrl_c_keeps_whole_shards(motions, model, expected, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "out"
     many = tmp_path / "many"
     for number in range(30):
         shutil.copytree(motions / "s4", many / f"t{number}")
+    take = ShardWriter.take
 
-    def interrupt() -> None:
-        while not list(folder.glob("codes-*.parquet")):
-            time.sleep(0.001)
-        os.kill(os.getpid(), signal.SIGINT)
+    def take_then_interrupt(writer, *arguments) -> None:
+        take(writer, *arguments)
+        if list(folder.glob("codes-*.parquet")):
+            os.kill(os.getpid(), signal.SIGINT)
 
-    watch = threading.Thread(target=interrupt)
-    watch.start()
+    monkeypatch.setattr(ShardWriter, "take", take_then_interrupt)
     with pytest.raises(KeyboardInterrupt):
         tokenize_folder(many, folder, model, workers=1, shard_size=1)
-    watch.join()
+    monkeypatch.undo()
     assert "stopped; " in capsys.readouterr().err and not list(folder.glob(".*"))
     before = set(folder.glob("codes-*.parquet"))
     assert 1 <= len(before) < 60 and not header(folder)["complete"]
