@@ -118,8 +118,10 @@ def test_ctrl_c_keeps_whole_shards(motions, model, expected, tmp_path, capsys, m
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(ShardWriter, "take", take_then_interrupt)
+    before_us = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
     with pytest.raises(KeyboardInterrupt):
         tokenize_folder(many, folder, model, workers=1, shard_size=1)
+    signal.signal(signal.SIGINT, before_us)
     monkeypatch.undo()
     assert "stopped; " in capsys.readouterr().err and not list(folder.glob(".*"))
     before = set(folder.glob("codes-*.parquet"))
