@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from motionmillion.data.augment import random_variant
 from motionmillion.data.clips import MotionClip
+from motionmillion.data.encoding import encode_features
 from motionmillion.text import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
 
@@ -73,7 +74,8 @@ class TokenDataset(Dataset):
         for clip in clips:
             versions = [random_variant(clip, generator, speed, trim) for _ in range(variants)] or [clip]
             self.versions.append(versions)
-            self.codes.append(_encode(versions, tokenizer))
+            features = [tokenizer.representation.encode(version.motion.canonicalize()) for version in versions]
+            self.codes.append(encode_features(tokenizer, features))
         texts = [c for versions in self.versions for version in versions for c in version.captions]
         self.texts = TextBank(texts, encoder)
 
@@ -121,12 +123,3 @@ class TokenCollator:
         wrong = (torch.rand(labels.shape) < self.corruption) & (labels < self.end)
         inputs = torch.where(wrong, torch.randint(self.end, labels.shape), labels)
         return {"input_ids": inputs, "labels": labels, "text_features": features, "text_mask": mask}
-
-
-def _encode(clips: Sequence[MotionClip], tokenizer: MotionTokenizer) -> list[Tensor]:
-    """Codes `[N]` of each clip, in one padded batch."""
-    features = [tokenizer.representation.encode(clip.motion.canonicalize()) for clip in clips]
-    lengths = torch.tensor([f.shape[0] for f in features])
-    batch = torch.nn.utils.rnn.pad_sequence(features, batch_first=True).to(tokenizer.device)
-    codes = tokenizer.encode(batch, lengths.to(tokenizer.device)).cpu()
-    return [row[:count].clone() for row, count in zip(codes, tokenizer.code_lengths(lengths).tolist(), strict=True)]

@@ -11,7 +11,6 @@ Unusual: the augmented clips are the same for all runs and seeds; seeds draw wei
 
 import argparse
 import json
-import platform
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from motionmillion import features as representations
+from motionmillion.bench.measure import describe_machine
 from motionmillion.io.files import write_text
 from motionmillion.training.recipe import Recipe, load_yaml, merge
 from motionmillion.training.tokenizer import TokenizerData, load_tokenizer_data, train_tokenizer
@@ -56,7 +56,7 @@ def train(recipe: Recipe, data: TokenizerData) -> None:
             figures = train_tokenizer(recipe, data=data)
             record = {
                 "seconds": time.monotonic() - start,
-                "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+                "machine": describe_machine("cuda" if torch.cuda.is_available() else "cpu"),
                 "recipe": {"seed": recipe.seed, "model": recipe.model, "training": recipe.training},
                 "validation": figures,
             }

@@ -14,6 +14,8 @@ import statistics
 import sys
 from pathlib import Path
 
+from scipy.stats import sem, t
+
 from motionmillion.batch import load_tokenizer
 from motionmillion.data.clips import MotionClip, load_clips
 from motionmillion.eval.tokenizer_report import tokenizer_report
@@ -33,7 +35,6 @@ COLUMNS = {
 }
 TRUTH = {"acceleration_mm": "acceleration", "jerk_mm": "jerk", "foot_sliding_mm": "foot sliding"}
 Summary = dict[str, tuple[float, float | None]]  # mean and half 95 % interval by figure
-T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 
 
 def measure(run: Path, datasets: dict[str, list[MotionClip]]) -> dict[str, float]:
@@ -50,7 +51,7 @@ def summarise(runs: list[dict[str, float]]) -> Summary:
     summary = {}
     for key in runs[0]:
         values = [run[key] for run in runs]
-        half = T_95[len(values)] * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+        half = t.ppf(0.975, len(values) - 1) * sem(values) if len(values) > 1 else None
         summary[key] = (statistics.fmean(values), half)
     return summary
 

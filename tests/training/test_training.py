@@ -160,6 +160,14 @@ def test_a_language_model_trains_into_a_pipeline(trained_tokenizer, tmp_path):
     assert pipe("a person walks", seconds=1)[0].num_frames == 30
 
 
+def test_a_language_model_needs_a_codebook(tmp_path):
+    config = MotionTokenizerConfig(width=8, depth=1, quantizer={"type": "none", "channels": 2})
+    MotionTokenizer(config).save_pretrained(tmp_path / "continuous")
+    content = {"data": {"synthetic": 12, "tokenizer": str(tmp_path / "continuous")}}
+    with pytest.raises(ValueError, match='data.tokenizer must have a codebook, got .* with quantizer "none"'):
+        train_lm(load_recipe(write(tmp_path, content)))
+
+
 def test_category_weights_balance_categories():
     clips = [c.replace(category="rare" if i == 0 else "often") for i, c in enumerate(synthetic_clips(5, 0))]
     assert category_weights(clips, 0) is None
