@@ -9,33 +9,77 @@ c    1 1 1      . . . .           motion sees text and earlier motion (causal),
 2    1 1 1      1 1 . .
 3    1 1 1      1 1 1 .
 E    1 1 1      1 1 1 1
+
+Several samples packed into one row: all texts first, then all motions, and nobody sees another sample.
+
+      text        motion
+     a b  d e     1 2 E  1 E      sample 1: text a b, motion 1 2 E
+a    1 1  . .     . . .  . .      sample 2: text d e, motion 1 E
+b    1 1  . .     . . .  . .
+d    . .  1 1     . . .  . .
+e    . .  1 1     . . .  . .
+1    1 1  . .     1 . .  . .
+2    1 1  . .     1 1 .  . .
+E    1 1  . .     1 1 1  . .
+1    . .  1 1     . . .  1 .
+E    . .  1 1     . . .  1 1
+
+`segments` `[B, S]` says it all: 0 is padding, 1 and above the number of the sample in its row.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
+from transformers import PretrainedConfig
 from transformers.cache_utils import Cache
 from transformers.masking_utils import create_causal_mask
 
 
 def mixed_attention_mask(
-    config: Any, embeddings: Tensor, valid: Tensor, text_length: int, cache: Cache | None = None
+    config: PretrainedConfig, embeddings: Tensor, segments: Tensor, text_length: int, cache: Cache | None = None
 ) -> Any:
     """Mask in the form that the model's attention back end wants (SDPA, FlexAttention, eager).
 
     Args:
         embeddings: the new positions `[B, S, C]`.
-        valid: True where a position is no padding `[B, cached + S]`.
+        segments: sample that each position belongs to `[B, cached + S]`, 0 for padding; a boolean mask of valid
+            positions where a row holds one sample.
         text_length: columns 0..text_length-1 hold text.
     """
 
     def both_text(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         return (query < text_length) & (key < text_length)
 
+    def same_sample(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return segments[batch, query] == segments[batch, key]
+
+    packed = segments.dtype != torch.bool
     return create_causal_mask(
         config=config,
         inputs_embeds=embeddings,
-        attention_mask=valid,
+        attention_mask=segments.bool(),
         past_key_values=cache,
         or_mask_function=both_text if text_length else None,
+        and_mask_function=same_sample if packed else None,
     )
+
+
+class Places(NamedTuple):
+    """Where each position stands in its sample."""
+
+    positions: Tensor  # [B, S], counted from 0 in each sample; padding has any
+    previous: Tensor  # [B, S], column of the position before it in its sample; its own for the first
+
+
+def places(segments: Tensor) -> Places:
+    """Positions within samples, padding left out, from `segments` `[B, S]` (numbers or a mask of valid positions)."""
+    numbers = segments.long()
+    ranked, order = numbers.sort(dim=1, stable=True)  # the members of a sample stand together, in their order
+    index = torch.arange(numbers.shape[1], device=numbers.device).expand_as(numbers)
+    begins = torch.ones_like(ranked, dtype=torch.bool)
+    begins[:, 1:] = ranked[:, 1:] != ranked[:, :-1]
+    first = torch.where(begins, index, 0).cummax(dim=1).values
+    before = torch.where(begins, order, order.roll(1, dims=1))
+    blank = torch.zeros_like(order)
+    return Places(blank.scatter(1, order, index - first), blank.scatter(1, order, before))

@@ -5,10 +5,11 @@
 
 Text comes first, motion after it: padding anywhere, between the two as well, takes no position and is seen by nobody,
 so a row gives the same result whatever it is batched with. An empty text (no valid position) is the unconditional case
-of classifier-free guidance; the embedding of PAD stands in its place.
+of classifier-free guidance; the embedding of PAD stands in its place. Several samples can be packed into one row
+(`text_segments`, `segments`): each gives the numbers that it gives alone.
 
 Unusual: `logits[:, n]` predicts motion token n, the first of them from the end of the text, so there is one more
-position than tokens given.
+position than tokens given (not in packed rows). In training the logits are not kept, only the losses.
 
 Shapes: B batch, L text length, N motion tokens, S = L + N, C width, K codebook size.
 """
@@ -18,16 +19,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import GenerationMixin, PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.modeling_outputs import CausalLMOutputWithPast
-from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMSNorm, LlamaRotaryEmbedding
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMSNorm
 
 from motionmillion.checkpoints import StrictLoading
 from motionmillion.lm.config import MotionLMConfig
 from motionmillion.lm.generation import generate
-from motionmillion.lm.masks import mixed_attention_mask
+from motionmillion.lm.head import OutputHead
+from motionmillion.lm.masks import mixed_attention_mask, places
+from motionmillion.lm.rotary import RotaryEmbedding
 
 IGNORED = -100
 
@@ -44,15 +46,17 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
     _supports_sdpa = True
     _supports_flex_attn = True
     _supports_attention_backend = True
+    _tied_weights_keys = {"lm_head.weight": "embed_tokens.weight"}
+    accepts_loss_kwargs = False  # Trainer divides the loss by the number of accumulated batches
 
     def __init__(self, config: MotionLMConfig) -> None:
         super().__init__(config)
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.embed_tokens = nn.Embedding(config.embedding_rows, config.hidden_size)
         self.project_text = nn.Linear(config.text_dim, config.hidden_size)
         self.layers = nn.ModuleList(LlamaDecoderLayer(config, i) for i in range(config.num_hidden_layers))
         self.norm = LlamaRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
-        self.rotary_emb = LlamaRotaryEmbedding(config=config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size - 1, bias=False)
+        self.rotary_emb = RotaryEmbedding(config)
+        self.lm_head = OutputHead(config.hidden_size, config.head_rows, config.codebook_size + 1)
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.gradient_checkpointing = False
         self.post_init()
@@ -67,6 +71,9 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
     def get_input_embeddings(self) -> nn.Embedding:
         return self.embed_tokens
 
+    def get_output_embeddings(self) -> nn.Linear:
+        return self.lm_head
+
     def forward(
         self,
         input_ids: Tensor,
@@ -76,6 +83,8 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         attention_mask: Tensor | None = None,
         past_key_values: Cache | None = None,
         use_cache: bool = False,
+        text_segments: Tensor | None = None,
+        segments: Tensor | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
         """Logits of the next motion tokens, and the loss where `labels` are given.
@@ -86,55 +95,94 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
             text_mask: valid text positions `[B, L]`; a row without any is unconditional.
             labels: tokens to predict `[B, N]`, usually `input_ids`; PAD and -100 are not counted.
             attention_mask: with `past_key_values`, the valid positions of everything so far `[B, cached + N]`.
+            text_segments, segments: in packed rows the sample that each text position `[B, L]` and each motion token
+                `[B, N]` belongs to, counted from 1, 0 for padding. A sample without text has one position whose
+                `text_mask` is false.
 
         Returns:
-            logits `[B, N + 1, K + 1]` (with `past_key_values` given: `[B, N, K + 1]`), loss, and the cache.
+            logits `[B, N + 1, K + 1]` (with `past_key_values` given or packed: `[B, N, K + 1]`; None in training with
+            labels), the mean loss over counted tokens, and the cache.
+
+        Raises:
+            ValueError: for shapes that do not belong together.
         """
+        check_tokens(input_ids, self.config)
+        text_length = 0 if text_features is None else text_features.shape[1]
         if text_features is not None:
-            text, valid_text = self._embed_text(text_features, text_mask)
+            text, valid_text = self._embed_text(text_features, text_mask, text_segments)
             embeddings = torch.cat([text, self.embed_tokens(input_ids)], dim=1)  # [B, S, C]
-            valid = torch.cat([valid_text, input_ids != self.config.padding_token_id], dim=1)
-            text_length = text.shape[1]
+            tokens = self._motion_segments(input_ids, text_segments, segments)
+            sample = torch.cat([valid_text, tokens], dim=1)
             if use_cache and past_key_values is None:
                 past_key_values = DynamicCache(config=self.config)
         elif attention_mask is not None and past_key_values is not None:
-            embeddings, valid, text_length = self.embed_tokens(input_ids), attention_mask.bool(), 0
+            embeddings, sample = self.embed_tokens(input_ids), attention_mask.bool()
         else:
             raise ValueError("text_features must be given unless past_key_values and attention_mask are, got None")
-        hidden = self._transform(self.dropout(embeddings), valid, text_length, past_key_values)
+        hidden, previous = self._transform(self.dropout(embeddings), sample, text_length, past_key_values)
         if text_length:
-            hidden = hidden.gather(1, _last_valid(valid)[:, text_length - 1 :, None].expand(-1, -1, hidden.shape[2]))
-        logits = self.lm_head(self.dropout(hidden))
-        loss = None if labels is None else self._loss(logits, labels)
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)
+            hidden = hidden.gather(1, previous[..., None].expand(-1, -1, hidden.shape[2]))
+        hidden = self.dropout(hidden)
+        loss = None if labels is None else self._loss(hidden, labels)
+        logits = None if loss is not None and self.training else self.lm_head(hidden)
+        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)  # type: ignore[arg-type]
 
     def generate(self, *args: Any, **kwargs: Any) -> Tensor:  # type: ignore[override]
         """Sample motion tokens; see `motionmillion.lm.generation.generate`."""
         return generate(self, *args, **kwargs)
 
-    def _embed_text(self, features: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Embedded text `[B, L, C]` and its valid positions, with PAD's embedding where a row has no text."""
+    def _embed_text(self, features: Tensor, mask: Tensor | None, segments: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Embedded text `[B, L, C]` and its segments, with PAD's embedding where a sample has no text."""
         if features.ndim != 3 or features.shape[1] == 0 or features.shape[2] != self.config.text_dim:
             raise ValueError(
                 f"text_features must have shape [B, L, {self.config.text_dim}] with L > 0, got {tuple(features.shape)}"
             )
-        valid = torch.ones(features.shape[:2], device=features.device) if mask is None else mask
-        valid = valid.bool()
-        empty = ~valid.any(dim=1)
-        first = torch.zeros_like(valid)
-        first[:, 0] = True
-        instead = first & empty[:, None]
+        for name, value in (("text_mask", mask), ("text_segments", segments)):
+            if value is not None and value.shape != features.shape[:2]:
+                raise ValueError(
+                    f"{name} must have the shape of text_features, {list(features.shape[:2])}, got {list(value.shape)}"
+                )
+        words = torch.ones(features.shape[:2], device=features.device, dtype=torch.bool)
+        words = words if mask is None else mask.bool()
+        if segments is None:
+            instead = torch.zeros_like(words)
+            instead[:, 0] = ~words.any(dim=1)
+            valid: Tensor = words | instead
+        else:
+            valid = segments.long()
+            instead = ~words & (valid > 0)
         text = self.project_text(features.to(self.project_text.weight.dtype))
-        text = torch.where(
-            instead[..., None], self.embed_tokens.weight[self.config.padding_token_id].to(text.dtype), text
-        )
-        return text, valid | instead
+        nothing = self.embed_tokens.weight[self.config.padding_token_id].to(text.dtype)
+        return torch.where(instead[..., None], nothing, text), valid
 
-    def _transform(self, hidden: Tensor, valid: Tensor, text_length: int, cache: Cache | None) -> Tensor:
-        """The transformer over new positions `[B, S, C]`, `valid` covering the cached ones too."""
-        mask = mixed_attention_mask(self.config, hidden, valid, text_length, cache)
-        positions = (valid.long().cumsum(1) - 1).clamp(min=0)[:, -hidden.shape[1] :]
-        rotary = self.rotary_emb(hidden, position_ids=positions)
+    def _motion_segments(self, input_ids: Tensor, text_segments: Tensor | None, segments: Tensor | None) -> Tensor:
+        """Segments of the motion tokens `[B, N]`: numbers in packed rows, else a mask of valid ones."""
+        if (text_segments is None) != (segments is None):
+            raise ValueError("segments and text_segments must be given together, got one of them alone")
+        if segments is None:
+            return input_ids != self.config.padding_token_id
+        if segments.shape != input_ids.shape:
+            raise ValueError(
+                f"segments must have the shape of input_ids, {list(input_ids.shape)}, got {list(segments.shape)}"
+            )
+        return segments.long()
+
+    def _transform(
+        self, hidden: Tensor, sample: Tensor, text_length: int, cache: Cache | None
+    ) -> tuple[Tensor, Tensor]:
+        """The transformer over new positions `[B, S, C]`, `sample` covering the cached ones too.
+
+        Returns:
+            hidden states, and the columns `[B, N + 1]` (packed `[B, N]`) that predict the motion tokens.
+        """
+        mask = mixed_attention_mask(self.config, hidden, sample, text_length, cache)
+        if sample.dtype == torch.bool:
+            positions = (sample.long().cumsum(1) - 1).clamp(min=0)[:, -hidden.shape[1] :]
+            previous = _last_valid(sample)[:, text_length - 1 :]
+        else:
+            positions, previous = places(sample)
+            previous = previous[:, text_length:]
+        rotary = self.rotary_emb(hidden, positions)
         for layer in self.layers:
             hidden = layer(
                 hidden,
@@ -144,14 +192,24 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
                 past_key_values=cache,
                 use_cache=cache is not None,
             )
-        return self.norm(hidden)
+        return self.norm(hidden), previous
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross entropy in float32 of `logits[:, :N]` against labels `[B, N]`."""
-        labels = labels.masked_fill(labels == self.config.padding_token_id, IGNORED)
-        return F.cross_entropy(
-            logits[:, : labels.shape[1]].flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED
-        )
+    def _loss(self, hidden: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross entropy of what `hidden` `[B, N or N + 1, C]` predicts against labels `[B, N]`."""
+        counted = (labels != self.config.padding_token_id) & (labels != IGNORED)
+        losses, _ = self.lm_head(hidden[:, : labels.shape[1]][counted], labels[counted])
+        return losses.sum() / max(losses.numel(), 1)
+
+
+def check_tokens(tokens: Tensor, config: MotionLMConfig) -> None:
+    """Raise `ValueError` for tokens out of range; looks at tokens on the CPU only, a GPU would have to wait."""
+    if not torch.compiler.is_compiling() and tokens.is_cpu and tokens.numel():
+        least, most = (int(value) for value in tokens.aminmax())
+        if least < 0 or most > config.padding_token_id:
+            raise ValueError(
+                f"tokens must be in 0..{config.padding_token_id} for {config.codebook_size} codes, END and PAD, got "
+                f"{least if least < 0 else most}; check that they come from the model's own tokenizer"
+            )
 
 
 def _last_valid(valid: Tensor) -> Tensor:

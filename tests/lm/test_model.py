@@ -181,7 +181,7 @@ def test_eager_and_sdpa_attention_agree(tiny_lm, batch):
         ({"max_new_tokens": 0}, "max_new_tokens must be at least 1"),
         ({"min_new_tokens": 300}, "min_new_tokens must be in"),
         ({"temperature": -1}, "temperature must not be negative"),
-        ({"top_k": -1}, "top_k must not be negative"),
+        ({"top_k": -1}, "top_k must be a whole number of at least 0"),
         ({"top_p": 0}, "top_p must be in"),
         ({"seeds": [1]}, "seeds must hold one number a row"),
     ],
@@ -196,7 +196,7 @@ def test_bad_sampling_options_are_named(tiny_lm, batch, options, message):
     ("make", "message"),
     [
         (lambda: MotionLMConfig(hiden_size=3), "'hiden_size'; did you mean hidden_size"),
-        (lambda: MotionLMConfig(codebook_size=0), "codebook_size must be at least 1"),
+        (lambda: MotionLMConfig(codebook_size=0), "codebook_size must be a whole number of at least 1"),
         (lambda: MotionLMConfig(hidden_dropout=1.0), "hidden_dropout must be in"),
         (lambda: MotionLMConfig.from_name("2b"), "name must be one of"),
     ],

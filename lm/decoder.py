@@ -1,0 +1,280 @@
+"""Decoders: a text and a prefix are read once, then each step takes a token a row and gives the next logits.
+
+    decoder = StaticDecoder(lm, text_features, text_mask, prefix, capacity=180)
+    logits = decoder.logits                            # [B, K + 1], what may follow the prefix
+    logits = decoder.step(tokens)                      # tokens [B]
+
+| class | cache |
+|---|---|
+| StaticDecoder | keys and values in buffers of fixed size, a step of plain functions: fast, and can be compiled |
+| DynamicDecoder | transformers' DynamicCache through the model's own layers: whatever they are (adapters, quantized) |
+| UncachedDecoder | none: everything is computed again at each step, as the published sampler does; to compare with |
+
+All three give the same logits up to rounding.
+
+Letters: B batch, L text length, P prefix, C width, H heads, K codebook size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from motionmillion.lm.few_rows import Projection
+from motionmillion.lm.head import OutputHead
+
+if TYPE_CHECKING:
+    from motionmillion.lm.model import MotionLM
+
+_GRANULE = 64
+"""Capacities are rounded up to it, so that torch.compile meets few different shapes."""
+
+
+class DynamicDecoder:
+    """Decoding through the model's own forward pass and a growing cache."""
+
+    def __init__(self, lm: MotionLM, text_features: Tensor, text_mask: Tensor, prefix: Tensor, capacity: int) -> None:
+        self.lm = lm
+        output = lm(prefix, text_features, text_mask, use_cache=True)
+        self.cache, self.logits = output.past_key_values, output.logits[:, -1]
+        self.valid = valid_positions(text_mask, prefix, lm.config.padding_token_id)
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """Logits `[B, K + 1]` after one more token a row `[B]`."""
+        self.valid = torch.cat([self.valid, (tokens != self.lm.config.padding_token_id)[:, None]], dim=1)
+        return self.lm(tokens[:, None], attention_mask=self.valid, past_key_values=self.cache).logits[:, -1]
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows only."""
+        self.cache.batch_select_indices(rows)
+        self.valid = self.valid[rows]
+
+
+class UncachedDecoder:
+    """Decoding that computes every position again at every step."""
+
+    def __init__(self, lm: MotionLM, text_features: Tensor, text_mask: Tensor, prefix: Tensor, capacity: int) -> None:
+        self.lm, self.text, self.tokens = lm, (text_features, text_mask), prefix
+        self.logits = self._last()
+
+    def _last(self) -> Tensor:
+        return self.lm(self.tokens, *self.text).logits[:, -1]
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """Logits `[B, K + 1]` after one more token a row `[B]`."""
+        self.tokens = torch.cat([self.tokens, tokens[:, None]], dim=1)
+        return self._last()
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows only."""
+        self.tokens, self.text = self.tokens[rows], tuple(part[rows] for part in self.text)
+
+
+class StaticDecoder:
+    """Decoding with buffers of fixed size; see `supported` for the models that it takes.
+
+    Args:
+        capacity: positions, text and prefix included, that there is room for.
+        compiled: run the step through torch.compile.
+        int8: weights quantized by rows, on CPUs.
+    """
+
+    def __init__(
+        self,
+        lm: MotionLM,
+        text_features: Tensor,
+        text_mask: Tensor,
+        prefix: Tensor,
+        capacity: int,
+        compiled: bool = False,
+        int8: bool = False,
+    ) -> None:
+        output = lm(prefix, text_features, text_mask, use_cache=True)
+        self.logits = output.logits[:, -1]
+        batch, self.column = prefix.shape[0], text_mask.shape[1] + prefix.shape[1]
+        capacity = -(-max(capacity, self.column) // _GRANULE) * _GRANULE
+        self.caches: list[tuple[Tensor, Tensor]] = []
+        for layer in output.past_key_values.layers:
+            buffers = []
+            for filled in (layer.keys, layer.values):  # [B, H, L + P, head_dim]
+                buffer = filled.new_zeros(batch, filled.shape[1], capacity, filled.shape[3])
+                buffer[:, :, : self.column] = filled
+                buffers.append(buffer)
+            self.caches.append((buffers[0], buffers[1]))
+        valid = valid_positions(text_mask, prefix, lm.config.padding_token_id)
+        self.valid = F.pad(valid, (0, capacity - self.column))
+        self.positions = valid.sum(dim=1)
+        self.gaps = not bool(valid.all())
+        self.weights = prepared_weights(lm, batch, int8, compiled)
+        self._compiled = self.weights.compiled_step(batch, capacity) if compiled else None
+        if compiled:  # CUDA graphs write into buffers that keep their place only
+            for buffer in (buffer for pair in self.caches for buffer in pair):
+                torch._dynamo.mark_static_address(buffer)
+        self._again = (lm, int8)
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """Logits `[B, K + 1]` after one more token a row `[B]`; PAD rows give numbers of no meaning.
+
+        Raises:
+            ValueError: when the buffers are full.
+        """
+        if self.column == self.valid.shape[1]:
+            raise ValueError(f"capacity must cover every step, got {self.column}; make the decoder with more")
+        self.valid[:, self.column] = True
+        column = torch.tensor([self.column], device=tokens.device)
+        if self._compiled is not None:
+            mask = self.valid[:, None, None]
+            logits = self._compiled(self.weights, self.caches, tokens, self.positions, column, mask, mask.shape[3])
+        else:
+            seen = self.column + 1
+            mask = self.valid[:, None, None, :seen] if self.gaps else None
+            logits = decode_step(self.weights, self.caches, tokens, self.positions, column, mask, seen)
+        self.column += 1
+        self.positions = self.positions + 1
+        return logits
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows only; not for compiled steps, whose shapes are fixed."""
+        self.caches = [(keys[rows], values[rows]) for keys, values in self.caches]
+        self.valid, self.positions = self.valid[rows], self.positions[rows]
+        lm, int8 = self._again
+        self.weights = prepared_weights(lm, len(rows), int8, compiled=False)
+
+
+@dataclasses.dataclass(eq=False)
+class LayerWeights:
+    """Projections and norms of one Llama layer."""
+
+    query: Projection
+    key: Projection
+    value: Projection
+    output: Projection
+    gate: Projection
+    up: Projection
+    down: Projection
+    norm_in: Tensor  # [C]
+    norm_out: Tensor  # [C]
+
+
+class PreparedWeights:
+    """What a step needs of a model, prepared for a number of rows."""
+
+    def __init__(self, lm: MotionLM, rows: int, int8: bool, compiled: bool) -> None:
+        def project(linear: nn.Linear) -> Projection:
+            return Projection(linear.weight, linear.bias, rows, int8, plain=compiled)
+
+        self.rotary, self.eps = lm.rotary_emb, lm.config.rms_norm_eps
+        self.embedding, self.norm = lm.embed_tokens.weight, lm.norm.weight
+        self.head, self.predicted = project(lm.lm_head), lm.lm_head.predicted
+        self.heads, self.kv_heads = lm.config.num_attention_heads, lm.config.num_key_value_heads
+        self.layers = [
+            LayerWeights(
+                *map(project, _linears(layer)), layer.input_layernorm.weight, layer.post_attention_layernorm.weight
+            )
+            for layer in lm.layers
+        ]
+        self.signature = _signature(lm)
+        self._compiled: dict[tuple[int, int], Callable[..., Tensor]] = {}
+
+    def compiled_step(self, rows: int, capacity: int) -> Callable[..., Tensor]:
+        """`decode_step` compiled for this model and one shape.
+
+        Each gets a code object of its own and no guards: torch.compile would check every weight at every step, which
+        takes longer than a small layer does. What they would guard is fixed by `signature`, rows and capacity.
+        """
+        key = (rows, capacity)
+        if key not in self._compiled:
+            own = FunctionType(decode_step.__code__.replace(), decode_step.__globals__, "decode_step")
+            options: dict[str, Any] = {"triton.cudagraphs": self.embedding.is_cuda}
+            if hasattr(torch.compiler, "skip_all_guards_unsafe"):
+                options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
+            self._compiled[key] = torch.compile(own, options=options, fullgraph=True, dynamic=False)
+        return self._compiled[key]
+
+
+def decode_step(
+    weights: PreparedWeights,
+    caches: list[tuple[Tensor, Tensor]],
+    tokens: Tensor,
+    positions: Tensor,
+    column: Tensor,
+    mask: Tensor | None,
+    seen: int,
+) -> Tensor:
+    """One token a row through all layers: logits `[B, K + 1]`.
+
+    Args:
+        caches: keys and values of each layer `[B, H, capacity, head_dim]`, written at `column`.
+        tokens, positions: `[B]`.
+        column: where the new position stands in the caches `[1]`.
+        mask: columns that each row may look at `[B, 1, 1, seen]`; None for all.
+        seen: columns that attention looks at.
+    """
+    batch = tokens.shape[0]
+    x = F.embedding(tokens, weights.embedding)  # [B, C]
+    cos, sin = weights.rotary(x, positions[:, None])  # [B, 1, head_dim]
+    half = sin.shape[-1] // 2
+    cos, sin = cos[:, None], torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)[:, None]  # [B, 1, 1, head_dim]
+    shared = weights.kv_heads != weights.heads
+    for layer, (keys, values) in zip(weights.layers, caches, strict=True):
+        h = F.rms_norm(x, x.shape[-1:], layer.norm_in, weights.eps)
+        both = torch.cat([layer.query(h), layer.key(h)], dim=1).view(batch, -1, 1, keys.shape[3])
+        both = torch.addcmul(both * cos, both.roll(half, dims=-1), sin)  # rotary embedding
+        query, key = both.split([weights.heads, weights.kv_heads], dim=1)
+        keys.index_copy_(2, column, key)
+        values.index_copy_(2, column, layer.value(h).view(batch, weights.kv_heads, 1, -1))
+        seen_keys, seen_values = keys[:, :, :seen], values[:, :, :seen]
+        h = F.scaled_dot_product_attention(query, seen_keys, seen_values, mask, enable_gqa=shared)
+        x = x + layer.output(h.reshape(batch, -1))
+        h = F.rms_norm(x, x.shape[-1:], layer.norm_out, weights.eps)
+        x = x + layer.down(F.silu(layer.gate(h)) * layer.up(h))
+    x = F.rms_norm(x, x.shape[-1:], weights.norm, weights.eps)
+    return weights.head(x)[:, : weights.predicted]
+
+
+_PREPARED: WeakKeyDictionary[nn.Module, dict[tuple[int, bool, bool], PreparedWeights]] = WeakKeyDictionary()
+
+
+def prepared_weights(lm: MotionLM, rows: int, int8: bool, compiled: bool) -> PreparedWeights:
+    """Those of the last call where they still hold, so that nothing is laid out or compiled twice."""
+    kept = _PREPARED.setdefault(lm, {})
+    key = (min(rows, 3), int8, compiled)  # three rows or more share one layout
+    if key not in kept or kept[key].signature != _signature(lm):
+        kept[key] = PreparedWeights(lm, rows, int8, compiled)
+    return kept[key]
+
+
+def supported(lm: MotionLM) -> bool:
+    """Whether `StaticDecoder` knows every layer of the model: plain linear layers, SiLU, no adapters, no hooks."""
+    plain = all(type(linear) is nn.Linear for layer in lm.layers for linear in _linears(layer))
+    hooked = any(module._forward_hooks or module._forward_pre_hooks for module in lm.modules())
+    moved = any(hasattr(module, "_hf_hook") for module in lm.modules())  # accelerate's, between devices
+    return plain and not hooked and not moved and type(lm.lm_head) is OutputHead and lm.config.hidden_act == "silu"
+
+
+def _linears(layer: Any) -> list[nn.Linear]:
+    """The linear layers of a Llama layer in the order of `LayerWeights`."""
+    attention, mlp = layer.self_attn, layer.mlp
+    return [
+        *(attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj),
+        *(mlp.gate_proj, mlp.up_proj, mlp.down_proj),
+    ]
+
+
+def _signature(lm: MotionLM) -> tuple:
+    """Changes when a weight is replaced, moved, cast or written to."""
+    return tuple((id(p), p.data_ptr(), p.dtype, 0 if p.is_inference() else p._version) for p in lm.parameters())
+
+
+def valid_positions(text_mask: Tensor, prefix: Tensor, padding: int) -> Tensor:
+    """Mask of valid positions `[B, L + P]`, the one that stands for no text included."""
+    text = text_mask.bool().clone()
+    text[:, 0] |= ~text.any(dim=1)
+    return torch.cat([text, prefix != padding], dim=1)

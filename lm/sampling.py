@@ -1,0 +1,143 @@
+"""Choice of the next token of each row: guidance, limits on repetition, truncation, and the draw.
+
+    sampler = Sampler(Sampling(temperature=0.8, top_p=0.95), config, seeds=[0, 1])
+    tokens = sampler(logits, history, forbid_end=False)        # [B]
+
+Unusual: each row has a random generator of its own and draws its noise on the CPU, so a row's tokens depend on its
+text and its seed alone: not on the rest of the batch, and not on the device.
+
+Letters: B batch, N tokens so far, K codebook size.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import (
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    NoRepeatNGramLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from motionmillion.configuration import check_whole
+from motionmillion.lm.config import MotionLMConfig
+
+MAX_GUIDANCE = 100.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """How tokens are chosen.
+
+    Args:
+        do_sample: False, or a temperature of 0, takes the most likely token.
+        temperature: divides the logits.
+        top_k: keep the k most likely tokens; 0 keeps all.
+        top_p: keep the most likely tokens that together reach this probability; 1 keeps all.
+        min_p: keep tokens at least this share as likely as the most likely one; 0 keeps all.
+        repetition_penalty: above 1, codes that have been used become less likely (arXiv 1909.05858); 1 is off.
+        no_repeat_ngram_size: no run of so many codes comes twice; 0 is off. Cyclic motion like walking needs room.
+        guidance_scale: classifier-free guidance: 1 is off, more follows the text closer. Needs a model that was
+            trained with caption dropout.
+
+    Raises:
+        ValueError: for values out of range.
+    """
+
+    do_sample: bool = True
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    guidance_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (_is_number(self.temperature) and math.isfinite(self.temperature) and self.temperature >= 0):
+            raise ValueError(f"temperature must not be negative, got {self.temperature!r}; 0 is greedy")
+        if not (_is_number(self.guidance_scale) and 0 <= self.guidance_scale <= MAX_GUIDANCE):
+            raise ValueError(f"guidance_scale must be in 0 to {MAX_GUIDANCE:g}, got {self.guidance_scale!r}; 1 is off")
+        for name in ("top_k", "no_repeat_ngram_size"):
+            check_whole(name, getattr(self, name), 0)
+        if not (_is_number(self.top_p) and 0 < self.top_p <= 1):
+            raise ValueError(f"top_p must be in (0, 1], got {self.top_p!r}")
+        if not (_is_number(self.min_p) and 0 <= self.min_p <= 1):
+            raise ValueError(f"min_p must be in [0, 1], got {self.min_p!r}")
+        if not (_is_number(self.repetition_penalty) and 0 < self.repetition_penalty < math.inf):
+            raise ValueError(f"repetition_penalty must be above 0, got {self.repetition_penalty!r}; 1 is off")
+
+    @property
+    def guided(self) -> bool:
+        """Whether each row needs a second one without text."""
+        return self.guidance_scale != 1
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the most likely token is taken."""
+        return not self.do_sample or self.temperature == 0
+
+
+class Sampler:
+    """Chooses tokens; `keep` drops rows that have ended.
+
+    Args:
+        seeds: one a row.
+    """
+
+    def __init__(self, sampling: Sampling, config: MotionLMConfig, seeds: Sequence[int]) -> None:
+        self.sampling, self.config = sampling, config
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.repetition, self.truncation = LogitsProcessorList(), LogitsProcessorList()
+        if sampling.repetition_penalty != 1:
+            self.repetition.append(RepetitionPenaltyLogitsProcessor(float(sampling.repetition_penalty)))
+        if sampling.no_repeat_ngram_size:
+            self.repetition.append(NoRepeatNGramLogitsProcessor(sampling.no_repeat_ngram_size))
+        if sampling.temperature not in (0, 1):
+            self.truncation.append(TemperatureLogitsWarper(float(sampling.temperature)))
+        if sampling.top_k:
+            self.truncation.append(TopKLogitsWarper(sampling.top_k))
+        if sampling.top_p < 1:
+            self.truncation.append(TopPLogitsWarper(float(sampling.top_p)))
+        if sampling.min_p:
+            self.truncation.append(MinPLogitsWarper(float(sampling.min_p)))
+
+    def __call__(self, logits: Tensor, history: Tensor, forbid_end: bool) -> Tensor:
+        """Tokens `[B]`.
+
+        Args:
+            logits: `[B, K + 1]`; with guidance `[2 B, K + 1]`, the second half without text.
+            history: codes so far `[B, N]`; anything from END on in rows that have ended.
+            forbid_end: END must not be chosen.
+        """
+        scores = logits.float()
+        if self.sampling.guided:
+            conditional, unconditional = scores.chunk(2)
+            scores = unconditional + self.sampling.guidance_scale * (conditional - unconditional)
+        end = self.config.end_token_id
+        if self.repetition and history.shape[1]:
+            free = scores[:, end]
+            scores = self.repetition(history.clamp(max=end), scores)  # type: ignore[arg-type]
+            scores[:, end] = free  # a motion may always end, however often others have
+        if forbid_end:
+            scores = scores.clone()
+            scores[:, end] = -torch.inf
+        if self.sampling.greedy:
+            return scores.argmax(dim=-1)
+        noise = torch.stack([torch.rand(scores.shape[1], generator=g) for g in self.generators]).to(scores.device)
+        gumbel = -(-noise.clamp(min=1e-20).log()).log()
+        return (self.truncation(history, scores) + gumbel).argmax(dim=-1)  # type: ignore[arg-type]
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows only."""
+        self.generators = [self.generators[row] for row in rows]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
