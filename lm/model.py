@@ -15,6 +15,7 @@ Shapes: B batch, L text length, N motion tokens, S = L + N, C width, K codebook 
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -32,6 +33,14 @@ from motionmillion.lm.masks import mixed_attention_mask, places
 from motionmillion.lm.rotary import RotaryEmbedding
 
 IGNORED = -100
+
+
+@dataclass
+class MotionLMOutput(CausalLMOutputWithPast):
+    """transformers' output, and what the mean loss was taken of."""
+
+    token_losses: Tensor | None = None  # [M] in nats, one for each counted label, row by row
+    token_hits: Tensor | None = None  # [M], whether that label was the likeliest token
 
 
 class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
@@ -85,8 +94,9 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         use_cache: bool = False,
         text_segments: Tensor | None = None,
         segments: Tensor | None = None,
+        return_logits: bool | None = None,
         **kwargs: Any,
-    ) -> CausalLMOutputWithPast:
+    ) -> MotionLMOutput:
         """Logits of the next motion tokens, and the loss where `labels` are given.
 
         Args:
@@ -98,10 +108,12 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
             text_segments, segments: in packed rows the sample that each text position `[B, L]` and each motion token
                 `[B, N]` belongs to, counted from 1, 0 for padding. A sample without text has one position whose
                 `text_mask` is false.
+            return_logits: False leaves the logits out, which with labels saves most of the memory; None does so in
+                training with labels.
 
         Returns:
-            logits `[B, N + 1, K + 1]` (with `past_key_values` given or packed: `[B, N, K + 1]`; None in training with
-            labels), the mean loss over counted tokens, and the cache.
+            logits `[B, N + 1, K + 1]` (with `past_key_values` given or packed: `[B, N, K + 1]`), the mean loss over
+            counted tokens with its parts, and the cache.
 
         Raises:
             ValueError: for shapes that do not belong together.
@@ -123,9 +135,20 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         if text_length:
             hidden = hidden.gather(1, previous[..., None].expand(-1, -1, hidden.shape[2]))
         hidden = self.dropout(hidden)
-        loss = None if labels is None else self._loss(hidden, labels)
-        logits = None if loss is not None and self.training else self.lm_head(hidden)
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)  # type: ignore[arg-type]
+        loss = losses = hits = logits = None
+        if labels is not None:
+            losses, hits = self._losses(hidden, labels)
+            loss = losses.sum() / max(losses.numel(), 1)
+            losses = losses.detach()
+        if return_logits or (return_logits is None and (labels is None or not self.training)):
+            logits = self.lm_head(hidden)
+        return MotionLMOutput(
+            loss=loss,  # type: ignore[arg-type]
+            logits=logits,
+            past_key_values=past_key_values,
+            token_losses=losses,
+            token_hits=hits,
+        )
 
     def generate(self, *args: Any, **kwargs: Any) -> Tensor:  # type: ignore[override]
         """Sample motion tokens; see `motionmillion.lm.generation.generate`."""
@@ -152,7 +175,8 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
             valid = segments.long()
             instead = ~words & (valid > 0)
         text = self.project_text(features.to(self.project_text.weight.dtype))
-        nothing = self.embed_tokens.weight[self.config.padding_token_id].to(text.dtype)
+        padding = torch.tensor(self.config.padding_token_id, device=text.device)
+        nothing = self.embed_tokens(padding).to(text.dtype)  # a call, which gathers weights under ZeRO 3 and FSDP
         return torch.where(instead[..., None], nothing, text), valid
 
     def _motion_segments(self, input_ids: Tensor, text_segments: Tensor | None, segments: Tensor | None) -> Tensor:
@@ -194,11 +218,12 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
             )
         return self.norm(hidden), previous
 
-    def _loss(self, hidden: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross entropy of what `hidden` `[B, N or N + 1, C]` predicts against labels `[B, N]`."""
+    def _losses(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses and hits `[M]` of what `hidden` `[B, N or N + 1, C]` predicts against labels `[B, N]`."""
+        if labels.shape[1] > hidden.shape[1]:
+            raise ValueError(f"labels must be as many as input_ids, {hidden.shape[1] - 1}, got {labels.shape[1]}")
         counted = (labels != self.config.padding_token_id) & (labels != IGNORED)
-        losses, _ = self.lm_head(hidden[:, : labels.shape[1]][counted], labels[counted])
-        return losses.sum() / max(losses.numel(), 1)
+        return self.lm_head(hidden[:, : labels.shape[1]][counted], labels[counted])
 
 
 def check_tokens(tokens: Tensor, config: MotionLMConfig) -> None:

@@ -23,13 +23,16 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from motionmillion.data.clips import SPLITS
 from motionmillion.io.files import atomic_path, write_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 COLUMNS = ("name", "split", "subject", "category", "captions", "own_captions", "whole", "frames", "codes")
 HEADER = "tokens.json"
@@ -149,7 +152,47 @@ def load_token_shards(
             missing, damaged or of another run; while reading, for damage inside a shard.
     """
     check_pyarrow()
-    folder, splits = Path(folder), tuple(splits)
+    splits = tuple(splits)
+    header, paths = _checked_shards(folder, splits, codebook_size)
+    tokenizer = header["tokenizer"]
+    return _clips(paths, splits, tokenizer.get("codebook_size"), tokenizer.get("frames_per_token", 1))
+
+
+def read_token_tables(folders: Sequence[str | Path], split: str, codebook_size: int | None = None) -> "pa.Table":
+    """The clips of `split` that have captions, of all `folders`, as one Arrow table with the columns `COLUMNS`.
+
+    Raises:
+        ImportError: without pyarrow.
+        ValueError: for folders that `load_token_shards` refuses, and for codes out of range.
+    """
+    check_pyarrow()
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    tables = []
+    for folder in folders:
+        header, paths = _checked_shards(folder, (split,), codebook_size)
+        size = header["tokenizer"].get("codebook_size")
+        for path in paths:
+            try:
+                table = pq.read_table(path, columns=list(COLUMNS))
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(path, error) from None
+            wanted = pc.and_(pc.equal(table["split"], split), pc.greater(pc.list_value_length(table["captions"]), 0))
+            table = table.filter(wanted).replace_schema_metadata(None)
+            codes = pc.list_flatten(table["codes"])
+            if len(codes) and not (pc.min(codes).as_py() >= 0 and pc.max(codes).as_py() < size):
+                raise ValueError(f"codes must be in 0..{size - 1}, got others in {str(path)!r}; tokenize again")
+            tables.append(table)
+    return pa.concat_tables(tables)
+
+
+def _checked_shards(
+    folder: str | Path, splits: tuple[str, ...], codebook_size: int | None
+) -> tuple[dict[str, Any], list[Path]]:
+    """Header and shards of a folder that is finished and whole."""
+    folder = Path(folder)
     wrong = [split for split in splits if split not in SPLITS]
     if wrong or not splits:
         raise ValueError(f"splits must be among {SPLITS}, got {splits}")
@@ -166,7 +209,12 @@ def load_token_shards(
     for path in paths:
         if read_note(path).get("run") != header["run"]:
             raise ValueError(f"shard must be of the run of its {HEADER}, got {str(path)!r} of another; {_REMEDY}")
-    return _clips(paths, splits, size, header["tokenizer"].get("frames_per_token", 1))
+    return header, paths
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    reason = (str(error).splitlines() or [""])[0]
+    return ValueError(f"shard must be whole, got a damaged {str(path)!r} ({reason}); {_REMEDY}")
 
 
 def _clips(paths: Sequence[Path], splits: tuple[str, ...], size: int, hop: int) -> Iterator[TokenClip]:
@@ -178,8 +226,7 @@ def _clips(paths: Sequence[Path], splits: tuple[str, ...], size: int, hop: int) 
             with pq.ParquetFile(path) as file:
                 rows = file.read().to_pylist()
         except (pa.ArrowException, OSError) as error:
-            reason = (str(error).splitlines() or [""])[0]
-            raise ValueError(f"shard must be whole, got a damaged {str(path)!r} ({reason}); {_REMEDY}") from None
+            raise _damaged(path, error) from None
         for row in rows:
             if row["split"] not in splits:
                 continue

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from motionmillion.data import synthetic_clips
-from motionmillion.data.tokens import TokenCollator, TokenDataset
+from motionmillion.data.token_shards import shard_name, write_header, write_shard
+from motionmillion.data.tokens import ShardDataset, TokenCollator, TokenDataset
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +59,68 @@ def test_bad_input_is_named(tiny_pipeline):
         TokenDataset(bare, tiny_pipeline.tokenizer, tiny_pipeline.text_encoder)
     with pytest.raises(ValueError, match="corruption must be in"):
         TokenCollator(1, 2, corruption=1.0)
+
+
+def test_one_code_is_dropped_at_an_end():
+    torch.manual_seed(0)
+    codes = torch.arange(10)
+    collate = TokenCollator(end=125, pad=126, code_drop=1 / 3)
+    drawn = [tuple(collate.tokens(codes).tolist()) for _ in range(600)]
+    whole, first, last = (tuple(range(10)), tuple(range(1, 10)), tuple(range(9)))
+    assert set(drawn) == {(*kept, 125) for kept in (whole, first, last)}
+    assert 0.6 < drawn.count((*whole, 125)) / 600 < 0.73
+    assert TokenCollator(125, 126, code_drop=0.9).tokens(codes[:1]).tolist() == [0, 125]  # never the last one
+
+
+def test_samples_beyond_the_context_are_cut_and_end_only_at_their_end():
+    torch.manual_seed(0)
+    collate = TokenCollator(end=125, pad=126, longest=8)
+    drawn = {tuple(collate.tokens(torch.arange(10)).tolist()) for _ in range(60)}
+    assert drawn == {tuple(range(8)), tuple(range(1, 9)), (*range(2, 10), 125)}
+    assert collate.tokens(torch.arange(8)).tolist() == [*range(8), 125]
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    rows = [
+        dict(name=f"clip{i}", split="train" if i else "val", subject="", category="ab"[i % 2], captions=["walk", "go"])
+        | dict(own_captions=["own"], whole=i % 2 == 0, frames=4 * (i + 1), codes=list(range(i + 1)))
+        for i in range(6)
+    ]
+    rows.append({**rows[1], "name": "bare", "captions": []})
+    note = {"run": "r", "clips": len(rows), "codes": 0, "left_out": []}
+    write_shard(rows, folder / shard_name(0, 1), note)
+    tokenizer = {"codebook_size": 125, "frames_per_token": 4}
+    header = {"format": 1, "run": "r", "complete": True, "tokenizer": tokenizer, "source": {}, "shards": 1}
+    write_header(header, folder)
+    return folder
+
+
+def test_shards_give_codes_with_a_true_caption(shards):
+    texts = {"walk": torch.zeros(2, 3), "go": torch.ones(1, 3), "own": torch.full((4, 3), 2.0)}
+    dataset = ShardDataset([shards], "train", 125, texts, own_caption_share=1.0)
+    assert len(dataset) == 5 and dataset.categories == ["b", "a", "b", "a", "b"]  # one without captions is left out
+    torch.manual_seed(0)
+    for item in range(5):
+        drawn = [dataset[item] for _ in range(20)]
+        assert all(torch.equal(d["codes"], torch.arange(item + 2)) for d in drawn)
+        kinds = {float(d["text"][0, 0]) for d in drawn}
+        assert kinds == ({2.0} if item % 2 == 0 else {0.0, 1.0})  # windows have captions of their own
+    assert len(ShardDataset([shards, shards], "train", 125, texts)) == 10
+    assert len(ShardDataset([shards], "val", None, texts)) == 1
+
+
+def test_text_features_of_shards_are_made_where_there_are_none(shards, tiny_pipeline):
+    dataset = ShardDataset([shards], "train", 125, encoder=tiny_pipeline.text_encoder, own_caption_share=0.0)
+    sample = dataset[0]
+    assert any(torch.equal(sample["text"], dataset.texts[caption]) for caption in ("walk", "go"))
+
+
+def test_shards_that_do_not_fit_are_named(shards):
+    with pytest.raises(ValueError, match="codebook_size must be that of the tokenizer.*125, got 64"):
+        ShardDataset([shards], "train", 64, {})
+    with pytest.raises(ValueError, match="tokens must hold clips with captions in the split 'test'"):
+        ShardDataset([shards], "test", 125, {})
+    with pytest.raises(ValueError, match="texts must be given where there is no encoder"):
+        ShardDataset([shards], "train", 125)
