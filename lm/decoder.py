@@ -173,12 +173,16 @@ class PreparedWeights:
         self.rotary, self.eps = lm.rotary_emb, lm.config.rms_norm_eps
         self.embedding, self.norm = lm.embed_tokens.weight, lm.norm.weight
         self.head, self.predicted = project(lm.lm_head), lm.lm_head.predicted
-        self.heads, self.kv_heads = lm.config.num_attention_heads, lm.config.num_key_value_heads
+        self.heads = lm.config.num_attention_heads
+        self.kv_heads = lm.config.num_key_value_heads or self.heads
+        layers: Any = lm.layers
         self.layers = [
             LayerWeights(
-                *map(project, _linears(layer)), layer.input_layernorm.weight, layer.post_attention_layernorm.weight
+                *map(project, _linears(layer)),
+                norm_in=layer.input_layernorm.weight,
+                norm_out=layer.post_attention_layernorm.weight,
             )
-            for layer in lm.layers
+            for layer in layers
         ]
         self.signature = _signature(lm)
         self._compiled: dict[tuple[int, int], Callable[..., Tensor]] = {}
@@ -253,7 +257,11 @@ def prepared_weights(lm: MotionLM, rows: int, int8: bool, compiled: bool) -> Pre
 
 def supported(lm: MotionLM) -> bool:
     """Whether `StaticDecoder` knows every layer of the model: plain linear layers, SiLU, no adapters, no hooks."""
-    plain = all(type(linear) is nn.Linear for layer in lm.layers for linear in _linears(layer))
+    plain = all(
+        type(linear) is nn.Linear and type(linear.weight) is nn.Parameter  # torchao swaps the weight alone
+        for layer in lm.layers
+        for linear in _linears(layer)
+    )
     hooked = any(module._forward_hooks or module._forward_pre_hooks for module in lm.modules())
     moved = any(hasattr(module, "_hf_hook") for module in lm.modules())  # accelerate's, between devices
     return plain and not hooked and not moved and type(lm.lm_head) is OutputHead and lm.config.hidden_act == "silu"

@@ -14,6 +14,8 @@ Unusual: a blocked or quantized copy does not follow later changes of the weight
 Letters: M rows.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -39,7 +41,10 @@ class Projection:
         self, weight: Tensor, bias: Tensor | None, rows: int, int8: bool = False, plain: bool = False
     ) -> None:
         self.weight, self.bias = weight, bias
-        self.blocked = self.scale = self.slices = self.rest = None
+        self.blocked: Any = None
+        self.scale: Any = None
+        self.slices: Tensor | None = None
+        self.rest: Tensor | None = None
         whole = weight.shape[0] // _SLICES * _SLICES  # rows that divide into equal slices
         if weight.is_cpu and plain and rows <= _BATCHED_ROWS:
             self.run = self._summed

@@ -174,7 +174,8 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         else:
             valid = segments.long()
             instead = ~words & (valid > 0)
-        text = self.project_text(features.to(self.project_text.weight.dtype))
+        weight = self.project_text.weight if self.project_text.weight.is_floating_point() else self.embed_tokens.weight
+        text = self.project_text(features.to(weight.dtype))  # its own dtype, which FSDP casts; else it is quantized
         padding = torch.tensor(self.config.padding_token_id, device=text.device)
         nothing = self.embed_tokens(padding).to(text.dtype)  # a call, which gathers weights under ZeRO 3 and FSDP
         return torch.where(instead[..., None], nothing, text), valid

@@ -19,7 +19,7 @@ class RotaryEmbedding(nn.Module):
     def __init__(self, config: MotionLMConfig) -> None:
         super().__init__()
         self.dim = config.head_dim or config.hidden_size // config.num_attention_heads
-        self.theta = float((config.rope_parameters or {}).get("rope_theta", 10000.0))
+        self.theta: float = (config.rope_parameters or {}).get("rope_theta") or 10000.0  # type: ignore[assignment]
         self.precision = config.rope_precision
 
     @torch.no_grad()

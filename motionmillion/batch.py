@@ -4,6 +4,7 @@ jobs = output_jobs(["a person waves"], [Path("wave.html")], num_samples=1, seed=
 generate_files(jobs, "mini", "cpu", batch_size=16, options={"seconds": 4})
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from motionmillion.configuration import check_whole
 from motionmillion.io import check_output, write_motion
 from motionmillion.io.files import atomic_path
 from motionmillion.motion import Motion
 
 if TYPE_CHECKING:
+    from motionmillion.pipeline import MotionPipeline
     from motionmillion.tokenizer import MotionTokenizer
 
 
@@ -26,6 +29,59 @@ class Job:
     prompt: str
     seed: int
     files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a batch of jobs asks for besides prompts.
+
+    Args:
+        timeline: texts and seconds of one motion; takes the place of the prompts.
+        prefix: a motion to go on from.
+        end: with `prefix`, the motion to arrive at.
+    """
+
+    timeline: tuple[tuple[str, float], ...] = ()
+    prefix: Motion | None = None
+    end: Motion | None = None
+
+    def check(self, options: dict[str, Any]) -> None:
+        """Raise `ValueError` for what does not go together."""
+        if self.end is not None and (self.prefix is None or self.timeline or options.get("seconds") is None):
+            raise ValueError("end must come with prefix and seconds and without timeline; name what lies before it")
+        if self.timeline and options.get("seconds") is not None:
+            raise ValueError(
+                f"seconds must be left out with timeline, got {options['seconds']!r}; its parts have them"
+            )
+
+    def motions(self, pipe: "MotionPipeline", jobs: Sequence[Job], options: dict[str, Any]) -> list[Motion]:
+        """One motion a job."""
+        rest = {name: value for name, value in options.items() if name != "seconds"}
+        if self.timeline:
+            return [pipe.timeline(self.timeline, 1, job.seed, self.prefix, **rest)[0] for job in jobs]
+        if self.prefix is not None and self.end is not None:
+            length = options["seconds"]
+            return [pipe.inbetween(job.prompt, self.prefix, self.end, length, seed=job.seed, **rest) for job in jobs]
+        prompts, seeds = [job.prompt for job in jobs], [job.seed for job in jobs]
+        return pipe.sample(prompts, seeds, prefix=self.prefix, **options)
+
+
+def read_timeline(parts: Sequence[str]) -> tuple[tuple[str, float], ...]:
+    """Texts and seconds of lines such as "4: a person walks forward".
+
+    Raises:
+        ValueError: for a line without a number before a colon.
+    """
+    found = []
+    for part in parts:
+        seconds, _, text = part.partition(":")
+        try:
+            found.append((text.strip(), float(seconds)))
+        except ValueError:
+            raise ValueError(
+                f'timeline must look like "4: a person walks", got {part!r}; begin with seconds'
+            ) from None
+    return tuple(found)
 
 
 def read_prompts(prompts: Sequence[str], file: Path | None) -> list[str]:
@@ -55,11 +111,10 @@ def output_jobs(
     """
     if not outputs:
         raise ValueError("output must name at least one file, got none; add -o motion.html")
-    if num_samples < 1:
-        raise ValueError(f"num_samples must be at least 1, got {num_samples!r}")
+    check_whole("num_samples", num_samples, 1)
     for path in outputs:
         check_output(path)
-    from motionmillion.pipeline import sample_seed
+    from motionmillion.pipeline_parts import sample_seed
 
     rows = [(prompt, sample) for prompt in prompts for sample in range(num_samples)]
     digits = max(4, len(str(len(rows) - 1)))
@@ -72,29 +127,54 @@ def output_jobs(
     return jobs
 
 
-def generate_files(jobs: Sequence[Job], model: str, device: str, batch_size: int, options: dict[str, Any]) -> None:
-    """Generate the motions of `jobs` batch by batch and write each batch's files at once."""
+def generate_files(
+    jobs: Sequence[Job],
+    model: str,
+    device: str,
+    batch_size: int,
+    options: dict[str, Any],
+    request: Request | None = None,
+    loading: dict[str, Any] | None = None,
+) -> None:
+    """Generate the motions of `jobs` batch by batch and write each batch's files at once.
+
+    Args:
+        options: seconds and sampling options of the pipeline.
+        request: what is asked for besides the prompts of `jobs`.
+        loading: further arguments of `MotionPipeline.from_pretrained`.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
-    from motionmillion.pipeline import MotionPipeline, check_seconds
+    from motionmillion.pipeline import MotionPipeline
+    from motionmillion.pipeline_parts import check_seconds
 
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size!r}")
+    request = Request() if request is None else request
+    check_whole("batch_size", batch_size, 1)
     check_seconds(options.get("seconds"))
+    request.check(options)
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("loading the model", total=None)
-        pipe = MotionPipeline.from_pretrained(model, device)
+        pipe = MotionPipeline.from_pretrained(model, device, **(loading or {}))
         progress.update(task, description="generating", total=len(jobs))
         for start in range(0, len(jobs), batch_size):
             part = jobs[start : start + batch_size]
-            motions = pipe.sample([job.prompt for job in part], [job.seed for job in part], **options)
-            for job, motion in zip(part, motions, strict=True):
+            for job, motion in zip(part, request.motions(pipe, part, options), strict=True):
                 for file in job.files:
                     write_motion(motion, file)
                     print(file, flush=True)
                 progress.advance(task)
+
+
+def rewrite_prompts(prompts: Sequence[str], rewriter: str, cache: Path | None, device: str) -> list[str]:
+    """Prompts as a language model rewrites them; both forms are shown on standard error."""
+    from motionmillion.rewriting import make_rewriter
+
+    rewrites = make_rewriter(rewriter, cache=cache, device=device)(prompts)
+    for rewrite in rewrites:
+        print(f"rewritten: {rewrite.original!r} -> {rewrite.rewritten!r}", file=sys.stderr)
+    return [rewrite.rewritten for rewrite in rewrites]
 
 
 def tokenize_file(source: Path, output: Path, model: str) -> Path:

@@ -2,6 +2,9 @@
 
     pipe = MotionPipeline.from_pretrained("mini")
     motion = pipe(["a person waves"], seconds=4, seed=0)[0]
+    longer = pipe("a person sits down", seconds=3, prefix=motion)[0]
+    motion = pipe.timeline([("a person walks forward", 4), ("a person jumps", 2)])[0]
+    motion = pipe.inbetween("a person turns around", start=walk, end=run, seconds=2)
     for chunk in pipe.stream("a person walks"):
         ...
 
@@ -9,12 +12,11 @@ A pipeline folder holds `pipeline.json` (versions and default sampling options),
 `text_encoder.json`.
 
 Unusual: what a prompt gives depends on the prompt, the seed and the options alone, never on the other prompts of the
-call or the batch size; sample n of a prompt draws from a seed derived from `seed` and n.
+call or the batch size; sample n of a prompt draws from a seed derived from `seed` and n, and so does part n of a
+timeline.
 """
 
-import hashlib
 import json
-import math
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
@@ -24,56 +26,35 @@ import torch
 from torch import Tensor
 
 import motionmillion
-from motionmillion.configuration import unknown_key_error
+from motionmillion.configuration import check_whole
 from motionmillion.io.files import write_text
+from motionmillion.joining import continue_from, lead_into, place
 from motionmillion.lm import MotionLM
+from motionmillion.lm.composition import fill_between, stream_timeline
 from motionmillion.lm.generation import stream as stream_tokens
 from motionmillion.motion import Motion
+from motionmillion.pipeline_parts import PipelineParts, check_seconds, sample_seed
+from motionmillion.quantization import quantization_config
 from motionmillion.text import TextEncoder, check_texts
 from motionmillion.tokenizer import MotionTokenizer
 
-MAX_SECONDS = 60.0
-"""Longest motion that one call makes."""
 
-_DEFAULTS: dict[str, Any] = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "guidance_scale": 1.0, "max_seconds": 10.0}
-
-
-class MotionPipeline:
+class MotionPipeline(PipelineParts):
     """Text encoder, language model and tokenizer, joined.
 
+    Wherever a call takes `options`, these are
+
+    | option | meaning |
+    |---|---|
+    | temperature, top_k, top_p, min_p | variety, see `motionmillion.lm.sampling.Sampling`; temperature 0 is greedy |
+    | repetition_penalty, no_repeat_ngram_size | limits on repetition, see there |
+    | guidance_scale | how closely to follow the text, see there |
+    | min_seconds, max_seconds | bounds for motions whose length is left to the model |
+    | cache, compiled, int8 | speed, see `motionmillion.lm.generation.stream` |
+
     Args:
-        defaults: sampling options used where a call does not name them: `temperature`, `top_k`, `top_p`,
-            `guidance_scale`, and `max_seconds`, which ends motions whose length is left to the model.
+        defaults: values of all but the last row, where a call does not name them.
     """
-
-    def __init__(
-        self,
-        tokenizer: MotionTokenizer,
-        lm: MotionLM,
-        text_encoder: TextEncoder,
-        defaults: dict[str, Any] | None = None,
-    ) -> None:
-        if lm.config.codebook_size != tokenizer.config.codebook_size:
-            raise ValueError(
-                f"lm and tokenizer must share one codebook, got {lm.config.codebook_size} and "
-                f"{tokenizer.config.codebook_size} codes"
-            )
-        if lm.config.text_dim != text_encoder.dim:
-            raise ValueError(
-                f"lm must read the text encoder's features, got a width of {lm.config.text_dim} for {text_encoder.dim}"
-            )
-        if set(defaults or {}) - set(_DEFAULTS):
-            raise unknown_key_error("pipeline defaults", set(defaults or {}) - set(_DEFAULTS), _DEFAULTS)
-        self.tokenizer, self.lm, self.text_encoder = tokenizer.eval(), lm.eval(), text_encoder
-        self.defaults = {**_DEFAULTS, **(defaults or {})}
-
-    @property
-    def device(self) -> torch.device:
-        return self.lm.device
-
-    @property
-    def fps(self) -> float:
-        return self.tokenizer.representation.fps
 
     def __call__(
         self,
@@ -86,6 +67,8 @@ class MotionPipeline:
         top_p: float | None = None,
         guidance_scale: float | None = None,
         batch_size: int = 32,
+        prefix: Motion | None = None,
+        **options: Any,
     ) -> list[Motion]:
         """Motions for prompts, `num_samples` in a row for each.
 
@@ -93,22 +76,23 @@ class MotionPipeline:
             prompts: sentences.
             seconds: length of every motion; None lets the model end it, at `max_seconds` at the latest.
             seed: the same seed gives the same motions.
-            temperature: 0 is greedy.
-            top_k, top_p, guidance_scale: see `motionmillion.lm.generation.stream`.
             batch_size: rows that are generated together; bounds memory, changes no result.
+            prefix: a motion to go on from, shorter than `context_seconds`; the result begins with it, and `seconds`
+                counts what follows it.
+            temperature, top_k, top_p, guidance_scale, options: see the class.
 
         Raises:
             ValueError: for prompts without words and options out of range.
         """
         prompts = check_texts(prompts)
-        for name, value in (("num_samples", num_samples), ("batch_size", batch_size)):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be at least 1 and whole, got {value!r}")
+        check_whole("num_samples", num_samples, 1)
+        check_whole("batch_size", batch_size, 1)
+        options |= dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale)
         rows = [(prompt, sample_seed(seed, n)) for prompt in prompts for n in range(num_samples)]
         motions = []
         for start in range(0, len(rows), batch_size):
             texts, seeds = zip(*rows[start : start + batch_size], strict=True)
-            motions += self.sample(texts, seeds, seconds, temperature, top_k, top_p, guidance_scale)
+            motions += self.sample(texts, seeds, seconds, prefix, **options)
         return motions
 
     def sample(
@@ -116,26 +100,106 @@ class MotionPipeline:
         prompts: Sequence[str],
         seeds: Sequence[int],
         seconds: float | None = None,
-        temperature: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        guidance_scale: float | None = None,
+        prefix: Motion | None = None,
+        **options: Any,
     ) -> list[Motion]:
         """One batch: a motion for each prompt with its own seed; the other arguments are those of a call."""
         # 1. check the options
-        options = self.options(seconds, temperature, top_k, top_p, guidance_scale)
-        # 2. read the text
-        features, mask = self.text_encoder(list(prompts))
+        lengths, sampling = self.lengths(seconds, options), self.options(options)
+        # 2. read the text and the motion to go on from
+        features, mask = self.read(list(prompts))
+        prefix, codes = (None, None) if prefix is None else self.encode_prefix(prefix)
         # 3. generate tokens
-        tokens = self.lm.generate(
-            text_features=features.to(self.device), text_mask=mask.to(self.device), seeds=seeds, **options
-        )
+        before = None if codes is None else codes.expand(len(prompts), -1)
+        tokens = self.lm.generate(features, mask, prefix_codes=before, seeds=seeds, **lengths, **sampling)
         # 4. decode them
-        return [self.decode(row, seconds).replace(caption=text) for text, row in zip(prompts, tokens, strict=True)]
+        motions = []
+        for text, row in zip(prompts, tokens, strict=True):
+            if codes is None or prefix is None:
+                motion = self.decode(row, seconds)
+            else:
+                shared = codes.shape[1] * self.tokenizer.config.frames_per_token
+                whole = self.decode(row, None if seconds is None else seconds + shared / self.fps)
+                motion = continue_from(prefix, whole, shared)
+            motions.append(motion.replace(caption=text))
+        return motions
+
+    def timeline(
+        self,
+        parts: Sequence[tuple[str, float]],
+        num_samples: int = 1,
+        seed: int = 0,
+        prefix: Motion | None = None,
+        **options: Any,
+    ) -> list[Motion]:
+        """One motion through several texts, as long as they ask for; `num_samples` versions of it.
+
+        Args:
+            parts: texts and their seconds, one after another.
+            prefix: a motion to go on from, as in a call.
+            options: see the class.
+
+        Raises:
+            ValueError: for parts without words or without length, and options out of range.
+        """
+        counts = self.part_codes(parts)
+        check_whole("num_samples", num_samples, 1)
+        prefix, codes = (None, None) if prefix is None else self.encode_prefix(prefix)
+        seeds = [sample_seed(seed, n) for n in range(num_samples)]
+        before = None if codes is None else codes.expand(num_samples, -1)
+        steps = stream_timeline(self.lm, self.read_parts(parts, counts, seeds), before, **self.options(options))
+        tokens = torch.stack(list(steps), dim=1)  # [num_samples, N]
+        tokens = tokens if before is None else torch.cat([before, tokens], dim=1)
+        shared = 0 if codes is None else codes.shape[1] * self.tokenizer.config.frames_per_token
+        frames = shared + round(sum(seconds for _, seconds in parts) * self.fps)
+        motions = [self.decode(row, frames / self.fps) for row in tokens]
+        motions = motions if prefix is None else [continue_from(prefix, motion, shared) for motion in motions]
+        return [motion.replace(caption="; ".join(text for text, _ in parts)) for motion in motions]
+
+    def inbetween(
+        self,
+        prompt: str,
+        start: Motion,
+        end: Motion,
+        seconds: float,
+        candidates: int = 16,
+        seed: int = 0,
+        **options: Any,
+    ) -> Motion:
+        """A motion that begins with `start`, ends with `end`, and in between does what the prompt says.
+
+        Several continuations of `start` are drawn; the one after which the model finds `end` likeliest is taken. `end`
+        keeps its poses, and is moved along the ground and turned to where the motion between arrives.
+
+        Args:
+            seconds: what lies between, rounded to whole codes.
+            candidates: continuations to draw.
+            options: see the class.
+
+        Raises:
+            ValueError: if there is no room for it in the model's context, and for options out of range.
+        """
+        check_seconds(seconds)
+        hop, context = self.tokenizer.config.frames_per_token, self.lm.config.context_codes
+        count = max(round(seconds * self.codes_per_second), 1)
+        if count > context - 2:
+            longest = (context - 2) / self.codes_per_second
+            raise ValueError(f"seconds must be at most {longest:g} between two motions, got {seconds!r}")
+        check_whole("candidates", candidates, 1)
+        start, end = start.resample(self.fps), end.resample(self.fps)
+        around = (context - count) // 2  # codes of either side that there is room for
+        first = self._codes(start, -around, "start")
+        last = self._codes(end, around, "end")
+        seeds = [sample_seed(seed, n) for n in range(candidates)]
+        features, mask = self.read(check_texts(prompt))
+        between = fill_between(self.lm, features, mask, first, last, count, seeds, **self.options(options))
+        whole = self.decode(torch.cat([first, between, last]))
+        into = lead_into(whole, end, overlap=len(last) * hop)
+        return continue_from(start, into, overlap=len(first) * hop).replace(caption=prompt)
 
     def stream(
         self,
-        prompt: str,
+        prompt: str | Sequence[tuple[str, float]],
         seconds: float | None = None,
         seed: int = 0,
         temperature: float | None = None,
@@ -143,36 +207,52 @@ class MotionPipeline:
         top_p: float | None = None,
         guidance_scale: float | None = None,
         chunk_tokens: int = 8,
+        **options: Any,
     ) -> Iterator[Motion]:
-        """Yield a prompt's motion in pieces while tokens are still being generated; joined, they are `pipe(prompt)`.
+        """Yield a motion in pieces while tokens are still being generated; joined, they are `pipe(prompt)`.
 
         A frame leaves as soon as no later token can change it. A wavelet longer than Haar ties the first frames to
         the last ones; then everything leaves at once.
 
         Args:
+            prompt: a sentence, or the parts of a timeline.
             chunk_tokens: new tokens between two pieces.
+            temperature, top_k, top_p, guidance_scale, options: see the class.
         """
-        options = self.options(seconds, temperature, top_k, top_p, guidance_scale)
-        if chunk_tokens < 1:
-            raise ValueError(f"chunk_tokens must be at least 1, got {chunk_tokens!r}")
-        features, mask = self.text_encoder(check_texts(prompt))
-        steps = stream_tokens(
-            self.lm, features.to(self.device), mask.to(self.device), seeds=[sample_seed(seed, 0)], **options
-        )
-        return self._pieces(steps, prompt, seconds, chunk_tokens)
+        options |= dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale)
+        check_whole("chunk_tokens", chunk_tokens, 1)
+        if isinstance(prompt, str):
+            lengths, sampling = self.lengths(seconds, options), self.options(options)
+            features, mask = self.read(check_texts(prompt))
+            steps = stream_tokens(self.lm, features, mask, seeds=[sample_seed(seed, 0)], **lengths, **sampling)
+            caption = prompt
+        else:
+            if seconds is not None:
+                raise ValueError(f"seconds must be left out where the parts have their own, got {seconds!r}")
+            counts = self.part_codes(prompt)
+            parts = self.read_parts(prompt, counts, [sample_seed(seed, 0)])
+            steps = stream_timeline(self.lm, parts, **self.options(options))
+            seconds = sum(length for _, length in prompt)
+            caption = "; ".join(text for text, _ in prompt)
+        return self._pieces(steps, caption, seconds, chunk_tokens)
 
     def _pieces(
-        self, steps: Iterator[Tensor], prompt: str, seconds: float | None, chunk_tokens: int
+        self, steps: Iterator[Tensor], caption: str, seconds: float | None, chunk_tokens: int
     ) -> Iterator[Motion]:
-        longest = None if seconds is None else max(round(seconds * self.fps), 1)
-        features = torch.empty(0)
+        left = None if seconds is None else max(round(seconds * self.fps), 1)
+        last: Tensor | None = None
+        before: Motion | None = None
         for piece in self.tokenizer.decode_stream(self._chunks(steps, chunk_tokens)):
-            sent = features.shape[0]
-            features = torch.cat([features, piece[0].float().cpu()]) if sent else piece[0].float().cpu()
-            features = features[:longest]
-            if sent < features.shape[0]:
-                motion = self.tokenizer.representation.decode(features)  # paths and headings are sums from the start
-                yield motion.slice(sent, motion.num_frames).replace(caption=prompt)
+            features = piece[0, :left].float().cpu()
+            if not len(features):
+                return
+            left = None if left is None else left - len(features)
+            # paths and headings are sums: the last frame of the piece before says where this one begins
+            motion = self.tokenizer.representation.decode(features if last is None else torch.cat([last, features]))
+            if before is not None:
+                motion = place(motion, 0, before, -1).slice(1, motion.num_frames)
+            last, before = features[-1:], motion
+            yield motion.replace(caption=caption)
 
     def _chunks(self, steps: Iterator[Tensor], size: int) -> Iterator[Tensor]:
         """Codes `[1, n]` of single tokens `[1]`, `size` at a time, up to END."""
@@ -187,40 +267,25 @@ class MotionPipeline:
         if tokens:
             yield torch.stack(tokens, dim=1).to(self.tokenizer.device)
 
-    def options(
-        self,
-        seconds: float | None,
-        temperature: float | None,
-        top_k: int | None,
-        top_p: float | None,
-        guidance_scale: float | None,
-    ) -> dict[str, Any]:
-        """Arguments of `MotionLM.generate`: what is not None, over the pipeline's defaults."""
-        given = dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale)
-        options = {name: self.defaults[name] if value is None else value for name, value in given.items()}
-        check_seconds(seconds)
-        rate = self.fps / self.tokenizer.config.frames_per_token
-        longest = math.ceil((self.defaults["max_seconds"] if seconds is None else seconds) * rate - 1e-6)
-        options["max_new_tokens"] = max(longest, 1)
-        options["min_new_tokens"] = 1 if seconds is None else options["max_new_tokens"]
-        return options
-
-    def decode(self, tokens: Tensor, seconds: float | None = None) -> Motion:
-        """Motion of one row of tokens `[N]`, cut at END or PAD and, where given, to `seconds`."""
-        codes = tokens[tokens < self.lm.config.end_token_id]
-        features = self.tokenizer.decode(codes[None].to(self.tokenizer.device))[0]
-        if seconds is not None:
-            features = features[: max(round(seconds * self.fps), 1)]
-        return self.tokenizer.representation.decode(features.float().cpu())
-
-    def to(self, device: str | torch.device) -> "MotionPipeline":
-        for part in (self.tokenizer, self.lm, self.text_encoder):
+    def to(self, device: str | torch.device, lm: bool = True) -> "MotionPipeline":
+        """Move the parts; `lm` False leaves the language model where it is."""
+        for part in (self.tokenizer, self.text_encoder, *([self.lm] if lm else [])):
             part.to(device)  # type: ignore[arg-type]
         return self
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, device: str | torch.device = "cpu") -> "MotionPipeline":
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        quantization: str | None = None,
+    ) -> "MotionPipeline":
         """Load a bundled model by name, a folder, or a hub id.
+
+        Args:
+            dtype: of the language model; the other parts stay in float32.
+            quantization: weights of the language model in few bits, a name of `motionmillion.quantization`.
 
         Raises:
             ValueError: if there is no such pipeline or a part of it is missing or damaged.
@@ -233,9 +298,13 @@ class MotionPipeline:
                 f"pipeline must be a folder with a pipeline.json, got {str(name)!r}; the bundled ones are {bundled()}"
             ) from None
         tokenizer = MotionTokenizer.from_pretrained(folder / "tokenizer", dtype=torch.float32)
-        lm = MotionLM.from_pretrained(folder / "lm", dtype=torch.float32)
-        encoder = TextEncoder.from_pretrained(folder)
-        return cls(tokenizer, lm, encoder, defaults).to(device)
+        # low-bit weights cannot be moved later: they are loaded onto the device, and the others moved there
+        low: dict[str, Any] = {}
+        if quantization is not None:
+            low = {"quantization_config": quantization_config(quantization, dtype), "device_map": {"": str(device)}}
+        lm = MotionLM.from_pretrained(folder / "lm", dtype=dtype, **low)
+        pipe = cls(tokenizer, lm, TextEncoder.from_pretrained(folder), defaults)
+        return pipe.to(device, lm=not low)
 
     def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
         """Write a pipeline folder; `dtype` is what weights are stored in (buffers, the statistics, stay exact)."""
@@ -246,10 +315,14 @@ class MotionPipeline:
                 cast = {name for name, _ in part.named_parameters()}
                 weights = {k: v.to(dtype) if k in cast else v for k, v in part.state_dict().items()}
             part.save_pretrained(folder / name, state_dict=weights)
+        self.save_settings(folder)
+        return folder
+
+    def save_settings(self, folder: str | Path) -> None:
+        """Write `pipeline.json` and `text_encoder.json`, what a pipeline folder holds besides tokenizer and model."""
         self.text_encoder.save_pretrained(folder)
         settings = {"format": 1, "motionmillion": motionmillion.__version__, "defaults": self.defaults}
-        write_text(json.dumps(settings, indent=2) + "\n", folder / "pipeline.json")
-        return folder
+        write_text(json.dumps(settings, indent=2) + "\n", Path(folder) / "pipeline.json")
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
         """Upload the pipeline's folder to the Hugging Face hub; the address of the commit."""
@@ -268,26 +341,6 @@ def bundled() -> list[str]:
     """Names of the models that come with the package."""
     root = resources.files("motionmillion") / "bundled"
     return sorted(entry.name for entry in root.iterdir() if (entry / "pipeline.json").is_file())
-
-
-def check_seconds(seconds: float | None) -> None:
-    """Raise `ValueError` unless `seconds` is None or within 0..MAX_SECONDS."""
-    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if seconds is not None and not (number and 0 < seconds <= MAX_SECONDS):
-        raise ValueError(f"seconds must be above 0 and at most {MAX_SECONDS:g}, got {seconds!r}")
-
-
-def sample_seed(seed: int, sample: int) -> int:
-    """Seed of sample number `sample` of a prompt; sample 0 has `seed` itself.
-
-    Raises:
-        ValueError: unless `seed` is in 0..2**63-1.
-    """
-    if not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise ValueError(f"seed must be a whole number in 0..2**63-1, got {seed!r}")
-    if sample == 0:
-        return seed
-    return int.from_bytes(hashlib.sha256(f"{seed}/{sample}".encode()).digest()[:4], "big")
 
 
 def find_pipeline(name: str | Path) -> Path:

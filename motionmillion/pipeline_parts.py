@@ -1,0 +1,191 @@
+"""What every call of a pipeline is made of: options, lengths, text to features, motion to codes, tokens to motion.
+
+`PipelineParts` holds the parts and these steps; `motionmillion.pipeline.MotionPipeline` puts them together.
+
+Letters: B batch, L text length, C text feature size, P codes of a prefix, N tokens.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from motionmillion.configuration import unknown_key_error
+from motionmillion.lm import MotionLM
+from motionmillion.lm.composition import Part
+from motionmillion.motion import Motion
+from motionmillion.text import TextEncoder, check_texts
+from motionmillion.tokenizer import MotionTokenizer
+
+MAX_SECONDS = 60.0
+"""Longest motion that one text makes; a timeline has no limit."""
+
+DEFAULTS: Mapping[str, Any] = {
+    "temperature": 1.0,
+    "top_k": 0,
+    "top_p": 1.0,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "guidance_scale": 1.0,
+    "min_seconds": 0.0,
+    "max_seconds": 10.0,
+}
+"""Sampling options and their values where neither the call nor the pipeline's folder has others."""
+
+_SPEED = ("cache", "compiled", "int8")
+_DECODED_AT_ONCE = 256
+"""Codes that go through the tokenizer's decoder together."""
+
+
+class PipelineParts:
+    """Text encoder, language model and tokenizer that fit together, and the steps between them."""
+
+    def __init__(
+        self,
+        tokenizer: MotionTokenizer,
+        lm: MotionLM,
+        text_encoder: TextEncoder,
+        defaults: dict[str, Any] | None = None,
+    ) -> None:
+        if lm.config.codebook_size != tokenizer.config.codebook_size:
+            raise ValueError(
+                f"lm and tokenizer must share one codebook, got {lm.config.codebook_size} and "
+                f"{tokenizer.config.codebook_size} codes"
+            )
+        if lm.config.text_dim != text_encoder.dim:
+            raise ValueError(
+                f"lm must read the text encoder's features, got a width of {lm.config.text_dim} for {text_encoder.dim}"
+            )
+        if set(defaults or {}) - set(DEFAULTS):
+            raise unknown_key_error("pipeline defaults", set(defaults or {}) - set(DEFAULTS), DEFAULTS)
+        self.tokenizer, self.lm, self.text_encoder = tokenizer.eval(), lm.eval(), text_encoder
+        self.defaults = {**DEFAULTS, **(defaults or {})}
+
+    @property
+    def device(self) -> torch.device:
+        return self.lm.device
+
+    @property
+    def fps(self) -> float:
+        return self.tokenizer.representation.fps
+
+    @property
+    def codes_per_second(self) -> float:
+        return self.fps / self.tokenizer.config.frames_per_token
+
+    @property
+    def context_seconds(self) -> float:
+        """Motion that the language model sees at once."""
+        return self.lm.config.context_codes / self.codes_per_second
+
+    def read(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
+        """Features `[B, L, C]` and mask `[B, L]` of texts, where the language model is."""
+        features, mask = self.text_encoder(prompts)
+        return features.to(self.device), mask.to(self.device)
+
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Sampling arguments of `MotionLM.generate`: what is given and not None, over the pipeline's defaults."""
+        unknown = set(given) - set(DEFAULTS) - set(_SPEED)
+        if unknown:
+            raise unknown_key_error("options", unknown, {*DEFAULTS, *_SPEED})
+        named = {name: value for name, value in given.items() if value is not None}
+        chosen = {**self.defaults, **named}
+        return {name: value for name, value in chosen.items() if name not in ("min_seconds", "max_seconds")}
+
+    def lengths(self, seconds: float | None, given: Mapping[str, Any]) -> dict[str, int]:
+        """`min_new_tokens` and `max_new_tokens` of a motion of `seconds`, or within the bounds of the options."""
+        check_seconds(seconds)
+        named = {name: given[name] for name in ("min_seconds", "max_seconds") if given.get(name) is not None}
+        for name, value in named.items():
+            check_seconds(value, name)
+            if seconds is not None:
+                raise ValueError(f"{name} must be left out where seconds are given, got {value!r}")
+        bounds = {**self.defaults, **named}
+        if seconds is None and bounds["min_seconds"] > bounds["max_seconds"]:
+            raise ValueError(
+                f"min_seconds must be at most max_seconds, {bounds['max_seconds']!r}, got {bounds['min_seconds']!r}"
+            )
+        longest, shortest = (bounds["max_seconds"], bounds["min_seconds"]) if seconds is None else (seconds, seconds)
+        most, least = (max(math.ceil(length * self.codes_per_second - 1e-6), 1) for length in (longest, shortest))
+        return {"max_new_tokens": most, "min_new_tokens": least}
+
+    def decode(self, tokens: Tensor, seconds: float | None = None) -> Motion:
+        """Motion of one row of tokens `[N]`, cut at END or PAD and, where given, to `seconds`."""
+        codes = tokens[tokens < self.lm.config.end_token_id]
+        features = self.tokenizer.decode(codes[None].to(self.tokenizer.device), chunk=_DECODED_AT_ONCE)[0]
+        if seconds is not None:
+            features = features[: max(round(seconds * self.fps), 1)]
+        return self.tokenizer.representation.decode(features.float().cpu())
+
+    def encode_prefix(self, motion: Motion) -> tuple[Motion, Tensor]:
+        """A motion to go on from at the model's frame rate, and codes `[1, P]` of its end."""
+        motion = motion.resample(self.fps)
+        if motion.num_frames > (self.lm.config.context_codes - 1) * self.tokenizer.config.frames_per_token:
+            half = int(self.context_seconds * motion.fps / 2)
+            raise ValueError(
+                f"prefix must be shorter than the model's context of {self.context_seconds:g} seconds, got "
+                f"{motion.seconds:.2f}; go on from its end, prefix.slice(-{half}, {motion.num_frames})"
+            )
+        return motion, self._codes(motion, -self.lm.config.context_codes, "prefix")[None]
+
+    def _codes(self, motion: Motion, count: int, name: str) -> Tensor:
+        """At most `count` whole codes of the beginning of a motion, or of its end where `count` is negative."""
+        hop = self.tokenizer.config.frames_per_token
+        if motion.num_frames < hop:
+            raise ValueError(f"{name} must have at least {hop} frames at {self.fps:g} fps, got {motion.num_frames}")
+        frames = min(motion.num_frames // hop, abs(count)) * hop
+        part = motion.slice(0, frames) if count > 0 else motion.slice(motion.num_frames - frames, motion.num_frames)
+        features = self.tokenizer.representation.encode(part.canonicalize())
+        return self.tokenizer.encode(features[None].to(self.tokenizer.device))[0].to(self.device)
+
+    def part_codes(self, parts: Sequence[tuple[str, float]]) -> list[int]:
+        """Codes of each part of a timeline, so that its borders lie as near as can be to where they should."""
+        if isinstance(parts, str) or not parts or not all(isinstance(p, tuple | list) and len(p) == 2 for p in parts):
+            raise ValueError(f'parts must be pairs of text and seconds, got {parts!r}; try [("a person walks", 4)]')
+        check_texts([text for text, _ in parts])
+        counts, sofar, done = [], 0.0, 0
+        for number, (_, seconds) in enumerate(parts):
+            check_seconds(seconds, f"seconds of part {number}")
+            sofar += seconds
+            border = sofar * self.codes_per_second
+            border = math.ceil(border - 1e-6) if number == len(parts) - 1 else round(border)
+            counts.append(max(border - done, 1))
+            done += counts[-1]
+        return counts
+
+    def read_parts(
+        self, parts: Sequence[tuple[str, float]], counts: Sequence[int], seeds: Sequence[int]
+    ) -> list[Part]:
+        """Parts of a timeline for one row a seed; part n draws from seeds derived from these and n."""
+        rows = []
+        for number, ((text, _), count) in enumerate(zip(parts, counts, strict=True)):
+            features, mask = self.read([text])
+            own = [sample_seed(seed, number) for seed in seeds]
+            rows.append(Part(features.expand(len(seeds), -1, -1), mask.expand(len(seeds), -1), count, own))
+        return rows
+
+
+def check_seconds(seconds: float | None, name: str = "seconds") -> None:
+    """Raise `ValueError` unless `seconds` is None or within 0..MAX_SECONDS."""
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if seconds is not None and not (number and 0 < seconds <= MAX_SECONDS):
+        raise ValueError(
+            f"{name} must be above 0 and at most {MAX_SECONDS:g}, got {seconds!r}; a timeline can be longer"
+        )
+
+
+def sample_seed(seed: int, sample: int) -> int:
+    """Seed of sample number `sample` of a prompt; sample 0 has `seed` itself.
+
+    Raises:
+        ValueError: unless `seed` is in 0..2**63-1.
+    """
+    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise ValueError(f"seed must be a whole number in 0..2**63-1, got {seed!r}")
+    if sample == 0:
+        return seed
+    return int.from_bytes(hashlib.sha256(f"{seed}/{sample}".encode()).digest()[:4], "big")
