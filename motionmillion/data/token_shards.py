@@ -167,9 +167,10 @@ def read_token_tables(folders: Sequence[str | Path], split: str, codebook_size: 
     """
     check_pyarrow()
     import pyarrow as pa
-    import pyarrow.compute as pc
+    import pyarrow.compute
     import pyarrow.parquet as pq
 
+    pc: Any = pyarrow.compute  # its functions are made when it is imported
     tables = []
     for folder in folders:
         header, paths = _checked_shards(folder, (split,), codebook_size)

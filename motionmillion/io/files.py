@@ -5,11 +5,13 @@
 
 Every writer of the library writes through `atomic_path`: it hands out a temporary name in the same folder, renames it
 when the block ends well and removes it when it does not. Missing folders are created, and removed again on failure.
+`atomic_folder` does the same for a whole folder.
 """
 
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +47,39 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         _remove_empty(created)
         raise
+
+
+@contextlib.contextmanager
+def atomic_folder(folder: str | Path) -> Iterator[Path]:
+    """A temporary folder beside `folder` that becomes `folder` when the block ends without an error.
+
+    Raises:
+        PathError: if `folder` is a file, holds anything, or cannot be written.
+    """
+    check_new_folder(folder)
+    target = Path(os.path.realpath(folder))
+    created = _make_folder(target.parent, folder)
+    temporary = target.with_name(f".{target.name[:40]}-{secrets.token_hex(6)}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        with contextlib.suppress(FileNotFoundError):
+            target.rmdir()  # an empty one
+        os.replace(temporary, target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        _remove_empty(created)
+        raise
+
+
+def check_new_folder(folder: str | Path) -> None:
+    """Raise `PathError` unless `folder` could be made, or is there and empty; creates nothing."""
+    folder = Path(folder)
+    if folder.is_file():
+        raise PathError(f"output must be a folder, got the file {str(folder)!r}; name another")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise PathError(f"output must be a new or empty folder, got {str(folder)!r} with files; name another")
+    check_writable(folder / "config.json")
 
 
 def write_text(text: str, path: str | Path) -> Path:

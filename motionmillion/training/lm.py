@@ -2,118 +2,149 @@
 
 | key of `data` | meaning |
 |---|---|
-| folder, synthetic | where clips come from |
+| folder, synthetic, tokens | where clips come from: motions, synthetic ones, or token shards |
 | tokenizer | folder of the trained tokenizer |
 | text_encoder, sentence, text_length | see `motionmillion.text.TextEncoder` |
-| variants, speed, trim | versions of each clip, see `motionmillion.data.tokens` |
+| text_features | folder of features of all captions, made with that encoder, which is then not loaded |
+| variants, speed, trim | versions of each clip, see `motionmillion.data.tokens`; not with token shards |
 | own_caption_share | how often a window of a longer take is described by a caption of its own |
 | caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
 | balance | 0 visits every clip equally often, 1 every category; between them the share of both |
-| caption_dropout, corruption | see `TokenCollator` |
-| start_from | folder of a language model to go on from, for fine-tuning; `model` is then not used |
+| caption_dropout, corruption, code_drop | see `TokenCollator` |
+| packing | positions of a row that holds several samples, see `motionmillion.data.packing`; 0 packs nothing |
+| start_from | pipeline (bundled name, folder, hub id) to go on from; see below |
 | sampling | default sampling options of the pipeline that is written, see `motionmillion.pipeline` |
+| samples | prompts that are shown as contact sheets at every evaluation, see `motionmillion.training.samples` |
 
 `model` takes `size` (a name of `MotionLMConfig.from_name`) and arguments of the config; codebook and text width follow
-from tokenizer and encoder.
+from tokenizer and encoder. With `start_from` the model is that of the pipeline and only `model.lora` is used, which
+trains adapters, see `motionmillion.training.lora`; tokenizer, text encoder and sampling come from the pipeline where
+the recipe leaves them out.
+
+Written at the end: `<output>/final`, a pipeline, also where the weights were spread over processes; with adapters they
+are merged into it, and `<output>/adapter` holds them alone.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch.utils.data import DataLoader
 from transformers import set_seed
 
-from motionmillion.data.captions import add_captions, load_caption_rules
-from motionmillion.data.clips import MotionClip
-from motionmillion.data.tokens import TokenCollator, TokenDataset
 from motionmillion.lm import MotionLM, MotionLMConfig
-from motionmillion.pipeline import MotionPipeline
-from motionmillion.text import MINILM, TextEncoder
+from motionmillion.pipeline import MotionPipeline, find_pipeline
+from motionmillion.text import DeferredTextEncoder, TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
-from motionmillion.training.recipe import Recipe, clips_of, take_options
-from motionmillion.training.trainer import build_trainer, check_output, run, training_arguments
+from motionmillion.training.export import PARTS, language_model, whole_weights
+from motionmillion.training.lm_data import evaluate_lm, lm_data
+from motionmillion.training.lm_options import lm_data_options
+from motionmillion.training.lora import (
+    LoraOptions,
+    add_adapters,
+    check_peft,
+    is_adapted,
+    save_adapters,
+    starting_model,
+)
+from motionmillion.training.recipe import Recipe
+from motionmillion.training.resume import check_output
+from motionmillion.training.samples import SampleSheets
+from motionmillion.training.trainer import MotionTrainer, build_trainer, run, training_arguments
 
 
 def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     """Train, validate on the `val` split, write the pipeline `<output>/final`; returns the validation figures."""
-    data = take_options(
-        recipe.data,
-        "data section",
-        **dict(folder=None, synthetic=0, tokenizer=None, text_encoder=MINILM, sentence=True, text_length=150),
-        **dict(variants=8, speed=0.1, trim=0.15, own_caption_share=0.5, balance=0.5, caption_rules=None),
-        **dict(caption_dropout=0.1, corruption=0.1, sampling=None, start_from=None),
-    )
-    if not data["tokenizer"]:
-        raise ValueError("data must name the folder of a trained tokenizer, got none; train one first")
-    tokenizer = MotionTokenizer.from_pretrained(data["tokenizer"]).eval()
-    if not tokenizer.config.codebook_size:
-        raise ValueError(f'data.tokenizer must have a codebook, got {data["tokenizer"]!r} with quantizer "none"')
+    # 1. check what can be checked before anything is loaded
+    data, lora = lm_data_options(recipe), LoraOptions.from_section(recipe.model.get("lora"))
+    if lora and not data["start_from"]:
+        raise ValueError("model.lora must have a model to adapt, got none; name one as data.start_from")
+    if lora:
+        check_peft()
     check_output(recipe, resume)
     arguments = training_arguments(recipe)
-    encoder = TextEncoder(data["text_encoder"], data["sentence"], data["text_length"])
+    # 2. the parts of the pipeline
+    parts = _parts(recipe, data)
     set_seed(recipe.seed)
-    model = _model(recipe.model, data["start_from"], tokenizer.config.codebook_size, encoder.dim)
-
-    clips = clips_of(data["folder"], data["synthetic"], recipe.seed)
-    rules = load_caption_rules(data["caption_rules"]) if data["caption_rules"] else []
-    train_clips = [add_captions(clip, rules) for clip in clips if clip.split == "train" and clip.captions]
-    versions = {key: data[key] for key in ("variants", "speed", "trim", "own_caption_share")}
-    train_set = TokenDataset(train_clips, tokenizer, encoder, **versions, seed=recipe.seed)
-    validation = TokenDataset([clip for clip in clips if clip.split == "val"], tokenizer, encoder)
-    end, pad = model.config.end_token_id, model.config.padding_token_id
-    plain = TokenCollator(end, pad)
+    model = _model(recipe.model, data["start_from"], parts)
+    pipeline = MotionPipeline(parts.tokenizer, model, parts.encoder, parts.sampling)
+    trained = add_adapters(model, lora, str(data["start_from"])) if lora else model
+    # 3. train
+    sets = lm_data(recipe, data, parts.tokenizer, parts.encoder, model.config, arguments.device)
     trainer = build_trainer(
-        model,
+        trained,
         arguments,
-        train_set,
-        validation,
-        TokenCollator(end, pad, data["caption_dropout"], data["corruption"]),
-        lambda model: evaluate_lm(model, validation, plain, recipe.seed),
+        sets.train,
+        sets.validation,
+        sets.collate,
+        lambda model: evaluate_lm(model, sets.validation, sets.plain, recipe.seed),
     )
-    trainer.sample_weights = category_weights(train_clips, data["balance"])
-    figures = run(trainer, recipe)
+    trainer.sample_weights = sets.weights
+    if data["samples"]:
+        trainer.add_callback(SampleSheets(data["samples"], trainer, pipeline, Path(recipe.output) / "samples"))
     if trainer.is_world_process_zero():
-        MotionPipeline(tokenizer, trainer.trained_model, encoder, data["sampling"]).save_pretrained(
-            Path(recipe.output) / "final"
-        )
+        pipeline.save_settings(Path(recipe.output) / PARTS)
+        parts.tokenizer.save_pretrained(Path(recipe.output) / PARTS / "tokenizer")
+    figures = run(trainer, recipe)
+    # 4. write it
+    _save(trainer, pipeline, Path(recipe.output))
     return figures
 
 
-def _model(options: dict[str, Any], start_from: str | None, codebook_size: int, text_dim: int) -> MotionLM:
-    """A new model, or the one of a folder (a pipeline or its `lm`) to go on from."""
+@dataclass
+class LMParts:
+    """What a language model stands between."""
+
+    tokenizer: MotionTokenizer
+    encoder: TextEncoder
+    sampling: dict[str, Any] | None
+
+
+def _parts(recipe: Recipe, data: dict[str, Any]) -> LMParts:
+    """Tokenizer, text encoder and sampling of the recipe; what it leaves out, of the pipeline to start from."""
+    started, settings, sampling = None, {}, data["sampling"]
+    if data["start_from"]:
+        started = find_pipeline(data["start_from"])
+        settings = _read(started / "text_encoder.json")
+        sampling = _read(started / "pipeline.json").get("defaults") if sampling is None else sampling
+    source = data["tokenizer"]
+    if not source:
+        if started is None or not (started / "tokenizer").is_dir():
+            raise ValueError(f"data must name the folder of a trained tokenizer, got none in {data['start_from']!r}")
+        source = started / "tokenizer"
+    tokenizer = MotionTokenizer.from_pretrained(source).eval()
+    if not tokenizer.config.codebook_size:
+        raise ValueError(f'data.tokenizer must have a codebook, got {data["tokenizer"]!r} with quantizer "none"')
+    options = {"name": data["text_encoder"], "sentence": data["sentence"], "max_length": data["text_length"]}
+    if recipe.data.get("text_encoder") is None:
+        given = {"sentence": "sentence", "max_length": "text_length"}
+        kept = {name: value for name, value in settings.items() if recipe.data.get(given.get(name, "")) is None}
+        options.update({name: kept[name] for name in options if name in kept})
+    if data["text_features"]:
+        return LMParts(tokenizer, DeferredTextEncoder(**options), sampling)
+    return LMParts(tokenizer, TextEncoder(**options), sampling)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _model(options: dict[str, Any], start_from: str | None, parts: LMParts) -> MotionLM:
+    """A new model, or the one to go on from."""
     if start_from:
-        inside = Path(start_from) / "lm"
-        return MotionLM.from_pretrained(inside if inside.is_dir() else start_from, dtype=torch.float32)
-    options = {**options, "codebook_size": codebook_size, "text_dim": text_dim}
+        return starting_model(start_from)
+    options = {key: value for key, value in options.items() if key != "lora"}
+    options |= {"codebook_size": parts.tokenizer.config.codebook_size, "text_dim": parts.encoder.dim}
     size = options.pop("size", None)
     return MotionLM(MotionLMConfig.from_name(size, **options) if size else MotionLMConfig(**options))
 
 
-def evaluate_lm(model: MotionLM, dataset: TokenDataset, collate: TokenCollator, seed: int) -> dict[str, float]:
-    """Cross entropy (nats a token) and top-1 accuracy, each clip with one caption drawn by `seed`."""
-    loss, correct, count = 0.0, 0, 0
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for batch in DataLoader(dataset, batch_size=32, collate_fn=collate):  # type: ignore[arg-type]
-            batch = {key: value.to(model.device) for key, value in batch.items()}
-            output = model(**batch)
-            counted = batch["labels"] != collate.pad
-            tokens = int(counted.sum())
-            chosen = output.logits[:, : counted.shape[1]].argmax(-1)
-            loss += float(output.loss) * tokens
-            correct += int(((chosen == batch["labels"]) & counted).sum())
-            count += tokens
-    return {"loss": loss / count, "accuracy": correct / count}
-
-
-def category_weights(clips: Sequence[MotionClip], balance: float) -> torch.Tensor | None:
-    """How often to visit each clip: its category's size to the power of -`balance`; None for all alike."""
-    if not 0 <= balance <= 1:
-        raise ValueError(f"balance must be in [0, 1], got {balance!r}")
-    if balance == 0:
-        return None
-    sizes = Counter(clip.category for clip in clips)
-    return torch.tensor([sizes[clip.category] ** -balance for clip in clips], dtype=torch.float64)
+def _save(trainer: MotionTrainer, pipeline: MotionPipeline, output: Path) -> None:
+    """Write the pipeline with the trained weights, and the adapters alone where there are any; one process writes."""
+    weights, model = whole_weights(trainer), trainer.trained_model
+    if weights is None:
+        return
+    if is_adapted(model):
+        save_adapters(model, weights, output / "adapter")
+    lm = language_model(model, weights)
+    MotionPipeline(pipeline.tokenizer, lm, pipeline.text_encoder, pipeline.defaults).save_pretrained(output / "final")

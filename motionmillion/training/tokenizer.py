@@ -24,7 +24,8 @@ from motionmillion.features import Representation
 from motionmillion.features.stats import feature_stats
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 from motionmillion.training.recipe import Recipe, clips_of, take_options
-from motionmillion.training.trainer import build_trainer, check_output, run, training_arguments
+from motionmillion.training.resume import check_output
+from motionmillion.training.trainer import build_trainer, run, training_arguments
 
 
 @dataclass
@@ -41,7 +42,7 @@ def load_tokenizer_data(recipe: Recipe, representation: Representation) -> Token
     Raises:
         ValueError: for unknown options, and for data without clips of the splits `train` and `val`.
     """
-    data = _options(recipe)
+    data = data_options(recipe)
     clips = clips_of(data["folder"], data["synthetic"], recipe.seed)
     split = {name: [clip for clip in clips if clip.split == name] for name in ("train", "val")}
     for name, members in split.items():
@@ -59,7 +60,7 @@ def train_tokenizer(recipe: Recipe, resume: bool = False, data: TokenizerData | 
         resume: go on from the newest checkpoint of the output folder.
         data: what `load_tokenizer_data` gave for another run on the same data.
     """
-    options = _options(recipe)
+    options = data_options(recipe)
     check_output(recipe, resume)
     arguments = training_arguments(recipe)
     set_seed(recipe.seed)
@@ -83,7 +84,8 @@ def train_tokenizer(recipe: Recipe, resume: bool = False, data: TokenizerData | 
     return figures
 
 
-def _options(recipe: Recipe) -> dict[str, Any]:
+def data_options(recipe: Recipe) -> dict[str, Any]:
+    """All options of a recipe's `data` section; unknown keys raise `ValueError`."""
     return take_options(
         recipe.data,
         "data section",

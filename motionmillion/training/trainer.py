@@ -6,30 +6,40 @@
     figures = run(trainer, recipe)
     trainer.trained_model.save_pretrained(folder)
 
-Several processes: start the same command with `accelerate launch` or `torchrun`; on CPUs they talk by gloo. A run that
-is resumed goes on exactly, average and random numbers included.
+Several processes: start the same command with `accelerate launch` or `torchrun`, see
+`motionmillion.training.distributed`. A run that is resumed goes on exactly, with average, order of the samples and
+random numbers.
+
+Unusual: schedules count optimizer steps of the run, whatever the number of processes; the loss of an accumulated step
+is the mean over its batches.
 """
 
 import bisect
 import dataclasses
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import Dataset, Sampler, WeightedRandomSampler
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import Dataset, IterableDataset, Sampler
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, TrainingArguments, set_seed
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import rotate_checkpoints
+from transformers.utils import logging
 
-from motionmillion.io.files import atomic_path, write_text
+from motionmillion.io.files import atomic_path
+from motionmillion.training.distributed import process_arguments, safe_unpickling, zero_stage
+from motionmillion.training.order import SeededCollator, SeededDataset, Visits
+from motionmillion.training.progress import Progress
 from motionmillion.training.recipe import Recipe
+from motionmillion.training.resume import AVERAGE_FILE, MARKER, mark_whole, newest_whole, remove_newer
 
 Evaluation = Callable[[Any], dict[str, float]]
-
-AVERAGE_FILE = "ema.pt"
 
 
 @dataclasses.dataclass
@@ -54,7 +64,23 @@ class MotionTrainingArguments(TrainingArguments):
             raise ValueError(f"training.ema_decay must be in [0, 1), got {self.ema_decay!r}")
         if self.lr_milestones != sorted(self.lr_milestones) or any(step < 1 for step in self.lr_milestones):
             raise ValueError(f"training.lr_milestones must be rising, positive steps, got {self.lr_milestones!r}")
+        if self.ema_decay and self.split in ("zero3", "fsdp"):
+            raise ValueError(
+                f"training.ema_decay must be 0 under ZeRO 3 and FSDP, where no process holds all weights, got "
+                f"{self.ema_decay!r}; use ZeRO 2 or leave it out"
+            )
         super().__post_init__()
+
+    @property
+    def split(self) -> str:
+        """How weights and optimizer are spread over the processes: "zero1" to "zero3", "fsdp", "" for not."""
+        return f"zero{zero_stage(self.deepspeed)}" if self.deepspeed else "fsdp" if self.fsdp else ""
+
+    def _validate_args(self) -> None:
+        """With DeepSpeed on CPUs `use_cpu` is off, and transformers would then want a GPU for bfloat16."""
+        use_cpu, self.use_cpu = self.use_cpu, self.use_cpu or not torch.cuda.is_available()
+        super()._validate_args()
+        self.use_cpu = use_cpu
 
 
 class MotionTrainer(Trainer):
@@ -72,16 +98,21 @@ class MotionTrainer(Trainer):
         self.evaluation = evaluation
         self.sample_weights: torch.Tensor | None = None
         self.average: AveragedModel | None = None
+        self.model_accepts_loss_kwargs = False  # else accumulated batches would be summed up
+        self.loss_is_scaled_for_ga = False
         if self.args.ema_decay:
-            rule = get_ema_multi_avg_fn(self.args.ema_decay)
-            self.average = AveragedModel(self.accelerator.unwrap_model(self.model), multi_avg_fn=rule)
+            whole: Any = self.accelerator.unwrap_model(self.model)
+            self.average = AveragedModel(whole, avg_fn=_average(self.args.ema_decay))
             self.add_callback(_Averaging(self.average))
+        for printer in (ProgressCallback, PrinterCallback):
+            self.remove_callback(printer)
+        self.add_callback(Progress)
         self._loss_sums: dict[str, torch.Tensor] = {}
         self._loss_count = 0
 
     @property
     def trained_model(self) -> Any:
-        """The model to evaluate and to save: the average of the weights where one is kept."""
+        """The model to evaluate: the average of the weights where one is kept."""
         return self.accelerator.unwrap_model(self.model) if self.average is None else self.average.module
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
@@ -108,10 +139,40 @@ class MotionTrainer(Trainer):
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
-        """Draw samples in proportion to `sample_weights` where they are set."""
-        if self.sample_weights is None:
+        """Visits in an order of their own for each epoch, in proportion to `sample_weights` where they are set."""
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        if not isinstance(dataset, SeededDataset):
             return super()._get_train_sampler(train_dataset)
-        return WeightedRandomSampler(self.sample_weights.tolist(), len(self.sample_weights))
+        visits = Visits(len(dataset), self.args.data_seed or self.args.seed, self.sample_weights)
+        self.add_callback(_Epochs(visits))
+        return visits
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """In a checkpoint DeepSpeed's own files hold the weights; only the config is put beside them."""
+        if not (self.is_deepspeed_enabled and _internal_call):
+            super().save_model(output_dir, _internal_call)
+        elif self.args.should_save:
+            model: Any = self.accelerator.unwrap_model(self.model)
+            model.config.save_pretrained(output_dir)
+            for config in getattr(model, "peft_config", {}).values():
+                config.save_pretrained(output_dir)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write a checkpoint, mark it when every process has written its part, and only then remove older ones."""
+        output, limit = self._get_output_dir(trial=trial), self.args.save_total_limit
+        folder = Path(output) / f"checkpoint-{self.state.global_step}"
+        if self.args.should_save:
+            (folder / MARKER).unlink(missing_ok=True)
+            if self.average is not None:
+                with atomic_path(folder / AVERAGE_FILE) as temporary:
+                    torch.save(self.average.state_dict(), temporary)
+        self.args.save_total_limit = None
+        super()._save_checkpoint(model, trial)
+        self.args.save_total_limit = limit
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            mark_whole(folder, self.args.world_size, self.args.split)
+            rotate_checkpoints(output, limit, self.state.best_model_checkpoint)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if "loss" in logs and self._loss_count:
@@ -132,20 +193,32 @@ class MotionTrainer(Trainer):
         return figures
 
 
+def _average(decay: float) -> Callable[..., torch.Tensor]:
+    """Exponential moving average in the precision of the average, which is float32 also where weights are bfloat16."""
+    return lambda average, weight, _: torch.lerp(average, weight.to(average.dtype), 1 - decay)
+
+
 class _Averaging(TrainerCallback):
-    """Keeps the average up to date and in every checkpoint."""
+    """Keeps the average up to date."""
 
     def __init__(self, average: AveragedModel) -> None:
         self.average = average
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.average.to(args.device)
+
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.average.update_parameters(getattr(kwargs["model"], "module", kwargs["model"]))
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        if state.is_world_process_zero and folder.is_dir():
-            with atomic_path(folder / AVERAGE_FILE) as temporary:
-                torch.save(self.average.state_dict(), temporary)
+
+class _Epochs(TrainerCallback):
+    """Tells the sampler which epoch begins."""
+
+    def __init__(self, visits: Visits) -> None:
+        self.visits = visits
+
+    def on_epoch_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        self.visits.epoch = int(state.epoch or 0)
 
 
 def training_arguments(recipe: Recipe) -> MotionTrainingArguments:
@@ -155,7 +228,8 @@ def training_arguments(recipe: Recipe) -> MotionTrainingArguments:
         ValueError: for unknown or unfitting training arguments.
     """
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(Path(recipe.output) / "tensorboard")  # the only way to tell Trainer
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1  # processes, as accelerate and torchrun say
+    logging.disable_progress_bar()  # of loading and saving; the training has its own
+    processes = process_arguments(recipe.training)
     defaults: dict[str, Any] = dict(
         output_dir=recipe.output,
         seed=recipe.seed,
@@ -165,22 +239,19 @@ def training_arguments(recipe: Recipe) -> MotionTrainingArguments:
         eval_strategy="steps",
         save_strategy="steps",
         save_total_limit=2,
-        use_cpu=not torch.cuda.is_available(),
-        ddp_backend="gloo" if several and not torch.cuda.is_available() else None,
-        ddp_find_unused_parameters=False if several else None,
-        dataloader_pin_memory=torch.cuda.is_available(),
+        use_cache=True,  # not in training, but it is noted in the model's config
     )
+    forced = {key: processes.pop(key) for key in ("deepspeed", "accelerator_config") if key in processes}
     try:
-        arguments = MotionTrainingArguments(**{**defaults, **recipe.training})
+        arguments = MotionTrainingArguments(**{**defaults, **processes, **recipe.training, **forced})
     except TypeError as error:
         raise ValueError(f"training must hold arguments of TrainingArguments, got {error}") from None
     for field in dataclasses.fields(MotionTrainingArguments):
         value = recipe.training.get(field.name)
         if isinstance(value, str) and isinstance(field.default, int | float):
             raise ValueError(f"training.{field.name} must be a number, got {value!r}")
-    _ = (
-        arguments.device
-    )  # starts the process group: modules that gather over processes look for it when they are built
+    _ = arguments.device  # starts the process group: modules that gather look for it when they are built
+    unset_hf_deepspeed_config()  # else whatever is loaded from now on would be split up, also the text encoder
     return arguments
 
 
@@ -195,61 +266,32 @@ def build_trainer(
     """A trainer; with several GPUs batch norms gather their statistics over all of them."""
     if arguments.world_size > 1 and torch.cuda.is_available():
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[assignment]
+    seeded = not isinstance(train_set, IterableDataset)
     return MotionTrainer(
         model=model,
         args=arguments,
-        train_dataset=train_set,
+        train_dataset=SeededDataset(train_set) if seeded else train_set,
         eval_dataset=validation_set,
-        data_collator=collate,
+        data_collator=SeededCollator(collate) if seeded else collate,
         evaluation=evaluation,
     )
-
-
-def check_output(recipe: Recipe, resume: bool) -> None:
-    """Make sure that the output folder is new, or holds the run to resume; note there what the run is of.
-
-    Raises:
-        ValueError: if the folder holds checkpoints of another recipe, or any without `resume`.
-    """
-    file, checkpoints = Path(recipe.output) / "recipe.json", _checkpoints(recipe)
-    if checkpoints and not resume:
-        raise ValueError(
-            f"output must be a new folder, got {recipe.output!r} with checkpoints; use --resume or another one"
-        )
-    own = {"seed": recipe.seed, "data": recipe.data, "model": recipe.model}
-    if checkpoints and file.exists():
-        there = json.loads(file.read_text(encoding="utf-8"))
-        differing = [name for name in own if there.get(name) != json.loads(json.dumps(own[name]))]
-        if differing:
-            raise ValueError(
-                f"{differing[0]} must be that of the run to resume, got {own[differing[0]]} in place of "
-                f"{there.get(differing[0])}; choose another output"
-            )
-    elif os.environ.get("RANK", "0") == "0":
-        write_text(json.dumps(own, indent=2) + "\n", file)
 
 
 def run(trainer: MotionTrainer, recipe: Recipe) -> dict[str, float]:
     """Train, from the newest whole checkpoint of the output folder where there is one; the last evaluation's figures.
 
     Raises:
-        ValueError: if there are checkpoints, but none that is whole.
+        ValueError: if there are checkpoints, but none to go on from.
     """
-    needed = ["trainer_state.json"] + ([AVERAGE_FILE] if trainer.average is not None else [])  # written last
-    checkpoints = _checkpoints(recipe)
-    whole = [path for path in checkpoints if all((path / name).exists() for name in needed)]
-    if checkpoints and not whole:
-        raise ValueError(
-            f"checkpoints must be whole to resume, got none in {recipe.output!r} with {' and '.join(needed)}"
-        )
-    if whole and trainer.average is not None:
-        state = torch.load(whole[0] / AVERAGE_FILE, map_location="cpu", weights_only=True)
+    args = trainer.args
+    newest = newest_whole(recipe.output, args.world_size, args.split)
+    newest = min(gather_object([newest]), key=lambda path: -1 if path is None else int(path.name.rsplit("-", 1)[1]))
+    if args.should_save:
+        remove_newer(newest, recipe.output)
+    if newest is not None and trainer.average is not None:
+        state = torch.load(newest / AVERAGE_FILE, map_location="cpu", weights_only=True)
         trainer.average.load_state_dict(state)
-    trainer.train(resume_from_checkpoint=str(whole[0]) if whole else None)
+    set_seed(recipe.seed + args.process_index)  # what is drawn inside the model differs from process to process
+    with safe_unpickling():
+        trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     return trainer.evaluate()
-
-
-def _checkpoints(recipe: Recipe) -> list[Path]:
-    """Those of a run, the newest first."""
-    found = Path(recipe.output).glob("checkpoint-*")
-    return sorted(found, key=lambda path: int(path.name.rsplit("-", 1)[1]), reverse=True)

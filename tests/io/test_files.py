@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from motionmillion.io.files import MissingFileError, PathError, atomic_path, existing_file, write_text
+from motionmillion.io.files import (
+    MissingFileError,
+    PathError,
+    atomic_folder,
+    atomic_path,
+    existing_file,
+    write_text,
+)
 
 
 def test_write_creates_folders_and_leaves_only_the_file(tmp_path: Path):
@@ -90,3 +97,29 @@ def test_path_errors_are_both_os_and_value_errors(tmp_path: Path):
     assert isinstance(error.value, FileNotFoundError) and isinstance(error.value, ValueError)
     with pytest.raises(PathError, match="add a file name"):
         existing_file(tmp_path)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_folder_appears_whole(tmp_path: Path, there: bool):
+    target = tmp_path / "a" / "model"
+    if there:
+        target.mkdir(parents=True)
+    with atomic_folder(target) as folder:
+        (folder / "config.json").write_text("x")
+        assert folder.parent == target.parent.resolve() and not list(target.glob("*"))
+    assert os.listdir(target) == ["config.json"] and os.listdir(target.parent) == ["model"]
+
+
+def test_a_folder_that_fails_leaves_nothing(tmp_path: Path):
+    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "a" / "model") as folder:
+        (folder / "config.json").write_text("x")
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_with_files_or_a_file_is_not_replaced(tmp_path: Path):
+    path = write_text("x", tmp_path / "model" / "config.json")
+    for target, message in ((tmp_path / "model", "new or empty folder"), (path, "must be a folder, got the file")):
+        with pytest.raises(PathError, match=message), atomic_folder(target):
+            pass
+    assert path.read_text() == "x"

@@ -1,0 +1,100 @@
+"""Checks of a recipe's `training` section that need no GPU, no DeepSpeed and no launcher.
+
+arguments = check_arguments(recipe)
+stage = check_sharding(recipe, arguments, gpus=8)
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from motionmillion.configuration import check_whole
+from motionmillion.training.distributed import zero_stage
+from motionmillion.training.plan import STAGES
+from motionmillion.training.recipe import Recipe
+
+_HARDWARE = ("deepspeed", "fsdp", "fsdp_config", "tf32", "torch_compile", "use_cpu", "ddp_backend")
+
+
+def check_arguments(recipe: Recipe) -> Any:
+    """The training arguments, checked on whatever machine this is.
+
+    Raises:
+        ValueError: for unknown or unfitting ones.
+    """
+    from motionmillion.training.trainer import training_arguments
+
+    training = {key: value for key, value in recipe.training.items() if key not in _HARDWARE}
+    for key in ("tf32", "torch_compile", "use_cpu"):
+        if not isinstance(recipe.training.get(key), bool | None):
+            raise ValueError(f"training.{key} must be true or false, got {recipe.training[key]!r}")
+    with _same_environment():
+        arguments = training_arguments(replace(recipe, training={**training, "use_cpu": True}))
+    for key in ("per_device_train_batch_size", "gradient_accumulation_steps"):
+        check_whole(f"training.{key}", getattr(arguments, key), 1)
+    return arguments
+
+
+@contextmanager
+def _same_environment() -> Iterator[None]:
+    """One process inside the block, whatever the launcher says; puts back what training arguments set."""
+    before = dict(os.environ)
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def check_sharding(recipe: Recipe, arguments: Any, gpus: int) -> int:
+    """ZeRO stage of the recipe, 0 for none, 3 for FSDP.
+
+    Raises:
+        ValueError: for a DeepSpeed or FSDP configuration that cannot be read, or says otherwise than the recipe.
+    """
+    given, fsdp = recipe.training.get("deepspeed"), recipe.training.get("fsdp")
+    if given and fsdp:
+        raise ValueError("training must name deepspeed or fsdp, got both; set one of them to null")
+    if fsdp:
+        _json("training.fsdp_config", recipe.training.get("fsdp_config") or {})
+        return 3
+    if not given:
+        return 0
+    options = _json("training.deepspeed", given)
+    stage = zero_stage(options)
+    if stage not in STAGES[1:]:
+        raise ValueError(f"training.deepspeed must set zero_optimization.stage to 1, 2 or 3, got {stage!r}")
+    rows, accumulated = arguments.per_device_train_batch_size, arguments.gradient_accumulation_steps
+    expected = {
+        "train_micro_batch_size_per_gpu": rows,
+        "gradient_accumulation_steps": accumulated,
+        "train_batch_size": rows * accumulated * gpus,
+        "gradient_clipping": arguments.max_grad_norm,
+    }
+    for key, value in expected.items():
+        if options.get(key, "auto") not in ("auto", value):
+            raise ValueError(
+                f'{key} of training.deepspeed must be "auto" or {value} as the recipe says, got {options[key]!r}'
+            )
+    return stage
+
+
+def _json(name: str, given: Any) -> dict[str, Any]:
+    """A mapping, or the one in a JSON file."""
+    content = given
+    if isinstance(given, str):
+        try:
+            content = json.loads(Path(given).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+            raise ValueError(
+                f"{name} must name a JSON file, got {given!r}; paths start at the current folder"
+            ) from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{name} must be a mapping or the path of a JSON file, got {given!r}")
+    return content

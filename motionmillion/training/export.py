@@ -1,0 +1,130 @@
+"""Weights of a run, whole: from the processes at its end, and from a checkpoint folder later.
+
+    weights = whole_weights(trainer)                    # on every process; None on all but the first
+    lm = language_model(trainer.trained_model, weights)
+    export_checkpoint("runs/lm/checkpoint-4000", "my_pipeline")
+
+Under ZeRO 3 and FSDP no process holds all weights: they are gathered one by one, in the float32 of the optimizer, and
+kept on the first process's CPU. `export_checkpoint` needs one process and no GPU.
+"""
+
+import contextlib
+import io
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from motionmillion.checkpoints import quiet_transformers
+from motionmillion.io.files import atomic_folder, check_new_folder
+from motionmillion.lm import MotionLM, MotionLMConfig
+from motionmillion.training.distributed import check_deepspeed, safe_unpickling
+from motionmillion.training.lora import filled, is_adapted, loaded_adapters, merged
+from motionmillion.training.resume import AVERAGE_FILE, read_mark
+
+PARTS = "parts"
+"""Folder of a run that holds its pipeline without the language model."""
+
+
+def whole_weights(trainer: Any) -> dict[str, Tensor] | None:
+    """All weights of the trained model on the first process, None on the others; every process must call it."""
+    model = trainer.trained_model
+    first = trainer.is_world_process_zero()
+    if not trainer.args.split or trainer.average is not None:
+        return model.state_dict() if first else None
+    names = set(model.state_dict())
+    weights = {}
+    for name, value in [*model.named_parameters(remove_duplicate=False), *model.named_buffers()]:
+        whole = _whole(value) if name in names else None
+        if first and whole is not None:
+            weights[name] = whole.detach().to("cpu", torch.float32 if whole.is_floating_point() else None, copy=True)
+    return weights if first else None
+
+
+def _whole(value: Tensor) -> Tensor:
+    """One weight, gathered from all processes, in the precision of the optimizer where it has a copy."""
+    if hasattr(value, "full_tensor"):  # FSDP
+        return value.full_tensor()  # type: ignore[attr-defined]
+    from deepspeed import zero
+    from deepspeed.utils import safe_get_full_fp32_param
+
+    if value.requires_grad and (master := safe_get_full_fp32_param(value)) is not None:
+        return master
+    if not hasattr(value, "ds_id"):
+        return value
+    with zero.GatheredParameters([value]):  # frozen under ZeRO 3
+        return value.detach().clone()
+
+
+def language_model(model: Any, weights: dict[str, Tensor]) -> MotionLM:
+    """A `MotionLM` of its own with these weights, adapters merged into them.
+
+    Args:
+        model: the trained model, for its config and its adapters.
+        weights: all its weights, see `whole_weights`; merging changes them.
+    """
+    return merged(model, weights) if is_adapted(model) else filled(model.config, weights)
+
+
+def export_checkpoint(checkpoint: str | Path, output: str | Path) -> Path:
+    """Turn a run's `checkpoint-N` into what its `final` would be at that step: float32, averaged or merged weights.
+
+    Args:
+        checkpoint: folder of a run, written without DeepSpeed, under ZeRO 1 to 3, or by FSDP as a full state dict.
+        output: new folder; a pipeline where the run's own parts lie beside the checkpoint, else a language model.
+
+    Raises:
+        ValueError: if `checkpoint` is no whole checkpoint of a language model, or `output` cannot be written.
+        ImportError: if it was written by DeepSpeed or with LoRA and deepspeed or peft is missing.
+    """
+    checkpoint = Path(checkpoint)
+    if not (checkpoint / "trainer_state.json").is_file() or read_mark(checkpoint) is None:
+        raise ValueError(f"checkpoint must be a whole checkpoint-N folder of a run, got {str(checkpoint)!r}")
+    check_new_folder(output)
+    lm = checkpoint_model(checkpoint)
+    parts = checkpoint.parent / PARTS
+    with atomic_folder(output) as folder, quiet_transformers():
+        if parts.is_dir():
+            shutil.copytree(parts, folder, dirs_exist_ok=True)
+        lm.save_pretrained(folder / "lm" if parts.is_dir() else folder)
+    return Path(output)
+
+
+def checkpoint_model(checkpoint: Path) -> MotionLM:
+    """The language model of a run's checkpoint, as it would be written at the end of the run."""
+    adapted = (checkpoint / "adapter_config.json").is_file()
+    if (checkpoint / AVERAGE_FILE).is_file():
+        state = torch.load(checkpoint / AVERAGE_FILE, map_location="cpu", weights_only=True)
+        weights = {name.removeprefix("module."): value for name, value in state.items() if name != "n_averaged"}
+    elif (checkpoint / "latest").is_file():
+        weights = _deepspeed_weights(checkpoint)
+    elif adapted:
+        return loaded_adapters(checkpoint)
+    elif any(checkpoint.glob("model*.safetensors")):
+        return MotionLM.from_pretrained(checkpoint, dtype=torch.float32)
+    else:
+        raise ValueError(
+            f"checkpoint must hold whole weights or DeepSpeed's, got neither in {str(checkpoint)!r}; with FSDP set "
+            "state_dict_type: FULL_STATE_DICT in training.fsdp_config"
+        )
+    if adapted:
+        return loaded_adapters(checkpoint, weights)
+    return filled(MotionLMConfig.from_pretrained(checkpoint), weights)
+
+
+def _deepspeed_weights(checkpoint: Path) -> dict[str, Tensor]:
+    """Trained weights in float32 from every process's part; no code of the files is run."""
+    check_deepspeed()
+    from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
+
+    silent = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
+    with safe_unpickling(), silent[0], silent[1]:
+        try:
+            weights: Any = get_fp32_state_dict_from_zero_checkpoint(str(checkpoint))
+        except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"checkpoint must be whole, got {str(checkpoint)!r}: {reason}") from None
+    return dict(weights)

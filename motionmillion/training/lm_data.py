@@ -1,0 +1,138 @@
+"""The data sets of a language model's recipe, and the evaluation on them.
+
+    sets = lm_data(recipe, options, tokenizer, encoder, model.config, arguments.device)
+    figures = evaluate_lm(model, sets.validation, sets.plain, seed=0)
+
+Clips come from motions, which are tokenized here, or from the token shards of `motionmillion tokenize`; text features
+from the encoder, on the training device, or from the shards of `motionmillion data encode-text`. What a visit to a
+clip draws follows from torch's generator alone, see `motionmillion.training.order`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from motionmillion.data.captions import add_captions, load_caption_rules
+from motionmillion.data.packing import PackedCollator
+from motionmillion.data.text_shards import TextShards
+from motionmillion.data.tokens import ShardDataset, Texts, TokenCollator, TokenDataset
+from motionmillion.lm import MotionLM, MotionLMConfig
+from motionmillion.text import TextEncoder
+from motionmillion.tokenizer import MotionTokenizer
+from motionmillion.training.recipe import Recipe, clips_of
+
+EVALUATION_BATCH = 32
+
+
+@dataclass
+class LMData:
+    """Data sets, collators of training and validation, and how often to visit each training clip."""
+
+    train: Dataset
+    validation: Dataset
+    collate: Callable
+    plain: TokenCollator
+    weights: torch.Tensor | None
+
+
+def lm_data(
+    recipe: Recipe,
+    data: dict[str, Any],
+    tokenizer: MotionTokenizer,
+    encoder: TextEncoder,
+    config: MotionLMConfig,
+    device: torch.device,
+) -> LMData:
+    """The data sets that the options `data` of a recipe name.
+
+    Args:
+        encoder: makes the text features, on `device`, where there is no folder of them.
+
+    Raises:
+        ValueError: for data without captioned clips of the splits `train` and `val`, shards of another codebook, and
+            text features of another encoder or without some of the captions.
+    """
+    texts = _text_shards(data, encoder)
+    if texts is None:
+        encoder.to(device)
+    if data["tokens"]:
+        train, validation = _from_shards(data, texts, encoder, config)
+    else:
+        train, validation = _from_motions(recipe, data, texts, tokenizer, encoder)
+    encoder.to("cpu")
+    end, pad, longest = config.end_token_id, config.padding_token_id, config.context_codes
+    shares = (data["caption_dropout"], data["corruption"], data["code_drop"])
+    plain, collate = TokenCollator(end, pad, longest=longest), TokenCollator(end, pad, *shares, longest=longest)
+    return LMData(
+        train=train,
+        validation=validation,
+        collate=PackedCollator(collate, data["packing"]) if data["packing"] else collate,
+        plain=plain,
+        weights=category_weights(train.categories, data["balance"]),
+    )
+
+
+def _text_shards(data: dict[str, Any], encoder: TextEncoder) -> TextShards | None:
+    """The folder of text features, if it is one of the pipeline's own encoder."""
+    if not data["text_features"]:
+        return None
+    texts = TextShards(data["text_features"])
+    own = dict(name=encoder.name, sentence=encoder.sentence, max_length=encoder.max_length, dim=encoder.dim)
+    for name, value in own.items():
+        if texts.settings[name] != value:
+            raise ValueError(
+                f"text_features must be made with the {name} of the recipe's text encoder, {value!r}, got "
+                f"{texts.settings[name]!r} in {str(data['text_features'])!r}; encode again or change the recipe"
+            )
+    return texts
+
+
+def _from_shards(
+    data: dict[str, Any], texts: Texts | None, encoder: TextEncoder, config: MotionLMConfig
+) -> tuple[ShardDataset, ShardDataset]:
+    folders = [data["tokens"]] if isinstance(data["tokens"], str) else data["tokens"]
+    train, validation = (
+        ShardDataset(folders, split, config.codebook_size, texts, encoder, data["own_caption_share"])
+        for split in ("train", "val")
+    )
+    return train, validation
+
+
+def _from_motions(
+    recipe: Recipe, data: dict[str, Any], texts: Texts | None, tokenizer: MotionTokenizer, encoder: TextEncoder
+) -> tuple[TokenDataset, TokenDataset]:
+    clips = clips_of(data["folder"], data["synthetic"], recipe.seed)
+    rules = load_caption_rules(data["caption_rules"]) if data["caption_rules"] else []
+    training = [add_captions(clip, rules) for clip in clips if clip.split == "train" and clip.captions]
+    versions = {key: data[key] for key in ("variants", "speed", "trim", "own_caption_share")}
+    train = TokenDataset(training, tokenizer, encoder, **versions, seed=recipe.seed, texts=texts)
+    held_out = [clip for clip in clips if clip.split == "val"]
+    return train, TokenDataset(held_out, tokenizer, encoder, texts=texts)
+
+
+@torch.no_grad()
+def evaluate_lm(model: MotionLM, dataset: Dataset, collate: TokenCollator, seed: int) -> dict[str, float]:
+    """Cross entropy (nats a token) and top-1 accuracy, each clip with one caption drawn by `seed`."""
+    loss, correct, count = 0.0, 0, 0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for batch in DataLoader(dataset, batch_size=EVALUATION_BATCH, collate_fn=collate):
+            output = model(**{key: value.to(model.device) for key, value in batch.items()}, return_logits=False)
+            loss += float(output.token_losses.sum())
+            correct += int(output.token_hits.sum())
+            count += output.token_hits.numel()
+    return {"loss": loss / count, "accuracy": correct / count}
+
+
+def category_weights(categories: Sequence[str], balance: float) -> torch.Tensor | None:
+    """How often to visit each clip: its category's size to the power of -`balance`; None for all alike."""
+    if not 0 <= balance <= 1:
+        raise ValueError(f"balance must be in [0, 1], got {balance!r}")
+    if balance == 0:
+        return None
+    sizes = Counter(categories)
+    return torch.tensor([sizes[category] ** -balance for category in categories], dtype=torch.float64)

@@ -1,0 +1,44 @@
+"""The `data` section of a language model's recipe, checked before anything is loaded.
+
+    data = lm_data_options(recipe)
+
+What the keys mean stands in `motionmillion.training.lm`.
+"""
+
+from typing import Any
+
+from motionmillion.configuration import check_number, check_whole
+from motionmillion.data.tokens import TokenCollator
+from motionmillion.text import MINILM, check_texts
+from motionmillion.training.recipe import Recipe, take_options
+
+
+def lm_data_options(recipe: Recipe) -> dict[str, Any]:
+    """All options of the section, the missing ones by default.
+
+    Raises:
+        ValueError: for unknown keys and values out of range.
+    """
+    data = take_options(
+        recipe.data,
+        "data section",
+        **dict(folder=None, tokens=None, synthetic=0, tokenizer=None, start_from=None),
+        **dict(text_encoder=MINILM, sentence=True, text_length=150, text_features=None),
+        **dict(variants=8, speed=0.1, trim=0.15, own_caption_share=0.5, balance=0.5, caption_rules=None),
+        **dict(caption_dropout=0.1, corruption=0.1, code_drop=0.0, packing=0, sampling=None, samples=None),
+    )
+    shares = ("own_caption_share", "balance", "caption_dropout", "corruption", "code_drop")
+    for name in shares:
+        if check_number(f"data.{name}", data[name]) > 1:
+            raise ValueError(f"data.{name} must be in [0, 1], got {data[name]!r}")
+    TokenCollator(0, 1, *(data[name] for name in shares[2:]))
+    for name, least in (("text_length", 1), ("variants", 0), ("packing", 0), ("synthetic", 0)):
+        check_whole(f"data.{name}", data[name], least)
+    if data["samples"]:
+        check_texts(data["samples"])
+    sources = [name for name in ("folder", "tokens", "synthetic") if data[name]]
+    if len(sources) != 1:
+        raise ValueError(f"data must name one of folder, tokens and synthetic, got {sources or 'none'}")
+    if not data["tokenizer"] and not data["start_from"]:
+        raise ValueError("data must name the folder of a trained tokenizer, got none; train one first")
+    return data

@@ -1,0 +1,91 @@
+"""The order of training samples and their random draws, as a function of seed, epoch and position alone.
+
+    sampler = Visits(len(dataset), seed=0)
+    loader = DataLoader(SeededDataset(dataset), sampler=sampler, collate_fn=SeededCollator(collate), num_workers=4)
+
+A data set that draws at random (a caption, a version of a clip) and a collator that does (dropout of captions) take
+their numbers from torch's global generator. Here that generator is seeded anew for each visit, so what a visit draws
+depends neither on the worker that makes it, nor on the number of workers or processes, nor on what was drawn before:
+a run that is resumed in the middle of an epoch goes on with the samples that it would have seen.
+
+Unusual: only torch's CPU generator is seeded; Python's and NumPy's are not.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+
+class Visit(NamedTuple):
+    """One visit to a sample: which one, and the seed of its random draws."""
+
+    index: int
+    seed: int
+
+
+class Visits(Sampler[Visit]):
+    """Visits of one epoch: a permutation, or with `weights` draws in proportion to them, with replacement.
+
+    Args:
+        count: samples of the data set, and visits of an epoch.
+        seed: of order and draws.
+        weights: one a sample.
+
+    Set `epoch` before iterating; every process must set the same one.
+    """
+
+    def __init__(self, count: int, seed: int, weights: torch.Tensor | None = None) -> None:
+        if weights is not None and len(weights) != count:
+            raise ValueError(f"weights must hold one number a sample, got {len(weights)} for {count} samples")
+        self.count, self.seed, self.weights, self.epoch = count, seed, weights, 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Visit]:
+        state = np.random.SeedSequence((self.seed, self.epoch)).generate_state(1, np.uint64)[0]
+        generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
+        if self.weights is None:
+            order = torch.randperm(self.count, generator=generator)
+        else:
+            order = torch.multinomial(self.weights, self.count, replacement=True, generator=generator)
+        seeds = torch.randint(2**62, (self.count,), generator=generator)
+        return iter(map(Visit, order.tolist(), seeds.tolist()))
+
+
+class SeededDataset(Dataset):
+    """`dataset` under the seed of each visit; gives the sample and the seed, for `SeededCollator`."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, visit: Visit) -> tuple[Any, int]:
+        with _seeded(visit.seed):
+            return self.dataset[visit.index], visit.seed
+
+
+class SeededCollator:
+    """`collate` under the seed of the first visit of the batch, turned a little."""
+
+    def __init__(self, collate: Callable[[Sequence[Any]], Any]) -> None:
+        self.collate = collate
+
+    def __call__(self, visits: Sequence[tuple[Any, int]]) -> Any:
+        samples, seeds = zip(*visits, strict=True)
+        with _seeded(seeds[0] + 1):
+            return self.collate(samples)
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """torch's CPU generator seeded inside the block, and as it was after it; devices keep their own."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield

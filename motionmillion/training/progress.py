@@ -1,0 +1,36 @@
+"""What a training run prints: a bar where someone watches, and one line for each entry of the log.
+
+step 40  loss 3.607  grad norm 5.43  learning rate 0.005  epoch 1
+"""
+
+from typing import Any
+
+from tqdm.auto import tqdm
+from transformers import TrainerState
+from transformers.trainer_callback import ProgressCallback
+
+_HIDDEN = ("total_flos", "num_input_tokens_seen")
+
+
+class Progress(ProgressCallback):
+    """transformers' progress bar with readable lines in place of dictionaries."""
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            self.training_bar = tqdm(total=state.max_steps, dynamic_ncols=True, disable=args.disable_tqdm or None)
+        self.current_step = 0
+
+    def on_log(self, args: Any, state: TrainerState, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if state.is_world_process_zero and self.training_bar is not None and logs:
+            self.training_bar.write(log_line(state.global_step, logs))
+
+
+def log_line(step: int, logs: dict[str, Any]) -> str:
+    """One entry of the log in one line."""
+    numbers = {name: value for name, value in logs.items() if name not in _HIDDEN}
+    parts = [f"{name.replace('_', ' ')} {_number(value)}" for name, value in numbers.items()]
+    return "  ".join([f"step {step}", *parts])
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,116 @@
+"""Which checkpoints of a run are whole, and whether they may be gone on from.
+
+    check_output(recipe, resume)                      # before anything is loaded
+    mark_whole(folder, processes=2, split="zero3")    # after every process has written its part
+    folder = newest_whole(recipe.output, processes=2, split="zero3")
+
+A checkpoint is a folder with parts by several processes, and a process can be killed at any time. So the last thing
+that is written into it is `complete.json`, the list of its files with their sizes; a folder without it, or with a file
+of another size, is passed over and removed.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from motionmillion.io.files import write_text
+from motionmillion.training.recipe import Recipe
+
+MARKER, AVERAGE_FILE = "complete.json", "ema.pt"
+
+
+def check_output(recipe: Recipe, resume: bool) -> None:
+    """Make sure that the output folder is new, or holds the run to resume; note there what the run is of.
+
+    Raises:
+        ValueError: if the folder holds checkpoints of another recipe, or any without `resume`.
+    """
+    file, there = Path(recipe.output) / "recipe.json", checkpoints(recipe.output)
+    if there and not resume:
+        raise ValueError(
+            f"output must be a new folder, got {recipe.output!r} with checkpoints; use --resume or another one"
+        )
+    own = {"seed": recipe.seed, "data": recipe.data, "model": recipe.model}
+    if there and file.exists():
+        noted = json.loads(file.read_text(encoding="utf-8"))
+        differing = [name for name in own if noted.get(name) != json.loads(json.dumps(own[name]))]
+        if differing:
+            raise ValueError(
+                f"{differing[0]} must be that of the run to resume, got {own[differing[0]]} in place of "
+                f"{noted.get(differing[0])}; choose another output"
+            )
+    elif os.environ.get("RANK", "0") == "0":
+        write_text(json.dumps(own, indent=2) + "\n", file)
+
+
+def checkpoints(output: str | Path) -> list[Path]:
+    """Folders of a run's checkpoints, the newest first."""
+    return sorted(Path(output).glob("checkpoint-*"), key=_step, reverse=True)
+
+
+def mark_whole(folder: Path, processes: int, split: str) -> None:
+    """Write down that every process has written its part of a checkpoint.
+
+    Args:
+        split: how weights and optimizer are spread over the processes: "" for not at all, "zero2", "fsdp".
+    """
+    mark = {"processes": processes, "split": split, "files": _sizes(folder)}
+    write_text(json.dumps(mark, indent=1) + "\n", folder / MARKER)
+
+
+def newest_whole(output: str | Path, processes: int, split: str) -> Path | None:
+    """The newest whole checkpoint; None if there are no checkpoints at all.
+
+    Raises:
+        ValueError: if there are checkpoints but none is whole, or it cannot be gone on from with these processes.
+    """
+    found = checkpoints(output)
+    whole = [(folder, mark) for folder in found if (mark := read_mark(folder)) is not None]
+    if found and not whole:
+        raise ValueError(
+            f"checkpoints must be whole to resume, got none in {str(output)!r} with {MARKER} and all files it names; "
+            "choose another output"
+        )
+    if not whole:
+        return None
+    folder, mark = whole[0]
+    written = (mark["processes"], mark["split"])
+    if written != (processes, split) and (split or mark["split"]):
+        raise ValueError(
+            f"checkpoint must be resumed as it was written, by {_words(*written)}, got {_words(processes, split)} for "
+            f"{str(folder)!r}; or convert it and name it as data.start_from of a new run"
+        )
+    return folder
+
+
+def read_mark(folder: Path) -> dict[str, Any] | None:
+    """What `mark_whole` wrote, if every file is still there in its size."""
+    try:
+        mark = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        whole = all((folder / name).stat().st_size == size for name, size in mark["files"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return mark if whole else None
+
+
+def remove_newer(folder: Path | None, output: str | Path) -> None:
+    """Remove what a killed run left after its newest whole checkpoint."""
+    for other in checkpoints(output):
+        if folder is not None and _step(other) > _step(folder):
+            shutil.rmtree(other)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MARKER)
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+
+
+def _step(folder: Path) -> int:
+    number = folder.name.rsplit("-", 1)[1]
+    return int(number) if number.isdigit() else -1
+
+
+def _words(processes: int, split: str) -> str:
+    return f"{processes} process{'es' if processes > 1 else ''} {f'under {split}' if split else 'without DeepSpeed'}"

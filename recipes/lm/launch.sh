@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Train a language model on the GPUs of one machine. Usage, from the repository's root:
+#   bash recipes/lm/launch.sh RECIPE.yaml [OPTIONS OF motionmillion train]
+#   GPUS=4 bash recipes/lm/launch.sh recipes/lm/111m.yaml --set data.tokens=my_tokens
+# GPUS is the number of processes; unless said, all GPUs that torch sees, and one process where there are none (then
+# GPUS=2 trains on the CPU in two). Run it again after an interruption: it goes on from the newest whole checkpoint.
+set -euo pipefail
+recipe=${1:?name a recipe, such as recipes/lm/1b.yaml}
+shift
+: "${GPUS:=$(python -c 'import torch; print(max(torch.cuda.device_count(), 1))')}"
+: "${OMP_NUM_THREADS:=$(($(nproc) > GPUS ? $(nproc) / GPUS : 1))}"
+export OMP_NUM_THREADS
+exec python -m torch.distributed.run --standalone --nproc_per_node "$GPUS" \
+    -m motionmillion.cli train lm --config "$recipe" --resume "$@"

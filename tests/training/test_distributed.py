@@ -1,0 +1,292 @@
+"""Training on two processes under ZeRO 2, ZeRO 3 and FSDP: killed, resumed, exported, generating.
+
+These runs are real: torchrun starts two processes that talk by gloo. What a recipe asks for on GPUs is the same.
+"""
+
+import importlib.util
+import json
+import math
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from motionmillion import MotionPipeline
+from motionmillion.cli import main
+from motionmillion.training.distributed import deepspeed_options, process_arguments
+from motionmillion.training.export import checkpoint_model, export_checkpoint
+from motionmillion.training.lora import TARGETS
+from motionmillion.training.resume import MARKER, checkpoints, mark_whole, newest_whole, read_mark, remove_newer
+from motionmillion.training.trainer import MotionTrainingArguments
+
+ROOT = Path(__file__).resolve().parents[2]
+STEPS, SAVE = 30, 8
+COMPILES = importlib.util.find_spec("deepspeed") is not None and shutil.which("c++") is not None
+needs_deepspeed = pytest.mark.skipif(not COMPILES, reason="needs deepspeed, and a C++ compiler for its first run")
+SPLITS = [pytest.param("zero2", marks=needs_deepspeed), pytest.param("zero3", marks=needs_deepspeed)]
+SPLITS += [pytest.param("fsdp", marks=pytest.mark.slow)]
+
+
+class Runs(NamedTuple):
+    """The same training twice: never stopped, and killed and resumed."""
+
+    whole: Path
+    resumed: Path
+    killed_at: int
+
+
+def training_of(split: str) -> dict:
+    """The training arguments of a run with the repository's own configuration files."""
+    if split == "fsdp":
+        return {"fsdp": True, "fsdp_config": str(ROOT / "recipes/lm/fsdp.json")}
+    options = json.loads((ROOT / f"recipes/lm/{split}.json").read_text())
+    if split == "zero3":  # else weights as small as these are not split up
+        options["zero_optimization"]["stage3_param_persistence_threshold"] = 0
+    return {"deepspeed": options}
+
+
+def launch(recipe: Path, *options: str, kill_at: int | None = None) -> str:
+    """Train on two processes; with `kill_at`, until that step is logged, then all of them are killed with SIGKILL."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
+    command += ["-m", "motionmillion.cli", "train", "lm", "--config", str(recipe), *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with subprocess.Popen(command, env=environment, cwd=ROOT, **pipes) as process:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if kill_at is not None and line.startswith(f"step {kill_at} "):
+                launcher = psutil.Process(process.pid)
+                for one in [launcher, *launcher.children(recursive=True)]:
+                    one.kill()
+                break
+    text = "".join(lines)
+    assert kill_at is not None or process.returncode == 0, text[-4000:]
+    assert "Writing model shards" not in text and "{'loss'" not in text
+    return text
+
+
+@pytest.fixture(scope="module", params=SPLITS)
+def runs(request, tmp_path_factory, write_lm) -> Runs:
+    """Half precision, accumulated batches, workers and dropout: everything that could go on differently."""
+    training = {
+        "max_steps": STEPS,
+        "save_steps": SAVE,
+        "eval_steps": STEPS,
+        "bf16": True,
+        **training_of(request.param),
+    }
+    training |= {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 1, "dataloader_num_workers": 1}
+    killed_at = random.randrange(SAVE + 1, STEPS - 6)
+    folders = []
+    for name in ("whole", "resumed"):
+        folders.append(tmp_path_factory.mktemp(name))
+        dropout = {"attention_dropout": 0.1, "hidden_dropout": 0.1}
+        recipe = write_lm(folders[-1], training=training, model=dropout)
+        if name == "whole":
+            launch(recipe)
+            continue
+        launch(recipe, kill_at=killed_at)
+        run = folders[-1] / "run"
+        assert not (run / "final").exists()
+        newest = max(int(path.name.rsplit("-", 1)[1]) for path in run.glob("checkpoint-*") if read_mark(path))
+        half = shutil.copytree(run / f"checkpoint-{newest}", run / f"checkpoint-{newest + SAVE}", dirs_exist_ok=True)
+        next(half.rglob("*1_*")).unlink()  # a part of the second process is missing
+        launch(recipe, "--resume")
+    return Runs(folders[0] / "run", folders[1] / "run", killed_at)
+
+
+def test_a_killed_run_goes_on_with_the_same_losses(runs, log_of):
+    whole, resumed = log_of(runs.whole), log_of(runs.resumed)
+    assert list(whole) == list(range(1, STEPS + 1))
+    assert whole == resumed, f"killed at step {runs.killed_at}"
+    assert whole[STEPS]["loss"] < 0.7 * whole[1]["loss"]
+
+
+def test_warm_up_and_cosine_count_steps_of_the_run(runs, log_of):
+    rates = [entry["learning_rate"] for entry in log_of(runs.whole).values()]
+    expected = [
+        1e-2 * min(step / 2, 0.5 + 0.5 * math.cos(math.pi * max(step - 2, 0) / (STEPS - 2))) for step in range(STEPS)
+    ]
+    assert rates == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_end_is_a_pipeline_with_all_weights(runs):
+    for run in (runs.whole, runs.resumed):
+        weights = load_file(run / "final" / "lm" / "model.safetensors")
+        assert {value.dtype for value in weights.values()} == {torch.float32}
+        assert weights["layers.1.mlp.down_proj.weight"].shape == (32, 64)
+    one, other = (load_file(run / "final" / "lm" / "model.safetensors") for run in (runs.whole, runs.resumed))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    pipe = MotionPipeline.from_pretrained(runs.resumed / "final")
+    assert pipe("a person walks", seconds=1)[0].num_frames == 30
+
+
+def test_a_checkpoint_becomes_a_pipeline(runs, tmp_path, monkeypatch, capsys):
+    checkpoint = runs.whole / f"checkpoint-{STEPS}"
+    if list(checkpoint.glob("pytorch_model_fsdp*")):
+        with pytest.raises(ValueError, match="set state_dict_type: FULL_STATE_DICT in training.fsdp_config"):
+            export_checkpoint(checkpoint, tmp_path / "out")
+        return
+    monkeypatch.setattr(
+        sys, "argv", ["motionmillion", "convert", "checkpoint", str(checkpoint), "-o", str(tmp_path / "out")]
+    )
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0, capsys.readouterr().err
+    final, converted = (
+        load_file(folder / "lm" / "model.safetensors") for folder in (runs.whole / "final", tmp_path / "out")
+    )
+    assert set(final) == set(converted)
+    assert all(torch.equal(final[name], converted[name]) for name in final)
+    assert MotionPipeline.from_pretrained(tmp_path / "out")("a person walks", seconds=1)[0].num_frames == 30
+
+
+@needs_deepspeed
+def test_adapters_under_zero_3_and_averages_under_zero_1(write_lm, tmp_path, tiny_pipeline_folder):
+    folders = [tmp_path / name for name in ("lora", "average")]
+    for folder in folders:
+        folder.mkdir()
+    launch(
+        write_lm(
+            folders[0],
+            data={"start_from": str(tiny_pipeline_folder), "tokenizer": None, "text_encoder": None},
+            model={"lora": {"rank": 4}},
+            training={**training_of("zero3"), "max_steps": 4, "save_steps": 2, "eval_steps": 4},
+        )
+    )
+    run = folders[0] / "run"
+    before, after = (
+        load_file(folder / "lm" / "model.safetensors") for folder in (tiny_pipeline_folder, run / "final")
+    )
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {name for name in before if name.split(".")[-2] in TARGETS}
+    export_checkpoint(run / "checkpoint-4", tmp_path / "converted")
+    converted = load_file(tmp_path / "converted" / "lm" / "model.safetensors")
+    assert all(torch.equal(converted[name], after[name]) for name in after)
+    training = {
+        **training_of("zero1"),
+        "ema_decay": 0.5,
+        "max_steps": 4,
+        "save_steps": 2,
+        "eval_steps": 4,
+        "bf16": True,
+    }
+    launch(write_lm(folders[1], training=training))
+    run = folders[1] / "run"
+    average = load_file(run / "final" / "lm" / "model.safetensors")
+    export_checkpoint(run / "checkpoint-4", tmp_path / "averaged")
+    (run / "checkpoint-4" / "ema.pt").unlink()
+    last = checkpoint_model(run / "checkpoint-4").state_dict()
+    assert any(not torch.equal(last[name], average[name]) for name in last)
+    averaged = load_file(tmp_path / "averaged" / "lm" / "model.safetensors")
+    assert all(torch.equal(averaged[name], average[name]) for name in average)
+
+
+@needs_deepspeed
+def test_nothing_in_a_checkpoint_is_run(tmp_path):
+    """A checkpoint whose file would run code when it is unpickled is refused, and the code does not run."""
+
+    class Bomb:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "exploded",))
+
+    run = tmp_path / "run" / "checkpoint-1"
+    (run / "global_step1").mkdir(parents=True)
+    (run / "latest").write_text("global_step1")
+    (run / "trainer_state.json").write_text("{}")
+    torch.save({"module": Bomb()}, run / "global_step1" / "mp_rank_00_model_states.pt")
+    torch.save({"optimizer_state_dict": Bomb()}, run / "global_step1" / "zero_pp_rank_0_mp_rank_00_optim_states.pt")
+    mark_whole(run, 1, "zero2")
+    with pytest.raises(ValueError, match="checkpoint must be whole, got .*checkpoint-1.*: Weights only load failed"):
+        export_checkpoint(run, tmp_path / "out")
+    assert not (tmp_path / "exploded").exists() and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("change", ["missing", "cut", "unmarked"])
+def test_checkpoints_that_are_not_whole_are_passed_over(tmp_path, change):
+    for step in (3, 20):
+        folder = tmp_path / f"checkpoint-{step}"
+        (folder / "global_step").mkdir(parents=True)
+        (folder / "global_step" / "part.pt").write_bytes(b"1234")
+        mark_whole(folder, 2, "zero2")
+    assert newest_whole(tmp_path, 2, "zero2") == tmp_path / "checkpoint-20"
+    part = folder / "global_step" / "part.pt"
+    if change == "missing":
+        part.unlink()
+    elif change == "cut":
+        part.write_bytes(b"12")
+    else:
+        (folder / MARKER).unlink()
+    assert newest_whole(tmp_path, 2, "zero2") == tmp_path / "checkpoint-3"
+    remove_newer(tmp_path / "checkpoint-3", tmp_path)
+    assert checkpoints(tmp_path) == [tmp_path / "checkpoint-3"]
+
+
+def test_a_run_is_resumed_as_it_was_written(tmp_path):
+    (tmp_path / "checkpoint-3").mkdir()
+    mark_whole(tmp_path / "checkpoint-3", 2, "zero2")
+    message = (
+        "must be resumed as it was written, by 2 processes under zero2, got {} for .*checkpoint-3.*data.start_from"
+    )
+    for processes, split, words in ((4, "zero2", "4 processes under zero2"), (2, "", "2 processes without DeepSpeed")):
+        with pytest.raises(ValueError, match=message.format(words)):
+            newest_whole(tmp_path, processes, split)
+    mark_whole(tmp_path / "checkpoint-3", 2, "")
+    assert newest_whole(tmp_path, 1, "") == tmp_path / "checkpoint-3"  # without splitting, any number will do
+    assert newest_whole(tmp_path / "elsewhere", 1, "") is None
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"deepspeed": "nosuch.json"}, "training.deepspeed must name a JSON file, got 'nosuch.json'"),
+        ({"deepspeed": {"zero_optimization": {"stage": 4}}}, "must set zero_optimization.stage to 1, 2 or 3, got 4"),
+        ({"deepspeed": {"train_batch_size": 4}}, "must set zero_optimization.stage to 1, 2 or 3, got 0"),
+        ({"deepspeed": {"zero_optimization": {"stage": 2}}, "fsdp": True}, "must name deepspeed or fsdp, got both"),
+    ],
+)
+def test_mistakes_in_a_distributed_recipe_are_named(training, message, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    if COMPILES or "both" in message:
+        with pytest.raises(ValueError, match=message):
+            process_arguments(training)
+    monkeypatch.delenv("LOCAL_RANK")
+    with pytest.raises(ValueError, match="must be started by a launcher, got none; run: torchrun"):
+        process_arguments(training)
+
+
+def test_a_missing_deepspeed_is_named(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setitem(sys.modules, "deepspeed", None)  # as Python has it where a package is not installed
+    with pytest.raises(ImportError, match=r'run: pip install "motionmillion\[deepspeed\]"'):
+        process_arguments({"deepspeed": {"zero_optimization": {"stage": 2}}})
+
+
+@pytest.mark.parametrize("split", [{"fsdp": True}, {"deepspeed": {"zero_optimization": {"stage": 3}}}])
+def test_averages_need_whole_weights(split, tmp_path):
+    with pytest.raises(ValueError, match="ema_decay must be 0 under ZeRO 3 and FSDP, .*got 0.9; use ZeRO 2"):
+        MotionTrainingArguments(output_dir=str(tmp_path), ema_decay=0.9, **split)
+
+
+@needs_deepspeed
+def test_a_short_deepspeed_configuration_is_completed():
+    options = deepspeed_options({"zero_optimization": {"stage": 2}, "gradient_clipping": 0.5})
+    assert options["train_micro_batch_size_per_gpu"] == options["gradient_accumulation_steps"] == "auto"
+    assert options["gradient_clipping"] == 0.5 and options["bf16"] == {"enabled": "auto"}
+    assert options["zero_force_ds_cpu_optimizer"] is False
+
+
+@pytest.mark.parametrize("name", ["nosuch", "checkpoint-1"])
+def test_what_is_no_checkpoint_is_refused(tmp_path, name):
+    (tmp_path / "checkpoint-1").mkdir()
+    with pytest.raises(ValueError, match=f"must be a whole checkpoint-N folder of a run, got .*{name}"):
+        export_checkpoint(tmp_path / name, tmp_path / "out")
