@@ -28,6 +28,7 @@ def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
     [
         "README.md",
         "motionmillion/bundled/mini/README.md",
+        "recipes/bench/README.md",
         "recipes/lm/README.md",
         "recipes/mini/README.md",
         "recipes/tokenizer/README.md",
@@ -45,7 +46,9 @@ def test_commands_and_options_exist():
     assert {name for name, _ in used if name in commands} == set(commands)
     for name, rest in used:
         if name in commands:
-            known = {option for parameter in commands[name].params for option in parameter.opts}
+            command = commands[name]
+            command = getattr(command, "commands", {}).get(rest.split()[0], command)  # of a group
+            known = {option for parameter in command.params for option in parameter.opts}
             assert set(re.findall(r"(?<= )--?[a-z][a-z-]*", " " + rest)) <= known, rest
 
 

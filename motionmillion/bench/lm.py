@@ -199,10 +199,11 @@ def _decode_in_turns(
             run()
             bandwidth.append(read_bandwidth(lm.device))
     expected, rows = runs["none"].chosen, []
-    weights = sum(p.numel() * p.element_size() for p in (*lm.layers.parameters(), *lm.lm_head.parameters()))
+    read = [*lm.layers.parameters(), *lm.lm_head.parameters()]
     config = lm.config
     cache = 2 * config.num_hidden_layers * config.hidden_size * (TEXT + tokens / 2) * batch * text.element_size()
     for name, run in runs.items():
+        weights = sum(p.numel() * (1 if name == "int8" else p.element_size()) for p in read)
         step = statistics.median(run.steps)
         equal = (run.chosen == expected).all(dim=0)
         rows.append(

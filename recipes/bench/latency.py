@@ -1,13 +1,16 @@
-"""How long a user waits: import, --help, a first clip from nothing, a clip from a warm process.
+"""How long a user waits: import, --help, a first clip from nothing, a clip from a warm process, a stream.
 
     python recipes/bench/latency.py --repeats 5 --output runs/bench/latency
 
-Cold times are whole processes of the installed `motionmillion` command, from start to files. Prints and writes
+Cold times are whole processes of the installed `motionmillion` command, from start to files. The stream is a timeline
+of a minute; its lead says how far the frames that have come are ahead of a player that began with the first piece, at
+the worst moment. Prints and writes
 `report.md` and `results.json` with minimum and median; other load on the machine shows in the spread.
 """
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
@@ -15,13 +18,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 from motionmillion.io.files import write_text
+from motionmillion.motion import Motion
 
 PROMPT = "a person waves"
+MINUTE = [("a person walks forward", 20.0), ("a person jumps", 20.0), ("a person waves", 20.0)]
 
 
 def timed(action: Callable[[], object], repeats: int) -> list[float]:
@@ -32,6 +37,17 @@ def timed(action: Callable[[], object], repeats: int) -> list[float]:
         action()
         seconds.append(time.perf_counter() - start)
     return seconds
+
+
+def watch(pieces: Iterator[Motion]) -> tuple[float, float, float]:
+    """Seconds to the first piece and to the last, and the smallest lead over a player that began with the first."""
+    start, first, come, lead = time.perf_counter(), 0.0, 0.0, math.inf
+    for piece in pieces:
+        now = time.perf_counter() - start
+        first = first or now
+        lead = min(lead, come - (now - first)) if come else lead
+        come += piece.seconds
+    return first, time.perf_counter() - start, lead
 
 
 def main() -> None:
@@ -67,6 +83,10 @@ def main() -> None:
         times["first piece of a stream, warm"] = timed(
             lambda: next(iter(pipe.stream(PROMPT, seconds=8))), options.repeats
         )
+        streams = [watch(pipe.stream(MINUTE)) for _ in range(options.repeats)]
+        times["first piece of a streamed minute, warm"] = [first for first, _, _ in streams]
+        times["all of a streamed minute, warm"] = [whole for _, whole, _ in streams]
+        times["lead of that stream over its player"] = [lead for _, _, lead in streams]
     machine = (
         f"{platform.machine()}, {os.cpu_count()} cores, torch {version('torch')}, Python {platform.python_version()}"
     )
