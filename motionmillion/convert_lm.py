@@ -31,12 +31,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import GenerationConfig
 
-import motionmillion
 from motionmillion.checkpoints import quiet_transformers
 from motionmillion.convert_options import PUBLISHED_LMS, check_lm_options, nominal_codes, read_options
 from motionmillion.convert_state import open_state, require
 from motionmillion.io.files import atomic_folder, check_new_folder, write_text
 from motionmillion.lm import MotionLM, MotionLMConfig
+from motionmillion.pipeline_parts import write_pipeline_settings
 from motionmillion.text import feature_size, read_config, write_settings
 from motionmillion.tokenizer import MotionTokenizer
 
@@ -300,8 +300,7 @@ def _write_parts(folder: Path, config: MotionLMConfig, tokenizer: str | Path, te
     with quiet_transformers():
         motions.save_pretrained(folder / "tokenizer")
     write_settings(folder, text_encoder, sentence=False, max_length=150, dim=width)
-    settings = {"format": 1, "motionmillion": motionmillion.__version__, "defaults": {"temperature": 0.0}}
-    write_text(json.dumps(settings, indent=2) + "\n", folder / "pipeline.json")
+    write_pipeline_settings(folder, {"temperature": 0.0})  # as published
 
 
 def _report(config: MotionLMConfig, dtype: torch.dtype) -> None:

@@ -25,15 +25,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import motionmillion
 from motionmillion.configuration import check_whole
-from motionmillion.io.files import write_text
 from motionmillion.joining import continue_from, lead_into, place
 from motionmillion.lm import MotionLM
 from motionmillion.lm.composition import fill_between, stream_timeline
 from motionmillion.lm.generation import stream as stream_tokens
 from motionmillion.motion import Motion
-from motionmillion.pipeline_parts import PipelineParts, check_seconds, sample_seed
+from motionmillion.pipeline_parts import PipelineParts, check_seconds, sample_seed, write_pipeline_settings
 from motionmillion.quantization import quantization_config
 from motionmillion.text import TextEncoder, check_texts
 from motionmillion.tokenizer import MotionTokenizer
@@ -321,8 +319,7 @@ class MotionPipeline(PipelineParts):
     def save_settings(self, folder: str | Path) -> None:
         """Write `pipeline.json` and `text_encoder.json`, what a pipeline folder holds besides tokenizer and model."""
         self.text_encoder.save_pretrained(folder)
-        settings = {"format": 1, "motionmillion": motionmillion.__version__, "defaults": self.defaults}
-        write_text(json.dumps(settings, indent=2) + "\n", Path(folder) / "pipeline.json")
+        write_pipeline_settings(folder, self.defaults)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
         """Upload the pipeline's folder to the Hugging Face hub; the address of the commit."""

@@ -6,14 +6,18 @@ Letters: B batch, L text length, C text feature size, P codes of a prefix, N tok
 """
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+import motionmillion
 from motionmillion.configuration import unknown_key_error
+from motionmillion.io.files import write_text
 from motionmillion.lm import MotionLM
 from motionmillion.lm.composition import Part
 from motionmillion.motion import Motion
@@ -167,6 +171,12 @@ class PipelineParts:
             own = [sample_seed(seed, number) for seed in seeds]
             rows.append(Part(features.expand(len(seeds), -1, -1), mask.expand(len(seeds), -1), count, own))
         return rows
+
+
+def write_pipeline_settings(folder: str | Path, defaults: Mapping[str, Any]) -> None:
+    """Write the `pipeline.json` of a folder."""
+    settings = {"format": 1, "motionmillion": motionmillion.__version__, "defaults": dict(defaults)}
+    write_text(json.dumps(settings, indent=2) + "\n", Path(folder) / "pipeline.json")
 
 
 def check_seconds(seconds: float | None, name: str = "seconds") -> None:

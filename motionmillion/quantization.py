@@ -41,7 +41,7 @@ def quantization_config(name: str, dtype: torch.dtype = torch.float32) -> Any:
         raise ValueError(f"quantization must be one of {sorted(LIBRARIES)}, got {name!r}")
     _check_library(name)
     if name == "int8":
-        from torchao.quantization import Int8WeightOnlyConfig
+        from torchao.quantization import Int8WeightOnlyConfig  # type: ignore[import-not-found]
         from transformers import TorchAoConfig
 
         return TorchAoConfig(Int8WeightOnlyConfig(), modules_to_not_convert=_KEPT)

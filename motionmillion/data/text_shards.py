@@ -19,7 +19,6 @@ Shapes: L text length, C feature size.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from motionmillion.data.token_shards import check_pyarrow
+from motionmillion.data.token_shards import check_pyarrow, read_folder_header
 
 HEADER = "text.json"
 INDEX = "index.parquet"
@@ -56,23 +55,7 @@ def read_text_header(folder: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: if there is none, or it is damaged or of another format.
     """
-    path = Path(folder) / HEADER
-    try:
-        header = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(
-            f"folder must hold a {HEADER}, got none in {str(folder)!r}; make one with motionmillion data encode-text"
-        ) from None
-    except (UnicodeDecodeError, json.JSONDecodeError):
-        header = None
-    whole = isinstance(header, dict) and {"run", "complete", "encoder", "dtype", "shards"} <= set(header)
-    if not isinstance(header, dict) or not whole or header.get("format") != FORMAT:
-        found = header.get("format") if isinstance(header, dict) else None
-        raise ValueError(
-            f"{HEADER} must be whole and of format {FORMAT}, got format {found!r} in {str(folder)!r}; "
-            "encode again with --overwrite"
-        )
-    return header
+    return read_folder_header(folder, HEADER, FORMAT, ("encoder", "dtype"), "data encode-text")
 
 
 class TextShards:

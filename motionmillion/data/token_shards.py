@@ -119,21 +119,36 @@ def read_header(folder: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: if there is none, or it is damaged or of another format.
     """
-    path = Path(folder) / HEADER
+    return read_folder_header(folder, HEADER, FORMAT, ("tokenizer", "source"), "tokenize")
+
+
+def read_folder_header(
+    folder: str | Path, name: str, version: int, keys: Iterable[str], command: str
+) -> dict[str, Any]:
+    """The JSON file `name` that says what a folder of shards holds.
+
+    Args:
+        keys: what it must have besides the run, whether it is complete, and the number of shards.
+        command: of motionmillion, that makes such folders.
+
+    Raises:
+        ValueError: if there is none, or it is damaged or of another format than `version`.
+    """
+    path = Path(folder) / name
     try:
         header = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise ValueError(
-            f"folder must hold a {HEADER}, got none in {str(folder)!r}; make one with motionmillion tokenize"
+            f"folder must hold a {name}, got none in {str(folder)!r}; make one with motionmillion {command}"
         ) from None
     except (UnicodeDecodeError, json.JSONDecodeError):
         header = None
-    whole = isinstance(header, dict) and {"run", "complete", "tokenizer", "source", "shards"} <= set(header)
-    if not isinstance(header, dict) or not whole or header.get("format") != FORMAT:
+    whole = isinstance(header, dict) and {"run", "complete", "shards", *keys} <= set(header)
+    if not isinstance(header, dict) or not whole or header.get("format") != version:
         found = header.get("format") if isinstance(header, dict) else None
         raise ValueError(
-            f"{HEADER} must be whole and of format {FORMAT}, got format {found!r} in {str(folder)!r}; "
-            "tokenize again with --overwrite"
+            f"{name} must be whole and of format {version}, got format {found!r} in {str(folder)!r}; "
+            f"motionmillion {command} --overwrite makes it again"
         )
     return header
 

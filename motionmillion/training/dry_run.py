@@ -18,7 +18,6 @@ import yaml
 
 from motionmillion.configuration import check_whole
 from motionmillion.training.dry_run_checks import check_arguments, check_sharding
-from motionmillion.training.lora import LoraOptions
 from motionmillion.training.plan import (
     GIB,
     STAGES,
@@ -112,11 +111,10 @@ def _lm(
     recipe: Recipe, path: Path, arguments: Any, stage: int, target: Target, notes: list[str]
 ) -> tuple[Recipe, list[str]]:
     from motionmillion.training.dry_run_model import lm_config, started_encoder
-    from motionmillion.training.lm_options import lm_data_options
+    from motionmillion.training.lm_options import lm_data_options, lora_options
 
-    data, lora = lm_data_options(recipe), LoraOptions.from_section(recipe.model.get("lora"))
-    if lora is not None and not data["start_from"]:
-        raise ValueError("model.lora must have a model to adapt, got none; name one as data.start_from")
+    data = lm_data_options(recipe)
+    lora = lora_options(recipe, data)
     data.update(started_encoder(recipe, data))
     _note_missing(data, ("folder", "tokens", "tokenizer", "text_features", "start_from", "caption_rules"), notes)
     config = lm_config(recipe, data, path, notes)

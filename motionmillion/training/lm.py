@@ -38,9 +38,8 @@ from motionmillion.text import DeferredTextEncoder, TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.training.export import PARTS, language_model, whole_weights
 from motionmillion.training.lm_data import evaluate_lm, lm_data
-from motionmillion.training.lm_options import lm_data_options
+from motionmillion.training.lm_options import lm_data_options, lora_options
 from motionmillion.training.lora import (
-    LoraOptions,
     add_adapters,
     check_peft,
     is_adapted,
@@ -56,9 +55,8 @@ from motionmillion.training.trainer import MotionTrainer, build_trainer, run, tr
 def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     """Train, validate on the `val` split, write the pipeline `<output>/final`; returns the validation figures."""
     # 1. check what can be checked before anything is loaded
-    data, lora = lm_data_options(recipe), LoraOptions.from_section(recipe.model.get("lora"))
-    if lora and not data["start_from"]:
-        raise ValueError("model.lora must have a model to adapt, got none; name one as data.start_from")
+    data = lm_data_options(recipe)
+    lora = lora_options(recipe, data)
     if lora:
         check_peft()
     check_output(recipe, resume)

@@ -7,9 +7,11 @@ What the keys mean stands in `motionmillion.training.lm`.
 
 from typing import Any
 
-from motionmillion.configuration import check_number, check_whole
+from motionmillion.configuration import check_number, check_whole, unknown_key_error
 from motionmillion.data.tokens import TokenCollator
+from motionmillion.pipeline_parts import DEFAULTS
 from motionmillion.text import MINILM, check_texts
+from motionmillion.training.lora import LoraOptions
 from motionmillion.training.recipe import Recipe, take_options
 
 
@@ -36,9 +38,24 @@ def lm_data_options(recipe: Recipe) -> dict[str, Any]:
         check_whole(f"data.{name}", data[name], least)
     if data["samples"]:
         check_texts(data["samples"])
+    unknown = set(data["sampling"] or {}) - set(DEFAULTS)
+    if unknown:
+        raise unknown_key_error("data.sampling", unknown, DEFAULTS)
     sources = [name for name in ("folder", "tokens", "synthetic") if data[name]]
     if len(sources) != 1:
         raise ValueError(f"data must name one of folder, tokens and synthetic, got {sources or 'none'}")
     if not data["tokenizer"] and not data["start_from"]:
         raise ValueError("data must name the folder of a trained tokenizer, got none; train one first")
     return data
+
+
+def lora_options(recipe: Recipe, data: dict[str, Any]) -> LoraOptions | None:
+    """The section `model.lora`; None where the whole model is trained.
+
+    Raises:
+        ValueError: for unknown keys, values out of range, and without a model to adapt.
+    """
+    lora = LoraOptions.from_section(recipe.model.get("lora"))
+    if lora is not None and not data["start_from"]:
+        raise ValueError("model.lora must have a model to adapt, got none; name one as data.start_from")
+    return lora

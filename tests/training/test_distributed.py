@@ -150,6 +150,7 @@ def test_a_checkpoint_becomes_a_pipeline(runs, tmp_path, monkeypatch, capsys):
     assert MotionPipeline.from_pretrained(tmp_path / "out")("a person walks", seconds=1)[0].num_frames == 30
 
 
+@pytest.mark.slow  # half a minute
 @needs_deepspeed
 def test_adapters_under_zero_3_and_averages_under_zero_1(write_lm, tmp_path, tiny_pipeline_folder):
     folders = [tmp_path / name for name in ("lora", "average")]
