@@ -9,7 +9,7 @@ of classifier-free guidance; the embedding of PAD stands in its place. Several s
 (`text_segments`, `segments`): each gives the numbers that it gives alone.
 
 Unusual: `logits[:, n]` predicts motion token n, the first of them from the end of the text, so there is one more
-position than tokens given (not in packed rows). In training the logits are not kept, only the losses.
+position than tokens given (not in packed rows).
 
 Shapes: B batch, L text length, N motion tokens, S = L + N, C width, K codebook size.
 """
@@ -68,6 +68,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         self.lm_head = OutputHead(config.hidden_size, config.head_rows, config.codebook_size + 1)
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.gradient_checkpointing = False
+        self.lean_training = False  # leaves the logits out of training steps with labels
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -110,7 +111,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
                 `[B, N]` belongs to, counted from 1, 0 for padding. A sample without text has one position whose
                 `text_mask` is false.
             return_logits: False leaves the logits out, which with labels saves most of the memory; None does so in
-                training with labels.
+                training with labels if the model's `lean_training` is set.
             logits_to_keep: compute those of so many last positions only; 0 for all.
 
         Returns:
@@ -142,7 +143,9 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
             losses, hits = self._losses(hidden, labels)
             loss = losses.sum() / max(losses.numel(), 1)
             losses = losses.detach()
-        if return_logits or (return_logits is None and (labels is None or not self.training)):
+        if return_logits is None:
+            return_logits = labels is None or not (self.training and self.lean_training)
+        if return_logits:
             logits = self.lm_head(hidden[:, -logits_to_keep:])
         return MotionLMOutput(
             loss=loss,  # type: ignore[arg-type]

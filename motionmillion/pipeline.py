@@ -33,6 +33,7 @@ from motionmillion.lm.generation import stream as stream_tokens
 from motionmillion.motion import Motion
 from motionmillion.pipeline_parts import PipelineParts, check_seconds, sample_seed, write_pipeline_settings
 from motionmillion.quantization import quantization_config
+from motionmillion.rewriting import PromptRewriter
 from motionmillion.text import TextEncoder, check_texts
 from motionmillion.tokenizer import MotionTokenizer
 
@@ -66,6 +67,7 @@ class MotionPipeline(PipelineParts):
         guidance_scale: float | None = None,
         batch_size: int = 32,
         prefix: Motion | None = None,
+        rewriter: PromptRewriter | None = None,
         **options: Any,
     ) -> list[Motion]:
         """Motions for prompts, `num_samples` in a row for each.
@@ -77,12 +79,16 @@ class MotionPipeline(PipelineParts):
             batch_size: rows that are generated together; bounds memory, changes no result.
             prefix: a motion to go on from, shorter than `context_seconds`; the result begins with it, and `seconds`
                 counts what follows it.
+            rewriter: says each prompt anew before it is read, see `motionmillion.rewriting`; the captions of the
+                motions are what was read.
             temperature, top_k, top_p, guidance_scale, options: see the class.
 
         Raises:
             ValueError: for prompts without words and options out of range.
         """
         prompts = check_texts(prompts)
+        if rewriter is not None:
+            prompts = [rewrite.rewritten for rewrite in rewriter(prompts)]
         check_whole("num_samples", num_samples, 1)
         check_whole("batch_size", batch_size, 1)
         options |= dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale)

@@ -152,7 +152,10 @@ def test_motions_are_put_together_from_the_command_line(run, tmp_path):
         (["generate", "walk", "-o", "/dev/null/x.html"], "writable folder"),
         (["generate", "--timeline", "walk", "-o", "x.html"], 'timeline must look like "4: a person walks", got'),
         (["generate", "jump", "--timeline", "2: walk", "-o", "x.html"], "prompts must be left out with timeline"),
-        (["generate", "--timeline", "2: walk", "--seconds", "3", "-o", "x.html"], "seconds must be left out with time"),
+        (
+            ["generate", "--timeline", "2: walk", "--seconds", "3", "-o", "x.html"],
+            "seconds must be left out with time",
+        ),
         (["generate", "--timeline", "0: walk", "-o", "x.html"], "seconds of part 0 must be above 0"),
         (["generate", "walk", "--prefix", "nosuch.bvh", "-o", "x.html"], "path must name an existing file"),
         (["generate", "walk", "-o", "x.html", "--dtype", "int3"], "dtype must be one of"),

@@ -10,6 +10,8 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from motionmillion import Motion
+from motionmillion.cli import main
 from motionmillion.rewriting import (
     INSTRUCTION,
     LocalRewriter,
@@ -295,3 +297,23 @@ def test_nothing_warns_when_all_goes_well(server):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         EndpointRewriter(server.address, "tiny")("say hi")
+
+
+def test_a_pipeline_reads_what_was_rewritten(server, tiny_pipeline):
+    rewriter = EndpointRewriter(server.address, "tiny")
+    motions = tiny_pipeline(["hop hop", "say hi"], seconds=1, rewriter=rewriter)
+    assert [motion.caption for motion in motions] == ["a person jumps twice", "a person waves"]
+    plain = tiny_pipeline("a person waves", seconds=1)[0]
+    assert torch.allclose(motions[1].positions(), plain.positions(), atol=1e-3)
+    assert tiny_pipeline("say hi", seconds=1)[0].caption == "say hi" and len(server.requests) == 2  # never unasked
+
+
+def test_the_command_line_shows_both_forms(server, tiny_pipeline, tmp_path, monkeypatch, capsys):
+    folder = tiny_pipeline.save_pretrained(tmp_path / "model")
+    command = ["motionmillion", "generate", "say hi", "--rewrite", f"{server.address}#tiny", "--model", str(folder)]
+    monkeypatch.setattr("sys.argv", [*command, "-o", str(tmp_path / "hi.npz"), "--seconds", "1"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 0
+    assert "rewritten: 'say hi' -> 'a person waves'" in capsys.readouterr().err
+    assert Motion.load(tmp_path / "hi.npz").num_frames == 30

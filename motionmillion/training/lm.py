@@ -65,6 +65,7 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     parts = _parts(recipe, data)
     set_seed(recipe.seed)
     model = _model(recipe.model, data["start_from"], parts)
+    model.lean_training = True
     pipeline = MotionPipeline(parts.tokenizer, model, parts.encoder, parts.sampling)
     trained = add_adapters(model, lora, str(data["start_from"])) if lora else model
     # 3. train

@@ -1,5 +1,7 @@
 """Several samples in one row: the loss of each is that of the sample alone, in every attention back end."""
 
+import copy
+
 import pytest
 import torch
 
@@ -162,3 +164,13 @@ def test_a_padded_vocabulary_is_never_predicted_and_never_read(packed):
 def test_shapes_that_do_not_fit_are_named(tiny_lm, packed, changes, message):
     with pytest.raises(ValueError, match=message):
         tiny_lm(**{**packed, **changes})
+
+
+def test_training_can_leave_the_logits_out(tiny_lm, packed):
+    lm = copy.deepcopy(tiny_lm).train()
+    whole = lm(**packed, labels=packed["input_ids"])
+    assert whole.logits.shape == (2, 5, 126)
+    lm.lean_training = True
+    lean = lm(**packed, labels=packed["input_ids"])
+    assert lean.logits is None and torch.equal(lean.loss, whole.loss)
+    assert lm(**packed).logits is not None and lm.eval()(**packed, labels=packed["input_ids"]).logits is not None

@@ -62,9 +62,7 @@ def parts(tiny_tokenizer, tiny_encoder):
 def test_shards_hold_what_motions_give(lm_recipe, shards, texts, parts):
     from_motions = sets(load_recipe(lm_recipe(data={"variants": 0})), parts)
     from_shards = sets(load_recipe(lm_recipe(data={"synthetic": None, "tokens": shards})), parts)
-    stored = sets(
-        load_recipe(lm_recipe(data={"synthetic": None, "tokens": [shards], "text_features": texts})), parts
-    )
+    stored = sets(load_recipe(lm_recipe(data={"synthetic": None, "tokens": [shards], "text_features": texts})), parts)
     for other in (from_shards, stored):
         assert len(other.train) == len(from_motions.train) and len(other.validation) == len(from_motions.validation)
         for item in range(len(other.train)):

@@ -13,7 +13,6 @@ import yaml
 from safetensors.torch import load_file
 
 from motionmillion import MotionPipeline
-from motionmillion.data import synthetic_clips
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 from motionmillion.training.lm import train_lm
 from motionmillion.training.recipe import load_recipe, load_yaml
