@@ -1,11 +1,12 @@
 """Longer and constrained generation: texts one after another, and codes between given ones.
 
-    for token in stream_timeline(lm, [Part(walk, walk_mask, 30, [0]), Part(jump, jump_mask, 15, [1])]):
+    for token in stream_timeline(lm, [Part(walk, walk_mask, 30, [0]), Part(jump, jump_mask, 15, [1])], overlap=4):
         ...                                             # [B], 45 of them, no END
     codes = fill_between(lm, text, mask, start, end, count=20)
 
-A part of a timeline is generated as the continuation of the newest half of the context that the parts before it left,
-so a timeline has no limit of length, and the decoder of the tokenizer sees one sequence without seams.
+A part of a timeline is generated as the continuation of the last few codes of the part before it, so a timeline has no
+limit of length, and the decoder of the tokenizer sees one sequence without seams. Few codes, because a model that was
+trained on clips of one action goes on with the action that it sees, whatever the text says.
 
 What lies between given codes is drawn several times as a continuation of the first; the draw that makes the given end
 likeliest is taken.
@@ -39,18 +40,20 @@ class Part(NamedTuple):
 
 @torch.no_grad()
 def stream_timeline(
-    lm: MotionLM, parts: Sequence[Part], prefix_codes: Tensor | None = None, **options: Any
+    lm: MotionLM, parts: Sequence[Part], overlap: int, prefix_codes: Tensor | None = None, **options: Any
 ) -> Iterator[Tensor]:
     """Yield the next code of every row `[B]`, part after part.
 
     Args:
+        overlap: codes of the part before that a part goes on from.
         prefix_codes: codes `[B, P]` that come before the first part, fewer than the model's context.
         options: those of `motionmillion.lm.generation.stream`, lengths excepted.
     """
+    check_whole("overlap", overlap, 1)
     history = prefix_codes
     for number, part in enumerate(parts):
         if number and history is not None:
-            history = history[:, -(lm.config.context_codes // 2) :]
+            history = history[:, -overlap:]
         exact: dict[str, Any] = dict(min_new_tokens=part.codes, prefix_codes=history, seeds=part.seeds, **options)
         for codes in stream(lm, part.text_features, part.text_mask, part.codes, **exact):
             yield codes

@@ -80,6 +80,9 @@ def generate(
         list[str] | None, typer.Option(help='Part of one motion: --timeline "4: a person walks". Repeat.')
     ] = None,
     prefix: Annotated[Path | None, typer.Option(help="Motion file to go on from.")] = None,
+    transition: Annotated[
+        float | None, typer.Option(help="Seconds of the motion before that a text goes on from; more clings to it.")
+    ] = None,
     end: Annotated[Path | None, typer.Option(help="Motion file to arrive at, from --prefix.")] = None,
     rewrite: Annotated[
         str | None,
@@ -115,7 +118,7 @@ def generate(
     jobs = output_jobs(["; ".join(texts)] if parts else texts, output or [], num_samples, seed, resume)
     options = dict(seconds=seconds, temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale)
     options |= dict(min_p=min_p, repetition_penalty=repetition_penalty, no_repeat_ngram_size=no_repeat_ngram_size)
-    options |= dict(min_seconds=min_seconds, max_seconds=max_seconds, compiled=compiled or None)
+    options |= dict(min_seconds=min_seconds, max_seconds=max_seconds, compiled=compiled or None, transition=transition)
     given = [Motion.load(file) if file else None for file in (prefix, end)]
     loading = dict(dtype=_dtype(dtype), quantization=quantization)
     generate_files(jobs, model, where, batch_size, options, Request(parts, *given), loading)

@@ -49,6 +49,7 @@ class MotionPipeline(PipelineParts):
     | repetition_penalty, no_repeat_ngram_size | limits on repetition, see there |
     | guidance_scale | how closely to follow the text, see there |
     | min_seconds, max_seconds | bounds for motions whose length is left to the model |
+    | transition | seconds of the motion before that a text goes on from; more clings to what was done there |
     | cache, compiled, int8 | speed, see `motionmillion.lm.generation.stream` |
 
     Args:
@@ -77,8 +78,7 @@ class MotionPipeline(PipelineParts):
             seconds: length of every motion; None lets the model end it, at `max_seconds` at the latest.
             seed: the same seed gives the same motions.
             batch_size: rows that are generated together; bounds memory, changes no result.
-            prefix: a motion to go on from, shorter than `context_seconds`; the result begins with it, and `seconds`
-                counts what follows it.
+            prefix: a motion to go on from; the result begins with it, and `seconds` counts what follows it.
             rewriter: says each prompt anew before it is read, see `motionmillion.rewriting`; the captions of the
                 motions are what was read.
             temperature, top_k, top_p, guidance_scale, options: see the class.
@@ -112,21 +112,19 @@ class MotionPipeline(PipelineParts):
         lengths, sampling = self.lengths(seconds, options), self.options(options)
         # 2. read the text and the motion to go on from
         features, mask = self.read(list(prompts))
-        prefix, codes = (None, None) if prefix is None else self.encode_prefix(prefix)
+        before = None
+        if prefix is not None:
+            prefix, codes = self.encode_prefix(prefix)
+            before = codes[:, -self.overlap(options) :].expand(len(prompts), -1)
         # 3. generate tokens
-        before = None if codes is None else codes.expand(len(prompts), -1)
         tokens = self.lm.generate(features, mask, prefix_codes=before, seeds=seeds, **lengths, **sampling)
         # 4. decode them
-        motions = []
-        for text, row in zip(prompts, tokens, strict=True):
-            if codes is None or prefix is None:
-                motion = self.decode(row, seconds)
-            else:
-                shared = codes.shape[1] * self.tokenizer.config.frames_per_token
-                whole = self.decode(row, None if seconds is None else seconds + shared / self.fps)
-                motion = continue_from(prefix, whole, shared)
-            motions.append(motion.replace(caption=text))
-        return motions
+        if prefix is None or before is None:
+            motions = [self.decode(row, seconds) for row in tokens]
+        else:
+            frames = None if seconds is None else max(round(seconds * self.fps), 1)
+            motions = [self.continued(prefix, codes, row[before.shape[1] :], frames) for row in tokens]
+        return [motion.replace(caption=text) for text, motion in zip(prompts, motions, strict=True)]
 
     def timeline(
         self,
@@ -146,18 +144,22 @@ class MotionPipeline(PipelineParts):
         Raises:
             ValueError: for parts without words or without length, and options out of range.
         """
-        counts = self.part_codes(parts)
+        counts, overlap = self.part_codes(parts), self.overlap(options)
         check_whole("num_samples", num_samples, 1)
-        prefix, codes = (None, None) if prefix is None else self.encode_prefix(prefix)
         seeds = [sample_seed(seed, n) for n in range(num_samples)]
-        before = None if codes is None else codes.expand(num_samples, -1)
-        steps = stream_timeline(self.lm, self.read_parts(parts, counts, seeds), before, **self.options(options))
+        before = None
+        if prefix is not None:
+            prefix, codes = self.encode_prefix(prefix)
+            before = codes[:, -overlap:].expand(num_samples, -1)
+        steps = stream_timeline(
+            self.lm, self.read_parts(parts, counts, seeds), overlap, before, **self.options(options)
+        )
         tokens = torch.stack(list(steps), dim=1)  # [num_samples, N]
-        tokens = tokens if before is None else torch.cat([before, tokens], dim=1)
-        shared = 0 if codes is None else codes.shape[1] * self.tokenizer.config.frames_per_token
-        frames = shared + round(sum(seconds for _, seconds in parts) * self.fps)
-        motions = [self.decode(row, frames / self.fps) for row in tokens]
-        motions = motions if prefix is None else [continue_from(prefix, motion, shared) for motion in motions]
+        frames = round(sum(seconds for _, seconds in parts) * self.fps)
+        if prefix is None:
+            motions = [self.decode(row, frames / self.fps) for row in tokens]
+        else:
+            motions = [self.continued(prefix, codes, row, frames) for row in tokens]
         return [motion.replace(caption="; ".join(text for text, _ in parts)) for motion in motions]
 
     def inbetween(
@@ -194,9 +196,10 @@ class MotionPipeline(PipelineParts):
         around = (context - count) // 2  # codes of either side that there is room for
         first = self._codes(start, -around, "start")
         last = self._codes(end, around, "end")
+        before = first[-self.overlap(options) :]
         seeds = [sample_seed(seed, n) for n in range(candidates)]
         features, mask = self.read(check_texts(prompt))
-        between = fill_between(self.lm, features, mask, first, last, count, seeds, **self.options(options))
+        between = fill_between(self.lm, features, mask, before, last, count, seeds, **self.options(options))
         whole = self.decode(torch.cat([first, between, last]))
         into = lead_into(whole, end, overlap=len(last) * hop)
         return continue_from(start, into, overlap=len(first) * hop).replace(caption=prompt)
@@ -235,7 +238,7 @@ class MotionPipeline(PipelineParts):
                 raise ValueError(f"seconds must be left out where the parts have their own, got {seconds!r}")
             counts = self.part_codes(prompt)
             parts = self.read_parts(prompt, counts, [sample_seed(seed, 0)])
-            steps = stream_timeline(self.lm, parts, **self.options(options))
+            steps = stream_timeline(self.lm, parts, self.overlap(options), **self.options(options))
             seconds = sum(length for _, length in prompt)
             caption = "; ".join(text for text, _ in prompt)
         return self._pieces(steps, caption, seconds, chunk_tokens)

@@ -18,6 +18,7 @@ from torch import Tensor
 import motionmillion
 from motionmillion.configuration import unknown_key_error
 from motionmillion.io.files import write_text
+from motionmillion.joining import continue_from
 from motionmillion.lm import MotionLM
 from motionmillion.lm.composition import Part
 from motionmillion.motion import Motion
@@ -37,8 +38,11 @@ DEFAULTS: Mapping[str, Any] = {
     "guidance_scale": 1.0,
     "min_seconds": 0.0,
     "max_seconds": 10.0,
+    "transition": 0.3,
 }
 """Sampling options and their values where neither the call nor the pipeline's folder has others."""
+
+_NOT_SAMPLING = ("min_seconds", "max_seconds", "transition")
 
 _SPEED = ("cache", "compiled", "int8")
 _DECODED_AT_ONCE = 256
@@ -98,7 +102,7 @@ class PipelineParts:
             raise unknown_key_error("options", unknown, {*DEFAULTS, *_SPEED})
         named = {name: value for name, value in given.items() if value is not None}
         chosen = {**self.defaults, **named}
-        return {name: value for name, value in chosen.items() if name not in ("min_seconds", "max_seconds")}
+        return {name: value for name, value in chosen.items() if name not in _NOT_SAMPLING}
 
     def lengths(self, seconds: float | None, given: Mapping[str, Any]) -> dict[str, int]:
         """`min_new_tokens` and `max_new_tokens` of a motion of `seconds`, or within the bounds of the options."""
@@ -125,16 +129,28 @@ class PipelineParts:
             features = features[: max(round(seconds * self.fps), 1)]
         return self.tokenizer.representation.decode(features.float().cpu())
 
+    def overlap(self, given: Mapping[str, Any]) -> int:
+        """Codes of what came before that a part is generated from, by the option `transition`."""
+        seconds = given.get("transition")
+        seconds = self.defaults["transition"] if seconds is None else seconds
+        check_seconds(seconds, "transition")
+        return min(max(round(seconds * self.codes_per_second), 1), self.lm.config.context_codes - 1)
+
     def encode_prefix(self, motion: Motion) -> tuple[Motion, Tensor]:
         """A motion to go on from at the model's frame rate, and codes `[1, P]` of its end."""
         motion = motion.resample(self.fps)
-        if motion.num_frames > (self.lm.config.context_codes - 1) * self.tokenizer.config.frames_per_token:
-            half = int(self.context_seconds * motion.fps / 2)
-            raise ValueError(
-                f"prefix must be shorter than the model's context of {self.context_seconds:g} seconds, got "
-                f"{motion.seconds:.2f}; go on from its end, prefix.slice(-{half}, {motion.num_frames})"
-            )
         return motion, self._codes(motion, -self.lm.config.context_codes, "prefix")[None]
+
+    def continued(self, prefix: Motion, codes: Tensor, new: Tensor, frames: int | None) -> Motion:
+        """`prefix` and what new tokens `[N]` say of the time after it.
+
+        Args:
+            codes: those of the end of `prefix`, `[1, P]`; decoded with the new ones, for the sake of the seam.
+            frames: how many follow; None for all of them.
+        """
+        shared = codes.shape[1] * self.tokenizer.config.frames_per_token
+        seconds = None if frames is None else (shared + frames) / self.fps
+        return continue_from(prefix, self.decode(torch.cat([codes[0].to(new), new]), seconds), shared)
 
     def _codes(self, motion: Motion, count: int, name: str) -> Tensor:
         """At most `count` whole codes of the beginning of a motion, or of its end where `count` is negative."""

@@ -38,13 +38,12 @@ def test_a_timeline_is_longer_than_the_context(tiny_pipeline):
     assert motion.num_frames == 180 > 12 * pipe.tokenizer.config.frames_per_token
 
 
-def test_each_part_continues_the_newest_half_of_the_context(tiny_lm):
+def test_each_part_continues_the_last_codes_of_the_one_before(tiny_lm):
     text = torch.randn(2, 1, 5, 384, generator=torch.Generator().manual_seed(0))
     mask = torch.ones(1, 5)
-    lm = copy.deepcopy(tiny_lm)
-    lm.config.context_codes = 8
+    lm = tiny_lm
     parts = [Part(text[0], mask, 6, [1]), Part(text[1], mask, 5, [2])]
-    found = torch.stack(list(stream_timeline(lm, parts)), dim=1)
+    found = torch.stack(list(stream_timeline(lm, parts, overlap=4)), dim=1)
     first = lm.generate(text[0], mask, max_new_tokens=6, min_new_tokens=6, seeds=[1])
     second = lm.generate(text[1], mask, max_new_tokens=5, min_new_tokens=5, seeds=[2], prefix_codes=first[:, -4:])
     assert torch.equal(found, torch.cat([first, second[:, 4:]], dim=1))
@@ -141,13 +140,21 @@ def test_bad_input_is_named(tiny_pipeline, clip, call, message):
         call(tiny_pipeline, clip)
 
 
-def test_a_motion_beyond_the_context_is_no_prefix(tiny_pipeline, clip):
+def test_a_prefix_may_be_longer_than_the_context(tiny_pipeline, clip):
     lm = copy.deepcopy(tiny_pipeline.lm)
-    lm.config.context_codes = 15
+    lm.config.context_codes = 8
     pipe = MotionPipeline(tiny_pipeline.tokenizer, lm, tiny_pipeline.text_encoder)
-    with pytest.raises(ValueError, match=r"shorter than the model's context of 2 seconds.*prefix.slice\(-30, 60\)"):
-        pipe("jump", prefix=clip)
-    assert pipe("jump", seconds=3, prefix=clip.slice(-30, 60))[0].num_frames == 120
+    motion = pipe("jump", seconds=3, prefix=clip, transition=10)[0]
+    assert motion.num_frames == 60 + 90 and torch.equal(motion.rotations[:60], clip.rotations)
+
+
+def test_the_transition_says_how_much_of_the_motion_before_counts(tiny_pipeline, clip):
+    ways = [tiny_pipeline("jump", seconds=1, prefix=clip, transition=t)[0] for t in (0.1, 0.3, 1.0, None)]
+    assert not torch.equal(ways[0].rotations, ways[2].rotations)
+    assert torch.equal(ways[1].rotations, ways[3].rotations)  # the default
+    for bad in (0, -1, 61):
+        with pytest.raises(ValueError, match="transition must be above 0 and at most 60"):
+            tiny_pipeline.timeline(PARTS, transition=bad)
 
 
 def test_shortest_and_longest_motions(tiny_pipeline):
