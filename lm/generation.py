@@ -12,6 +12,7 @@ Letters: B batch, L text length, N motion tokens, P prefix, K codebook size.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from motionmillion.configuration import unknown_key_error
 from motionmillion.lm.decoder import DynamicDecoder, StaticDecoder, UncachedDecoder, supported
 from motionmillion.lm.sampling import Sampler, Sampling
 
@@ -80,6 +82,9 @@ def stream(
     Raises:
         ValueError: for options out of range, a mask or prefix of another shape, and a prefix beyond the context.
     """
+    known = {field.name for field in dataclasses.fields(Sampling)}
+    if set(sampling) - known:
+        raise unknown_key_error("sampling options", set(sampling) - known, known)
     options = Sampling(**sampling)
     text_mask, tokens, seeds = _inputs(lm, text_features, text_mask, prefix_codes, seeds)
     _check_lengths(lm, max_new_tokens, min_new_tokens, tokens)
@@ -135,6 +140,8 @@ def _decoder(lm: MotionLM, cache: str, compiled: bool, int8: bool) -> Any:
             'cache must not be "static" for a model with adapters, hooks or quantized weights; use "auto"'
         )
     for name, asked in (("compiled", compiled), ("int8", int8)):
+        if not isinstance(asked, bool):
+            raise ValueError(f"{name} must be True or False, got {asked!r}")
         if asked and not able:
             raise ValueError(f"{name} must be off without a static cache, got cache {cache!r}")
     if int8 and (compiled or lm.device.type != "cpu"):
@@ -154,7 +161,12 @@ def _inputs(
         raise ValueError(
             f"text_mask must have the shape of text_features, {list(features.shape[:2])}, got {list(mask.shape)}"
         )
-    tokens = torch.empty(batch, 0, dtype=torch.long) if prefix is None else prefix.long()
+    if not bool(features.isfinite().all()):
+        raise ValueError("text_features must be finite, got NaN or infinity; check the text encoder")
+    tokens = torch.empty(batch, 0, dtype=torch.long) if prefix is None else prefix
+    if tokens.is_floating_point():
+        raise ValueError(f"prefix_codes must be whole numbers, got {tokens.dtype}")
+    tokens = tokens.long()
     if tokens.ndim != 2 or tokens.shape[0] != batch:
         raise ValueError(f"prefix_codes must have the shape [{batch}, P], got {list(tokens.shape)}")
     if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < lm.config.codebook_size:

@@ -167,11 +167,13 @@ def generate_files(
                 progress.advance(task)
 
 
-def rewrite_prompts(prompts: Sequence[str], rewriter: str, cache: Path | None, device: str) -> list[str]:
+def rewrite_prompts(
+    prompts: Sequence[str], rewriter: str, cache: Path | None, on_error: str, device: str
+) -> list[str]:
     """Prompts as a language model rewrites them; both forms are shown on standard error."""
     from motionmillion.rewriting import make_rewriter
 
-    rewrites = make_rewriter(rewriter, cache=cache, device=device)(prompts)
+    rewrites = make_rewriter(rewriter, cache=cache, on_error=on_error, device=device)(prompts)
     for rewrite in rewrites:
         print(f"rewritten: {rewrite.original!r} -> {rewrite.rewritten!r}", file=sys.stderr)
     return [rewrite.rewritten for rewrite in rewrites]
@@ -213,18 +215,10 @@ def load_tokenizer(model: str | Path) -> "MotionTokenizer":
     """The tokenizer of a pipeline, or of a folder that holds only a tokenizer."""
     import torch
 
+    from motionmillion.pipeline import find_tokenizer
     from motionmillion.tokenizer import MotionTokenizer
 
     return MotionTokenizer.from_pretrained(find_tokenizer(model), dtype=torch.float32).eval()
-
-
-def find_tokenizer(model: str | Path) -> Path:
-    """Folder of the tokenizer of a pipeline, or `model` itself if it is a folder that holds only a tokenizer."""
-    from motionmillion.pipeline import find_pipeline
-
-    folder = find_pipeline(model)
-    inside = folder / "tokenizer"
-    return inside if inside.is_dir() else folder
 
 
 def _check_code_file(path: Path) -> None:

@@ -89,6 +89,9 @@ def generate(
         typer.Option(help="Language model that rewrites the prompts: name, folder, or https://host/v1#name."),
     ] = None,
     rewrite_cache: Annotated[Path | None, typer.Option(help="JSON file of what was rewritten before.")] = None,
+    rewrite_errors: Annotated[
+        str, typer.Option(help='What to do with a prompt that cannot be rewritten: "raise" or "keep".')
+    ] = "raise",
     batch_size: Annotated[int, typer.Option(help="Motions generated together.")] = 16,
     resume: Annotated[bool, typer.Option("--resume", help="Leave out motions whose files are all there.")] = False,
     device: DeviceOption = "auto",
@@ -113,7 +116,9 @@ def generate(
         raise ValueError(f"prompts must be left out with timeline, got {prompts or str(prompts_file)!r}")
     texts = read_prompts([text for text, _ in parts] or prompts or [], prompts_file)
     if rewrite is not None:
-        texts = rewrite_prompts(texts, rewrite, rewrite_cache, where)
+        texts = rewrite_prompts(texts, rewrite, rewrite_cache, rewrite_errors, where)
+    elif rewrite_cache is not None:
+        raise ValueError(f"rewrite_cache must come with rewrite, got {str(rewrite_cache)!r} alone; name a model")
     parts = tuple((text, seconds) for text, (_, seconds) in zip(texts, parts, strict=False))
     jobs = output_jobs(["; ".join(texts)] if parts else texts, output or [], num_samples, seed, resume)
     options = dict(seconds=seconds, temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale)
@@ -290,7 +295,7 @@ def evaluate(
 @app.command()
 def bench(
     part: Annotated[Benched, typer.Argument(help="What to time.")],
-    codebook: Annotated[list[int], typer.Option(help="Nominal FSQ size. Repeat for several (tokenizer).")] = [65536],  # noqa: B006
+    codebook: Annotated[list[int], typer.Option(help="Nominal FSQ size. tokenizer: repeat for several.")] = [65536],  # noqa: B006
     batch_size: Annotated[
         list[int] | None, typer.Option(help="Windows or motions a call. Repeat for several.")
     ] = None,
@@ -411,15 +416,9 @@ def encode_text(
 
 
 def _device(name: str) -> str:
-    import torch
+    from motionmillion.pipeline_parts import check_device
 
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError):
-        raise ValueError(f'device must be one that torch can use here, got {name!r}; try "cpu"') from None
-    return name
+    return check_device(name)
 
 
 def _dtype(name: str) -> Any:

@@ -12,8 +12,8 @@ A pipeline folder holds `pipeline.json` (versions and default sampling options),
 `text_encoder.json`.
 
 Unusual: what a prompt gives depends on the prompt, the seed and the options alone, never on the other prompts of the
-call or the batch size; sample n of a prompt draws from a seed derived from `seed` and n, and so does part n of a
-timeline.
+call or the batch size (in float32, the default; in fewer bits the rounding of a batch can turn a near tie). Sample n
+of a prompt draws from a seed derived from `seed` and n, and so does part n of a timeline.
 """
 
 import json
@@ -25,13 +25,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motionmillion.configuration import check_whole
+from motionmillion.configuration import check_number, check_whole
 from motionmillion.joining import continue_from, lead_into, place
 from motionmillion.lm import MotionLM
 from motionmillion.lm.composition import fill_between, stream_timeline
 from motionmillion.lm.generation import stream as stream_tokens
 from motionmillion.motion import Motion
-from motionmillion.pipeline_parts import PipelineParts, check_seconds, sample_seed, write_pipeline_settings
+from motionmillion.pipeline_parts import (
+    PipelineParts,
+    check_device,
+    check_motion,
+    check_seconds,
+    sample_seed,
+    write_pipeline_settings,
+)
 from motionmillion.quantization import quantization_config
 from motionmillion.rewriting import PromptRewriter
 from motionmillion.text import TextEncoder, check_texts
@@ -119,10 +126,10 @@ class MotionPipeline(PipelineParts):
         # 3. generate tokens
         tokens = self.lm.generate(features, mask, prefix_codes=before, seeds=seeds, **lengths, **sampling)
         # 4. decode them
+        frames = self.frames(seconds, options)
         if prefix is None or before is None:
-            motions = [self.decode(row, seconds) for row in tokens]
+            motions = [self.decode(row, frames) for row in tokens]
         else:
-            frames = None if seconds is None else max(round(seconds * self.fps), 1)
             motions = [self.continued(prefix, codes, row[before.shape[1] :], frames) for row in tokens]
         return [motion.replace(caption=text) for text, motion in zip(prompts, motions, strict=True)]
 
@@ -144,6 +151,7 @@ class MotionPipeline(PipelineParts):
         Raises:
             ValueError: for parts without words or without length, and options out of range.
         """
+        self.no_bounds(options)
         counts, overlap = self.part_codes(parts), self.overlap(options)
         check_whole("num_samples", num_samples, 1)
         seeds = [sample_seed(seed, n) for n in range(num_samples)]
@@ -157,7 +165,7 @@ class MotionPipeline(PipelineParts):
         tokens = torch.stack(list(steps), dim=1)  # [num_samples, N]
         frames = round(sum(seconds for _, seconds in parts) * self.fps)
         if prefix is None:
-            motions = [self.decode(row, frames / self.fps) for row in tokens]
+            motions = [self.decode(row, frames) for row in tokens]
         else:
             motions = [self.continued(prefix, codes, row, frames) for row in tokens]
         return [motion.replace(caption="; ".join(text for text, _ in parts)) for motion in motions]
@@ -185,14 +193,18 @@ class MotionPipeline(PipelineParts):
         Raises:
             ValueError: if there is no room for it in the model's context, and for options out of range.
         """
+        check_number("seconds", seconds)
         check_seconds(seconds)
+        self.no_bounds(options)
+        if not isinstance(prompt, str):
+            raise ValueError(f"prompt must be one text, got {prompt!r}")
         hop, context = self.tokenizer.config.frames_per_token, self.lm.config.context_codes
         count = max(round(seconds * self.codes_per_second), 1)
         if count > context - 2:
             longest = (context - 2) / self.codes_per_second
             raise ValueError(f"seconds must be at most {longest:g} between two motions, got {seconds!r}")
         check_whole("candidates", candidates, 1)
-        start, end = start.resample(self.fps), end.resample(self.fps)
+        start, end = (check_motion(m, name).resample(self.fps) for m, name in ((start, "start"), (end, "end")))
         around = (context - count) // 2  # codes of either side that there is room for
         first = self._codes(start, -around, "start")
         last = self._codes(end, around, "end")
@@ -236,24 +248,22 @@ class MotionPipeline(PipelineParts):
         else:
             if seconds is not None:
                 raise ValueError(f"seconds must be left out where the parts have their own, got {seconds!r}")
+            self.no_bounds(options)
             counts = self.part_codes(prompt)
             parts = self.read_parts(prompt, counts, [sample_seed(seed, 0)])
             steps = stream_timeline(self.lm, parts, self.overlap(options), **self.options(options))
             seconds = sum(length for _, length in prompt)
             caption = "; ".join(text for text, _ in prompt)
-        return self._pieces(steps, caption, seconds, chunk_tokens)
+        return self._pieces(steps, caption, self.frames(seconds, options), chunk_tokens)
 
-    def _pieces(
-        self, steps: Iterator[Tensor], caption: str, seconds: float | None, chunk_tokens: int
-    ) -> Iterator[Motion]:
-        left = None if seconds is None else max(round(seconds * self.fps), 1)
+    def _pieces(self, steps: Iterator[Tensor], caption: str, left: int, chunk_tokens: int) -> Iterator[Motion]:
         last: Tensor | None = None
         before: Motion | None = None
         for piece in self.tokenizer.decode_stream(self._chunks(steps, chunk_tokens)):
             features = piece[0, :left].float().cpu()
             if not len(features):
                 return
-            left = None if left is None else left - len(features)
+            left -= len(features)
             # paths and headings are sums: the last frame of the piece before says where this one begins
             motion = self.tokenizer.representation.decode(features if last is None else torch.cat([last, features]))
             if before is not None:
@@ -297,7 +307,7 @@ class MotionPipeline(PipelineParts):
         Raises:
             ValueError: if there is no such pipeline or a part of it is missing or damaged.
         """
-        folder = find_pipeline(name)
+        folder, device = find_pipeline(name), check_device(device)
         try:
             defaults = json.loads((folder / "pipeline.json").read_text(encoding="utf-8")).get("defaults")
         except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError, AttributeError):
@@ -308,7 +318,7 @@ class MotionPipeline(PipelineParts):
         # low-bit weights cannot be moved later: they are loaded onto the device, and the others moved there
         low: dict[str, Any] = {}
         if quantization is not None:
-            low = {"quantization_config": quantization_config(quantization, dtype), "device_map": {"": str(device)}}
+            low = {"quantization_config": quantization_config(quantization, dtype), "device_map": {"": device}}
         lm = MotionLM.from_pretrained(folder / "lm", dtype=dtype, **low)
         pipe = cls(tokenizer, lm, TextEncoder.from_pretrained(folder), defaults)
         return pipe.to(device, lm=not low)
@@ -369,3 +379,10 @@ def find_pipeline(name: str | Path) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"pipeline must be a folder or on the hub, got {str(name)!r}: {reason}") from None
+
+
+def find_tokenizer(model: str | Path) -> Path:
+    """Folder of the tokenizer of a pipeline, or `model` itself if it is a folder that holds only a tokenizer."""
+    folder = find_pipeline(model)
+    inside = folder / "tokenizer"
+    return inside if inside.is_dir() else folder

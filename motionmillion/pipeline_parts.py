@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 import motionmillion
-from motionmillion.configuration import unknown_key_error
+from motionmillion.configuration import check_number, unknown_key_error
 from motionmillion.io.files import write_text
 from motionmillion.joining import continue_from
 from motionmillion.lm import MotionLM
@@ -104,14 +104,27 @@ class PipelineParts:
         chosen = {**self.defaults, **named}
         return {name: value for name, value in chosen.items() if name not in _NOT_SAMPLING}
 
+    def no_bounds(self, given: Mapping[str, Any]) -> None:
+        """Raise `ValueError` for bounds of a length that is given exactly."""
+        for name in ("min_seconds", "max_seconds"):
+            if given.get(name) is not None:
+                raise ValueError(f"{name} must be left out where seconds are given, got {given[name]!r}")
+
+    def frames(self, seconds: float | None, given: Mapping[str, Any]) -> int:
+        """Frames that a motion of `seconds` has, or may have at most."""
+        if seconds is None:
+            named = given.get("max_seconds")
+            seconds = self.defaults["max_seconds"] if named is None else named
+        return max(round(seconds * self.fps), 1)  # type: ignore[operator]
+
     def lengths(self, seconds: float | None, given: Mapping[str, Any]) -> dict[str, int]:
         """`min_new_tokens` and `max_new_tokens` of a motion of `seconds`, or within the bounds of the options."""
         check_seconds(seconds)
+        if seconds is not None:
+            self.no_bounds(given)
         named = {name: given[name] for name in ("min_seconds", "max_seconds") if given.get(name) is not None}
         for name, value in named.items():
             check_seconds(value, name)
-            if seconds is not None:
-                raise ValueError(f"{name} must be left out where seconds are given, got {value!r}")
         bounds = {**self.defaults, **named}
         if seconds is None and bounds["min_seconds"] > bounds["max_seconds"]:
             raise ValueError(
@@ -121,13 +134,11 @@ class PipelineParts:
         most, least = (max(math.ceil(length * self.codes_per_second - 1e-6), 1) for length in (longest, shortest))
         return {"max_new_tokens": most, "min_new_tokens": least}
 
-    def decode(self, tokens: Tensor, seconds: float | None = None) -> Motion:
-        """Motion of one row of tokens `[N]`, cut at END or PAD and, where given, to `seconds`."""
+    def decode(self, tokens: Tensor, frames: int | None = None) -> Motion:
+        """Motion of one row of tokens `[N]`, cut at END or PAD and after at most `frames` frames."""
         codes = tokens[tokens < self.lm.config.end_token_id]
         features = self.tokenizer.decode(codes[None].to(self.tokenizer.device), chunk=_DECODED_AT_ONCE)[0]
-        if seconds is not None:
-            features = features[: max(round(seconds * self.fps), 1)]
-        return self.tokenizer.representation.decode(features.float().cpu())
+        return self.tokenizer.representation.decode(features[:frames].float().cpu())
 
     def overlap(self, given: Mapping[str, Any]) -> int:
         """Codes of what came before that a part is generated from, by the option `transition`."""
@@ -138,19 +149,18 @@ class PipelineParts:
 
     def encode_prefix(self, motion: Motion) -> tuple[Motion, Tensor]:
         """A motion to go on from at the model's frame rate, and codes `[1, P]` of its end."""
-        motion = motion.resample(self.fps)
+        motion = check_motion(motion, "prefix").resample(self.fps)
         return motion, self._codes(motion, -self.lm.config.context_codes, "prefix")[None]
 
-    def continued(self, prefix: Motion, codes: Tensor, new: Tensor, frames: int | None) -> Motion:
+    def continued(self, prefix: Motion, codes: Tensor, new: Tensor, frames: int) -> Motion:
         """`prefix` and what new tokens `[N]` say of the time after it.
 
         Args:
             codes: those of the end of `prefix`, `[1, P]`; decoded with the new ones, for the sake of the seam.
-            frames: how many follow; None for all of them.
+            frames: how many follow at most.
         """
         shared = codes.shape[1] * self.tokenizer.config.frames_per_token
-        seconds = None if frames is None else (shared + frames) / self.fps
-        return continue_from(prefix, self.decode(torch.cat([codes[0].to(new), new]), seconds), shared)
+        return continue_from(prefix, self.decode(torch.cat([codes[0].to(new), new]), shared + frames), shared)
 
     def _codes(self, motion: Motion, count: int, name: str) -> Tensor:
         """At most `count` whole codes of the beginning of a motion, or of its end where `count` is negative."""
@@ -169,6 +179,7 @@ class PipelineParts:
         check_texts([text for text, _ in parts])
         counts, sofar, done = [], 0.0, 0
         for number, (_, seconds) in enumerate(parts):
+            check_number(f"seconds of part {number}", seconds)
             check_seconds(seconds, f"seconds of part {number}")
             sofar += seconds
             border = sofar * self.codes_per_second
@@ -199,9 +210,26 @@ def check_seconds(seconds: float | None, name: str = "seconds") -> None:
     """Raise `ValueError` unless `seconds` is None or within 0..MAX_SECONDS."""
     number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if seconds is not None and not (number and 0 < seconds <= MAX_SECONDS):
-        raise ValueError(
-            f"{name} must be above 0 and at most {MAX_SECONDS:g}, got {seconds!r}; a timeline can be longer"
-        )
+        hint = "; a timeline can be longer" if name == "seconds" else ""
+        raise ValueError(f"{name} must be above 0 and at most {MAX_SECONDS:g}, got {seconds!r}{hint}")
+
+
+def check_motion(motion: Any, name: str) -> Motion:
+    """`motion` if it is one; raises `ValueError` otherwise."""
+    if not isinstance(motion, Motion):
+        raise ValueError(f"{name} must be a Motion, got {motion!r}; read a file with Motion.load")
+    return motion
+
+
+def check_device(name: str | torch.device) -> str:
+    """The name of a device that torch can use here, "auto" being a GPU where there is one; raises `ValueError`."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError):
+        raise ValueError(f'device must be one that torch can use here, got {str(name)!r}; try "cpu"') from None
+    return str(name)
 
 
 def sample_seed(seed: int, sample: int) -> int:

@@ -23,12 +23,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 import motionmillion
-from motionmillion.batch import find_tokenizer, load_tokenizer
+from motionmillion.batch import load_tokenizer
 from motionmillion.data.clips import SPLITS, ClipRecord, list_clips
 from motionmillion.data.encoding_pool import Piece, Results, encode_pieces, usable_cores
 from motionmillion.data.token_shards import COLUMNS, FORMAT, HEADER, check_pyarrow, read_header
 from motionmillion.data.token_writer import ShardWriter, fingerprint, plan_shards
 from motionmillion.io.files import PathError, check_writable
+from motionmillion.pipeline import find_tokenizer
 
 _IDENTITY = ("motionmillion", "tokenizer", "splits", "shard_size", "source")
 """Entries of tokens.json that a run and its continuation must agree in."""

@@ -56,6 +56,7 @@ def test_memory_is_read_at_a_plausible_speed():
         ({"sizes": ["2b"]}, "name must be one of"),
         ({"batch_sizes": [0]}, "batch_size must be a whole number of at least 1"),
         ({"tokens": 1}, "tokens must be a whole number of at least 2"),
+        ({"tokens": 151}, "tokens must be at most 150, the context of the models, got 151"),
         ({"repeats": 0}, "repeats must be a whole number"),
         ({"settings": ["fast"]}, "setting must be one of.*got 'fast'"),
         ({"dtype": "int4"}, "dtype must be one of"),

@@ -122,6 +122,17 @@ def test_the_candidate_after_which_the_end_is_likeliest_is_taken(tiny_lm):
         (lambda p, c: p.timeline([("?", 1)]), "prompt must say what the person does"),
         (lambda p, c: p.timeline([("jump", 1)], num_samples=0), "num_samples must be a whole number of at least 1"),
         (lambda p, c: p.timeline([("jump", 1)], tempo=2), "options must hold known keys only, got 'tempo'"),
+        (lambda p, c: p.timeline([("jump", None)]), "seconds of part 0 must be a number"),
+        (
+            lambda p, c: p.timeline([("jump", 1)], min_seconds=3),
+            "min_seconds must be left out where seconds are given",
+        ),
+        (lambda p, c: p.inbetween("jump", c, None, 1), "end must be a Motion, got None; read a file with Motion.load"),
+        (lambda p, c: p.inbetween(["jump"], c, c, 1), "prompt must be one text, got"),
+        (lambda p, c: p.inbetween("jump", c, c, None), "seconds must be a number"),
+        (lambda p, c: p.inbetween("jump", c, c, 1, max_seconds=3), "max_seconds must be left out where seconds"),
+        (lambda p, c: p("jump", prefix="walk.bvh"), "prefix must be a Motion, got 'walk.bvh'"),
+        (lambda p, c: p("jump", int8="x"), "int8 must be True or False, got 'x'"),
         (lambda p, c: p.inbetween("jump", c, c, seconds=21), "seconds must be at most 19.7.* between two motions"),
         (lambda p, c: p.inbetween("jump", c.slice(0, 2), c, 1), "start must have at least 4 frames at 30 fps, got 2"),
         (lambda p, c: p.inbetween("jump", c, c, 1, candidates=0), "candidates must be a whole number"),
@@ -160,6 +171,9 @@ def test_the_transition_says_how_much_of_the_motion_before_counts(tiny_pipeline,
 def test_shortest_and_longest_motions(tiny_pipeline):
     motions = tiny_pipeline(["jump", "a person waves"], num_samples=4, min_seconds=1.0, max_seconds=1.6)
     assert all(1.0 <= m.seconds <= 1.6 for m in motions)
+    limited = tiny_pipeline("jump", num_samples=8, max_seconds=0.9)  # no whole number of codes
+    assert max(m.num_frames for m in limited) == 27
+    assert sum(piece.num_frames for piece in tiny_pipeline.stream("jump", max_seconds=0.9)) <= 27
     free = tiny_pipeline(["jump", "a person waves"], num_samples=8, temperature=3.0)
     assert len({m.num_frames for m in free}) > 1
 

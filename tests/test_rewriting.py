@@ -317,3 +317,8 @@ def test_the_command_line_shows_both_forms(server, tiny_pipeline, tmp_path, monk
     assert stop.value.code == 0
     assert "rewritten: 'say hi' -> 'a person waves'" in capsys.readouterr().err
     assert Motion.load(tmp_path / "hi.npz").num_frames == 30
+    server.script.append(400)
+    monkeypatch.setattr("sys.argv", [*command, "-o", str(tmp_path / "kept.npz"), "--rewrite-errors", "keep"])
+    with pytest.raises(SystemExit) as stop, pytest.warns(UserWarning, match="was kept as it is"):
+        main()
+    assert stop.value.code == 0 and (tmp_path / "kept.npz").exists()

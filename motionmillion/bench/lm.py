@@ -50,6 +50,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 TEXT = 20
 """Text positions."""
+MOST_TOKENS = 150
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +135,8 @@ def bench_decoding(
     """
     for name, value in (("tokens", tokens), ("repeats", repeats), *(("batch_size", b) for b in batch_sizes)):
         check_whole(name, value, 1 if name != "tokens" else 2)
+    if tokens > MOST_TOKENS:
+        raise ValueError(f"tokens must be at most {MOST_TOKENS}, the context of the models, got {tokens!r}")
     unknown = set(settings) - set(SETTINGS)
     if unknown:
         raise ValueError(f"setting must be one of {list(SETTINGS)}, got {sorted(unknown)[0]!r}")

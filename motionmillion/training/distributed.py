@@ -15,6 +15,7 @@ import copy
 import importlib.util
 import json
 import os
+import warnings
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -47,8 +48,7 @@ def process_arguments(training: dict[str, Any]) -> dict[str, Any]:
         ddp_find_unused_parameters=False if several else None,
         dataloader_pin_memory=not on_cpu,
     )
-    if on_cpu:
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else deepspeed warns about it, used or not
+    _quiet_deepspeed()
     for name in ("deepspeed", "fsdp"):
         if training.get(name) and "LOCAL_RANK" not in os.environ:
             raise ValueError(f"training.{name} must be started by a launcher, got none; run: {LAUNCH}")
@@ -94,6 +94,7 @@ def check_deepspeed() -> None:
     """Raise ImportError with the remedy unless DeepSpeed is installed."""
     if importlib.util.find_spec("deepspeed") is None:
         raise ImportError('deepspeed must be installed to use it; run: pip install "motionmillion[deepspeed]"')
+    _quiet_deepspeed()
 
 
 def zero_stage(options: Any) -> Any:
@@ -122,11 +123,20 @@ def _harmless() -> list[Any]:
     """Classes in DeepSpeed's checkpoints that hold numbers and nothing else."""
     if importlib.util.find_spec("deepspeed") is None:
         return []
+    _quiet_deepspeed()
     from deepspeed.runtime.fp16.loss_scaler import DynamicLossScaler, LossScaler
     from deepspeed.runtime.zero.config import ZeroStageEnum
     from deepspeed.utils.tensor_fragment import fragment_address
 
     return [ZeroStageEnum, LossScaler, DynamicLossScaler, fragment_address]
+
+
+def _quiet_deepspeed() -> None:
+    """Spare users DeepSpeed's warnings about things that they cannot change."""
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else it warns that it had to find out
+    # names of torch.distributed that it still uses
+    warnings.filterwarnings("ignore", ".*(all_gather_into_tensor|reduce_scatter_tensor).*", FutureWarning)
 
 
 def _start_gloo(deepspeed: bool, timeout: int) -> None:

@@ -33,7 +33,7 @@ from typing import Any
 from transformers import set_seed
 
 from motionmillion.lm import MotionLM, MotionLMConfig
-from motionmillion.pipeline import MotionPipeline, find_pipeline
+from motionmillion.pipeline import MotionPipeline, find_pipeline, find_tokenizer
 from motionmillion.text import DeferredTextEncoder, TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.training.export import PARTS, language_model, whole_weights
@@ -111,7 +111,7 @@ def _parts(recipe: Recipe, data: dict[str, Any]) -> LMParts:
         if started is None or not (started / "tokenizer").is_dir():
             raise ValueError(f"data must name the folder of a trained tokenizer, got none in {data['start_from']!r}")
         source = started / "tokenizer"
-    tokenizer = MotionTokenizer.from_pretrained(source).eval()
+    tokenizer = MotionTokenizer.from_pretrained(find_tokenizer(source)).eval()
     if not tokenizer.config.codebook_size:
         raise ValueError(f'data.tokenizer must have a codebook, got {data["tokenizer"]!r} with quantizer "none"')
     options = {"name": data["text_encoder"], "sentence": data["sentence"], "max_length": data["text_length"]}

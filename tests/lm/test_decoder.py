@@ -203,6 +203,10 @@ def test_compiled_steps_give_the_same_tokens(tiny_lm, text):
         ({"prefix_codes": torch.full((3, 5), 125)}, "prefix_codes must be codes in 0..124, got 125 to 125"),
         ({"prefix_codes": torch.full((3, 5), -1)}, "prefix_codes must be codes in 0..124, got -1 to -1"),
         ({"prefix_codes": torch.zeros(3, 150, dtype=torch.long)}, "shorter than the model's context of 150 codes"),
+        ({"prefix_codes": torch.zeros(3, 5)}, "prefix_codes must be whole numbers, got torch.float32"),
+        ({"max_codes": 5}, "sampling options must hold known keys only, got 'max_codes'"),
+        ({"compiled": 1}, "compiled must be True or False, got 1"),
+        ({"text_features": torch.full((3, 7, 384), float("nan"))}, "text_features must be finite"),
         ({"min_p": 2}, "min_p must be in"),
         ({"repetition_penalty": 0}, "repetition_penalty must be above 0"),
         ({"no_repeat_ngram_size": -1}, "no_repeat_ngram_size must be a whole number of at least 0"),
@@ -211,7 +215,7 @@ def test_compiled_steps_give_the_same_tokens(tiny_lm, text):
 )
 def test_bad_options_are_named(tiny_lm, text, options, message):
     with pytest.raises(ValueError, match=message):
-        tiny_lm.generate(*text, **options)
+        tiny_lm.generate(**{"text_features": text[0], "text_mask": text[1], **options})
 
 
 def test_a_mask_of_another_shape_is_named(tiny_lm, text):
