@@ -142,6 +142,7 @@ def test_activations_are_what_the_backward_pass_keeps(small, stage, checkpointin
     torch.manual_seed(0)
     dtype = torch.float32 if stage == 0 else torch.bfloat16
     model = MotionLM(small).to(dtype).train()
+    model.lean_training = True
     if checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     own = {p.untyped_storage().data_ptr() for p in model.parameters()}
