@@ -1,7 +1,7 @@
 """Training on two processes under ZeRO 2, ZeRO 3 and FSDP: killed, resumed, exported, generating.
 
-These runs are real: torchrun starts two processes that talk by gloo. What a recipe asks for on GPUs is the same. ZeRO 3
-is part of every test run; the others take `-m slow`, which continuous integration adds for this file.
+These runs are real: torchrun starts two processes that talk by gloo. What a recipe asks for on GPUs is the same.
+ZeRO 3 is part of every test run; the others take `-m slow`, which continuous integration adds for this file.
 """
 
 import importlib.util
