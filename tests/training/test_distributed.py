@@ -1,7 +1,7 @@
 """Training on two processes under ZeRO 2, ZeRO 3 and FSDP: killed, resumed, exported, generating.
 
 These runs are real: torchrun starts two processes that talk by gloo. What a recipe asks for on GPUs is the same.
-ZeRO 3 is part of every test run; the others take `-m slow`, which continuous integration adds for this file.
+ZeRO 3 is part of every test run; the others take `-m slow`, which continuous integration adds for ZeRO 2.
 """
 
 import importlib.util
@@ -12,6 +12,7 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,6 +58,13 @@ def training_of(split: str) -> dict:
     return {"deepspeed": options}
 
 
+def kill(pid: int) -> None:
+    """SIGKILL a process and all that it has started."""
+    launcher = psutil.Process(pid)
+    for one in [launcher, *launcher.children(recursive=True)]:
+        one.kill()
+
+
 def launch(recipe: Path, *options: str, kill_at: int | None = None) -> str:
     """Train on two processes; with `kill_at`, until that step is logged, then all of them are killed with SIGKILL."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
@@ -64,14 +72,15 @@ def launch(recipe: Path, *options: str, kill_at: int | None = None) -> str:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     with subprocess.Popen(command, env=environment, cwd=ROOT, **pipes) as process:
+        watchdog = threading.Timer(240, kill, [process.pid])  # a run that hangs fails its test
+        watchdog.start()
         lines = []
         for line in process.stdout:
             lines.append(line)
             if kill_at is not None and line.startswith(f"step {kill_at} "):
-                launcher = psutil.Process(process.pid)
-                for one in [launcher, *launcher.children(recursive=True)]:
-                    one.kill()
+                kill(process.pid)
                 break
+        watchdog.cancel()
     text = "".join(lines)
     assert kill_at is not None or process.returncode == 0, text[-4000:]
     assert "Writing model shards" not in text and "{'loss'" not in text
@@ -80,7 +89,7 @@ def launch(recipe: Path, *options: str, kill_at: int | None = None) -> str:
 
 @pytest.fixture(scope="module", params=SPLITS)
 def runs(request, tmp_path_factory, write_lm) -> Runs:
-    """Half precision, accumulated batches, workers and dropout: everything that could go on differently."""
+    """Half precision, accumulated batches and dropout: everything that could go on differently."""
     training = {
         "max_steps": STEPS,
         "save_steps": SAVE,
@@ -88,7 +97,7 @@ def runs(request, tmp_path_factory, write_lm) -> Runs:
         "bf16": True,
         **training_of(request.param),
     }
-    training |= {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 1, "dataloader_num_workers": 1}
+    training |= {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 1}
     killed_at = random.randrange(SAVE + 1, STEPS - 6)
     folders = []
     for name in ("whole", "resumed"):
