@@ -100,8 +100,8 @@ def stream(
     for step in range(max_new_tokens):
         # 1. read text and prefix, at first and whenever the context is full
         if decoder is None or tokens.shape[1] - begun == context:
+            begun = 0 if decoder is None else tokens.shape[1] - context // 2
             decoder = None  # frees its buffers before others are made
-            begun = max(tokens.shape[1] - context // 2, 0) if step and tokens.shape[1] >= context else 0
             room = min(tokens.shape[1] - begun + max_new_tokens - step, context)
             guided = torch.cat([rows, rows]) if options.guided else rows
             words = text_mask[guided]

@@ -85,11 +85,6 @@ class PipelineParts:
     def codes_per_second(self) -> float:
         return self.fps / self.tokenizer.config.frames_per_token
 
-    @property
-    def context_seconds(self) -> float:
-        """Motion that the language model sees at once."""
-        return self.lm.config.context_codes / self.codes_per_second
-
     def read(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
         """Features `[B, L, C]` and mask `[B, L]` of texts, where the language model is."""
         features, mask = self.text_encoder(prompts)
@@ -104,6 +99,11 @@ class PipelineParts:
         chosen = {**self.defaults, **named}
         return {name: value for name, value in chosen.items() if name not in _NOT_SAMPLING}
 
+    def option(self, name: str, given: Mapping[str, Any]) -> Any:
+        """The value of one option: what is given and not None, else the pipeline's default."""
+        value = given.get(name)
+        return self.defaults[name] if value is None else value
+
     def no_bounds(self, given: Mapping[str, Any]) -> None:
         """Raise `ValueError` for bounds of a length that is given exactly."""
         for name in ("min_seconds", "max_seconds"):
@@ -112,25 +112,21 @@ class PipelineParts:
 
     def frames(self, seconds: float | None, given: Mapping[str, Any]) -> int:
         """Frames that a motion of `seconds` has, or may have at most."""
-        if seconds is None:
-            named = given.get("max_seconds")
-            seconds = self.defaults["max_seconds"] if named is None else named
-        return max(round(seconds * self.fps), 1)  # type: ignore[operator]
+        longest: float = self.option("max_seconds", given) if seconds is None else seconds
+        return max(round(longest * self.fps), 1)
 
     def lengths(self, seconds: float | None, given: Mapping[str, Any]) -> dict[str, int]:
         """`min_new_tokens` and `max_new_tokens` of a motion of `seconds`, or within the bounds of the options."""
         check_seconds(seconds)
         if seconds is not None:
             self.no_bounds(given)
-        named = {name: given[name] for name in ("min_seconds", "max_seconds") if given.get(name) is not None}
-        for name, value in named.items():
-            check_seconds(value, name)
-        bounds = {**self.defaults, **named}
-        if seconds is None and bounds["min_seconds"] > bounds["max_seconds"]:
-            raise ValueError(
-                f"min_seconds must be at most max_seconds, {bounds['max_seconds']!r}, got {bounds['min_seconds']!r}"
-            )
-        longest, shortest = (bounds["max_seconds"], bounds["min_seconds"]) if seconds is None else (seconds, seconds)
+        for name in ("min_seconds", "max_seconds"):
+            check_seconds(given.get(name), name)
+        shortest, longest = (self.option(name, given) for name in ("min_seconds", "max_seconds"))
+        if seconds is not None:
+            shortest = longest = seconds
+        if shortest > longest:
+            raise ValueError(f"min_seconds must be at most max_seconds, {longest!r}, got {shortest!r}")
         most, least = (max(math.ceil(length * self.codes_per_second - 1e-6), 1) for length in (longest, shortest))
         return {"max_new_tokens": most, "min_new_tokens": least}
 
@@ -142,8 +138,7 @@ class PipelineParts:
 
     def overlap(self, given: Mapping[str, Any]) -> int:
         """Codes of what came before that a part is generated from, by the option `transition`."""
-        seconds = given.get("transition")
-        seconds = self.defaults["transition"] if seconds is None else seconds
+        seconds = self.option("transition", given)
         check_seconds(seconds, "transition")
         return min(max(round(seconds * self.codes_per_second), 1), self.lm.config.context_codes - 1)
 

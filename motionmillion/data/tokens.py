@@ -133,10 +133,8 @@ class ShardDataset(Dataset):
         table = read_token_tables(folders, split, codebook_size)
         if not table.num_rows:
             raise ValueError(f"tokens must hold clips with captions in the split {split!r}, got none in {folders}")
-        self.table, self.own_caption_share = (
-            table.select(["codes", "captions", "own_captions", "whole"]),
-            own_caption_share,
-        )
+        self.table = table.select(["codes", "captions", "own_captions", "whole"])
+        self.own_caption_share = own_caption_share
         captions = table["captions"].combine_chunks().flatten().unique().to_pylist() if texts is None else []
         self.texts = text_bank(captions, encoder, texts)
         self.categories: list[str] = table["category"].to_pylist()

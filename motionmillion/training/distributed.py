@@ -52,8 +52,7 @@ def process_arguments(training: dict[str, Any]) -> dict[str, Any]:
     for name in ("deepspeed", "fsdp"):
         if training.get(name) and "LOCAL_RANK" not in os.environ:
             raise ValueError(f"training.{name} must be started by a launcher, got none; run: {LAUNCH}")
-    if training.get("deepspeed") and training.get("fsdp"):
-        raise ValueError("training must name deepspeed or fsdp, got both; set one of them to null")
+    check_one_way(training)
     if training.get("deepspeed"):
         arguments["deepspeed"] = deepspeed_options(training["deepspeed"])
         os.environ.pop("ACCELERATE_CONFIG_DS_FIELDS", None)  # what accelerate's own config says; the recipe decides
@@ -80,9 +79,7 @@ def deepspeed_options(given: str | dict[str, Any]) -> dict[str, Any]:
             options = json.loads(Path(given).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, json.JSONDecodeError, TypeError):
             raise ValueError(f"training.deepspeed must name a JSON file, got {given!r}; see recipes/lm") from None
-    stage = zero_stage(options)
-    if stage not in (1, 2, 3):
-        raise ValueError(f"training.deepspeed must set zero_optimization.stage to 1, 2 or 3, got {stage!r}")
+    check_zero_stage(options)
     for key in ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping"):
         options.setdefault(key, "auto")
     options.setdefault("bf16", {}).setdefault("enabled", "auto")
@@ -101,6 +98,20 @@ def zero_stage(options: Any) -> Any:
     """ZeRO stage that a DeepSpeed configuration names, 0 if none."""
     section = options.get("zero_optimization") if isinstance(options, dict) else None
     return section.get("stage", 0) if isinstance(section, dict) else 0
+
+
+def check_zero_stage(options: dict[str, Any]) -> int:
+    """ZeRO stage of a DeepSpeed configuration; raises `ValueError` unless it is 1, 2 or 3."""
+    stage = zero_stage(options)
+    if stage not in (1, 2, 3):
+        raise ValueError(f"training.deepspeed must set zero_optimization.stage to 1, 2 or 3, got {stage!r}")
+    return stage
+
+
+def check_one_way(training: dict[str, Any]) -> None:
+    """Raise `ValueError` where a recipe's `training` section names both DeepSpeed and FSDP."""
+    if training.get("deepspeed") and training.get("fsdp"):
+        raise ValueError("training must name deepspeed or fsdp, got both; set one of them to null")
 
 
 @contextlib.contextmanager

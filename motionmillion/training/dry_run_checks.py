@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from motionmillion.configuration import check_whole
-from motionmillion.training.distributed import zero_stage
-from motionmillion.training.plan import STAGES
+from motionmillion.training.distributed import check_one_way, check_zero_stage
 from motionmillion.training.recipe import Recipe
 
 _HARDWARE = ("deepspeed", "fsdp", "fsdp_config", "tf32", "torch_compile", "use_cpu", "ddp_backend")
@@ -59,17 +58,14 @@ def check_sharding(recipe: Recipe, arguments: Any, gpus: int) -> int:
         ValueError: for a DeepSpeed or FSDP configuration that cannot be read, or says otherwise than the recipe.
     """
     given, fsdp = recipe.training.get("deepspeed"), recipe.training.get("fsdp")
-    if given and fsdp:
-        raise ValueError("training must name deepspeed or fsdp, got both; set one of them to null")
+    check_one_way(recipe.training)
     if fsdp:
         _json("training.fsdp_config", recipe.training.get("fsdp_config") or {})
         return 3
     if not given:
         return 0
     options = _json("training.deepspeed", given)
-    stage = zero_stage(options)
-    if stage not in STAGES[1:]:
-        raise ValueError(f"training.deepspeed must set zero_optimization.stage to 1, 2 or 3, got {stage!r}")
+    stage = check_zero_stage(options)
     rows, accumulated = arguments.per_device_train_batch_size, arguments.gradient_accumulation_steps
     expected = {
         "train_micro_batch_size_per_gpu": rows,
