@@ -1,44 +1,75 @@
-"""Does a motion look physical? Five measures of MBench on joint positions alone.
+"""Does a motion look physical? Measures of joint positions alone, five of them MBench's.
 
-    foot_sliding(motion.positions(), fps=motion.fps)
+    foot_sliding(motion.positions(), fps=motion.fps)                            # one motion -> float
+    physics_measures([m.positions() for m in motions], fps=[m.fps for m in motions])     # many -> name: [N]
 
 | function | meaning | unit |
 |---|---|---|
-| `jitter_degree` | mean acceleration, in the world plus about the pelvis | m/frame^2 |
-| `dynamic_degree` | mean speed, in the world plus about the pelvis | m/frame |
+| `jitter_degree` | mean acceleration, in the world plus about the pelvis | m/frame^2 (x 400: m/s^2) |
+| `jerk` | mean third difference, in the world plus about the pelvis (ours, batched only) | m/frame^3 (x 8000: m/s^3) |
+| `dynamic_degree` | mean speed, in the world plus about the pelvis | m/frame (x 20: m/s) |
 | `ground_penetration` | mean depth of the feet where they are more than 5 mm below the floor | m |
-| `foot_sliding` | mean horizontal speed of the feet while they touch the floor | m/frame |
+| `foot_sliding` | mean horizontal speed of the feet while they touch the floor | m/frame (x 20: m/s) |
 | `foot_floating` | share of frames in which the feet do not carry the body | of frames, may exceed 1 |
+| `foot_contact` | share of feet that touch the floor (ours) | of feet, 0 to 1 |
 
 The floor is at height 0. A foot is its toe joint; it touches the floor where it moves less than 1 cm a frame or is
 lower than 2 cm. Low jitter means little where the dynamic degree is low too: report both.
 
 Unusual: a frame lasts 1/20 s, as in MBench; another frame rate is resampled first (cubic, Catmull-Rom), because
 counts of frames and thresholds per frame are part of the formulas. MBench's own scripts read y-up files as if z were
-up; here `up` says which it is.
+up; here `up` says which it is. One motion is a batch of one: both ways are the same code.
 
-Source: ViMoGen (arXiv 2510.26794), MBench; formulas as in its released evaluation. Shapes: T frames.
+Source: ViMoGen (arXiv 2510.26794), MBench; formulas as in its released evaluation.
+
+Shapes: N clips, B clips of a batch, T frames, F two feet.
 """
 
-import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from motionmillion.eval.padded_clips import FPS, PaddedClips, padded_clips
 from motionmillion.skeleton import SMPL22
 
-MBENCH_FPS = 20.0
+MBENCH_FPS = FPS
 _TOES = [SMPL22.names.index("left_foot"), SMPL22.names.index("right_foot")]
-_UP = {"y": 1, "z": 2}
 _TINY = 1e-6
 _STILL_ROOT = 1e-3  # m/frame; below it nobody can tell whether feet carry the body
 _STILL_FOOT = 1.2e-4  # m/frame
 _SLOW_RATIO, _FAST_RATIO, _DRAGGED_RATIO = 0.6, 1.75, 0.4
 _SHORTEST_FLIGHT = 4  # frames
 
+Up = Literal["y", "z"]
 
-def jitter_degree(positions: Tensor, up: Literal["y", "z"] = "y", fps: float = MBENCH_FPS) -> float:
+
+def physics_measures(
+    clips: Sequence[Tensor], up: Up = "y", fps: float | Sequence[float] = 30.0, names: Sequence[str] | None = None
+) -> dict[str, Tensor]:
+    """All measures of many motions at once, float64 `[N]` by name (`PHYSICS`); no clip changes another's values.
+
+    Args:
+        clips: N positions `[T, 22, 3]`, metres, each of its own length.
+        up: the axis that points up.
+        fps: frames per second, of all clips or of each.
+        names: of the clips, for errors; "clips[3]" otherwise.
+
+    Raises:
+        ValueError: for no clips, another shape, positions that are not finite, an unknown axis, a frame rate that is
+            not positive, or another number of rates or names than of clips.
+    """
+    values = {name: torch.zeros(len(clips), dtype=torch.float64) for name in PHYSICS}
+    for batch in padded_clips(clips, up, fps, names):
+        gait = _Gait(batch)
+        for name, measure in _MEASURES.items():
+            values[name][batch.index] = measure(gait).cpu()
+    return values
+
+
+def jitter_degree(positions: Tensor, up: Up = "y", fps: float = MBENCH_FPS) -> float:
     """Mean joint acceleration in the world plus that about the pelvis, m/frame^2; 0 for less than three frames.
 
     Args:
@@ -47,115 +78,165 @@ def jitter_degree(positions: Tensor, up: Literal["y", "z"] = "y", fps: float = M
         fps: frames per second of `positions`.
 
     Raises:
-        ValueError: for another shape, an unknown axis, or a frame rate that is not positive.
+        ValueError: for another shape, positions that are not finite, an unknown axis, or a frame rate that is not
+            positive.
     """
-    return _mean_difference(_joints(positions, up, fps), 2)
+    return _single("jitter_degree", positions, up, fps)
 
 
-def dynamic_degree(positions: Tensor, up: Literal["y", "z"] = "y", fps: float = MBENCH_FPS) -> float:
+def dynamic_degree(positions: Tensor, up: Up = "y", fps: float = MBENCH_FPS) -> float:
     """Mean joint speed in the world plus that about the pelvis, m/frame; arguments as for `jitter_degree`."""
-    return _mean_difference(_joints(positions, up, fps), 1)
+    return _single("dynamic_degree", positions, up, fps)
 
 
-def ground_penetration(positions: Tensor, up: Literal["y", "z"] = "y", fps: float = MBENCH_FPS) -> float:
+def ground_penetration(positions: Tensor, up: Up = "y", fps: float = MBENCH_FPS) -> float:
     """Mean depth in metres of feet deeper than 5 mm, 0 if there are none; arguments as for `jitter_degree`."""
-    height = _joints(positions, up, fps)[:, _TOES, 2]
-    below = height[height < -0.005]
-    return float(-below.mean()) if below.numel() else 0.0
+    return _single("ground_penetration", positions, up, fps)
 
 
-def foot_sliding(positions: Tensor, up: Literal["y", "z"] = "y", fps: float = MBENCH_FPS) -> float:
+def foot_sliding(positions: Tensor, up: Up = "y", fps: float = MBENCH_FPS) -> float:
     """Mean horizontal speed of touching feet, m/frame, averaged over both; arguments as for `jitter_degree`."""
-    joints = _joints(positions, up, fps)
-    touching = _touching(joints)
-    speed = _velocity(joints[:, _TOES])[..., :2].norm(dim=-1)  # [T, 2]
-    return float(((speed * touching).sum(0) / (touching.sum(0) + _TINY)).mean())
+    return _single("foot_sliding", positions, up, fps)
 
 
-def foot_floating(positions: Tensor, up: Literal["y", "z"] = "y", fps: float = MBENCH_FPS) -> float:
+def foot_floating(positions: Tensor, up: Up = "y", fps: float = MBENCH_FPS) -> float:
     """Share of frames whose feet do not carry the body; arguments as for `jitter_degree`.
 
     Three counts of frames are added, frames with a standing pelvis left out of the first: A, all touching feet move
     and their speed relative to the pelvis is below 0.6 or above 1.75 times that of the pelvis; B, a foot in the air
     moves along with the pelvis (half a frame each); C, both feet are in the air and the left one swings to and fro.
     """
-    joints = _joints(positions, up, fps)
-    feet, touching = joints[:, _TOES], _touching(joints)
-    root_velocity, velocity = _velocity(joints[:, 0]), _velocity(feet)
-    root_speed, speed = root_velocity.norm(dim=-1), velocity.norm(dim=-1)  # [T], [T, 2]
-    ratio = (velocity - root_velocity[:, None]).norm(dim=-1) / (root_speed[:, None] + _TINY)
+    return _single("foot_floating", positions, up, fps)
+
+
+def foot_contact(positions: Tensor, up: Up = "y", fps: float = MBENCH_FPS) -> float:
+    """Share of feet that touch the floor, over both feet and all frames; arguments as for `jitter_degree`."""
+    return _single("foot_contact", positions, up, fps)
+
+
+def _single(name: str, positions: Tensor, up: str, fps: float) -> float:
+    batch = next(padded_clips([positions], up, fps, ["positions"]))
+    return float(_MEASURES[name](_Gait(batch)))
+
+
+class _Gait:
+    """What the measures share: a batch's feet, their speed and whether they touch the floor."""
+
+    def __init__(self, batch: PaddedClips) -> None:
+        self.batch, self.joints, self.frames = batch, batch.joints, batch.frames
+        self.mask = batch.mask[..., None]  # [B, T, 1]
+        self.feet = batch.joints[:, :, _TOES]  # [B, T, F, 3]
+
+    @cached_property
+    def velocity(self) -> Tensor:
+        """Of the feet, `[B, T, F, 3]`."""
+        return self.batch.velocity(self.feet)
+
+    @cached_property
+    def touching(self) -> Tensor:
+        """Which feet touch the floor, bool `[B, T, F]`."""
+        return ((self.velocity.norm(dim=-1) < 0.01) | (self.feet[..., 2] < 0.02)) & self.mask
+
+    @cached_property
+    def in_air(self) -> Tensor:
+        """Which feet do not, bool `[B, T, F]`."""
+        return ~self.touching & self.mask
+
+
+def _mean_difference(gait: _Gait, order: int) -> Tensor:
+    """Mean length of the differences of some order, in the world plus about the pelvis, `[B]`."""
+    if gait.joints.shape[1] <= order:
+        return gait.joints.new_zeros(len(gait.joints))
+    counts = (gait.frames - order).clamp(min=0)  # [B]
+    total = gait.joints.new_zeros(len(counts))
+    for points in (gait.joints, gait.joints - gait.joints[:, :, :1]):
+        lengths = points.diff(n=order, dim=1).norm(dim=-1).mean(-1)  # [B, T - order]
+        total += (lengths * gait.batch.mask[:, order:]).sum(1)
+    return total / counts.clamp(min=1)
+
+
+def _penetration(gait: _Gait) -> Tensor:
+    height = gait.feet[..., 2]  # [B, T, F]
+    below = (height < -0.005) & gait.mask
+    return -(height * below).sum((1, 2)) / below.sum((1, 2)).clamp(min=1)
+
+
+def _sliding(gait: _Gait) -> Tensor:
+    speed = gait.velocity[..., :2].norm(dim=-1)  # [B, T, F]
+    touching = gait.touching.double()  # whole numbers plus a small float would be float32
+    return ((speed * touching).sum(1) / (touching.sum(1) + _TINY)).mean(1)
+
+
+def _contact(gait: _Gait) -> Tensor:
+    return gait.touching.sum((1, 2)) / (2 * gait.frames.double())
+
+
+def _floating(gait: _Gait) -> Tensor:
+    root_velocity = gait.batch.velocity(gait.joints[:, :, :1])  # [B, T, 1, 3]
+    root_speed, speed = root_velocity.norm(dim=-1), gait.velocity.norm(dim=-1)  # [B, T, 1], [B, T, F]
+    ratio = (gait.velocity - root_velocity).norm(dim=-1) / (root_speed + _TINY)
     still = root_speed < _STILL_ROOT
-    odd = ((ratio < _SLOW_RATIO) | (ratio > _FAST_RATIO)) & (speed > _STILL_FOOT) & ~still[:, None]
-    frames = float((touching.any(1) & (odd | ~touching).all(1)).sum())  # A
-    for foot in range(2):
-        for start, stop in _flights(~touching[:, foot]):
-            if float(still[start:stop].double().mean()) <= 0.5:
-                frames += float((ratio[start:stop, foot] < _DRAGGED_RATIO).sum()) / 2  # B
-    for start, stop in _flights(~touching.any(1)):
-        if _swings(feet[start:stop, 0]) > 2:
-            frames += stop - start  # C
-    return frames / len(joints)
+    odd = ((ratio < _SLOW_RATIO) | (ratio > _FAST_RATIO)) & (speed > _STILL_FOOT) & ~still
+    unsteady = gait.touching.any(-1) & (odd | ~gait.touching).all(-1)  # [B, T], A
+    flight = _Flights(gait.in_air)
+    dragged = flight.long & (2 * flight.total(still) <= flight.frames) & (ratio < _DRAGGED_RATIO)  # [B, T, F], B
+    both = _Flights(gait.in_air.all(-1))
+    swinging = both.long & (both.total(_turns(gait.feet[:, :, 0], both)) > 2)  # [B, T], C
+    frames = unsteady.sum(1) + dragged.double().sum((1, 2)) / 2 + swinging.sum(1)
+    return frames / gait.frames
 
 
-def _joints(positions: Tensor, up: str, fps: float) -> Tensor:
-    """Checked positions `[T, 22, 3]`, float64, z up, 20 frames per second."""
-    if positions.ndim != 3 or positions.shape[0] == 0 or positions.shape[1:] != (len(SMPL22), 3):
-        raise ValueError(f"positions must have shape [T, 22, 3] with T > 0, got {tuple(positions.shape)}")
-    if up not in _UP:
-        raise ValueError(f'up must be "y" or "z", got {up!r}')
-    if not (math.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps must be a positive number, got {fps!r}")
-    joints = positions.double()
-    if up == "y":
-        joints = joints[..., [2, 0, 1]]
-    return joints if fps == MBENCH_FPS else _resample(joints, fps)
+class _Flights:
+    """Runs of true values along the frames of bool `[B, T, ...]`, seen from each frame of a run.
+
+    `start` and `stop` are the first frame of its run and the one behind the last, `frames` their difference; `long`
+    marks the frames of runs that are long enough. Frames outside of runs hold nothing of meaning.
+    """
+
+    def __init__(self, in_air: Tensor) -> None:
+        count = in_air.shape[1]
+        time = torch.arange(count, device=in_air.device).view(1, count, *[1] * (in_air.ndim - 2))
+        self.start = torch.where(in_air, 0, time + 1).cummax(1).values.clamp(max=count - 1)
+        self.stop = torch.where(in_air, count, time).flip(1).cummin(1).values.flip(1)
+        self.frames = self.stop - self.start
+        self.long = in_air & (self.frames >= _SHORTEST_FLIGHT)
+
+    def total(self, flags: Tensor) -> Tensor:
+        """How many `flags` `[B, T, ...]` are true in the run of each frame."""
+        counts = torch.nn.functional.pad(flags.expand_as(self.start).long().movedim(1, -1), (1, 0)).cumsum(-1)
+        counts = counts.movedim(-1, 1)  # [B, T + 1, ...], true values before a frame
+        return counts.gather(1, self.stop) - counts.gather(1, self.start)
 
 
-def _resample(joints: Tensor, fps: float) -> Tensor:
-    """`[T, J, 3]` at 20 frames per second on the Catmull-Rom spline through the frames."""
-    last = joints.shape[0] - 1
-    if last == 0:
-        return joints
-    count = int(math.floor(last * MBENCH_FPS / fps + 1e-6)) + 1
-    time = torch.arange(count, dtype=torch.float64, device=joints.device) * (fps / MBENCH_FPS)
-    index = time.floor().long().clamp(max=last - 1)
-    t = (time - index)[:, None, None]
-    before, after = 2 * joints[:1] - joints[1:2], 2 * joints[-1:] - joints[-2:-1]  # the ends go on straight
-    padded = torch.cat([before, joints, after])
-    p0, p1, p2, p3 = (padded[index + k] for k in range(4))
-    bend = t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0))
-    return p1 + t / 2 * (p2 - p0 + bend)
+def _turns(path: Tensor, flight: _Flights) -> Tensor:
+    """Frames at which the direction from the start of a flight turns towards its end again, bool `[B, T]`.
 
-
-def _velocity(points: Tensor) -> Tensor:
-    """Step to the next frame `[T, ...]`; the last frame repeats the step before it."""
-    step = points.diff(dim=0)
-    return torch.cat([step, step[-1:]]) if len(step) else torch.zeros_like(points)
-
-
-def _touching(joints: Tensor) -> Tensor:
-    """Which feet touch the floor, bool `[T, 2]`."""
-    feet = joints[:, _TOES]
-    return (_velocity(feet).norm(dim=-1) < 0.01) | (feet[..., 2] < 0.02)
-
-
-def _mean_difference(joints: Tensor, order: int) -> float:
-    if joints.shape[0] <= order:
-        return 0.0
-    about_pelvis = joints - joints[:, :1]
-    return float(sum(points.diff(n=order, dim=0).norm(dim=-1).mean() for points in (joints, about_pelvis)))
-
-
-def _flights(in_air: Tensor) -> list[tuple[int, int]]:
-    """First frame and the frame behind the last of each run of four or more true values of `[T]`."""
-    edges = torch.nn.functional.pad(in_air.int(), (1, 1)).diff().cpu()
-    starts, stops = (edges == 1).nonzero()[:, 0].tolist(), (edges == -1).nonzero()[:, 0].tolist()
-    return [(a, b) for a, b in zip(starts, stops, strict=True) if b - a >= _SHORTEST_FLIGHT]
-
-
-def _swings(path: Tensor) -> int:
-    """How often the direction from the start of a path `[T, 3]` turns towards its end again."""
-    way = path[1:] - path[0]
+    Args:
+        path: `[B, T, 3]`.
+        flight: runs of `[B, T]`.
+    """
+    rows, time = (torch.arange(size, device=path.device) for size in path.shape[:2])
+    rows = rows[:, None]
+    way = path - path[rows, flight.start]
     direction = way / (way.norm(dim=-1, keepdim=True) + _TINY)
-    cosine = (direction @ direction[-1]).unique_consecutive()  # a level peak counts once
-    return int(((cosine[1:-1] < cosine[:-2]) & (cosine[1:-1] < cosine[2:])).sum())
+    cosine = (direction * direction[rows, (flight.stop - 1).clamp(min=0)]).sum(-1)  # [B, T]
+    rise = torch.nn.functional.pad(cosine.diff(dim=1), (1, 0)).sign()
+    rise = rise * (time > flight.start + 1)  # the first frame has no direction, the second no predecessor
+    # A level peak counts once: a rise counts if the last frame before it that was not level fell.
+    changed = torch.where(rise != 0, time, -1).cummax(1).values
+    before = torch.nn.functional.pad(changed[:, :-1], (1, 0), value=-1)  # [B, T]
+    fell = (before > flight.start + 1) & (rise.gather(1, before.clamp(min=0)) < 0)
+    return (rise > 0) & fell
+
+
+_MEASURES: dict[str, Callable[[_Gait], Tensor]] = {
+    "jitter_degree": lambda gait: _mean_difference(gait, 2),
+    "jerk": lambda gait: _mean_difference(gait, 3),
+    "dynamic_degree": lambda gait: _mean_difference(gait, 1),
+    "ground_penetration": _penetration,
+    "foot_sliding": _sliding,
+    "foot_floating": _floating,
+    "foot_contact": _contact,
+}
+PHYSICS = tuple(_MEASURES)
+"""Names of all measures."""

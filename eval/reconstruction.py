@@ -6,7 +6,8 @@
 
 Functions of positions take `[T, J, 3]` (or `[..., T, J, 3]`), joint 0 the pelvis. Unless they say otherwise they align
 each frame by its pelvis only, not by rotation: a heading that drifts counts as error. Results carry the unit of the
-positions, metres where positions are metres; accelerations are per frame squared, jerks per frame cubed.
+positions, metres where positions are metres; accelerations are per frame squared, jerks per frame cubed. Leading
+dimensions are clips of one length: a figure is the mean over all of them.
 
 Acceleration is reported in two ways because its magnitude alone misleads: `acceleration_error` compares vectors,
 `excess_acceleration` tells how much more (jitter) or less (smoothing) a reconstruction accelerates than its original.
@@ -72,6 +73,7 @@ def acceleration_error(predicted: Tensor, target: Tensor) -> float:
 
 def accelerations(positions: Tensor) -> Tensor:
     """Lengths `[..., T - 2, J]` of the joint accelerations about the pelvis; one zero for less than three frames."""
+    _check_positions("positions", positions)
     return _lengths(_about_pelvis(positions), 2)
 
 
@@ -83,6 +85,7 @@ def excess_acceleration(predicted: Tensor, target: Tensor) -> float:
 
 def jerk(positions: Tensor) -> float:
     """Mean length of the third differences about the pelvis, positions per frame cubed; 0 for less than 4 frames."""
+    _check_positions("positions", positions)
     return float(_lengths(_about_pelvis(positions), 3).mean())
 
 
@@ -93,7 +96,11 @@ def excess_jerk(predicted: Tensor, target: Tensor) -> float:
 
 
 def rotation_error(predicted: Tensor, target: Tensor) -> float:
-    """Mean angle in degrees between rotation matrices `[..., 3, 3]`."""
+    """Mean angle in degrees between rotation matrices `[..., 3, 3]`, of one shape or expanded to one."""
+    for name, value in (("predicted", predicted), ("target", target)):
+        if value.ndim < 2 or value.shape[-2:] != (3, 3):
+            raise ValueError(f"{name} must have shape [..., 3, 3], got {tuple(value.shape)}")
+        _check_finite(name, value)
     angle = roma.rotmat_geodesic_distance(predicted.double(), target.double())
     return float(torch.rad2deg(angle).mean())
 
@@ -197,8 +204,21 @@ def _lengths(positions: Tensor, order: int) -> Tensor:
 
 
 def _check(predicted: Tensor, target: Tensor) -> None:
-    if predicted.shape != target.shape or predicted.ndim < 3 or predicted.shape[-1] != 3:
+    if predicted.shape != target.shape:
         raise ValueError(
             f"predicted and target must have one shape [..., T, J, 3], got {tuple(predicted.shape)} and "
             f"{tuple(target.shape)}; cut both to the same frames"
         )
+    _check_positions("predicted", predicted)
+    _check_positions("target", target)
+
+
+def _check_positions(name: str, positions: Tensor) -> None:
+    if positions.ndim < 3 or positions.shape[-1] != 3 or not positions.numel():
+        raise ValueError(f"{name} must have shape [..., T, J, 3] with T > 0, got {tuple(positions.shape)}")
+    _check_finite(name, positions)
+
+
+def _check_finite(name: str, values: Tensor) -> None:
+    if not values.isfinite().all():
+        raise ValueError(f"{name} must be finite, got NaN or infinity; leave the motion out")

@@ -1,4 +1,4 @@
-"""From folders to a tokenizer's report in files: what `motionmillion evaluate tokenizer` does.
+"""From folders to a tokenizer's report in files: what `motionmillion evaluate --suite tokenizer` does.
 
     table, paths = evaluate_folders("mini", ["my_motions"], "test", "runs/evaluation")
 
@@ -13,21 +13,16 @@ Unusual: arguments are checked before anything is loaded. Paths of the machine a
 named by their folder.
 """
 
-import hashlib
 import json
-import os
-import platform
 import shlex
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
-import motionmillion
 from motionmillion.batch import load_tokenizer
 from motionmillion.data.clips import SPLITS, load_clips
+from motionmillion.eval.protocol import file_hashes, machine, plain_name, versions
 from motionmillion.eval.tokenizer_plots import check_matplotlib, write_plots
 from motionmillion.eval.tokenizer_report import Group, TokenizerReport, check_sizes, tokenizer_report
 from motionmillion.io.files import check_writable, write_text
@@ -118,8 +113,8 @@ def evaluate_folders(
         report = tokenizer_report(tokenizer, datasets, batch_size, resamples, seed, advance)
         progress.update(task, description="writing", total=None)
         options = {
-            "model": _plain(model, 2),
-            "data": [_plain(folder) for folder in data],
+            "model": plain_name(model),
+            "data": [plain_name(folder, 1) for folder in data],
             "split": split,
             "seed": seed,
         }
@@ -146,26 +141,18 @@ def write_report(report: TokenizerReport, facts: dict[str, Any], folder: Path, p
 def protocol(tokenizer: MotionTokenizer, options: dict[str, Any]) -> dict[str, Any]:
     """What one must know to get the same figures: options, versions, machine, the tokenizer and its weights."""
     config = {key: value for key, value in tokenizer.config.to_diff_dict().items() if key != "_name_or_path"}
-    words = ["motionmillion", "evaluate", "tokenizer", "--model", options["model"]]
+    words = ["motionmillion", "evaluate", "--suite", "tokenizer", "--model", options["model"]]
     words += [word for folder in options["data"] for word in ("--data", folder)]
     for name in ("split", "seed", "batch_size", "device", "resamples"):
         words += [f"--{name.replace('_', '-')}", str(options[name])]
     words += ["--output", "evaluation"]
-    weights = sorted(Path(tokenizer.name_or_path).glob("*.safetensors")) if tokenizer.name_or_path else []
-    machine = f"{platform.machine()}, {os.cpu_count()} cores"
-    if tokenizer.device.type == "cuda":
-        machine += f", {torch.cuda.get_device_name(tokenizer.device)}"
     return {
         "command": shlex.join(words),
         **options,
-        "versions": {
-            "motionmillion": motionmillion.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
-        "machine": machine,
+        "versions": versions(),
+        "machine": machine(tokenizer.device),
         "tokenizer": config,
-        "weights_sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in weights},
+        "weights_sha256": file_hashes(tokenizer.name_or_path, "*.safetensors") if tokenizer.name_or_path else {},
     }
 
 
@@ -225,11 +212,6 @@ def _protocol_line(facts: dict[str, Any]) -> str:
         f"motionmillion {versions['motionmillion']}, torch {versions['torch']}, Python {versions['python']}; "
         f"{facts['machine']}; {weights or 'weights that are in no file'}."
     )
-
-
-def _plain(path: str | Path, parts: int = 1) -> str:
-    """A model or folder without the path of this machine: of an absolute path the last `parts`."""
-    return "/".join(Path(path).parts[-parts:]) if Path(path).is_absolute() else str(path)
 
 
 def _size(group: Group, fps: float) -> str:

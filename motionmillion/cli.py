@@ -10,9 +10,12 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from motionmillion.cli_evaluate import compare_app, evaluate
+from motionmillion.cli_options import DeviceOption, ModelOption, find_device, find_dtype
 
 app = typer.Typer(
     name="motionmillion",
@@ -23,9 +26,8 @@ app = typer.Typer(
 
 data_app = typer.Typer(name="data", help="Prepare data for training.", no_args_is_help=True)
 app.add_typer(data_app)
-
-ModelOption = Annotated[str, typer.Option(help="Bundled model, folder or hub id.")]
-DeviceOption = Annotated[str, typer.Option(help='"cpu", "cuda", or "auto" for a GPU where there is one.')]
+app.command()(evaluate)
+app.add_typer(compare_app)
 
 
 class Benched(StrEnum):
@@ -33,6 +35,7 @@ class Benched(StrEnum):
 
     tokenizer = "tokenizer"
     lm = "lm"
+    eval = "eval"
 
 
 class Converted(StrEnum):
@@ -40,6 +43,7 @@ class Converted(StrEnum):
 
     tokenizer = "tokenizer"
     lm = "lm"
+    evaluator = "evaluator"
     checkpoint = "checkpoint"
 
 
@@ -48,12 +52,7 @@ class Part(StrEnum):
 
     tokenizer = "tokenizer"
     lm = "lm"
-
-
-class Evaluated(StrEnum):
-    """What can be evaluated."""
-
-    tokenizer = "tokenizer"
+    evaluator = "evaluator"
 
 
 @app.command()
@@ -110,7 +109,7 @@ def generate(
     from motionmillion.batch import Request, generate_files, output_jobs, read_prompts, read_timeline, rewrite_prompts
     from motionmillion.motion import Motion
 
-    where = _device(device)
+    where = find_device(device)
     parts = read_timeline(timeline or [])
     if parts and (prompts or prompts_file):
         raise ValueError(f"prompts must be left out with timeline, got {prompts or str(prompts_file)!r}")
@@ -125,7 +124,7 @@ def generate(
     options |= dict(min_p=min_p, repetition_penalty=repetition_penalty, no_repeat_ngram_size=no_repeat_ngram_size)
     options |= dict(min_seconds=min_seconds, max_seconds=max_seconds, compiled=compiled or None, transition=transition)
     given = [Motion.load(file) if file else None for file in (prefix, end)]
-    loading = dict(dtype=_dtype(dtype), quantization=quantization)
+    loading = dict(dtype=find_dtype(dtype), quantization=quantization)
     generate_files(jobs, model, where, batch_size, options, Request(parts, *given), loading)
 
 
@@ -135,14 +134,20 @@ def export(
     output: Annotated[list[Path], typer.Argument(help="Files to write; the suffix chooses the format.")],
     fps: Annotated[float | None, typer.Option(help="Resample to this frame rate.")] = None,
     canonical: Annotated[bool, typer.Option(help="Put the motion on the floor, at the origin, facing +z.")] = False,
+    source_fps: Annotated[float | None, typer.Option(help="Frame rate of a source that does not say its own.")] = None,
+    up: Annotated[str | None, typer.Option(help="Vertical axis of the source, y or z, if not the usual.")] = None,
 ) -> None:
-    """Convert a motion file into other formats."""
+    """Convert a motion file into other formats.
+
+    Features of 272, 276 or 263 numbers a frame are read from .npy, and joint positions [T, 22, 3] with --source-fps.
+    """
     from motionmillion.io import check_output
     from motionmillion.motion import Motion
 
     for path in output:
         check_output(path)
-    motion = Motion.load(source)
+    given = {name: value for name, value in (("fps", source_fps), ("up", up)) if value is not None}
+    motion = Motion.load(source, **given)
     motion = motion.canonicalize() if canonical else motion
     motion = motion.resample(fps) if fps is not None else motion
     for path in output:
@@ -206,7 +211,7 @@ def tokenize(
         workers=workers,
         batch_size=batch_size,
         shard_size=shard_size,
-        device=_device(device),
+        device=find_device(device),
         overwrite=overwrite,
         skip_bad=skip_bad,
     )
@@ -244,7 +249,7 @@ def train(
         int, typer.Option(help="Dry run: mean length of a packed sample, text and motion.")
     ] = 100,
 ) -> None:
-    """Train a tokenizer or a language model from a recipe."""
+    """Train a tokenizer, a language model or a text-motion evaluator from a recipe."""
     from motionmillion.training.recipe import load_recipe
 
     recipe = load_recipe(config, override or [])
@@ -260,36 +265,13 @@ def train(
         return
     if part is Part.tokenizer:
         from motionmillion.training.tokenizer import train_tokenizer as run
+    elif part is Part.evaluator:
+        from motionmillion.training.evaluator import train_evaluator as run
     else:
         from motionmillion.training.lm import train_lm as run
     figures = run(recipe, resume)
     if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
         typer.echo("  ".join(f"{name.removeprefix('eval_')} {value:.4g}" for name, value in figures.items()))
-
-
-@app.command()
-def evaluate(
-    part: Annotated[Evaluated, typer.Argument(help="What to evaluate.")],
-    data: Annotated[list[Path], typer.Option("--data", help="Folder of motions. Repeat for several.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for results, report and plots.")],
-    model: ModelOption = "mini",
-    split: Annotated[str, typer.Option(help="Clips to measure: train, val or test.")] = "test",
-    seed: Annotated[int, typer.Option(help="Of the bootstrap intervals.")] = 0,
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 2000,
-    batch_size: Annotated[int, typer.Option(help="Clips that go through the model together.")] = 16,
-    plots: Annotated[bool, typer.Option(help="Draw plots (needs matplotlib).")] = True,
-    device: DeviceOption = "auto",
-) -> None:
-    """Measure what a tokenizer loses: position, rotation and acceleration errors, foot sliding, code usage.
-
-    Writes results.json, clips.jsonl, report.md and plots: means with 95 % intervals, by data set and category.
-    """
-    from motionmillion.eval.tokenizer_files import evaluate_folders
-
-    table, paths = evaluate_folders(model, data, split, output, seed, batch_size, _device(device), resamples, plots)
-    typer.echo(table + "\n")
-    for path in paths:
-        typer.echo(path)
 
 
 @app.command()
@@ -299,7 +281,9 @@ def bench(
     batch_size: Annotated[
         list[int] | None, typer.Option(help="Windows or motions a call. Repeat for several.")
     ] = None,
-    frames: Annotated[int, typer.Option(help="tokenizer: frames a window.")] = 96,
+    frames: Annotated[
+        int | None, typer.Option(help="tokenizer: frames a window (96). eval: frames a motion (100).")
+    ] = None,
     width: Annotated[int, typer.Option(help="tokenizer: channels of the network; 512 is the published width.")] = 512,
     size: Annotated[list[str] | None, typer.Option(help="lm: 44m, 111m, ... Repeat for several.")] = None,
     setting: Annotated[
@@ -314,12 +298,22 @@ def bench(
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Time the tokenizer or the language model and measure memory, against the published way with the same weights."""
-    where = _device(device)
+    """Time the tokenizer or the language model and measure memory, against the published way with the same weights.
+
+    eval: time the physical measures of many motions against plain loops over frames, and measures of embeddings.
+    """
+    where = find_device(device)
+    if part is Benched.eval:
+        from motionmillion.bench.eval import bench_eval_files
+
+        clips = (batch_size or [450])[0]
+        typer.echo(bench_eval_files(clips, 100 if frames is None else frames, repeats, where, output))
+        return
     if part is Benched.tokenizer:
         from motionmillion.bench.tokenizer import bench_tokenizer_files
 
-        typer.echo(bench_tokenizer_files(codebook, batch_size or [64], frames, width, repeats, where, output))
+        window = 96 if frames is None else frames
+        typer.echo(bench_tokenizer_files(codebook, batch_size or [64], window, width, repeats, where, output))
         return
     from motionmillion.bench.lm_files import bench_decoding_files, bench_packing_files
     from motionmillion.convert_options import nominal_codes
@@ -350,7 +344,8 @@ def convert(
     dtype: Annotated[str | None, typer.Option(help="lm: weights in float32 or bfloat16; else as they are.")] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="lm: tokenizer folder, to write a whole pipeline.")] = None,
     text_encoder: Annotated[
-        str | None, typer.Option(help="lm: its text encoder, google/flan-t5-xl if released.")
+        str | None,
+        typer.Option(help="lm: its text encoder, google/flan-t5-xl if released. evaluator: distilbert-base-uncased."),
     ] = None,
     shard_size: Annotated[str | None, typer.Option(help="lm: size of a file, 2GB unless said; bounds memory.")] = None,
 ) -> None:
@@ -358,12 +353,13 @@ def convert(
 
     A language model is converted in the memory of two or three of its files, whatever its size.
     """
-    from motionmillion.convert import convert_lm, convert_tokenizer
+    from motionmillion.convert import convert_evaluator, convert_lm, convert_tokenizer
 
     of_tokenizer = dict(mean=mean, std=std)
     of_lm = dict(rope_precision=rope_precision, dtype=dtype, tokenizer=tokenizer, text_encoder=text_encoder)
     of_lm |= dict(shard_size=shard_size)
-    unfit = {Converted.tokenizer: of_lm, Converted.lm: of_tokenizer}
+    of_others = {name: value for name, value in of_lm.items() if name != "text_encoder"} | dict(options=options)
+    unfit = {Converted.tokenizer: of_lm, Converted.lm: of_tokenizer, Converted.evaluator: of_others}
     of_none = dict(options=options) | of_tokenizer | of_lm
     for name, value in unfit.get(part, of_none).items():
         if value is not None:
@@ -374,6 +370,9 @@ def convert(
         typer.echo(export_checkpoint(checkpoint, output))
     elif part is Converted.tokenizer:
         typer.echo(convert_tokenizer(checkpoint, output, options, mean, std))
+    elif part is Converted.evaluator:
+        given = {} if text_encoder is None else dict(text_encoder=text_encoder)
+        typer.echo(convert_evaluator(checkpoint, output, mean, std, **given))
     else:
         given = {name: value for name, value in of_lm.items() if value is not None}
         typer.echo(convert_lm(checkpoint, output, options, **given))  # type: ignore[arg-type]
@@ -409,25 +408,10 @@ def encode_text(
         dtype=dtype,
         batch_size=batch_size,
         shard_size=shard_size,
-        device=_device(device),
+        device=find_device(device),
         overwrite=overwrite,
     )
     typer.echo(folder)
-
-
-def _device(name: str) -> str:
-    from motionmillion.pipeline_parts import check_device
-
-    return check_device(name)
-
-
-def _dtype(name: str) -> Any:
-    import torch
-
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name not in known:
-        raise ValueError(f"dtype must be one of {sorted(known)}, got {name!r}")
-    return known[name]
 
 
 def main() -> None:

@@ -7,8 +7,6 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from transformers import PretrainedConfig
-
 
 def unknown_key_error(kind: str, unknown: Iterable[str], known: Iterable[str]) -> ValueError:
     """One line that names the unknown keys and the nearest known ones."""
@@ -35,6 +33,8 @@ def check_number(name: str, value: Any) -> float:
 
 def check_keys(kwargs: Mapping[str, Any], config_class: type, kind: str) -> None:
     """Raise `ValueError` for keyword arguments that neither `config_class` nor transformers writes into a config."""
+    from transformers import PretrainedConfig  # heavy, and most of this module does without
+
     own = {name for name in inspect.signature(config_class).parameters if name != "kwargs"}
     own |= {field.name for field in dataclasses.fields(config_class) if not field.name.startswith("_")}
     written = set(PretrainedConfig().to_dict()) | {"use_cache", "name_or_path", "attn_implementation", "model_type"}

@@ -3,6 +3,7 @@
     tokenizer = load_upstream_tokenizer("fsq_net.pth", RELEASED_TOKENIZER_OPTIONS, mean, std)
     convert_tokenizer("fsq_net.pth", "my_tokenizer", mean="mean.npy", std="std.npy")    # files in, folder out
     convert_lm("net_last.pth", "my_lm")              # see motionmillion.convert_lm
+    convert_evaluator("epoch=199.ckpt", "my_evaluator")    # see motionmillion.convert_evaluator
 
 Reads the FSQ tokenizer and the language model of MotionMillion-Codes (Go to Zero, arXiv 2507.07095). Checkpoints are
 pickles there: they are read with `weights_only=True`, which runs nothing that they contain.
@@ -15,22 +16,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from motionmillion.checkpoints import quiet_transformers
+from motionmillion.convert_evaluator import convert_evaluator, load_upstream_evaluator
 from motionmillion.convert_lm import convert_lm, load_upstream_lm
 from motionmillion.convert_options import RELEASED_TOKENIZER_OPTIONS, check_tokenizer_options, read_options
-from motionmillion.convert_state import open_state, require
-from motionmillion.features.stats import FeatureStats
-from motionmillion.io.arrays import load_array, to_finite
+from motionmillion.convert_state import fill, open_state, read_statistics, statistics
 from motionmillion.io.files import PathError, check_writable
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 
 __all__ = [
     "RELEASED_TOKENIZER_OPTIONS",
+    "convert_evaluator",
     "convert_lm",
     "convert_tokenizer",
+    "load_upstream_evaluator",
     "load_upstream_lm",
     "load_upstream_tokenizer",
 ]
@@ -67,14 +68,14 @@ def load_upstream_tokenizer(
         quantizer={"type": "fsq", "size": options["nb_code"]},
     )
     tokenizer = MotionTokenizer(config).eval()
-    stats = _statistics(mean, std, tokenizer.representation.dim)
+    stats = statistics(mean, std, tokenizer.representation.dim)
     source = {
         name.removeprefix("vqvae."): value
         for name, value in state.items()
         if not name.endswith((".wavelets", "._arange"))  # buffers of the idle patcher
     }
     names = _tokenizer_names(len(config.strides), config.depth)
-    _fill(tokenizer, {ours: source.pop(theirs, None) for ours, theirs in names.items()}, source, checkpoint)
+    fill(tokenizer, {ours: source.pop(theirs, None) for ours, theirs in names.items()}, source, checkpoint)
     if stats is not None:
         tokenizer.set_statistics(stats)
     return tokenizer
@@ -101,33 +102,14 @@ def convert_tokenizer(
         raise PathError(f"output must be a folder, got the file {str(output)!r}; name another")
     check_writable(output / "config.json")
     settings = RELEASED_TOKENIZER_OPTIONS if options is None else read_options(options)
-    tokenizer = load_upstream_tokenizer(checkpoint, settings, _read("mean", mean), _read("std", std))
+    given = read_statistics("mean", mean), read_statistics("std", std)
+    tokenizer = load_upstream_tokenizer(checkpoint, settings, *given)
     with quiet_transformers():
         tokenizer.save_pretrained(output)
     if mean is None:
         message = "mean and std were not given, so this tokenizer expects normalised features; add --mean and --std"
         print(f"motionmillion: {message}", file=sys.stderr)
     return output
-
-
-def _read(name: str, file: str | Path | None) -> Tensor | None:
-    return None if file is None else torch.from_numpy(to_finite(load_array(file), name, file))
-
-
-def _statistics(mean: Tensor | None, std: Tensor | None, dim: int) -> FeatureStats | None:
-    """Checked statistics `[D]`, None without any."""
-    if mean is None and std is None:
-        return None
-    if mean is None or std is None:
-        given, lacking = ("mean", "std") if std is None else ("std", "mean")
-        raise ValueError(f"mean and std must be given together, got {given} alone; add {lacking}")
-    stats = FeatureStats(torch.as_tensor(mean).float(), torch.as_tensor(std).float())
-    for name, value in (("mean", stats.mean), ("std", stats.std)):
-        if value.shape != (dim,) or not bool(value.isfinite().all()):
-            raise ValueError(f"{name} must be finite and of shape [{dim}], got shape {list(value.shape)}")
-    if bool((stats.std <= 0).any()):
-        raise ValueError(f"std must be above 0, got {float(stats.std.min())!r} at {int(stats.std.argmin())}")
-    return stats
 
 
 def _tokenizer_names(stages: int, depth: int) -> dict[str, str]:
@@ -146,16 +128,3 @@ def _tokenizer_names(stages: int, depth: int) -> dict[str, str]:
                 modules[f"encoder.stacks.{stage}.blocks.{block}.{part}"] = f"encoder.model.{3 + stage}.1.{inside}"
                 modules[f"decoder.stacks.{stage}.blocks.{block}.{part}"] = f"decoder.model.{2 + stage}.0.{inside}"
     return {f"{ours}.{kind}": f"{theirs}.{kind}" for ours, theirs in modules.items() for kind in ("weight", "bias")}
-
-
-def _fill(model: nn.Module, weights: dict[str, Tensor | None], rest: Mapping[str, Tensor], source: str | Path) -> None:
-    """Load `weights` into all parameters of `model`; anything missing, or left over in `rest`, is an error."""
-    missing = [name for name, _ in model.named_parameters() if weights.get(name) is None]
-    require(missing, sorted(rest), source)
-    try:
-        model.load_state_dict({k: v for k, v in weights.items() if v is not None}, strict=False)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip().rstrip(".")
-        raise ValueError(
-            f"checkpoint must fit its options, got {str(source)!r}: {reason}; check the options"
-        ) from None

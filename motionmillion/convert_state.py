@@ -8,21 +8,29 @@ mapped from the file, so memory is taken as they are read and given back when th
 PyTorch's format of before 1.6 cannot be mapped and is read whole.
 """
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from motionmillion.features.stats import FeatureStats
+from motionmillion.io.arrays import load_array, to_finite
 
 
-def open_state(checkpoint: str | Path, key: str) -> dict[str, Tensor]:
+def open_state(checkpoint: str | Path, key: str, ignore_objects: bool = False) -> dict[str, Tensor]:
     """The weights that a checkpoint holds under `key`, by name, without the prefix of distributed training.
+
+    Args:
+        ignore_objects: accept a checkpoint that holds objects of other classes beside its weights, as Lightning's do;
+            an empty dictionary stands in for each, so nothing of theirs is imported or run.
 
     Raises:
         ValueError: if it is missing, damaged, no plain checkpoint, or holds something else.
     """
     try:
-        content = _load(checkpoint)
+        content = _load_beside_objects(checkpoint) if ignore_objects else _load(checkpoint)
     except (FileNotFoundError, IsADirectoryError):
         raise ValueError(f"checkpoint must be an existing file, got {str(checkpoint)!r}; check the spelling") from None
     except Exception:  # a damaged file can fail anywhere in the reader
@@ -44,6 +52,22 @@ def _load(checkpoint: str | Path) -> object:
         return torch.load(checkpoint, map_location="cpu", weights_only=True)
 
 
+class _Ignored:
+    """Stands in for the classes of objects beside the weights: each object becomes an empty dictionary.
+
+    No other type would do: PyTorch's safe reader puts items into its own dictionaries only.
+    """
+
+    def __new__(cls, *_: object, **__: object) -> OrderedDict:  # type: ignore[misc]
+        return OrderedDict()
+
+
+def _load_beside_objects(checkpoint: str | Path) -> object:
+    unknown = torch.serialization.get_unsafe_globals_in_checkpoint(checkpoint)
+    with torch.serialization.safe_globals([(_Ignored, name) for name in unknown]):
+        return _load(checkpoint)
+
+
 def require(missing: Sequence[str], left_over: Sequence[str], source: str | Path) -> None:
     """Raise `ValueError` that names weights that a checkpoint lacks, or has beyond those of the model."""
     if missing or left_over:
@@ -52,3 +76,37 @@ def require(missing: Sequence[str], left_over: Sequence[str], source: str | Path
             f"checkpoint must fit its options, got {len(names)} weights {what} in {str(source)!r}: "
             f"{', '.join(names[:5])}; check the options"
         )
+
+
+def fill(model: nn.Module, weights: dict[str, Tensor | None], rest: Mapping[str, Tensor], source: str | Path) -> None:
+    """Load `weights` into all parameters of `model`; anything missing, or left over in `rest`, is an error."""
+    missing = [name for name, _ in model.named_parameters() if weights.get(name) is None]
+    require(missing, sorted(rest), source)
+    try:
+        model.load_state_dict({k: v for k, v in weights.items() if v is not None}, strict=False)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip().rstrip(".")
+        raise ValueError(
+            f"checkpoint must fit its options, got {str(source)!r}: {reason}; check the options"
+        ) from None
+
+
+def read_statistics(name: str, file: str | Path | None) -> Tensor | None:
+    """Mean or standard deviations of a `.npy` file, None without one."""
+    return None if file is None else torch.from_numpy(to_finite(load_array(file), name, file))
+
+
+def statistics(mean: Tensor | None, std: Tensor | None, dim: int) -> FeatureStats | None:
+    """Checked statistics `[D]`, None without any."""
+    if mean is None and std is None:
+        return None
+    if mean is None or std is None:
+        given, lacking = ("mean", "std") if std is None else ("std", "mean")
+        raise ValueError(f"mean and std must be given together, got {given} alone; add {lacking}")
+    stats = FeatureStats(torch.as_tensor(mean).float(), torch.as_tensor(std).float())
+    for name, value in (("mean", stats.mean), ("std", stats.std)):
+        if value.shape != (dim,) or not bool(value.isfinite().all()):
+            raise ValueError(f"{name} must be finite and of shape [{dim}], got shape {list(value.shape)}")
+    if bool((stats.std <= 0).any()):
+        raise ValueError(f"std must be above 0, got {float(stats.std.min())!r} at {int(stats.std.argmin())}")
+    return stats

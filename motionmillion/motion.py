@@ -148,7 +148,7 @@ class Motion:
 
     @staticmethod
     def load(path: str | Path, **options: Any) -> "Motion":
-        """Read a .npz, .bvh or .npy file; see `motionmillion.io`."""
+        """Read a .npz, .bvh or .npy file (features, or joint positions with `fps=20`); see `motionmillion.io`."""
         from motionmillion.io import read_motion
 
         return read_motion(path, **options)

@@ -37,6 +37,7 @@ from transformers import AutoConfig, AutoModelForTextEncoding, AutoTokenizer, Pr
 from motionmillion.checkpoints import quiet_transformers
 from motionmillion.configuration import check_whole, unknown_key_error
 from motionmillion.io.files import write_text
+from motionmillion.prompts import check_texts
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 SETTINGS = "text_encoder.json"
@@ -246,26 +247,6 @@ def _loading(name: str) -> Iterator[None]:
         raise ValueError(
             f"text encoder {name!r} must be a folder or on the hub, and it cannot be loaded: {remedy} ({reason})"
         ) from None
-
-
-def check_texts(texts: Any) -> list[str]:
-    """`texts` as a list, each stripped.
-
-    Raises:
-        ValueError: for an empty list, or an item that is no text or says nothing.
-    """
-    if isinstance(texts, str):
-        texts = [texts]
-    if not isinstance(texts, list | tuple):
-        raise ValueError(f"prompts must be a text or a list of texts, got {texts!r} of type {type(texts).__name__}")
-    if not texts:
-        raise ValueError("prompts must hold at least one sentence, got none")
-    for text in texts:
-        if not isinstance(text, str):
-            raise ValueError(f"prompt must be a text, got {text!r} of type {type(text).__name__}")
-        if not any(letter.isalnum() for letter in text):
-            raise ValueError(f'prompt must say what the person does, got {text!r}; try "a person waves"')
-    return [text.strip() for text in texts]
 
 
 def _source(name: str) -> str:

@@ -1,4 +1,11 @@
-"""Shared fixtures: a motion that turns through full circles, tiny models, and a tiny pipeline with the real parts."""
+"""Shared fixtures: a motion that turns through full circles, tiny models and a pipeline of them, a browser."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import roma
@@ -56,3 +63,38 @@ def tiny_pipeline(tiny_tokenizer, tiny_lm):
     from motionmillion.text import TextEncoder
 
     return MotionPipeline(tiny_tokenizer, tiny_lm, TextEncoder(sentence=True), {"max_seconds": 4.0})
+
+
+class Shown(NamedTuple):
+    """What a browser made of a page: its elements in the end, and what it wrote to the console, such as errors."""
+
+    dom: str
+    console: list[str]
+
+
+@pytest.fixture
+def browse(tmp_path: Path) -> Callable[..., Shown]:
+    """Opens a page in headless Chromium with a fresh profile: `browse(page, "--virtual-time-budget=500").dom`.
+
+    `look` may be `--screenshot=FILE`, `arguments` are more options; downloads go to `tmp_path`.
+    """
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no chromium, chromium-browser or google-chrome found")
+    count = 0
+
+    def open_page(page: Path, *arguments: str, size: str = "800,600", look: str = "--dump-dom") -> Shown:
+        nonlocal count
+        count += 1
+        profile = tmp_path / f"profile{count}"
+        (profile / "Default").mkdir(parents=True)
+        downloads = {"download": {"default_directory": str(tmp_path), "prompt_for_download": False}}
+        (profile / "Default" / "Preferences").write_text(json.dumps(downloads))
+        quiet = "gpu quic background-networking component-update sync dev-shm-usage".split()
+        command = [browser, "--headless", "--no-sandbox", "--no-first-run", f"--user-data-dir={profile}"]
+        command += [*(f"--disable-{word}" for word in quiet), "--enable-logging=stderr", f"--window-size={size}"]
+        command += [look, *arguments, page.as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        return Shown(done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line])
+
+    return open_page

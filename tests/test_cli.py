@@ -121,6 +121,19 @@ def test_export_and_view(run, tmp_path):
     assert "<html" in (tmp_path / "page.html").read_text()
 
 
+def test_joint_positions_are_exported_with_their_frame_rate_and_axis(run, tmp_path):
+    positions = synthesize("walk", seed=0, seconds=2, fps=20).positions()
+    x, y, z = positions.unbind(-1)
+    source = tmp_path / "joints.npy"
+    np.save(source, torch.stack([x, -z, y], dim=-1).numpy())
+    code, _, error = run("export", source, tmp_path / "walk.bvh")
+    assert code == 2 and "fps must be given for joint positions" in error and "--source-fps" in error
+    assert run("export", source, tmp_path / "walk.bvh", "--source-fps", 20, "--up", "z")[0] == 0
+    again = Motion.load(tmp_path / "walk.bvh")
+    assert again.fps == pytest.approx(20, abs=0.01)
+    assert (again.positions() - positions).norm(dim=-1).mean() < 0.01
+
+
 def test_motions_are_put_together_from_the_command_line(run, tmp_path):
     walk, longer, between = (tmp_path / name for name in ("walk.bvh", "longer.npz", "between.npz"))
     assert run("generate", "--timeline", "1: a person walks", "--timeline", "0.5: a person jumps", "-o", walk)[0] == 0

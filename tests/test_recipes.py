@@ -21,6 +21,8 @@ RECIPES = [path for path in sorted(ROOT.glob("recipes/**/*.yaml")) if path.name 
 
 
 def part_of(path: Path) -> str:
+    if path.parent.name == "evaluator":
+        return "evaluator"
     return "lm" if path.parent.name == "lm" or path.stem.startswith("lm") else "tokenizer"
 
 

@@ -6,8 +6,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from motionmillion.bench.files import show_and_write
 from motionmillion.bench.lm import bench_decoding, bench_packing, decoding_report, packing_report
-from motionmillion.io.files import write_text
 
 CODES_PER_SECOND = 15
 """Of the published tokenizer."""
@@ -32,7 +32,7 @@ def bench_decoding_files(
         )
         return decoding_report(rows, device)
 
-    return _shown(run, output)
+    return show_and_write(run, output)
 
 
 def bench_packing_files(
@@ -48,7 +48,7 @@ def bench_packing_files(
         ]
         return packing_report(rows, device)
 
-    return _shown(run, output)
+    return show_and_write(run, output)
 
 
 def real_lengths() -> list[tuple[int, int]]:
@@ -56,16 +56,3 @@ def real_lengths() -> list[tuple[int, int]]:
     file = resources.files("motionmillion.bench") / "lengths.json"
     lengths = json.loads(file.read_text(encoding="utf-8"))["lengths"]
     return [(text, max(round(seconds * CODES_PER_SECOND), 1)) for text, seconds in lengths]
-
-
-def _shown(run: Callable[[Callable[[str], None]], tuple[str, dict[str, Any]]], output: Path | None) -> str:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("building", total=None)
-        table, results = run(lambda line: bar.update(task, description=line))
-    if output is not None:
-        write_text(table + "\n", output / "report.md")
-        write_text(json.dumps(results, indent=2) + "\n", output / "results.json")
-    return table

@@ -11,6 +11,9 @@ from motionmillion.features.base import Layout, Representation
 
 _REPRESENTATIONS = {
     "rot272": "motionmillion.features.rot272:Rot272",
+    "rot276": "motionmillion.features.rot276:Rot276",
+    "rot276_velocity": "motionmillion.features.rot276:Rot276Velocity",
+    "hml263": "motionmillion.features.hml263:Hml263",
 }
 
 __all__ = ["Layout", "Representation", "available", "get"]

@@ -16,6 +16,13 @@ from motionmillion.skeleton import SMPL22, Skeleton
 Route = Literal["rotations", "positions"]
 
 
+def check_route(route: Route) -> Route:
+    """Raise `ValueError` unless `route` is known."""
+    if route not in ("rotations", "positions"):
+        raise ValueError(f'route must be "rotations" or "positions", got {route!r}')
+    return route
+
+
 class Layout(Mapping[str, slice]):
     """Ordered block names and sizes; slices along the feature axis are derived from them."""
 
@@ -72,6 +79,24 @@ class Representation(ABC):
     @abstractmethod
     def decode(self, features: Tensor, route: Route = "rotations") -> Motion:
         """Motion of features `[T, D]`, joint rotations taken from the named block."""
+
+    def source(self, motion: Motion, frames: int = 1) -> Motion:
+        """The motion at `fps`.
+
+        Raises:
+            ValueError: if its joints are not those of `skeleton`, or less than `frames` frames come out.
+        """
+        if motion.skeleton.names != self.skeleton.names:
+            raise ValueError(
+                f"motion must use the SMPL22 joints, got {len(motion.skeleton)} joints of another skeleton"
+            )
+        motion = motion.resample(self.fps)
+        if motion.num_frames < frames:
+            raise ValueError(
+                f"motion must have at least {frames} frames at {self.fps:g} per second for {self.name}, "
+                f"got {motion.num_frames}"
+            )
+        return motion
 
     def check(self, features: Tensor) -> Tensor:
         """Raise `ValueError` unless `features` is a finite `[T, D]` with at least one frame."""

@@ -20,7 +20,7 @@ import roma
 import torch
 from torch import Tensor
 
-from motionmillion.features.base import Layout, Representation, Route
+from motionmillion.features.base import Layout, Representation, Route, check_route
 from motionmillion.inverse_kinematics import aim_at_positions
 from motionmillion.motion import Motion, heading, rotation_y
 from motionmillion.skeleton import SMPL22
@@ -40,11 +40,7 @@ class Rot272(Representation):
         Raises:
             ValueError: if the motion's joints are not SMPL22's.
         """
-        if motion.skeleton.names != self.skeleton.names:
-            raise ValueError(
-                f"motion must use the SMPL22 joints, got {len(motion.skeleton)} joints of another skeleton"
-            )
-        motion = motion.resample(self.fps)
+        motion = self.source(motion)
         rotations, root = motion.rotations.double(), motion.translation.double()
         joints = motion.skeleton.forward_kinematics(rotations, root)[0]  # [T, 22, 3]
         yaw = heading(rotations[:, 0])
@@ -104,9 +100,7 @@ class Rot272(Representation):
             ValueError: for wrong shapes, values that are not finite, or an unknown route.
         """
         self.check(features)
-        if route not in ("rotations", "positions"):
-            raise ValueError(f'route must be "rotations" or "positions", got {route!r}')
         rotations, root = self.rotations(features)
-        if route == "positions":
+        if check_route(route) == "positions":
             rotations = aim_at_positions(rotations, self.positions(features), self.skeleton)
         return Motion(rotations, root, fps=self.fps)

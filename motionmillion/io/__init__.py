@@ -5,6 +5,7 @@
 
 A new format is one new file with a reader or a writer and one new line in `_FORMATS`. Options go to the format's own
 function: see `motionmillion.io.smpl`, `.bvh`, `.features`, `.html` and `.video`.
+`.npy` holds features of any representation or joint positions, told apart by the array's shape.
 Unusual: nothing heavy is imported before a file is read or written.
 """
 

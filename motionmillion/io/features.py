@@ -1,51 +1,144 @@
-"""Feature files: `.npy` with the 272-dimensional representation, 30 frames per second.
+"""Motion as plain arrays: `.npy` with features of any representation, or with joint positions.
 
-    motion = read_features("walk.npy")
+    motion = read_features("walk.npy")                                    # the width of the array says what it holds
+    motion = read_features("walk.npy", representation="rot276_velocity")
+    motion = read_features("joints.npy", fps=20, up="z")
+    motion = write_features(motion, "walk.npy")                           # 272 features
 
-Unusual: where a motion stands and what it faces in its first frame is not in the features (see
-`motionmillion.features.rot272`): a motion that is read starts above the origin, facing +z.
+| array | read as | frame rate | axes |
+|---|---|---|---|
+| `[T, 272]` | "rot272" | 30 | y up |
+| `[T, 276]` | "rot276" | 20 | z up |
+| `[T, 263]` | "hml263" | 20 | y up |
+| `[T, 22, 3]` or `[T, 66]` | "joints": SMPL's 22 joints, metres | `fps` | y up, or `up="z"` |
+
+Unusual: where a motion stands and what it faces in its first frame is not in most features (see
+`motionmillion.features`): such a motion starts above the origin, facing +z. Positions say little about twist: see
+`motionmillion.joints` for how rotations are found for joints and "hml263".
 """
 
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from motionmillion import features as representations
 from motionmillion.features.base import Route
 from motionmillion.io.arrays import load_array, to_finite
 from motionmillion.io.files import atomic_path
+from motionmillion.joints import joints_y_up, motion_from_joints
 from motionmillion.motion import Motion
+from motionmillion.skeleton import SMPL22
+
+JOINTS = "joints"
+"""Name of joint positions where a representation is asked for."""
 
 
-def read_features(path: str | Path, features: str = "rot272", route: Route = "rotations") -> Motion:
-    """Read features `[T, D]` and decode them.
+def read_features(
+    path: str | Path,
+    representation: str | None = None,
+    route: Route | None = None,
+    fps: float | None = None,
+    up: str | None = None,
+) -> Motion:
+    """Read features `[T, D]`, or joint positions `[T, 22, 3]`, as a motion.
 
     Args:
-        features: name of the representation, see `motionmillion.features.available()`.
-        route: "rotations" or "positions", the block that the joint rotations are taken from.
+        representation: a name of `motionmillion.features.available()`, or "joints"; None goes by the array's shape.
+        route: "rotations" or "positions", the block that the joint rotations are taken from; None leaves it to the
+            representation.
+        fps: frames per second of joint positions; features have their own.
+        up: the axis that points up in joint positions, "y" (default) or "z"; features have their own.
 
     Raises:
-        ValueError: if the file is missing, damaged, a pickle, not finite, or of another width.
+        ValueError: if the file is missing, damaged, a pickle, not finite, or of another shape; for joint positions
+            without `fps`; for features with an `fps` or `up` that is not theirs.
     """
-    codec = representations.get(features)
+    return read_with_positions(path, representation, route, fps, up)[0]
+
+
+def read_with_positions(
+    path: str | Path,
+    representation: str | None = None,
+    route: Route | None = None,
+    fps: float | None = None,
+    up: str | None = None,
+) -> tuple[Motion, Tensor]:
+    """As `read_features`, and the joint positions `[T, 22, 3]` that the file itself has, y up, metres."""
     array = load_array(path)
+    name = _by_shape(array, path) if representation is None else representation
+    if name == JOINTS:
+        if route is not None:
+            raise ValueError(f"route must be left out for joint positions, got {route!r} for {str(path)!r}")
+        return _from_joints(array, path, fps, up)
+    codec = representations.get(name)
     if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] != codec.dim:
         raise ValueError(
             f"features of {str(path)!r} must have shape [T, {codec.dim}] for {codec.name}, got {array.shape}"
         )
+    if fps not in (None, codec.fps):
+        raise ValueError(f"fps must be {codec.fps:g} for {name} features, got {fps!r} for {str(path)!r}; leave it out")
+    if up is not None:
+        raise ValueError(
+            f"up must be left out for {name} features, which have their own axes, got {up!r} for {str(path)!r}"
+        )
     values = torch.from_numpy(to_finite(array, "features", path)).float()
-    return codec.decode(values, route=route)
+    try:
+        motion = codec.decode(values) if route is None else codec.decode(values, route)
+        return motion, codec.positions(values)
+    except ValueError as error:
+        raise ValueError(f"features of {str(path)!r} must be a motion in {name}: {error}") from None
 
 
-def write_features(motion: Motion, path: str | Path, features: str = "rot272") -> Path:
+def write_features(motion: Motion, path: str | Path, representation: str = "rot272") -> Path:
     """Encode a motion and write its features `[T, D]` as float32; another frame rate is resampled first.
+
+    Args:
+        representation: a name of `motionmillion.features.available()`, or "joints" for positions `[T, 22, 3]`, y up,
+            metres, at the motion's own frame rate.
 
     Raises:
         ValueError: if the motion holds NaN or infinity, its joints are not SMPL22's, or the folder cannot be written.
     """
     motion = motion.replace()  # checks again: tensors may have been changed in place
-    values = representations.get(features).encode(motion).cpu().numpy().astype(np.float32)
+    if representation != JOINTS:
+        values = representations.get(representation).encode(motion)
+    elif motion.skeleton.names == SMPL22.names:
+        values = motion.positions()
+    else:
+        raise ValueError(f"motion must use the SMPL22 joints, got {len(motion.skeleton)} joints of another skeleton")
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, values, allow_pickle=False)
+        np.save(file, values.detach().cpu().numpy().astype(np.float32), allow_pickle=False)
     return Path(path)
+
+
+def _by_shape(array: np.ndarray, path: str | Path) -> str:
+    """Name of what an array of that shape holds; of several representations of one width, the first by name."""
+    widths: dict[int, str] = {}
+    for name in representations.available():
+        widths.setdefault(representations.get(name).dim, name)
+    if array.shape[1:] in ((22, 3), (66,)):
+        return JOINTS
+    if array.ndim == 2 and array.shape[1] in widths:
+        return widths[array.shape[1]]
+    raise ValueError(
+        f"features of {str(path)!r} must have shape [T, {' | '.join(map(str, sorted(widths)))}], or [T, 22, 3] or "
+        f"[T, 66] for joint positions, got {array.shape}"
+    )
+
+
+def _from_joints(array: np.ndarray, path: str | Path, fps: float | None, up: str | None) -> tuple[Motion, Tensor]:
+    if array.ndim < 2 or array.shape[0] == 0 or array.shape[1:] not in ((22, 3), (66,)):
+        raise ValueError(f"joint positions of {str(path)!r} must have shape [T, 22, 3] or [T, 66], got {array.shape}")
+    if fps is None:
+        raise ValueError(
+            f"fps must be given for joint positions, which have no frame rate of their own, got none for "
+            f"{str(path)!r}; HumanML3D's and MBench's have 20 (--source-fps or --fps on the command line)"
+        )
+    values = torch.from_numpy(to_finite(array, "joint positions", path)).float().reshape(-1, 22, 3)
+    positions = joints_y_up(values, "y" if up is None else up)
+    try:
+        return motion_from_joints(positions, fps), positions
+    except ValueError as error:
+        raise ValueError(f"joint positions of {str(path)!r} must be a motion: {error}") from None

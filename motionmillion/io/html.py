@@ -5,15 +5,13 @@
 
 Play and pause (button or space), scrub, speed, step with the arrow keys, turn by drag, zoom by wheel. The camera
 follows the body over a floor of metre squares.
-Unusual: the page, `viewer.html`, is plain JavaScript on a 2D canvas: no library, no WebGL and no network, so it opens
-from a disk, in an e-mail and on a machine without a GPU. Positions are kept to a tenth of a millimetre.
+Unusual: the page, `viewer.html` with `player.js`, is plain JavaScript on a 2D canvas: no library, no WebGL and no
+network, so it opens from a disk, in an e-mail and on a machine without a GPU. Positions are kept to a tenth of a
+millimetre. Other pages with players put the same `player.js` and `scene` to use (`motionmillion.io.page`).
 """
 
 import base64
 import html
-import importlib.resources
-import json
-import string
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ import numpy as np
 
 from motionmillion.io.figure import COLORS, Figure
 from motionmillion.io.files import write_text
+from motionmillion.io.page import fill_page, script_json
 from motionmillion.motion import Motion, heading
 
 _UNIT = 1e-4  # metres a step of the 16-bit positions
@@ -56,20 +55,34 @@ def write_html(
         captions = [caption] if isinstance(caption, str) else list(caption)
     if len(captions) != len(motions):
         raise ValueError(f"caption must have one text for each of {len(motions)} motions, got {len(captions)}")
+    page = fill_page(
+        "motionmillion.io",
+        "viewer.html",
+        title=html.escape(title if title is not None else " | ".join(filter(None, captions)) or "Motion"),
+        payload=script_json(scene(motions, captions, azimuth)),
+    )
+    return write_text(page, path)
+
+
+def scene(motions: Sequence[Motion], captions: Sequence[str], azimuth: float = _AZIMUTH) -> dict[str, Any]:
+    """What a `Player` of player.js plays: motions side by side on one clock, as JSON values.
+
+    Args:
+        motions: at least one; they start together.
+        captions: a text for each.
+        azimuth: degrees between the way a body faces at first and the way to the camera.
+
+    Raises:
+        ValueError: for a body larger than 3 m around its root.
+    """
     figures = [Figure.of(one.skeleton) for one in motions]
-    payload = {
+    return {
         "azimuth": np.deg2rad(azimuth),
         "limbs": [_limbs(figure) for figure in figures],
         "motions": [
             _motion(*parts, index) for index, parts in enumerate(zip(motions, figures, captions, strict=True))
         ],
     }
-    template = importlib.resources.files("motionmillion.io").joinpath("viewer.html").read_text(encoding="utf-8")
-    page = string.Template(template).substitute(
-        title=html.escape(title if title is not None else " | ".join(filter(None, captions)) or "Motion"),
-        payload=_script_json(payload),
-    )
-    return write_text(page, path)
 
 
 def _limbs(figure: Figure) -> list[list[Any]]:
@@ -96,9 +109,3 @@ def _motion(motion: Motion, figure: Figure, caption: str, index: int) -> dict[st
 
 def _base64(array: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
-
-
-def _script_json(value: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(value, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -33,7 +33,7 @@ from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22
 
 _PELVIS = np.array([-0.002, -0.223, 0.028])
-_PELVIS_SMPLX = np.array([0.003, -0.351, 0.012])
+SMPLX_PELVIS = (0.003, -0.351, 0.012)
 """Pelvis of the neutral rest bodies in the axes of the model, metres."""
 
 _Z_UP_TO_Y_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
@@ -59,9 +59,9 @@ def read_smpl(path: str | Path, up: str | None = None, fps: float | None = None)
         poses = _poses(arrays, path)
         key = _first_key(arrays, ("trans", "transl"), path, "the root translation")
         trans = to_finite(get_array(arrays, key, path), key, path)
-        fps = _rate(arrays, path) if fps is None else fps
+        fps = _rate(arrays, path, fps)
         up = _checked_up(up if up is not None else _text(arrays, "up_axis", path) or "z")
-        pelvis = _PELVIS_SMPLX if _text(arrays, "surface_model_type", path) == "smplx" else _PELVIS
+        pelvis = np.array(SMPLX_PELVIS) if _text(arrays, "surface_model_type", path) == "smplx" else _PELVIS
         caption = _text(arrays, "caption", path)
     if trans.shape != (len(poses), 3):
         raise ValueError(f"{key} of {str(path)!r} must have shape [{len(poses)}, 3] like poses, got {trans.shape}")
@@ -141,13 +141,15 @@ def _first_key(arrays: np.lib.npyio.NpzFile, keys: tuple[str, ...], path: str | 
     )
 
 
-def _rate(arrays: np.lib.npyio.NpzFile, path: str | Path) -> float:
+def _rate(arrays: np.lib.npyio.NpzFile, path: str | Path, default: float | None) -> float:
     for key in _RATES:
         if key in arrays.files:
             value = get_array(arrays, key, path)
             if value.size == 1 and value.dtype.kind in "fiu":
                 return float(value.reshape(()))
             raise ValueError(f"{key} of {str(path)!r} must be one number, got shape {value.shape} of {value.dtype}")
+    if default is not None:
+        return default
     raise ValueError(f"{str(path)!r} must hold its frame rate as {' or '.join(_RATES)}, got none; pass fps=")
 
 

@@ -2,12 +2,15 @@
 
     write_mp4(motion, "wave.mp4", size=(720, 720))
     write_png(motion, "wave.png", columns=6, rows=2)
+    for picture in draw_frames(motion.resample(5), size=(384, 384)):      # the same pictures without a file
+        picture.show()
 
 Needs Pillow, and imageio-ffmpeg for video: `pip install "motionmillion[demo]"`.
 Unusual: no window and no GPU; the camera follows the body over a floor of metre squares and keeps its height, so that
 jumps are seen. The body's left is warm, its right is cool.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,25 +50,37 @@ def write_mp4(
         raise ValueError(f"size must be two even numbers from 64 to {_MAX_SIDE}, got {size!r}")
     ffmpeg, _ = optional_package("imageio_ffmpeg"), optional_package("PIL.Image")
     motion = motion.resample(min(motion.fps, 30.0) if fps is None else fps)
-    figure = Figure.of(motion.skeleton)
-    points = figure.points(motion)
-    centres = _smooth(points[:, 0], motion.fps)
-    camera = Camera.around(motion, points, centres, (int(size[0]), int(size[1])), azimuth)
-    caption = motion.caption if caption is None else caption
+    size, caption = (int(size[0]), int(size[1])), motion.caption if caption is None else caption
     with atomic_path(path) as temporary:
         options = ["-preset", "medium", "-movflags", "+faststart", "-metadata", f"title={caption}"]
         writer = ffmpeg.write_frames(
-            str(temporary), camera.size, fps=motion.fps, quality=8, macro_block_size=2, output_params=options
+            str(temporary), size, fps=motion.fps, quality=8, macro_block_size=2, output_params=options
         )
         writer.send(None)
         try:
-            for frame in range(motion.num_frames):
-                image = draw_scene(points[frame], figure, camera.at(centres[frame]), points[: frame + 1, 0])
-                _label(image, caption, f"{frame / motion.fps:.2f} s")
+            for image in draw_frames(motion, size, caption, azimuth):
                 writer.send(np.ascontiguousarray(image).tobytes())
         finally:
             writer.close()
     return Path(path)
+
+
+def draw_frames(
+    motion: Motion, size: tuple[int, int] = (720, 720), caption: str = "", azimuth: float = 35.0
+) -> Iterator[Any]:
+    """Every frame of a motion as a Pillow image with its time, one after the other; arguments as in `write_mp4`.
+
+    Raises:
+        ImportError: if Pillow is missing.
+    """
+    figure = Figure.of(motion.skeleton)
+    points = figure.points(motion)
+    centres = _smooth(points[:, 0], motion.fps)
+    camera = Camera.around(motion, points, centres, size, azimuth)
+    for frame in range(motion.num_frames):
+        image = draw_scene(points[frame], figure, camera.at(centres[frame]), points[: frame + 1, 0])
+        _label(image, caption, f"{frame / motion.fps:.2f} s")
+        yield image
 
 
 def write_png(
@@ -90,6 +105,22 @@ def write_png(
         ValueError: for an impossible layout or a folder that cannot be written.
         ImportError: if Pillow is missing.
     """
+    caption = motion.caption if caption is None else caption
+    sheet = draw_sheet(motion, columns, rows, cell, caption, azimuth)
+    with atomic_path(path) as temporary:
+        sheet.save(temporary, format="PNG", optimize=True)
+    return Path(path)
+
+
+def draw_sheet(
+    motion: Motion,
+    columns: int = 6,
+    rows: int | None = None,
+    cell: tuple[int, int] = (240, 300),
+    caption: str = "",
+    azimuth: float = 35.0,
+) -> Any:
+    """A contact sheet as a Pillow image; arguments and errors as in `write_png`."""
     rows = (1 if motion.seconds < 3 else 2) if rows is None else rows
     if columns < 1 or rows < 1 or columns * rows > _MAX_CELLS:
         raise ValueError(f"columns and rows must give 1 to {_MAX_CELLS} poses, got {columns!r} x {rows!r}")
@@ -103,7 +134,6 @@ def write_png(
     rows = -(-len(frames) // columns)
     centres = (points.min(1) + points.max(1)) / 2
     camera = Camera.around(motion, points[frames], centres[frames], (width, height), azimuth)
-    caption = motion.caption if caption is None else caption
     gap, small, large = max(2, width // 60), max(10, width // 17), max(13, width // 12)
     lines = _wrap(caption, large, columns * (width + gap) - 2 * gap, 2)
     header = gap + len(lines) * round(large * 1.45) + (gap if lines else 0)
@@ -117,9 +147,7 @@ def write_png(
         sheet.paste(picture, (x, y))
         stamp = f"{frame / motion.fps:.2f} s"
         draw.text((x + 3 * gap, y + height - small - 3 * gap), stamp, fill=_FAINT, font=_font(small))
-    with atomic_path(path) as temporary:
-        sheet.save(temporary, format="PNG", optimize=True)
-    return Path(path)
+    return sheet
 
 
 def _label(image: Any, caption: str, stamp: str) -> None:

@@ -68,7 +68,7 @@ def dry_run(part: str, recipe: Recipe, path: str | Path, target: Target) -> tupl
     """The report on a recipe, and notes on what could not be looked at.
 
     Args:
-        part: "tokenizer" or "lm".
+        part: "tokenizer", "lm" or "evaluator".
         path: the recipe's file; recipes beside it are looked at for what is not there yet.
 
     Raises:
@@ -79,6 +79,8 @@ def dry_run(part: str, recipe: Recipe, path: str | Path, target: Target) -> tupl
     stage = check_sharding(recipe, arguments, target.gpus)
     if part == "tokenizer":
         resolved, lines = _tokenizer(recipe, arguments, target, notes)
+    elif part == "evaluator":
+        resolved, lines = _evaluator(recipe, arguments, target, notes)
     else:
         resolved, lines = _lm(recipe, Path(path), arguments, stage, target, notes)
     config = yaml.safe_dump(asdict(resolved), sort_keys=False, width=119, allow_unicode=True)
@@ -101,8 +103,28 @@ def _tokenizer(recipe: Recipe, arguments: Any, target: Target, notes: list[str])
         f"parameters   {parameters:,}; {codes}, {config.frames_per_token} frames each",
         f"a step       {windows:,} windows, {windows * data['frames']:,} frames on {_processes(target.gpus)}",
         _steps_line(arguments),
-        f"states       {_gib(16 * parameters + (4 * parameters if arguments.ema_decay else 0))} GiB of weights, "
-        "gradients and Adam's moments a GPU, without activations",
+        _states_line(parameters, arguments),
+    ]
+    return replace(recipe, data=data), lines
+
+
+def _evaluator(recipe: Recipe, arguments: Any, target: Target, notes: list[str]) -> tuple[Recipe, list[str]]:
+    from motionmillion.eval.evaluator import TextMotionEvaluator
+    from motionmillion.eval.evaluator_config import TextMotionEvaluatorConfig
+    from motionmillion.training.evaluator import data_options
+
+    data = data_options(recipe)
+    _note_missing(data, ("folder", "caption_rules"), notes)
+    config = TextMotionEvaluatorConfig(**recipe.model)
+    with torch.device("meta"):
+        parameters = count_parameters(TextMotionEvaluator(config))
+    pairs = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps * target.gpus
+    lines = [
+        f"parameters   {parameters:,}; text features of {config.text_dim:,}",
+        f"a step       {pairs:,} pairs on {_processes(target.gpus)}, contrasted within "
+        f"{arguments.per_device_train_batch_size:,}",
+        _steps_line(arguments),
+        _states_line(parameters, arguments),
     ]
     return replace(recipe, data=data), lines
 
@@ -179,6 +201,11 @@ def _steps_line(arguments: Any) -> str:
         warmup = arguments.get_warmup_steps(arguments.max_steps)
         return f"steps        {arguments.max_steps:,}, the first {warmup:,} of warm-up"
     return f"steps        {arguments.num_train_epochs:g} visits of every clip; how many steps depends on the data"
+
+
+def _states_line(parameters: int, arguments: Any) -> str:
+    size = 16 * parameters + (4 * parameters if arguments.ema_decay else 0)
+    return f"states       {_gib(size)} GiB of weights, gradients and Adam's moments a GPU, without activations"
 
 
 def _time_lines(step: Step, shape: ModelShape, arguments: Any, gpu: Gpu, target: Target) -> list[str]:

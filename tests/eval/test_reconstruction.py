@@ -167,3 +167,32 @@ def test_different_shapes_are_refused(walk):
     for metric in (mpjpe, global_mpjpe, pa_mpjpe, acceleration_error, excess_acceleration, excess_jerk):
         with pytest.raises(ValueError, match="one shape"):
             metric(walk, walk[:-1])
+
+
+def test_several_clips_count_like_one_long_clip(walk):
+    clips = torch.stack([walk, walk.flip(0)])
+    noisy = clips + 0.02 * torch.randn(clips.shape, generator=torch.Generator().manual_seed(0))
+    for metric in (mpjpe, global_mpjpe, pa_mpjpe, acceleration_error, excess_acceleration, excess_jerk):
+        single = [metric(a, b) for a, b in zip(noisy, clips, strict=True)]
+        assert metric(noisy, clips) == pytest.approx(sum(single) / 2, rel=1e-4)
+
+
+def test_motions_that_are_no_positions_are_refused(walk):
+    broken = walk.clone()
+    broken[2, 3, 1] = float("nan")
+    for metric in (mpjpe, global_mpjpe, pa_mpjpe, acceleration_error, excess_acceleration, excess_jerk):
+        with pytest.raises(ValueError, match="predicted must be finite, got NaN or infinity"):
+            metric(broken, walk)
+        with pytest.raises(ValueError, match="target must be finite"):
+            metric(walk, broken)
+        with pytest.raises(ValueError, match=r"predicted must have shape \[\.\.\., T, J, 3\]"):
+            metric(walk[..., :2], walk[..., :2])
+    for measure in (jerk, accelerations):
+        with pytest.raises(ValueError, match="positions must be finite"):
+            measure(broken)
+        with pytest.raises(ValueError, match=r"positions must have shape \[\.\.\., T, J, 3\]"):
+            measure(walk[:0])
+    with pytest.raises(ValueError, match=r"target must have shape \[\.\.\., 3, 3\], got \(4, 3\)"):
+        rotation_error(torch.eye(3).expand(4, 3, 3), torch.zeros(4, 3))
+    with pytest.raises(ValueError, match="predicted must be finite"):
+        rotation_error(torch.full((3, 3), float("inf")), torch.eye(3))

@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +11,6 @@ import torch
 
 from motionmillion.io.html import write_html
 from motionmillion.motion import Motion
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome found")
-
-
-def browse(page: Path, profile: Path, *arguments: str) -> str:
-    quiet = "gpu quic background-networking component-update sync dev-shm-usage".split()
-    command = [str(BROWSER), "--headless", "--no-sandbox", "--no-first-run", f"--user-data-dir={profile}"]
-    command += [*(f"--disable-{word}" for word in quiet), "--window-size=800,600", *arguments, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 def payload(page: Path) -> dict:
@@ -76,14 +64,15 @@ def test_a_body_of_impossible_size_leaves_no_file(motion: Motion, tmp_path: Path
     assert os.listdir(tmp_path) == []
 
 
-@needs_browser
-def test_a_browser_plays_it(motion: Motion, tmp_path: Path):
+def test_a_browser_plays_it(motion: Motion, tmp_path: Path, browse):
     caption = "a <b>person</b> & a \"dog\" 'walk'"
     slow = motion.replace(fps=0.5)  # 48 s, so that the clock does not come round
     page = write_html([slow, slow.mirror()], tmp_path / "wave.html", caption=[caption, "mirror"])
     frames = []
     for budget in (50, 6000):
-        dom = browse(page, tmp_path / f"profile{budget}", f"--virtual-time-budget={budget}", "--dump-dom")
+        shown = browse(page, f"--virtual-time-budget={budget}")
+        assert not shown.console
+        dom = shown.dom
         match = re.search(r'<b id="frame">(\d+)</b>', dom)
         assert match
         frames.append(int(match[1]))
@@ -91,13 +80,51 @@ def test_a_browser_plays_it(motion: Motion, tmp_path: Path):
     assert "a &lt;b&gt;person&lt;/b&gt; &amp; a \"dog\" 'walk'" in dom
 
 
-@needs_browser
-def test_a_screenshot_shows_a_figure(motion: Motion, tmp_path: Path):
+def test_a_screenshot_shows_a_figure(motion: Motion, tmp_path: Path, browse):
     image = pytest.importorskip("PIL.Image")
     page = write_html(motion, tmp_path / "wave.html")
     shot = tmp_path / "shot.png"
-    browse(page, tmp_path / "profile", "--virtual-time-budget=400", f"--screenshot={shot}")
+    browse(page, "--virtual-time-budget=400", look=f"--screenshot={shot}")
     pixels = np.asarray(image.open(shot).convert("RGB")).astype(int)[60:500]
     warm = (pixels[..., 0] - pixels[..., 2] > 60).sum()  # the body's left
     cool = (pixels[..., 2] - pixels[..., 0] > 60).sum()  # the body's right
     assert warm > 1000 and cool > 1000
+
+
+CONTROLS = """
+const id = (name) => document.getElementById(name), frame = () => Number(id("frame").textContent);
+const picture = () => id("scene").toDataURL();
+const wait = () => new Promise((resolve) => setTimeout(resolve, 1500));
+const press = (key) => dispatchEvent(new KeyboardEvent("keydown", { key }));
+const point = (type, more) => id("scene").dispatchEvent(new PointerEvent(type, more));
+(async () => {
+  await wait();
+  press(" "); await wait();
+  const out = { icon: id("play").innerHTML.includes("M7 4l13"), frames: [frame()] }, home = picture();
+  await wait(); out.paused = picture() === home;
+  press("ArrowRight"); await wait(); out.frames.push(frame());
+  press("ArrowLeft"); await wait(); out.frames.push(frame());
+  id("scrub").value = 20; id("scrub").dispatchEvent(new Event("input")); await wait(); out.frames.push(frame());
+  const still = picture();
+  point("pointermove", { buttons: 1, movementX: 90 }); await wait(); out.turned = picture() !== still;
+  id("scene").dispatchEvent(new MouseEvent("dblclick")); await wait(); out.reset = picture() === still;
+  id("scene").dispatchEvent(new WheelEvent("wheel", { deltaY: -400 })); await wait(); out.zoomed = picture() !== still;
+  id("speed").value = "0.25"; id("speed").dispatchEvent(new Event("change"));
+  id("play").click(); await wait(); out.plays = !id("play").innerHTML.includes("M7 4l13");
+  document.title = JSON.stringify(out);
+})();
+"""
+
+
+def test_controls_of_the_viewer(motion: Motion, tmp_path: Path, browse):
+    page = write_html(motion, tmp_path / "wave.html")
+    page.write_text(page.read_text().replace("</body>", f"<script>{CONTROLS}</script></body>"))
+    shown = browse(page, "--virtual-time-budget=30000")
+    assert not shown.console
+    match = re.search(r"<title>({.*})</title>", shown.dom)
+    assert match
+    out = json.loads(match[1])
+    start = out["frames"][0]
+    assert out["frames"][1:] == [min(start + 1, 23), min(start + 1, 23) - 1, 20]
+    names = ("icon", "paused", "turned", "reset", "zoomed", "plays")
+    assert [name for name in names if not out[name]] == []

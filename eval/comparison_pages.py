@@ -1,0 +1,95 @@
+"""A comparison as files: JSON, Markdown and one HTML page. See `motionmillion.eval.comparison`."""
+
+import html
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from motionmillion.eval.charts import legend
+from motionmillion.eval.comparison import Comparison
+from motionmillion.eval.protocol_facts import protocol_line
+from motionmillion.eval.report import INTERVALS, PACKAGE, charts_html, facts_html, notes_html, section
+from motionmillion.eval.results import Measure, ResultGroup
+from motionmillion.eval.tables import Cell, Table, estimate_cell, label_cell, markdown_text, measure_sets
+from motionmillion.io.files import write_text
+from motionmillion.io.page import fill_page, page_part
+
+JSON, MARKDOWN, PAGE = "comparison.json", "comparison.md", "comparison.html"
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
+    """Write the three files and return their paths."""
+    figures = json.dumps(comparison.as_dict(), indent=1, ensure_ascii=False) + "\n"
+    return [
+        write_text(figures, folder / JSON),
+        write_text(_markdown(comparison), folder / MARKDOWN),
+        write_text(_page(comparison), folder / PAGE),
+    ]
+
+
+def comparison_tables(comparison: Comparison) -> list[Table]:
+    """A table for each group (and axis, where the measures are many): one row a system."""
+    tables = []
+    for group in comparison.groups():
+        for title, measures in measure_sets(comparison.measures):
+            known = [m for m in measures if any(m.name in g.values for g in _members(comparison, group.name))]
+            if known:
+                words = "" if title == "all measures" else f": {title}"
+                tables.append(_table(comparison, f"{group.name}{words}", group.name, known))
+    return tables
+
+
+def _table(comparison: Comparison, title: str, group: str, measures: Sequence[Measure]) -> Table:
+    rows = []
+    for name, results in comparison.systems.items():
+        own = next((g for g in results.groups if g.name == group), None)
+        if own is not None:
+            cells = [_cell(comparison, own, measure, name) for measure in measures]
+            rows.append([Cell(name), Cell(str(own.count), value=own.count), *cells])
+    return Table(title, [Cell("system"), Cell("samples"), *map(label_cell, measures)], rows)
+
+
+def _cell(comparison: Comparison, group: ResultGroup, measure: Measure, system: str) -> Cell:
+    cell = estimate_cell(measure, group.values.get(measure.name))
+    test = comparison.test(group.name, measure.name, system)
+    if test is None or not test.significant or cell.value is None:
+        return cell
+    style = {True: "better", False: "worse", None: ""}[test.better]
+    return Cell(f"{cell.text} *", cell.detail, cell.value, style)
+
+
+def _members(comparison: Comparison, name: str) -> list[ResultGroup]:
+    return [group for results in comparison.systems.values() for group in results.groups if group.name == name]
+
+
+def _markdown(comparison: Comparison) -> str:
+    lines = [f"# {markdown_text(comparison.suite)}: {markdown_text(', '.join(comparison.systems))}"]
+    for name, results in comparison.systems.items():
+        facts = "; ".join([f"{len(results.samples)} samples", *protocol_line(results.protocol)])
+        lines += ["", f"**{markdown_text(name)}**: {markdown_text(facts)}."]
+    for table in comparison_tables(comparison):
+        lines += ["", f"## {markdown_text(table.title.capitalize())}", "", table.markdown()]
+    lines += ["", "Arrows show the better side; intervals in brackets are 95 % intervals.", ""]
+    lines += [f"- {markdown_text(note)}" for note in comparison.notes]
+    return "\n".join(lines) + "\n"
+
+
+def _page(comparison: Comparison) -> str:
+    names = list(comparison.systems)
+    panels = charts_html(comparison.systems)
+    charts = legend(names) + panels if panels else ""
+    protocols = {name: dict(results.protocol) for name, results in comparison.systems.items()}
+    return fill_page(
+        PACKAGE,
+        PAGE,
+        style=page_part(PACKAGE, "page.css"),
+        sorting=page_part(PACKAGE, "tables.js"),
+        title=html.escape(f"{comparison.suite}: {', '.join(names)}"),
+        suite=html.escape(comparison.suite),
+        systems=html.escape(" · ".join(names)),
+        facts=facts_html([f"{name}: {len(results.samples)} samples" for name, results in comparison.systems.items()]),
+        charts=section("Charts", charts, INTERVALS),
+        tables="".join(table.html() for table in comparison_tables(comparison)),
+        notes=section("Notes", notes_html(comparison.notes)),
+        protocols=html.escape(json.dumps(protocols, indent=2, ensure_ascii=False)),
+    )

@@ -1,0 +1,52 @@
+"""MBench's figures of single motions, in its own names and units.
+
+    values = mbench_values(samples, rows)          # a dictionary for each sample
+
+Judged dimensions are added by `motionmillion.eval.evaluate`. `axes="released"` measures physics as the released code
+does on its own files: they are y up, and it takes the third axis, which points forward, for height; and poses with
+each joint taken for its successor (`motionmillion.eval.nrdf`).
+
+Source: ViMoGen (arXiv 2510.26794), MBench; formulas as in its released evaluation.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from motionmillion.eval.body_mesh import BodyMesh, body_penetrations
+from motionmillion.eval.nrdf import Nrdf, pose_qualities
+from motionmillion.eval.physics import physics_measures
+from motionmillion.eval.results import SampleResult
+from motionmillion.eval.suite_scores import MBENCH_PHYSICS
+
+if TYPE_CHECKING:
+    from motionmillion.eval.scoring import Sample
+
+
+def mbench_values(
+    samples: "Sequence[Sample]",
+    rows: Sequence[SampleResult],
+    axes: Literal["corrected", "released"] = "corrected",
+    nrdf: str | Path | None = None,
+    smpl: str | Path | None = None,
+) -> list[dict[str, float]]:
+    """Dimensions that need no judge, of every sample.
+
+    Args:
+        rows: the samples' other figures.
+        axes: "corrected" or "released".
+        nrdf: NRDF's weights; without them there is no Pose_Quality.
+        smpl: a body model; without it there is no Body_Penetration.
+    """
+    motions = [sample.motion for sample in samples]
+    if axes == "released":
+        clips = [sample.positions for sample in samples]
+        physics = physics_measures(clips, "z", [motion.fps for motion in motions], [sample.id for sample in samples])
+        columns = {name: physics[own].tolist() for name, own in MBENCH_PHYSICS.items()}
+    else:
+        columns = {name: [row.values[own] for row in rows] for name, own in MBENCH_PHYSICS.items()}
+    if nrdf is not None:
+        columns["Pose_Quality"] = pose_qualities(motions, Nrdf.load(nrdf), axes).tolist()
+    if smpl is not None:
+        columns["Body_Penetration"] = body_penetrations(motions, BodyMesh.load(smpl)).tolist()
+    return [{name: values[index] for name, values in columns.items()} for index in range(len(samples))]

@@ -1,0 +1,208 @@
+"""A folder of motions of another system -> what the suites score.
+
+    folder = MotionFolder("their_motions", fps=20, up="z")
+    files = folder.find([prompt.id for prompt in suite.prompts])      # {"000": ("000.npy",), "001": ("001.npy",), ...}
+    sample = folder.read(files["000"][0])                             # sample.motion, sample.positions
+
+Read are all files that `Motion.load` reads: .npz (SMPL), .bvh, and .npy with features of any representation or joint
+positions. They are found by the prompt's id, in the folder or below it:
+
+| name | belongs to |
+|---|---|
+| `<id>.npz` | the prompt |
+| `<id>_0.npz`, `<id>_1.npz`, ... | the prompt, as several samples of it |
+| `17.npz`, `17_0.npz`, ... | the prompt whose id is that number ("017"), or at that place if ids are no numbers |
+| `walk-0017.npz` | the prompt at place 17: what `motionmillion generate` writes, one sample a prompt |
+
+Places are counted from 0.
+
+A `SampleMotion` has two views: `motion`, whose features the evaluator reads, and `positions`, on which physics is
+measured. For .npz and .bvh the positions are those of the motion; for .npy they are those that the file itself has:
+the joints, or the position block of the features.
+
+Unusual: every file keeps its own frame rate, so rates may differ in a folder as long as each file says its own. Joint
+positions do not: they need `fps`, and then every file must have that rate.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from motionmillion.features.base import Route, check_route
+from motionmillion.io import read_motion, readable_suffixes
+from motionmillion.io.features import read_with_positions
+from motionmillion.motion import Motion
+
+_NAMED_AT_MOST = 5
+_RATE_TOLERANCE = 0.01
+"""Frames per second; BVH files round the time of a frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class SampleMotion:
+    """One motion to score.
+
+    Args:
+        name: its file, relative to the folder.
+        motion: at the file's own frame rate.
+        positions: `[T, 22, 3]` at the same rate, y up, metres.
+    """
+
+    name: str
+    motion: Motion
+    positions: Tensor
+
+
+class MotionFolder:
+    """Motion files by prompt; see the module's docstring.
+
+    Args:
+        folder: where they are; folders below it count.
+        fps: frames per second of files that do not say their own, and then of all.
+        up: the vertical axis of .npz, .bvh and joint positions, "y" or "z"; None takes what the file says, else z for
+            .npz and y for the others.
+        representation: what .npy files hold, such as "rot276_velocity" or "joints"; None goes by their shape.
+        route: "positions" takes the positions that a .npy file has; "rotations" those of the motion, by forward
+            kinematics of its rotations.
+
+    Raises:
+        ValueError: if the folder is none, or holds no motion file.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        fps: float | None = None,
+        up: str | None = None,
+        representation: str | None = None,
+        route: Route = "positions",
+    ) -> None:
+        self.folder = Path(folder)
+        self.fps, self.up, self.representation, self.route = fps, up, representation, check_route(route)
+        if not self.folder.is_dir():
+            raise ValueError(f"motions must be a folder of motion files, got {str(folder)!r}")
+        suffixes = readable_suffixes()
+        paths = (path.relative_to(self.folder) for path in self.folder.rglob("*") if path.suffix.lower() in suffixes)
+        self._paths = sorted(path for path in paths if not any(part.startswith(".") for part in path.parts))
+        if not self._paths:
+            raise ValueError(f"motions must hold files that end in one of {suffixes}, got none in {str(folder)!r}")
+
+    def names(self) -> list[str]:
+        """All motion files, relative to the folder, sorted."""
+        return [path.as_posix() for path in self._paths]
+
+    def find(
+        self, ids: Sequence[str], order: Sequence[str] | None = None, allow_missing: bool = False
+    ) -> dict[str, tuple[str, ...]]:
+        """The files of each prompt, its samples in order; prompts in the order of `ids`.
+
+        Args:
+            ids: of the prompts to score.
+            order: ids of all prompts of the suite, which places are counted in; `ids` where left out.
+            allow_missing: leave out prompts without a file.
+
+        Raises:
+            ValueError: if a prompt has no file (unless allowed, and even then if none has one), or two for one sample,
+                or a numbered file lies beyond the last prompt.
+        """
+        finder = _Finder(list(ids if order is None else order))
+        found: dict[str, dict[int, str]] = {}
+        for path in self._paths:
+            claim = finder.claim(path.stem)
+            if claim is None:
+                continue
+            name, sample = claim
+            samples = found.setdefault(name, {})
+            for number, other in samples.items():
+                if sample == number or _WHOLE in (sample, number):
+                    raise ValueError(
+                        f"motions must have one file for prompt {name!r}, got {other!r} and {path.as_posix()!r} in "
+                        f"{str(self.folder)!r}; remove one, or name several samples {name}_0, {name}_1"
+                    )
+            samples[sample] = path.as_posix()
+        missing = [name for name in ids if name not in found]
+        if missing and (len(missing) == len(ids) or not allow_missing):
+            raise self._missing(missing, len(ids))
+        return {name: tuple(found[name][key] for key in sorted(found[name])) for name in ids if name in found}
+
+    def read(self, name: str) -> SampleMotion:
+        """The motion of one file of `find` or `names`.
+
+        Raises:
+            ValueError: with the name of the file, if it is missing or damaged, holds NaN or infinity, or has another
+                frame rate than `fps`, or none.
+        """
+        path = self.folder / name
+        given: dict[str, object] = {} if self.up is None else {"up": self.up}
+        if path.suffix.lower() != ".bvh" and self.fps is not None:
+            given["fps"] = self.fps
+        try:
+            if path.suffix.lower() == ".npy":
+                motion, positions = read_with_positions(path, representation=self.representation, **given)  # type: ignore[arg-type]
+            else:
+                motion = read_motion(path, **given)
+                positions = motion.positions()
+        except ValueError as error:
+            message = str(error)
+            raise error if path.name in message else ValueError(f"{str(path)!r}: {message}") from None
+        if self.fps is not None and abs(motion.fps - self.fps) > _RATE_TOLERANCE:
+            raise ValueError(
+                f"fps must be the frame rate of every file where it is given, got {self.fps:g} and {motion.fps:g} in "
+                f"{str(path)!r}; leave it out, and keep files without a rate of their own in a folder apart"
+            )
+        if self.route == "rotations":
+            positions = motion.positions()
+        return SampleMotion(name, motion, positions)
+
+    def _missing(self, missing: Sequence[str], count: int) -> ValueError:
+        first = ", ".join(repr(name) for name in missing[:_NAMED_AT_MOST])
+        more = ", ..." if len(missing) > _NAMED_AT_MOST else ""
+        rest = "" if len(missing) == count else ", or score the others with --allow-missing"
+        return ValueError(
+            f"motions must cover all {count} prompts, got no file for {len(missing)} of them in "
+            f"{str(self.folder)!r}: {first}{more}; name files by the prompt's id, such as {missing[0]}.npz{rest}"
+        )
+
+
+_WHOLE = -1
+"""Sample number of a file that is all of its prompt."""
+
+
+class _Finder:
+    """Which prompt a file name belongs to.
+
+    Args:
+        order: ids of all prompts.
+    """
+
+    def __init__(self, order: list[str]) -> None:
+        self.order = order
+        self.ids = set(order)
+        self.numeric = all(re.fullmatch(r"[0-9]+", name) for name in order)
+        self.by_number = {int(name) if self.numeric else place: name for place, name in enumerate(order)}
+
+    def claim(self, stem: str) -> tuple[str, int] | None:
+        """Id of the prompt and number of the sample; None for a file of no prompt."""
+        if stem in self.ids:
+            return stem, _WHOLE
+        base, _, tail = stem.rpartition("_")
+        sample = int(tail) if re.fullmatch(r"[0-9]+", tail) else _WHOLE
+        if base in self.ids and sample != _WHOLE:
+            return base, sample
+        number = re.fullmatch(r"([0-9]+)(?:_([0-9]+))?", stem)
+        if number is not None:
+            name = self.by_number.get(int(number[1]))
+            return None if name is None else (name, _WHOLE if number[2] is None else int(number[2]))
+        generated = re.fullmatch(r".*-([0-9]{4,})", stem)
+        if generated is None:
+            return None
+        place = int(generated[1])
+        if place >= len(self.order):
+            raise ValueError(
+                f"numbered motions must be one a prompt, got number {place} in {stem!r} for {len(self.order)} "
+                "prompts; name several samples of a prompt by its id: <id>_0, <id>_1"
+            )
+        return self.order[place], _WHOLE

@@ -1,0 +1,195 @@
+"""From motions with prompts to figures: what is measured of every motion, whatever the suite.
+
+    scorer = Scorer(evaluator, Calibration.bundled(), PosePrior.bundled())
+    rows = scorer.rows(samples)                               # [SampleResult, ...]
+    values = estimates(rows, names, takes)                    # {"jitter_degree": Estimate(...), ...}
+
+| axis | per motion | how |
+|---|---|---|
+| text alignment | `text_alignment_percent` | share of the suite's other texts that lie farther from it than its own |
+| | `retrieval_top1`, `retrieval_top3` | whether its own text is the nearest of the suite's, or among three |
+| smoothness | `smoothness_percent` | mean over acceleration and jerk of how typical they are of real motion |
+| plausibility | `plausibility_percent` | mean over five faults of how they stand against real motion; 0 for statues |
+
+The raw figures that the last two are made of stand beside them. Texts that read the same count as one.
+
+Unusual: smoothness is two-sided, so what is far smoother than people move scores as low as what shakes. The faults of
+plausibility are one-sided, and nothing slides less than a statue; so what moves less than nearly every real clip is
+marked down to 0 there too. The raw figures know no such thing: read them with `dynamic_degree`.
+
+Shapes: N motions, E embedding size, T frames.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motionmillion.eval.body import capsule_penetrations
+from motionmillion.eval.bootstrap import bootstrap_intervals
+from motionmillion.eval.calibration import Calibration
+from motionmillion.eval.evaluator import TextMotionEvaluator
+from motionmillion.eval.physics import physics_measures
+from motionmillion.eval.pose_prior import PosePrior, pose_prior_distances
+from motionmillion.eval.results import Estimate, Measure, SampleResult
+from motionmillion.eval.suites.base import Prompt
+from motionmillion.motion import Motion
+
+TEXT, SMOOTH, PLAUSIBLE, MOVEMENT = "text alignment", "smoothness", "plausibility", "movement"
+
+MEASURES = (
+    Measure("text_alignment_percent", "other texts farther than the own (%; chance 50)", "higher", TEXT, 1),
+    Measure("retrieval_top1", "own text nearest of the suite's", "higher", TEXT),
+    Measure("retrieval_top3", "own text among the nearest three", "higher", TEXT),
+    Measure("judge_match", "judged to match the text", "higher", TEXT),
+    Measure("smoothness_percent", "smoothness (%; real motion 50)", "higher", SMOOTH, 1),
+    Measure("jitter_degree", "jitter degree (m/frame^2 at 20 fps)", "lower", SMOOTH, 4),
+    Measure("jerk", "jerk (m/frame^3 at 20 fps)", "lower", SMOOTH, 4),
+    Measure("plausibility_percent", "plausibility (%; real motion 75)", "higher", PLAUSIBLE, 1),
+    Measure("ground_penetration", "ground penetration (m)", "lower", PLAUSIBLE, 4),
+    Measure("foot_sliding", "foot sliding (m/frame at 20 fps)", "lower", PLAUSIBLE, 4),
+    Measure("foot_floating", "foot floating (share of frames)", "lower", PLAUSIBLE, 3),
+    Measure("capsule_penetration", "capsule penetration (% of pairs)", "lower", PLAUSIBLE, 3),
+    Measure("pose_prior_distance", "pose prior distance (degrees)", "lower", PLAUSIBLE, 2),
+    Measure("dynamic_degree", "dynamic degree (m/frame at 20 fps)", "neither", MOVEMENT, 4),
+    Measure("foot_contact", "foot contact (share of feet)", "neither", MOVEMENT, 3),
+    Measure("seconds", "length (s)", "neither", MOVEMENT, 2),
+)
+SMOOTHNESS = ("jitter_degree", "jerk")
+FAULTS = ("ground_penetration", "foot_sliding", "foot_floating", "capsule_penetration", "pose_prior_distance")
+CALIBRATED = (*SMOOTHNESS, *FAULTS, "dynamic_degree")
+"""Measures that a `Calibration` for the suites must know."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A motion and what it should show.
+
+    Args:
+        id: unique among the samples; that of the prompt where it is the prompt's first.
+        motion: what the evaluator and judges see.
+        positions: `[T, 22, 3]` at the motion's frame rate, y up, metres: what physics is measured on.
+        file: where the motion lies, relative to the results, "" for nowhere.
+        take: samples of one take are not independent: the prompt's id, or a recording.
+    """
+
+    id: str
+    prompt: Prompt
+    motion: Motion
+    positions: Tensor
+    file: str = ""
+    take: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """Points of samples `[N, E]` and of their texts `[N, E]`."""
+
+    motions: Tensor
+    texts: Tensor
+
+
+class Scorer:
+    """Measures motions.
+
+    Args:
+        evaluator: embeds texts and motions.
+        calibration: real motion's distribution.
+        pose_prior: tells unlikely poses.
+    """
+
+    def __init__(self, evaluator: TextMotionEvaluator, calibration: Calibration, pose_prior: PosePrior) -> None:
+        self.evaluator, self.calibration, self.pose_prior = evaluator, calibration, pose_prior
+
+    def embed(self, samples: Sequence[Sample]) -> Embedded:
+        """Where the evaluator puts motions and texts."""
+        return Embedded(
+            self.evaluator.embed_motions([sample.motion for sample in samples]),
+            self.evaluator.embed_texts([sample.prompt.text for sample in samples]),
+        )
+
+    def rows(self, samples: Sequence[Sample], embedded: Embedded) -> list[SampleResult]:
+        """All measures of all samples."""
+        values = {**text_alignment(embedded, [s.prompt.text for s in samples]), **self.physics(samples)}
+        return [
+            SampleResult(
+                id=sample.id,
+                prompt=sample.prompt.text,
+                category=sample.prompt.category,
+                motion=sample.file,
+                frames=sample.motion.num_frames,
+                fps=sample.motion.fps,
+                values={name: float(column[index]) for name, column in values.items()},
+            )
+            for index, sample in enumerate(samples)
+        ]
+
+    def physics(self, samples: Sequence[Sample]) -> dict[str, np.ndarray]:
+        """Everything that needs no text: `[N]` by the name of a measure."""
+        values = raw_measures(samples, self.pose_prior)
+        typical = [self.calibration.typical(name, values[name].tolist()) for name in SMOOTHNESS]
+        unharmful = [self.calibration.unharmful(name, values[name].tolist()) for name in FAULTS]
+        moving = self.calibration.moving("dynamic_degree", values["dynamic_degree"].tolist())
+        return {
+            "smoothness_percent": 100 * np.mean(typical, axis=0),
+            "plausibility_percent": 100 * np.mean(unharmful, axis=0) * moving,
+            **values,
+        }
+
+
+def raw_measures(samples: Sequence[Sample], pose_prior: PosePrior) -> dict[str, np.ndarray]:
+    """Physics, poses and length of samples: `[N]` by the name of a measure, nothing calibrated."""
+    clips, rates = [sample.positions for sample in samples], [sample.motion.fps for sample in samples]
+    values = {n: v.numpy() for n, v in physics_measures(clips, "y", rates, [s.id for s in samples]).items()}
+    values["capsule_penetration"] = capsule_penetrations(clips).numpy()
+    values["pose_prior_distance"] = pose_prior_distances([s.motion for s in samples], pose_prior).numpy()
+    values["seconds"] = np.array([sample.motion.seconds for sample in samples])
+    return values
+
+
+def text_alignment(embedded: Embedded, texts: Sequence[str]) -> dict[str, np.ndarray]:
+    """How each motion `[N]` finds its own text among all texts of its suite; a tie counts for the other text.
+
+    Raises:
+        ValueError: if all texts are the same.
+    """
+    different = list(dict.fromkeys(texts))
+    if len(different) < 2:
+        raise ValueError(f"prompts must hold at least two different texts to tell apart, got {len(different)}")
+    points = embedded.texts[[texts.index(text) for text in different]].double()
+    distances = torch.cdist(embedded.motions.double(), points)  # [N, texts]
+    own = torch.tensor([different.index(text) for text in texts])[:, None]
+    ahead = (distances <= distances.gather(1, own)).sum(1).numpy() - 1  # texts that are as near or nearer
+    return {
+        "text_alignment_percent": 100 * (1 - ahead / (len(different) - 1)),
+        "retrieval_top1": (ahead < 1).astype(float),
+        "retrieval_top3": (ahead < 3).astype(float),
+    }
+
+
+def estimates(
+    rows: Sequence[SampleResult],
+    takes: Mapping[str, str],
+    names: Sequence[str],
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Means over samples with 95 % bootstrap intervals in which whole takes are drawn.
+
+    Args:
+        takes: the take of each sample by its id.
+        names: measures; a mean is over the samples that have one.
+    """
+    found = {}
+    for name in names:
+        with_it = [row for row in rows if name in row.values]
+        if not with_it:
+            continue
+        values = np.array([[row.values[name]] for row in with_it])
+        own = [takes[row.id] for row in with_it]
+        bounds = bootstrap_intervals(values, np.ones(len(values)), own, resamples, seed)
+        low, high = (None, None) if bounds is None else bounds[0].tolist()
+        found[name] = Estimate(float(values.mean()), low, high, len(values))
+    return found

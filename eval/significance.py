@@ -1,0 +1,95 @@
+"""Is a difference more than chance? Paired permutation test, exact sign test, Holm's correction, agreement of raters.
+
+    p = sign_flip_test(differences, seed=0)      # do paired values differ in the mean?
+    p = sign_test(wins, losses)                  # does one side win more often?
+    adjusted = holm([0.01, 0.04, 0.2])           # several tests in one table
+    alpha = krippendorff_alpha(items)            # do raters agree more than chance would have it?
+
+All tests are two-sided. Shapes: N pairs, R random flips.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+EXACT_PAIRS = 16  # up to 65536 ways to flip signs; all of them are tried
+_BLOCK = 2**22  # signs drawn at a time
+
+
+def sign_flip_test(differences: np.ndarray, flips: int = 10000, seed: int = 0) -> float:
+    """p-value of paired differences `[N]` having mean zero: how often random signs give a mean as far from it.
+
+    Up to `EXACT_PAIRS` pairs all signs are tried, above that `flips` random ones; then p is never below
+    `1 / (flips + 1)`.
+
+    Raises:
+        ValueError: for fewer than two differences, or values that are not finite.
+    """
+    differences = np.asarray(differences, dtype=np.float64)
+    if differences.ndim != 1 or len(differences) < 2:
+        raise ValueError(f"differences must be at least two numbers, got shape {differences.shape}")
+    if not np.isfinite(differences).all():
+        raise ValueError("differences must be finite, got NaN or infinity; leave those pairs out")
+    scale = np.abs(differences).max()
+    if scale == 0:
+        return 1.0
+    differences = differences / scale
+    count = len(differences)
+    least = abs(differences.sum()) - 1e-9 * count  # what rounding alone may take away
+    if count <= EXACT_PAIRS:
+        bits = (np.arange(2**count)[:, None] >> np.arange(count)) & 1  # [2**N, N]
+        return float(np.mean(np.abs((2 * bits - 1) @ differences) >= least))
+    generator = np.random.default_rng(seed)
+    reached, rest = 0, flips
+    while rest:
+        signs = (
+            2 * generator.integers(0, 2, (min(rest, max(_BLOCK // count, 1)), count), dtype=np.int8) - 1
+        )  # [<=R, N]
+        reached += int((np.abs(signs @ differences) >= least).sum())
+        rest -= len(signs)
+    return (1 + reached) / (flips + 1)
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Exact two-sided p-value of `wins` against `losses` if both were equally likely; ties are left out before."""
+    total = wins + losses
+    tail = sum(math.comb(total, k) for k in range(min(wins, losses) + 1))
+    return min(1.0, 2 * tail / 2**total)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number, in their order (Holm, 1979)."""
+    adjusted, highest = [1.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def krippendorff_alpha(items: Sequence[Sequence[Hashable]]) -> float | None:
+    """Krippendorff's alpha for nominal votes: 1 is full agreement, 0 what chance gives; None where it is undefined.
+
+    Args:
+        items: the votes on each item, of as many raters as voted; items with fewer than two votes say nothing.
+
+    Undefined: no item with two votes, or all votes the same. Source: Krippendorff, "Computing Krippendorff's
+    Alpha-Reliability" (2011), part C.
+    """
+    paired = [Counter(votes) for votes in items if len(votes) > 1]
+    totals = sum(paired, Counter())
+    count = totals.total()
+    expected = count**2 - sum(number**2 for number in totals.values())
+    if not expected:
+        return None
+    # An item of m votes has m^2 - sum(n^2) ordered pairs of unequal votes, each weighing 1 / (m - 1).
+    unequal = sum((own.total() ** 2 - sum(n**2 for n in own.values())) / (own.total() - 1) for own in paired)
+    return 1 - (count - 1) * unequal / expected
+
+
+def equal_votes(items: Sequence[Sequence[Hashable]]) -> float | None:
+    """Share of equal votes among all pairs of votes on one item; None where no item has two votes."""
+    pairs = sum(math.comb(len(votes), 2) for votes in items)
+    equal = sum(math.comb(number, 2) for votes in items for number in Counter(votes).values())
+    return equal / pairs if pairs else None

@@ -1,0 +1,84 @@
+"""MotionMillion-Eval: seven categories of prompts for models that have not been trained on them.
+
+    suite = motionmillion_eval()                       # our own, balanced: the same count for each category and level
+    suite = official_suite("infer_batch_prompt.txt")   # the 126 prompts of MotionMillion, from the user's copy
+
+MotionMillion's prompts are `assets/infer_batch_prompt.txt` of github.com/VankouF/MotionMillion-Codes. They come
+without categories; those of `official_suite` are ours, by line number in `motionmillion_eval_official.json`.
+
+Unusual: prompts of our own suite never change under one version. Whoever changes one writes a new version.
+"""
+
+import json
+from pathlib import Path
+
+from motionmillion.eval.suites.base import Prompt, Suite, known_file
+from motionmillion.io.files import existing_file
+
+NAME = "motionmillion-eval"
+OFFICIAL_NAME = "motionmillion-eval-official"
+OFFICIAL_SOURCE = "github.com/VankouF/MotionMillion-Codes, assets/infer_batch_prompt.txt"
+
+CATEGORIES = {
+    "daily life": "what people do at home, at work and with each other: meals, chores, care of the body, trades",
+    "sports": "athletic disciplines, games, exercise and gymnastics, with their waiting and their celebrating",
+    "dance and art": "dance, music, theatre, circus, painting and sculpture",
+    "combat": "striking, defending, throwing, stalking and handling weapons, with or without an opponent",
+    "transport": "getting oneself or a load from place to place: walking, climbing, riding, driving, carrying",
+    "non-human behaviour": "a body that moves like an animal, a machine, a plant, a thing or a creature of fantasy",
+    "others": "feelings, reactions, gestures, poses and plain movements of the body that belong to none of the above",
+}
+"""The categories in the order of tables, and what belongs to each. The main movement decides, not the scene; where
+several fit, the first of non-human behaviour, combat, sports, dance and art, transport, daily life counts."""
+
+LEVELS = {
+    "command": "up to five words that order one movement",
+    "sentence": "one movement of one subject, with manner, direction or side",
+    "composition": "two to four movements, one after another",
+    "abstract": "a mood, an image or a situation whose movements have to be imagined",
+}
+
+_PROMPTS = Path(__file__).with_name("motionmillion_eval.json")
+_ASSIGNMENT = Path(__file__).with_name("motionmillion_eval_official.json")
+
+
+def motionmillion_eval() -> Suite:
+    """Our own suite: six prompts for each of four levels in each of the seven categories, 168 in all."""
+    suite = Suite.load(_PROMPTS)
+    return Suite(suite.name, suite.version, suite.prompts)
+
+
+def official_categories() -> list[str]:
+    """The category of each of MotionMillion's prompts, by line; our assignment, none was published."""
+    lines = json.loads(_ASSIGNMENT.read_text(encoding="utf-8"))["lines"]
+    category = {line: name for name, numbers in lines.items() for line in numbers}
+    return [category[line] for line in sorted(category)]
+
+
+def official_suite(path: str | Path) -> Suite:
+    """MotionMillion's prompts from the user's copy, one a line; ids are line numbers, "001" to "126".
+
+    Two lines repeat earlier ones (044 and 096, 046 and 095), so that a retrieval among all prompts cannot tell these
+    apart. A file of the same length with other content is read with a warning, and the suite's `source` says so.
+
+    Raises:
+        ValueError: for a file that is not there, is no text, or has another number of lines.
+    """
+    path = existing_file(path)
+    assignment = json.loads(_ASSIGNMENT.read_text(encoding="utf-8"))
+    categories = official_categories()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"prompts must be a UTF-8 text file, got {str(path)!r}") from None
+    if len(lines) != len(categories):
+        raise ValueError(
+            f"prompts must be MotionMillion's {len(categories)} lines ({OFFICIAL_SOURCE}), got {len(lines)} in "
+            f"{str(path)!r}; write prompts of your own as a JSON suite"
+        )
+    source = path.name if known_file(path, assignment["sha256"]) else f"{path.name} (not the published file)"
+    prompts = [
+        Prompt(f"{number:03d}", line.strip(), category)
+        for number, (line, category) in enumerate(zip(lines, categories, strict=True), 1)
+    ]
+    return Suite(OFFICIAL_NAME, assignment["version"], tuple(prompts), source)

@@ -1,0 +1,170 @@
+"""Tables of estimates, as Markdown and as HTML that can be sorted.
+
+    table = group_table("By category", results.groups, results.measures)
+    table.markdown(), table.html()
+
+A cell holds its text, a detail below it (an interval) and the number it is sorted by. Unusual: every text is escaped
+where it is written, so prompts and names of any kind are harmless; `-` stands for a figure that is not there.
+"""
+
+import html
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from motionmillion.eval.results import EVERYTHING, Estimate, Measure, ResultGroup, Results
+
+MISSING = "-"
+MOST = 9  # headline figures
+WIDEST = 8  # measures in one table; with more there is one table for each axis
+
+_ARROWS = {"higher": ("↑", "higher is better"), "lower": ("↓", "lower is better")}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: its text, what stands behind or below it, the number it is sorted by, a CSS class."""
+
+    text: str
+    detail: str = ""
+    value: float | None = None
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A heading, the heads of the columns and the rows; the first cell of a row names it."""
+
+    title: str
+    heads: Sequence[Cell]
+    rows: Sequence[Sequence[Cell]]
+
+    def markdown(self) -> str:
+        """GitHub's Markdown, without the title."""
+        lines = [[_markdown_cell(cell) for cell in cells] for cells in (self.heads, *self.rows)]
+        rows = ["| " + " | ".join(cells) + " |" for cells in lines]
+        return "\n".join([rows[0], "|---" * len(self.heads) + "|", *rows[1:]])
+
+    def html(self) -> str:
+        """A table whose heads are buttons; tables.js sorts it."""
+        heads = "".join(_head(cell) for cell in self.heads)
+        rows = "\n".join(f"<tr>{_row_head(cells[0])}{''.join(map(_data, cells[1:]))}</tr>" for cells in self.rows)
+        caption = f"<caption>{html.escape(self.title)}</caption>"
+        table = f"<table>{caption}<thead><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody></table>"
+        label = html.escape(self.title, quote=True)
+        return f'<div class="wide" tabindex="0" role="region" aria-label="{label}">{table}</div>'
+
+
+def group_table(title: str, groups: Sequence[ResultGroup], measures: Sequence[Measure]) -> Table:
+    """One row a group, one column a measure."""
+    heads = [Cell("group"), Cell("samples"), *map(label_cell, measures)]
+    rows = [
+        [
+            Cell(group.name, style="all" if group.name == EVERYTHING else ""),
+            Cell(str(group.count), value=group.count),
+            *(estimate_cell(measure, group.values.get(measure.name)) for measure in measures),
+        ]
+        for group in groups
+    ]
+    return Table(title, heads, rows)
+
+
+def measure_sets(measures: Sequence[Measure]) -> list[tuple[str, list[Measure]]]:
+    """Measures that stand in one table, with a title: all, or those of each axis where there are many."""
+    if len(measures) <= WIDEST:
+        return [("all measures", list(measures))]
+    axes = dict.fromkeys(measure.axis for measure in measures)
+    return [(axis or "other measures", [m for m in measures if m.axis == axis]) for axis in axes]
+
+
+def label_cell(measure: Measure) -> Cell:
+    """A measure's label with an arrow that says which way is better."""
+    arrow, words = _ARROWS.get(measure.better, ("", ""))
+    return Cell(f"{measure.label} {arrow}".strip(), words)
+
+
+def estimate_cell(measure: Measure, estimate: Estimate | None) -> Cell:
+    """A figure with its interval."""
+    if estimate is None or not is_number(estimate.mean):
+        return Cell(MISSING)
+    return Cell(number(measure, estimate.mean), interval(measure, estimate), estimate.mean)
+
+
+def interval(measure: Measure, estimate: Estimate) -> str:
+    """`0.490 to 0.534`, or nothing where there is no interval."""
+    if not is_number(estimate.low) or not is_number(estimate.high):
+        return ""
+    return f"{number(measure, estimate.low)} to {number(measure, estimate.high)}"
+
+
+def number(measure: Measure, value: Any) -> str:
+    """A value of a measure with its digits."""
+    return f"{value:,.{measure.digits}f}" if is_number(value) else MISSING
+
+
+def is_number(value: Any) -> bool:
+    """Whether there is a figure: JSON has None where it was not finite."""
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def headline(measures: Sequence[Measure], values: Mapping[str, Estimate]) -> list[Measure]:
+    """The measures to show first: all with a better side, or the first of each axis where these are too many."""
+    known = [m for m in measures if m.better != "neither" and m.name in values and is_number(values[m.name].mean)]
+    return known if len(known) <= MOST else first_of_axes(known)
+
+
+def merged_measures(results: Sequence[Results]) -> list[Measure]:
+    """The measures of several results, each once, in the order in which they come first."""
+    found: dict[str, Measure] = {}
+    for measure in (measure for one in results for measure in one.measures):
+        found.setdefault(measure.name, measure)
+    return list(found.values())
+
+
+def first_of_axes(measures: Sequence[Measure]) -> list[Measure]:
+    """The first measure of each axis."""
+    first = {measure.axis: measure for measure in reversed(measures)}
+    return [measure for measure in measures if measure is first[measure.axis]]
+
+
+def markdown_text(text: str) -> str:
+    """Text that means nothing to Markdown."""
+    escaped = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(r"([\\`*|\[\]#~])", r"\\\1", escaped)
+
+
+def p_text(p: float) -> str:
+    """`p = 0.031`, or `p < 0.001`."""
+    return f"p {p_number(p)}" if p < 0.001 else f"p = {p_number(p)}"
+
+
+def p_number(p: float) -> str:
+    """`0.031`, or `< 0.001`."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _markdown_cell(cell: Cell) -> str:
+    detail = f" ({markdown_text(cell.detail)})" if cell.detail and cell.value is not None else ""
+    return markdown_text(cell.text) + detail
+
+
+def _head(cell: Cell) -> str:
+    title = f' title="{html.escape(cell.detail, quote=True)}"' if cell.detail else ""
+    words = f'<span class="hidden">, {html.escape(cell.detail)}</span>' if cell.detail else ""
+    return f'<th scope="col"><button type="button"{title}>{html.escape(cell.text)}{words}</button></th>'
+
+
+def _row_head(cell: Cell) -> str:
+    return f'<th scope="row"{_class(cell)}>{html.escape(cell.text)}</th>'
+
+
+def _data(cell: Cell) -> str:
+    value = "" if cell.value is None else f' data-value="{float(cell.value)!r}"'
+    detail = f"<small>{html.escape(cell.detail)}</small>" if cell.detail else ""
+    return f"<td{_class(cell)}{value}>{html.escape(cell.text)}{detail}</td>"
+
+
+def _class(cell: Cell) -> str:
+    return f' class="{cell.style}"' if cell.style else ""

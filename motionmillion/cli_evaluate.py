@@ -1,0 +1,230 @@
+"""The commands `motionmillion evaluate` and `motionmillion compare`.
+
+    motionmillion evaluate --suite motionmillion-eval --model mini -o runs/mini
+    motionmillion evaluate --suite mbench --prompts meta_info --motions their_motions -o runs/theirs
+    motionmillion compare results runs/mini runs/theirs -o runs/comparison
+
+Exit code 3: everything was measured, but a judge left questions unanswered; the same command asks them again.
+"""
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from motionmillion.cli_options import DeviceOption, find_device
+
+UNANSWERED = 3
+TOKENIZER = "tokenizer"
+
+compare_app = typer.Typer(
+    name="compare",
+    help="Compare evaluated systems: tables with significance, side by side, human votes.",
+    no_args_is_help=True,
+)
+
+
+def evaluate(
+    ctx: typer.Context,
+    part: Annotated[str | None, typer.Argument(help="Suite; the same as --suite.", metavar="[SUITE]")] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            help="motionmillion-eval, motionmillion-eval-official, mbench, text-to-motion, tokenizer, or the path of "
+            "a JSON suite."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for results, reports and motions.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Bundled model, folder or hub id; mini unless said.")] = None,
+    motions: Annotated[Path | None, typer.Option(help="Folder of another system's motions, named by prompt.")] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="Your copy of the prompts: file, or folder of MBench's two files.")
+    ] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", help="Folder of real motion. tokenizer: repeat for several.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Clips of --data to take: train, val or test.")] = "test",
+    seconds: Annotated[float | None, typer.Option(help="Length where the suite has none; else the model's.")] = None,
+    num_samples: Annotated[int, typer.Option("-n", "--num-samples", help="Motions of each prompt.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of motions, captions, random draws and intervals.")] = 0,
+    temperature: Annotated[float | None, typer.Option(help="Sampling, as in generate.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Sampling, as in generate.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Sampling, as in generate.")] = None,
+    guidance_scale: Annotated[float | None, typer.Option(help="Sampling, as in generate.")] = None,
+    evaluator: Annotated[str, typer.Option(help="Text-motion evaluator: bundled name, folder or hub id.")] = "mini",
+    judge: Annotated[
+        str,
+        typer.Option(help="retrieval, https://host/v1#model, gemini:MODEL, or a vision-language model's name."),
+    ] = "",
+    axes: Annotated[str, typer.Option(help="mbench: corrected, or released for its published mix-up.")] = "corrected",
+    nrdf: Annotated[Path | None, typer.Option(help="mbench: NRDF's weights, for Pose_Quality.")] = None,
+    smpl: Annotated[Path | None, typer.Option(help="mbench: SMPL body model (.npz), for Body_Penetration.")] = None,
+    calibration: Annotated[Path | None, typer.Option(help="Real motion's distribution; else the bundled.")] = None,
+    fps: Annotated[float | None, typer.Option(help="motions: frame rate of files that do not say it.")] = None,
+    up: Annotated[str | None, typer.Option(help='motions: vertical axis, "y" or "z"; else as files have it.')] = None,
+    representation: Annotated[
+        str | None, typer.Option(help="motions: what .npy files hold: rot272, rot276, hml263, joints, ...")
+    ] = None,
+    route: Annotated[str, typer.Option(help="motions: measure positions or rotations of features.")] = "positions",
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="motions: score the prompts that have a file.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="The system's name in tables.")] = "",
+    limit: Annotated[int, typer.Option(help="Only so many prompts of each category; 0 is all.")] = 0,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 2000,
+    repeats: Annotated[int, typer.Option(help="Repeats of measures that draw at random.")] = 20,
+    batch_size: Annotated[int, typer.Option(help="Motions that go through a model together.")] = 16,
+    plots: Annotated[bool, typer.Option(help="tokenizer: draw plots (needs matplotlib).")] = True,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure a model, or another system's motions, on a suite.
+
+    Writes results.json with the whole protocol, report.md and report.html, which plays the best and worst motions.
+    Motions are generated into the folder motions beside them; run the same command again after an interruption, and
+    it goes on. The suite tokenizer measures what a tokenizer loses on --data.
+    """
+    if (part is None) == (suite is None):
+        raise ValueError(f"suite must be named once, got {part!r} and {suite!r}; add --suite motionmillion-eval")
+    chosen = suite or part or ""
+    if output is None:
+        raise ValueError("output must name a folder, got none; add -o FOLDER")
+    _check_unused(ctx, chosen)
+    if chosen == TOKENIZER:
+        _tokenizer(model or "mini", data, split, output, seed, batch_size, device, resamples, plots)
+        return
+    from motionmillion.eval.evaluate import Evaluation, ForeignMotions, evaluate_suite
+    from motionmillion.eval.generation import GenerationOptions
+
+    if data is not None and len(data) != 1:
+        raise ValueError(f"data must be one folder for the suite {chosen!r}, got {len(data)}")
+    sampling = dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale)
+    with _warnings_as_lines():
+        outcome = evaluate_suite(
+            Evaluation(
+                suite=chosen,
+                output=output,
+                model="mini" if model is None and motions is None else model,
+                motions=motions,
+                foreign=ForeignMotions(fps, up, representation, route, allow_missing),
+                prompts=prompts,
+                data=data[0] if data else None,
+                split=split,
+                evaluator=evaluator,
+                judge=judge,
+                axes=axes,  # type: ignore[arg-type]
+                generation=GenerationOptions(seed, num_samples, seconds, batch_size, sampling),
+                nrdf=nrdf,
+                smpl=smpl,
+                calibration=calibration,
+                name=name,
+                resamples=resamples,
+                repeats=repeats,
+                seed=seed,
+                limit=limit,
+                device=find_device(device),
+            )
+        )
+    from motionmillion.eval.tables import group_table, headline
+
+    results = outcome.results
+    shown = headline(results.measures, results.overall.values)
+    typer.echo(group_table("", results.groups, shown).markdown() + "\n")
+    for path in outcome.files:
+        typer.echo(path)
+    if outcome.unanswered:
+        message = f"the judge left {outcome.unanswered} questions unanswered; run the same command again to ask them"
+        print(f"motionmillion: {message}", file=sys.stderr)
+        raise typer.Exit(UNANSWERED)
+
+
+@compare_app.command("results")
+def compare_results(
+    results: Annotated[list[Path], typer.Argument(help="Folders of results, or results.json files; one suite.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for comparison.md, .json and .html.")],
+) -> None:
+    """Tables of several systems beside each other; differences from the first are tested on paired samples."""
+    from motionmillion.eval.comparison_files import compare_files
+
+    for path in compare_files(results, output):
+        typer.echo(path)
+
+
+@compare_app.command("side-by-side")
+def compare_side_by_side(
+    first: Annotated[Path, typer.Argument(help="Results of one system.")],
+    second: Annotated[Path, typer.Argument(help="Results of the other.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the tables and the rating page.")],
+    seed: Annotated[int, typer.Option(help="Of the order of prompts and sides on the page.")] = 0,
+) -> None:
+    """Wins, ties and losses by prompt and axis with a sign test, and a page on which people vote blindly."""
+    from motionmillion.eval.comparison_files import side_by_side_files
+
+    for path in side_by_side_files(first, second, output, seed):
+        typer.echo(path)
+
+
+@compare_app.command("votes")
+def compare_votes(
+    votes: Annotated[list[Path], typer.Argument(help="JSON files that raters saved from the page.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the tables.")],
+) -> None:
+    """Count people's votes: wins, ties and losses with a sign test, and how far raters agree."""
+    from motionmillion.eval.comparison_files import count_votes_files
+
+    for path in count_votes_files(votes, output):
+        typer.echo(path)
+
+
+def _tokenizer(
+    model: str,
+    data: list[Path] | None,
+    split: str,
+    output: Path,
+    seed: int,
+    batch_size: int,
+    device: str,
+    resamples: int,
+    plots: bool,
+) -> None:
+    from motionmillion.eval.tokenizer_files import evaluate_folders
+
+    where = find_device(device)
+    table, paths = evaluate_folders(model, data or [], split, output, seed, batch_size, where, resamples, plots)
+    typer.echo(table + "\n")
+    for path in paths:
+        typer.echo(path)
+
+
+_TOKENIZER_OPTIONS = {"model", "data", "split", "output", "seed", "batch_size", "device", "resamples", "plots"}
+_FOREIGN_OPTIONS = {"fps", "up", "representation", "route", "allow_missing"}
+_GENERATION_OPTIONS = {"num_samples", "seconds", "temperature", "top_k", "top_p", "guidance_scale", "batch_size"}
+
+
+def _check_unused(ctx: typer.Context, suite: str) -> None:
+    """Raise `ValueError` for options that were given and would do nothing."""
+    given = {name for name in ctx.params if str(ctx.get_parameter_source(name)).endswith("COMMANDLINE")}
+    if suite == TOKENIZER:
+        unused, reason = given - _TOKENIZER_OPTIONS - {"part", "suite"}, "for the suite tokenizer"
+    else:
+        unused, reason = given & {"plots"}, f"for the suite {suite}"
+        if not unused:
+            unused = given & (_GENERATION_OPTIONS if "motions" in given else _FOREIGN_OPTIONS)
+            reason = "with --motions" if "motions" in given else "without --motions"
+    if unused:
+        option = min(unused).replace("_", "-")
+        raise ValueError(f"--{option} must be left out {reason}, got {ctx.params[min(unused)]!r}")
+
+
+@contextlib.contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Warnings inside the block go to standard error in one line each, without the place in the source."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = lambda message, *_: print(f"motionmillion: {message}", file=sys.stderr)  # type: ignore
+        yield

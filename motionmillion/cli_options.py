@@ -1,0 +1,25 @@
+"""What several commands share: options, and what their values stand for."""
+
+from typing import Annotated, Any
+
+import typer
+
+ModelOption = Annotated[str, typer.Option(help="Bundled model, folder or hub id.")]
+DeviceOption = Annotated[str, typer.Option(help='"cpu", "cuda", or "auto" for a GPU where there is one.')]
+
+
+def find_device(name: str) -> str:
+    """The device that an option names; raises `ValueError` for one that is not there."""
+    from motionmillion.pipeline_parts import check_device
+
+    return check_device(name)
+
+
+def find_dtype(name: str) -> Any:
+    """The torch dtype of that name; raises `ValueError` for others than three."""
+    import torch
+
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in known:
+        raise ValueError(f"dtype must be one of {sorted(known)}, got {name!r}")
+    return known[name]

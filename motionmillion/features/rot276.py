@@ -1,0 +1,148 @@
+"""The 276-dimensional representation of ViMoGen and MBench, 20 frames per second, z up in the features.
+
+    features = get("rot276").encode(motion)                  # [T - 1, 276]
+    motion = get("rot276_velocity").decode(features)         # the same features, root and joints added up from steps
+
+| block | size | content |
+|---|---|---|
+| rotations | 126 | 6D rotations of the 21 joints below the pelvis, parent-relative |
+| positions | 66 | joints in the world |
+| velocities | 66 | their steps to the next frame |
+| root_rotation | 6 | 6D rotation of the pelvis in the world |
+| heading_change | 6 | 6D rotation in the world that leads from it to the next frame's (whole, not its heading alone) |
+| translation | 3 | SMPL-X's translation: the pelvis less its place in SMPL-X's rest body |
+| root_velocity | 3 | its step to the next frame |
+
+6D means the first two COLUMNS of a rotation matrix, read row by row: r00 r01 r10 r11 r20 r21. The world of the
+features has z up; in frame 0 the pelvis stands above the origin and the hips face +y. `Motion` has y up and faces +z:
+x becomes minus x, y and z change places. Heights are kept.
+
+Every row looks one frame ahead, so T frames become T - 1 rows, and T - 1 rows are decoded to T - 1 frames.
+
+Two ways back: "rot276" reads root and positions as they stand in each frame, "rot276_velocity" takes frame 0 and adds
+up the steps (`recover_from_velocity` of the released code, which its renderer and MBench use): smoother and it drifts.
+Unusual: the published data has the joints of SMPL-X bodies; ours are those of the motion's own skeleton.
+
+Source: ViMoGen (arXiv 2510.26794) after DART (arXiv 2410.05260); layout as in its released data.
+"""
+
+import roma
+import torch
+from torch import Tensor
+
+from motionmillion.features.base import Layout, Representation, Route, check_route
+from motionmillion.inverse_kinematics import aim_at_positions
+from motionmillion.io.smpl import SMPLX_PELVIS
+from motionmillion.motion import Motion, rotation_y
+from motionmillion.skeleton import SMPL22
+
+_AXES = torch.tensor([[-1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
+"""From y up, facing +z to z up, facing +y; it is its own inverse."""
+
+_LEFT_HIP, _RIGHT_HIP = SMPL22.names.index("left_hip"), SMPL22.names.index("right_hip")
+
+
+class Rot276(Representation):
+    """Codec between `Motion` and 276-dimensional features; see the module's docstring."""
+
+    name = "rot276"
+    fps = 20.0
+    skeleton = SMPL22
+    layout = Layout(
+        rotations=126, positions=66, velocities=66, root_rotation=6, heading_change=6, translation=3, root_velocity=3
+    )
+    from_velocity = False
+    """Whether root and positions are summed up from the velocities."""
+
+    def encode(self, motion: Motion) -> Tensor:
+        """Features `[T - 1, 276]`, float32, of a motion on the SMPL22 skeleton.
+
+        Raises:
+            ValueError: if the motion's joints are not SMPL22's, or it has less than two frames at 20 per second.
+        """
+        motion = self.source(motion, frames=2)
+        rotations, root = motion.rotations.double(), motion.translation.double()
+        joints = motion.skeleton.forward_kinematics(rotations, root)[0]
+        across = joints[0, _RIGHT_HIP] - joints[0, _LEFT_HIP]
+        axes = _AXES.to(root.device)
+        turn = axes @ rotation_y(-torch.atan2(across[2], -across[0]))
+        joints = (joints - joints[0, 0] * root.new_tensor([1.0, 0.0, 1.0])) @ turn.mT  # [T, 22, 3]
+        orientation = turn @ rotations[:, 0]
+        translation = joints[:, 0] - _pelvis(joints)
+        blocks = [
+            _to_6d(rotations[:-1, 1:]),
+            joints[:-1].flatten(1),
+            joints.diff(dim=0).flatten(1),
+            _to_6d(orientation[:-1]),
+            _to_6d(orientation[1:] @ orientation[:-1].mT),
+            translation[:-1],
+            translation.diff(dim=0),
+        ]
+        return torch.cat([block.flatten(1) for block in blocks], dim=1).float()
+
+    def rotations(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        blocks = self.layout.split(features)
+        body = _from_6d(blocks["rotations"], 21)
+        orientation = _from_6d(blocks["root_rotation"].double(), 1)[..., 0, :, :]  # [..., T, 3, 3]
+        translation = blocks["translation"].double()
+        if self.from_velocity:
+            steps = _from_6d(blocks["heading_change"].double(), 1)[..., 0, :, :]
+            chain = [orientation[..., 0, :, :]]
+            for frame in range(features.shape[-2] - 1):
+                chain.append(steps[..., frame, :, :] @ chain[-1])
+            orientation = torch.stack(chain, dim=-3)
+            translation = _sum_up(translation, blocks["root_velocity"].double())
+        axes = _AXES.to(features.device)
+        root = (translation + _pelvis(translation)) @ axes.mT
+        turned = (axes @ orientation).to(features.dtype)
+        return torch.cat([turned[..., None, :, :], body], dim=-3), root.to(features.dtype)
+
+    def positions(self, features: Tensor) -> Tensor:
+        joints = features[..., self.layout["positions"]].double()
+        if self.from_velocity:
+            joints = _sum_up(joints, features[..., self.layout["velocities"]].double())
+        return (joints.unflatten(-1, (22, 3)) @ _AXES.to(features.device).mT).to(features.dtype)
+
+    def decode(self, features: Tensor, route: Route = "rotations") -> Motion:
+        """Motion of features `[T, 276]`, T frames, y up.
+
+        Args:
+            route: "rotations" reads the 6D rotations and the translation; "positions" puts the pelvis where the
+                position block has it and turns each joint so that its children point to theirs (the twist of a bone
+                comes from the 6D rotation).
+
+        Raises:
+            ValueError: for wrong shapes, values that are not finite, or an unknown route.
+        """
+        self.check(features)
+        rotations, root = self.rotations(features)
+        if check_route(route) == "positions":
+            positions = self.positions(features)
+            rotations, root = aim_at_positions(rotations, positions, self.skeleton), positions[:, 0]
+        return Motion(rotations, root, fps=self.fps)
+
+
+class Rot276Velocity(Rot276):
+    """The same features, root and positions summed up from their velocities."""
+
+    name = "rot276_velocity"
+    from_velocity = True
+
+
+def _pelvis(like: Tensor) -> Tensor:
+    """Place of the pelvis in SMPL-X's rest body `[3]`; never turned, whichever way the world is up."""
+    return like.new_tensor(SMPLX_PELVIS)
+
+
+def _to_6d(rotations: Tensor) -> Tensor:
+    return rotations[..., :2].flatten(-2)
+
+
+def _from_6d(values: Tensor, joints: int) -> Tensor:
+    """Rotations `[..., joints, 3, 3]` of `[..., 6 * joints]`."""
+    return roma.special_gramschmidt(values.unflatten(-1, (joints, 3, 2)))
+
+
+def _sum_up(values: Tensor, steps: Tensor) -> Tensor:
+    """The first frame of `values` `[..., T, D]` and the steps after it, added up."""
+    return torch.cat([values[..., :1, :], values[..., :1, :] + steps[..., :-1, :].cumsum(-2)], dim=-2)

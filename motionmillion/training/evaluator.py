@@ -1,0 +1,111 @@
+"""Train a text-motion evaluator from a recipe file.
+
+| key of `data` | meaning |
+|---|---|
+| folder, synthetic | where clips come from: a folder or a list of folders, or so many synthetic clips |
+| variants, speed, trim | versions of each clip, see `motionmillion.data.pairs` |
+| own_caption_share | how often a window of a longer take is described by a caption of its own |
+| caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
+
+`model` takes arguments of `TextMotionEvaluatorConfig`; the text width follows from the encoder. Validation is
+retrieval on the whole clips of the split `val`, with the published batches of 32 (of fewer clips, one batch of all).
+Written at the end: `<output>/final`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import set_seed
+
+from motionmillion.data.captions import add_captions, load_caption_rules
+from motionmillion.data.clips import MotionClip
+from motionmillion.data.pairs import PairDataset, collate_pairs
+from motionmillion.eval.distribution import matching_distance, r_precision
+from motionmillion.eval.evaluator import TextMotionEvaluator
+from motionmillion.eval.evaluator_config import TextMotionEvaluatorConfig
+from motionmillion.eval.suites.clips import clip_id, clips_suite
+from motionmillion.features.stats import feature_stats
+from motionmillion.text import TextEncoder
+from motionmillion.training.recipe import Recipe, clips_of, take_options
+from motionmillion.training.resume import check_output
+from motionmillion.training.trainer import build_trainer, run, training_arguments
+
+_BATCH = 32
+
+
+def train_evaluator(recipe: Recipe, resume: bool = False) -> dict[str, float]:
+    """Train, validate on the `val` split, write `<output>/final`; returns the validation figures.
+
+    Args:
+        resume: go on from the newest checkpoint of the output folder.
+
+    Raises:
+        ValueError: for unknown options, and data without captioned clips of the splits `train` and `val`.
+    """
+    # 1. check what can be checked before anything is loaded
+    data = data_options(recipe)
+    check_output(recipe, resume)
+    arguments = training_arguments(recipe)
+    config = TextMotionEvaluatorConfig(**recipe.model)
+    # 2. clips and texts
+    clips = clips_of(data["folder"], data["synthetic"], recipe.seed)
+    rules = load_caption_rules(data["caption_rules"]) if data["caption_rules"] else []
+    training = [add_captions(clip, rules) for clip in clips if clip.split == "train" and clip.captions]
+    validation = [clip for clip in clips if clip.split == "val" and clip.captions]
+    if len(validation) < 2:
+        raise ValueError(f"data must hold captioned clips of the split 'val' to tell apart, got {len(validation)}")
+    encoder = TextEncoder(config.text_encoder, config.sentence, config.text_length, arguments.device)
+    config.text_dim = encoder.dim
+    # 3. model
+    set_seed(recipe.seed)
+    model = TextMotionEvaluator(config)
+    model.use_text_encoder(encoder)
+    versions = {key: data[key] for key in ("variants", "speed", "trim", "own_caption_share")}
+    train = PairDataset(training, model.representation, encoder, **versions, seed=recipe.seed)
+    model.set_statistics(feature_stats((f for own in train.features for f in own), model.representation.layout))
+    # 4. train
+    held_out = PairDataset(validation, model.representation, encoder)
+    trainer = build_trainer(
+        model, arguments, train, held_out, collate_pairs, lambda m: evaluate_retrieval(m, validation, recipe.seed)
+    )
+    figures = run(trainer, recipe)
+    if trainer.is_world_process_zero():
+        trainer.trained_model.save_pretrained(Path(recipe.output) / "final")
+    return figures
+
+
+def data_options(recipe: Recipe) -> dict[str, Any]:
+    """All options of a recipe's `data` section; unknown keys raise `ValueError`."""
+    return take_options(
+        recipe.data,
+        "data section",
+        folder=None,
+        synthetic=0,
+        variants=8,
+        speed=0.1,
+        trim=0.15,
+        own_caption_share=0.5,
+        caption_rules=None,
+    )
+
+
+def evaluate_retrieval(
+    evaluator: TextMotionEvaluator, clips: list[MotionClip], seed: int = 0, repeats: int = 10
+) -> dict[str, float]:
+    """R-precision and matching distance on whole clips of one split, each with one of its captions.
+
+    Captions that read the same are not counted against each other. Both are means over `repeats` draws of captions
+    and batches.
+    """
+    motions = evaluator.embed_motions([clip.motion for clip in clips])
+    totals: dict[str, float] = {}
+    for repeat in range(repeats):
+        texts = {p.id: p.text for p in clips_suite(clips, clips[0].split, seed + repeat).prompts}
+        captions = [texts[clip_id(clip.name)] for clip in clips]
+        points = evaluator.embed_texts(captions)
+        found = r_precision(points, motions, min(_BATCH, len(clips)), seed + repeat, captions)
+        figures = {f"r_precision_top{k}": value for k, value in found.items()}
+        figures["matching_distance"] = matching_distance(points, motions)
+        for name, value in figures.items():
+            totals[name] = totals.get(name, 0.0) + value / repeats
+    return totals

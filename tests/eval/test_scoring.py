@@ -1,0 +1,123 @@
+"""What is measured of every motion, by hand where it can be."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from motionmillion.eval.results import SampleResult
+from motionmillion.eval.scoring import Embedded, Sample, estimates, raw_measures, text_alignment
+from motionmillion.eval.suite_scores import Batch, category_scores, mbench_scores, text_to_motion_scores
+from motionmillion.eval.suites import Prompt, Suite
+from motionmillion.eval.suites.mbench import MBENCH_CATEGORIES
+
+
+def points(*places: float) -> torch.Tensor:
+    return torch.tensor(places, dtype=torch.float32)[:, None]
+
+
+def test_text_alignment_by_hand():
+    texts = ["walk", "run", "jump", "walk"]
+    embedded = Embedded(motions=points(0.1, 2.9, 0.0, 5.1), texts=points(0.0, 3.0, 5.0, 0.0))
+    found = text_alignment(embedded, texts)
+    # three different texts; the third motion lies nearest to "walk", then "run"; the fourth nearest to "jump"
+    assert found["text_alignment_percent"].tolist() == [100, 100, 0, 0]
+    assert found["retrieval_top1"].tolist() == [1, 1, 0, 0] and found["retrieval_top3"].tolist() == [1, 1, 1, 1]
+
+
+def test_motions_that_are_all_alike_find_nothing():
+    texts = [f"text {n}" for n in range(5)]
+    embedded = Embedded(motions=torch.zeros(5, 2), texts=torch.ones(5, 2))
+    assert text_alignment(embedded, texts)["text_alignment_percent"].tolist() == [0] * 5  # ties count for the others
+    with pytest.raises(ValueError, match="at least two different texts"):
+        text_alignment(embedded, ["walk"] * 5)
+
+
+def test_raw_measures_name_a_motion_that_cannot_be_measured(turning_motion):
+    from motionmillion.eval.pose_prior import PosePrior
+
+    good = Sample("good", Prompt("good", "turn", "x"), turning_motion, turning_motion.positions())
+    values = raw_measures([good], PosePrior.bundled())
+    assert all(column.shape == (1,) and np.isfinite(column).all() for column in values.values())
+    assert values["seconds"][0] == pytest.approx(10.0)
+    broken = replace(good, id="broken", positions=torch.full_like(good.positions, torch.nan))
+    with pytest.raises(ValueError, match="broken must be finite"):
+        raw_measures([good, broken], PosePrior.bundled())
+
+
+def test_estimates_draw_whole_takes_and_leave_out_what_is_missing():
+    rows = [SampleResult(str(n), "x", values={"speed": float(n)} if n < 4 else {}) for n in range(6)]
+    takes = {str(n): "ab"[n // 2] if n < 4 else "c" for n in range(6)}
+    found = estimates(rows, takes, ["speed", "height"], resamples=500)
+    assert set(found) == {"speed"} and found["speed"].count == 4
+    assert found["speed"].mean == 1.5 and (found["speed"].low, found["speed"].high) == (0.5, 2.5)
+
+
+def batch(count: int, categories: list[str], values: dict, seed: int = 0, levels: bool = False) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    prompts = [
+        Prompt(f"p{n}", f"text {n}", categories[n % len(categories)], level="command" if levels else None)
+        for n in range(count)
+    ]
+    texts = torch.randn(count, 8, generator=generator)
+    embedded = Embedded(texts + 0.3 * torch.randn(count, 8, generator=generator), texts)
+    blank: dict = dict(motion=None, positions=torch.zeros(1, 22, 3))
+    samples = [Sample(p.id, p, take=p.id, **blank) for p in prompts]
+    rows = [
+        SampleResult(p.id, p.text, p.category, values={k: v(n) for k, v in values.items()})
+        for n, p in enumerate(prompts)
+    ]
+    return Batch(Suite("own", "1", tuple(prompts)), samples, rows, embedded, resamples=50, repeats=4)
+
+
+def test_categories_and_levels_have_their_own_means():
+    scores = category_scores(batch(40, ["even", "odd"], {"jerk": lambda n: float(n % 2)}, levels=True))
+    means = {group.name: group.values["jerk"].mean for group in scores.groups}
+    assert means == {"all": 0.5, "even": 0.0, "odd": 1.0, "command": 0.5}
+    precision = scores.groups[0].values["r_precision_top1"]
+    assert precision.mean > 0.5 and precision.count == 4
+    assert scores.measures[0].name == "r_precision_top1"
+
+
+def test_too_few_motions_for_a_batch_are_said_and_nothing_is_filled_in():
+    scores = category_scores(batch(31, ["one"], {"jerk": float}))
+    assert "r_precision_top1" not in scores.groups[0].values
+    assert "R-precision is left out: it needs 32 motions, got 31." in scores.notes
+
+
+def test_text_to_motion_stands_beside_real_motion():
+    real = batch(40, ["one"], {"jerk": float})
+    shuffled = torch.roll(real.embedded.motions, 7, 0)
+    worse = replace(real, embedded=Embedded(shuffled, real.embedded.texts))
+    scores = text_to_motion_scores(worse, real)
+    everything, reference = scores.groups[:2]
+    assert (everything.kind, reference.kind) == ("all", "reference")
+    assert everything.values["frechet_distance"].mean == pytest.approx(0, abs=1e-6)  # the same motions, other texts
+    assert everything.values["matching_distance"].mean > 2 * reference.values["matching_distance"].mean
+    assert everything.values["r_precision_top1"].mean < 0.2 < reference.values["r_precision_top1"].mean
+    assert "frechet_distance" not in reference.values
+
+
+def test_several_samples_of_each_prompt_give_multimodality():
+    one = batch(10, ["one"], {"jerk": float})
+    several = [replace(s, id=f"{s.id}_{k}") for s in one.samples for k in range(3)]
+    rows = [replace(r, id=f"{r.id}_{k}") for r in one.rows for k in range(3)]
+    motions = one.embedded.motions.repeat_interleave(3, 0)
+    still = replace(one, samples=several, rows=rows, embedded=Embedded(motions, motions))
+    assert text_to_motion_scores(still, one).groups[0].values["multimodality"].mean == 0
+    varied = motions + torch.randn(motions.shape, generator=torch.Generator().manual_seed(0))
+    moving = replace(still, embedded=Embedded(varied, motions))
+    assert text_to_motion_scores(moving, one).groups[0].values["multimodality"].mean > 1
+
+
+def test_mbench_measures_each_dimension_on_its_own_prompts():
+    values = {name: lambda n: float(n % 4) for name in ("Jitter_Degree", "Pose_Quality", "capsule_penetration")}
+    scores = mbench_scores(batch(8, list(MBENCH_CATEGORIES), values))
+    found = scores.groups[0].values
+    assert found["Jitter_Degree"].mean == 0 and found["Pose_Quality"].mean == 1  # of the first and second category
+    assert found["capsule_penetration"].mean == 1 and found["capsule_penetration"].count == 2
+    assert any("stands in for Body_Penetration" in note for note in scores.notes)
+    assert not any("stands in for Pose_Quality" in note for note in scores.notes)
+    own = mbench_scores(batch(8, ["mine", "yours"], values)).groups[0].values
+    assert own["Jitter_Degree"].count == 8
