@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from motionmillion.eval.results import Estimate, Measure
-from motionmillion.eval.tables import interval, is_number, label_cell, number
+from motionmillion.eval.tables import interval, is_number, label_cell, label_html, number
 
 COLORS = 6  # series with a colour of their own
 _WIDTH, _LABELS, _NUMBERS = 400, 142, 62
@@ -140,7 +140,7 @@ def panel(measure: Measure, chart: str, detail: str = "") -> str:
         return ""
     head = label_cell(measure)
     text = html.escape("; ".join(filter(None, (head.detail, detail))))
-    return f"<figure><figcaption><b>{html.escape(head.text)}</b> <span>{text}</span></figcaption>{chart}</figure>"
+    return f"<figure><figcaption><b>{label_html(head.text)}</b> <span>{text}</span></figcaption>{chart}</figure>"
 
 
 def _bar(

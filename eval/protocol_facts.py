@@ -1,6 +1,6 @@
 """What a protocol says, in few words, and where two of them differ.
 
-    protocol_line(results.protocol)              # ["evaluator sha256 53aa51172d14", "seconds 4", ...]
+    protocol_line(results.protocol)              # ["seed 0", "evaluator sha256 53aa51172d14", ...]
     notes = protocol_differences(results)        # sentences; empty where all were measured alike
     check_same_suite(results)
 
@@ -35,8 +35,12 @@ def flat(protocol: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def protocol_line(protocol: Mapping[str, Any], most: int = 24) -> list[str]:
-    """The short entries of a protocol, such as `evaluator sha256 53aa51172d14`; hashes by their first 12 letters."""
-    entries = ((key, _short(value)) for key, value in flat(protocol).items() if value is not None)
+    """The short entries of a protocol, such as `evaluator sha256 53aa51172d14`; hashes by their first 12 letters.
+
+    Plain entries such as lengths and seed come first, then names, versions and hashes, then the rest.
+    """
+    known = {key: _short(value) for key, value in flat(protocol).items() if value is not None}
+    entries = sorted(known.items(), key=lambda entry: _rank(entry[0]))
     return [f"{re.sub('[._]', ' ', key)} {text}" for key, text in entries if len(text) <= _LONGEST][:most]
 
 
@@ -82,6 +86,10 @@ def protocol_differences(results: Sequence[Results], names: Sequence[str] | None
             counts = f"{len(results[0].samples)} for {names[0]}, {len(other.samples)} for {name}"
             notes.append(f"Numbers of samples differ: {counts}.")
     return notes
+
+
+def _rank(key: str) -> int:
+    return 0 if "." not in key else 1 if key.rpartition(".")[2] in _IDENTITY else 2
 
 
 def _short(value: Any) -> str:

@@ -27,6 +27,7 @@ from motionmillion.eval.tables import (
     interval,
     is_number,
     label_cell,
+    label_html,
     markdown_text,
     measure_sets,
     merged_measures,
@@ -188,7 +189,7 @@ def _cards(results: Results) -> str:
 def _card(measure: Measure, estimate: Estimate) -> str:
     head, bounds = label_cell(measure), interval(measure, estimate)
     title = f"<h3>{html.escape(measure.axis or measure.label)}</h3>"
-    label = html.escape(head.text if measure.axis else head.detail)
+    label = label_html(head.text if measure.axis else head.detail)
     range_ = f"<span>95 % interval {bounds}</span>" if bounds else "<span>no interval</span>"
     return f'<div class="card">{title}<b>{number(measure, estimate.mean)}</b>{range_}<small>{label}</small></div>'
 

@@ -85,6 +85,11 @@ def label_cell(measure: Measure) -> Cell:
     return Cell(f"{measure.label} {arrow}".strip(), words)
 
 
+def label_html(text: str) -> str:
+    """A label for HTML whose arrow stays with its last word."""
+    return re.sub(" ([↑↓])$", "\u00a0\\1", html.escape(text))
+
+
 def estimate_cell(measure: Measure, estimate: Estimate | None) -> Cell:
     """A figure with its interval."""
     if estimate is None or not is_number(estimate.mean):
@@ -153,7 +158,7 @@ def _markdown_cell(cell: Cell) -> str:
 def _head(cell: Cell) -> str:
     title = f' title="{html.escape(cell.detail, quote=True)}"' if cell.detail else ""
     words = f'<span class="hidden">, {html.escape(cell.detail)}</span>' if cell.detail else ""
-    return f'<th scope="col"><button type="button"{title}>{html.escape(cell.text)}{words}</button></th>'
+    return f'<th scope="col"><button type="button"{title}>{label_html(cell.text)}{words}</button></th>'
 
 
 def _row_head(cell: Cell) -> str:

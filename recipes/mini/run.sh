@@ -16,7 +16,7 @@ train lm lm --set data.tokenizer="$out/tokenizer/final"
 train lm lm_tune --set data.tokenizer="$out/tokenizer/final" --set data.start_from="$out/lm/final"
 python recipes/mini/release.py "$out/lm_tune/final" "$out/release"
 for split in train val test; do
-    motionmillion evaluate tokenizer --model "$out/release" --data "$data" --split "$split" --seed 0 \
+    motionmillion evaluate --suite tokenizer --model "$out/release" --data "$data" --split "$split" --seed 0 \
         --output "$out/tokenizer_$split"
 done
 python recipes/mini/verb_check.py --model "$out/release" --data "$data" --output "$out/verb_check" --sheets

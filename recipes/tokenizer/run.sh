@@ -10,4 +10,4 @@ output=${3:?name an output folder}
 processes=${4:-1}
 torchrun --nproc_per_node "$processes" -m motionmillion.cli train tokenizer --config "$recipe" --resume \
     --set output="$output" --set data.folder="$data" "${@:5}"
-motionmillion evaluate tokenizer --model "$output/final" --data "$data" --split test -o "$output/evaluation"
+motionmillion evaluate --suite tokenizer --model "$output/final" --data "$data" --split test -o "$output/evaluation"

@@ -67,8 +67,8 @@ def page(make_results, tmp_path: Path) -> Path:
 def test_markdown_has_protocol_figures_and_notes(make_results, tmp_path: Path):
     write_report(make_results("mini"), tmp_path / "mini")
     text = (tmp_path / "mini" / "report.md").read_text()
-    assert "6 samples; suite name toy; suite version 1; suite sha256 abababababab" in text
-    assert "evaluator sha256 cdcdcdcdcdcd; lengths as it is; seed 0." in text
+    facts = "lengths as it is; seed 0; suite name toy; suite version 1; suite sha256 abababababab"
+    assert f"6 samples; {facts}; evaluator sha256 cdcdcdcdcdcd." in text
     assert "- alignment (%) ↑: **55.0** (54.5 to 55.5)" in text
     assert "- FID ↓: **0.250** (0.200 to 0.300)" in text
     row = "| sports | 3 | 63.3 (62.8 to 63.8) | 3.00 (2.50 to 3.50) | 3.3 (2.8 to 3.8) | - | 1.00 (0.50 to 1.50) |"
