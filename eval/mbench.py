@@ -18,6 +18,7 @@ from motionmillion.eval.nrdf import Nrdf, pose_qualities
 from motionmillion.eval.physics import physics_measures
 from motionmillion.eval.results import SampleResult
 from motionmillion.eval.suite_scores import MBENCH_PHYSICS
+from motionmillion.eval.suites.mbench import MBENCH_CATEGORIES, MBENCH_DIMENSIONS
 
 if TYPE_CHECKING:
     from motionmillion.eval.scoring import Sample
@@ -30,7 +31,7 @@ def mbench_values(
     nrdf: str | Path | None = None,
     smpl: str | Path | None = None,
 ) -> list[dict[str, float]]:
-    """Dimensions that need no judge, of every sample.
+    """Dimensions that need no judge, of every sample; with MBench's prompts, those that its category is for.
 
     Args:
         rows: the samples' other figures.
@@ -49,4 +50,9 @@ def mbench_values(
         columns["Pose_Quality"] = pose_qualities(motions, Nrdf.load(nrdf), axes).tolist()
     if smpl is not None:
         columns["Body_Penetration"] = body_penetrations(motions, BodyMesh.load(smpl)).tolist()
-    return [{name: values[index] for name, values in columns.items()} for index in range(len(samples))]
+    asked = [sample.prompt.category for sample in samples]
+    published = set(asked) <= set(MBENCH_CATEGORIES)
+    return [
+        {name: v[index] for name, v in columns.items() if not published or MBENCH_DIMENSIONS[name] == asked[index]}
+        for index in range(len(samples))
+    ]

@@ -130,8 +130,11 @@ class Results:
         return self.groups[0]
 
     def measure(self, name: str) -> Measure:
-        """The measure of that name."""
-        return next(measure for measure in self.measures if measure.name == name)
+        """The measure of that name; raises `ValueError` if there is none."""
+        for measure in self.measures:
+            if measure.name == name:
+                return measure
+        raise ValueError(f"measure must be one of {', '.join(m.name for m in self.measures)}, got {name!r}")
 
     def save(self, folder: str | Path) -> Path:
         """Write `results.json` into a folder."""

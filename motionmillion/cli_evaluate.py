@@ -130,11 +130,9 @@ def evaluate(
                 device=find_device(device),
             )
         )
-    from motionmillion.eval.tables import group_table, headline
+    from motionmillion.eval.report import summary
 
-    results = outcome.results
-    shown = headline(results.measures, results.overall.values)
-    typer.echo(group_table("", results.groups, shown).markdown() + "\n")
+    typer.echo(summary(outcome.results) + "\n")
     for path in outcome.files:
         typer.echo(path)
     if outcome.unanswered:
@@ -147,11 +145,12 @@ def evaluate(
 def compare_results(
     results: Annotated[list[Path], typer.Argument(help="Folders of results, or results.json files; one suite.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for comparison.md, .json and .html.")],
+    seed: Annotated[int, typer.Option(help="Of the tests and intervals.")] = 0,
 ) -> None:
     """Tables of several systems beside each other; differences from the first are tested on paired samples."""
     from motionmillion.eval.comparison_files import compare_files
 
-    for path in compare_files(results, output):
+    for path in compare_files(results, output, seed):
         typer.echo(path)
 
 
@@ -160,12 +159,13 @@ def compare_side_by_side(
     first: Annotated[Path, typer.Argument(help="Results of one system.")],
     second: Annotated[Path, typer.Argument(help="Results of the other.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the tables and the rating page.")],
+    prompts: Annotated[int | None, typer.Option(help="Prompts on the page, evenly over categories; else all.")] = None,
     seed: Annotated[int, typer.Option(help="Of the order of prompts and sides on the page.")] = 0,
 ) -> None:
     """Wins, ties and losses by prompt and axis with a sign test, and a page on which people vote blindly."""
     from motionmillion.eval.comparison_files import side_by_side_files
 
-    for path in side_by_side_files(first, second, output, seed):
+    for path in side_by_side_files(first, second, output, seed, prompts):
         typer.echo(path)
 
 

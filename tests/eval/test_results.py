@@ -34,6 +34,11 @@ def test_saved_and_loaded_they_are_the_same(results, tmp_path):
     assert results.overall.name == EVERYTHING and results.measure("foot_sliding").better == "lower"
 
 
+def test_unknown_measures_are_named(results):
+    with pytest.raises(ValueError, match="measure must be one of foot_sliding, got 'speed'"):
+        results.measure("speed")
+
+
 def test_numbers_that_json_lacks_are_null(results, tmp_path):
     group = ResultGroup(EVERYTHING, "all", 1, {"foot_sliding": Estimate(math.nan, -math.inf, math.inf)})
     changed = Results(results.suite, results.system, {}, results.measures, [group], [])
