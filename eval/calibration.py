@@ -2,21 +2,23 @@
 
     reference = Calibration.bundled()                      # of the real clips that the bundled models were trained on
     reference = Calibration.measure({"jitter_degree": [...], ...}, source="my recordings")
-    reference.typical("jitter_degree", values)             # [N] in 0..1, 0.5 on average for real motion
+    reference.typical("jitter_degree", values, speeds)     # [N] in 0..1, 0.5 on average for real motion
     reference.unharmful("foot_sliding", values)            # [N] in 0..1, 0.75 on average for real motion
 
 A raw figure such as a foot sliding of 0.004 says little; that one real clip in ten slides as much says enough.
 
-- `typical` is two-sided, like a p-value: what is far smoother than people move is no better than what is rougher.
+- `typical` is two-sided, like a p-value: what is far smoother than people move is no better than what is rougher. It
+  looks at real clips that move about as fast: who runs accelerates more than who stands.
 - `unharmful` is one-sided, for faults such as sliding: 1 for motions that do no worse than the median of real ones.
-- `moving` tells statues, which have no faults: 0 for what moves less than any real clip, 1 for nearly all others.
+- `moving` tells statues, which have no faults: 0 for what does not move, 1 for all that people do.
 
 Unusual: what is kept is quantiles, so a file has a few kilobytes and shows no single recording.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -25,8 +27,13 @@ import numpy as np
 from motionmillion.io.files import existing_file, write_text
 
 BUNDLED = "bundled/evaluator/real_motion.json"
-_POINTS = 201
+SPEED, BANDED = "dynamic_degree", ("jitter_degree", "jerk")
+"""The measure that clips of about the same speed are found by, and the measures that are typical of a speed."""
+_POINTS, _BAND_POINTS = 201, 101
+_BANDS = 9
+_BAND_SHARE = 1 / 6  # of all clips
 _FEWEST = 20
+_TINY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -37,15 +44,19 @@ class Calibration:
         source: what was measured, in words.
         count: clips that were measured.
         quantiles: by the name of a measure, rising values at even shares from 0 to 1.
+        speeds: middles of bands of speed, rising.
+        bands: by the name of a measure, the quantiles of the clips of each band.
     """
 
     source: str
     count: int
     quantiles: Mapping[str, Sequence[float]]
+    speeds: Sequence[float] = field(default_factory=list)
+    bands: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
 
     @staticmethod
     def measure(values: Mapping[str, Sequence[float]], source: str) -> "Calibration":
-        """The distribution of the values of many clips.
+        """The distribution of the values of many clips; with bands of speed where `SPEED` is among the measures.
 
         Raises:
             ValueError: for fewer than 20 clips, or values that are not finite.
@@ -57,14 +68,19 @@ class Calibration:
                 f"values must be of {_FEWEST} clips or more to tell how real motion is, got {counts[fewest]} of "
                 f"{fewest!r}; add clips"
             )
-        shares = np.linspace(0, 1, _POINTS)
-        quantiles = {}
-        for name, given in values.items():
-            array = np.asarray(given, dtype=np.float64)
+        arrays = {name: np.asarray(given, dtype=np.float64) for name, given in values.items()}
+        for name, array in arrays.items():
             if not np.isfinite(array).all():
                 raise ValueError(f"values must be finite, got NaN or infinity among those of {name!r}")
-            quantiles[name] = [float(f"{value:.6g}") for value in np.quantile(array, shares)]
-        return Calibration(source, counts[fewest], quantiles)
+        quantiles = {name: _quantiles(array, _POINTS) for name, array in arrays.items()}
+        if SPEED not in arrays:
+            return Calibration(source, counts[fewest], quantiles)
+        speed = np.log(arrays[SPEED] + _TINY)
+        middles = np.quantile(speed, np.linspace(0.05, 0.95, _BANDS))
+        size = max(round(len(speed) * _BAND_SHARE), _FEWEST)
+        members = [np.argsort(np.abs(speed - middle), kind="stable")[:size] for middle in middles]
+        bands = {n: [_quantiles(arrays[n][own], _BAND_POINTS) for own in members] for n in BANDED if n in arrays}
+        return Calibration(source, counts[fewest], quantiles, _rounded(np.exp(middles) - _TINY), bands)
 
     @staticmethod
     def bundled() -> "Calibration":
@@ -81,21 +97,33 @@ class Calibration:
         try:
             data = json.loads(existing_file(path).read_text(encoding="utf-8"))
             quantiles = {str(name): [float(value) for value in given] for name, given in data["quantiles"].items()}
-            found = Calibration(str(data["source"]), int(data["count"]), quantiles)
+            bands = {str(n): [[float(v) for v in band] for band in own] for n, own in data["bands"].items()}
+            speeds = [float(speed) for speed in data["speeds"]]
+            found = Calibration(str(data["source"]), int(data["count"]), quantiles, speeds, bands)
         except (UnicodeDecodeError, json.JSONDecodeError, AttributeError, KeyError, TypeError):
             raise ValueError(f"calibration must be a file that Calibration.save wrote, got {str(path)!r}") from None
-        if not quantiles or any(len(q) != _POINTS or q != sorted(q) for q in quantiles.values()):
-            raise ValueError(f"calibration must hold {_POINTS} rising values a measure, got others in {str(path)!r}")
+        lists = [*quantiles.values(), *(band for own in bands.values() for band in own), speeds]
+        whole = all(len(own) == len(speeds) > 0 and all(own) for own in bands.values())
+        if not quantiles or not all(quantiles.values()) or not whole or any(each != sorted(each) for each in lists):
+            raise ValueError(f"calibration must hold rising values for every measure, got others in {str(path)!r}")
         return found
 
     def save(self, path: str | Path) -> Path:
         """Write the distribution as JSON."""
-        data = {"source": self.source, "count": self.count, "quantiles": self.quantiles}
-        return write_text(json.dumps(data) + "\n", path)
+        return write_text(json.dumps(asdict(self)) + "\n", path)
 
-    def typical(self, name: str, values: Sequence[float]) -> np.ndarray:
-        """Twice the share of real clips on the side of each value that has fewer, at most 1; `[N]`."""
-        below, above = self._shares(name, values)
+    @property
+    def sha256(self) -> str:
+        """Hash of all that is kept; part of every protocol."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+    def typical(self, name: str, values: Sequence[float], speeds: Sequence[float] | None = None) -> np.ndarray:
+        """Twice the share of real clips on the side of each value that has fewer, at most 1; `[N]`.
+
+        Args:
+            speeds: `SPEED` of the same motions `[N]`; then the real clips are those of about that speed.
+        """
+        below, above = self._shares(name, values) if speeds is None else self._shares_at(name, values, speeds)
         return np.minimum(2 * np.minimum(below, above), 1.0)
 
     def unharmful(self, name: str, values: Sequence[float]) -> np.ndarray:
@@ -103,8 +131,9 @@ class Calibration:
         return np.minimum(2 * self._shares(name, values)[1], 1.0)
 
     def moving(self, name: str, values: Sequence[float]) -> np.ndarray:
-        """1 for what measures no less than a fiftieth of real clips, falling to 0 for what measures less than all."""
-        return np.minimum(50 * self._shares(name, values)[0], 1.0)
+        """From 0 for what measures nothing to 1 at a tenth of what the slowest fiftieth of real clips measure; `[N]`."""
+        slow = float(np.quantile(self._known(name), 0.02))
+        return np.minimum(np.asarray(values, dtype=np.float64) / max(slow / 10, _TINY), 1.0)
 
     def histogram(self, name: str, bins: int = 24) -> dict[str, list[float]]:
         """Shares of real clips between even edges from the 0.5th to the 99.5th percentile; the ends hold the rest."""
@@ -116,13 +145,42 @@ class Calibration:
 
     def _shares(self, name: str, values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
         """Shares of real clips that measure as much or less, and as much or more, `[N]` each."""
+        return _shares(self._known(name), values)
+
+    def _known(self, name: str) -> Sequence[float]:
         if name not in self.quantiles:
             raise ValueError(f"measure must be one of {', '.join(self.quantiles)}, got {name!r}; calibrate again")
-        points, given = np.asarray(self.quantiles[name]), np.asarray(values, dtype=np.float64)
-        shares = np.linspace(0, 1, len(points))
-        first, behind = np.searchsorted(points, given, "left"), np.searchsorted(points, given, "right")
-        between = np.interp(given, points, shares, left=0.0, right=1.0)
-        equal = behind > first  # all real clips that measure just as much count on both sides
-        below = np.where(equal, shares[np.maximum(behind - 1, 0)], between)
-        above = 1 - np.where(equal, shares[np.minimum(first, len(points) - 1)], between)
+        return self.quantiles[name]
+
+    def _shares_at(self, name: str, values: Sequence[float], speeds: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+        """The same among real clips of about the same speed, between two bands a mean of both."""
+        if name not in self.bands:
+            raise ValueError(f"measure must be one of {', '.join(self.bands)}, got {name!r}; calibrate again")
+        shares = np.array([_shares(band, values) for band in self.bands[name]])  # [bands, 2, N]
+        speed = np.log(np.maximum(np.asarray(speeds, dtype=np.float64), 0) + _TINY)
+        place = np.interp(speed, np.log(np.asarray(self.speeds) + _TINY), np.arange(len(shares)))  # [N]
+        left, rows = np.minimum(place.astype(int), len(shares) - 2), np.arange(len(place))
+        weight = place - left
+        below, above = (
+            (1 - weight) * shares[left, side, rows] + weight * shares[left + 1, side, rows] for side in (0, 1)
+        )
         return below, above
+
+
+def _shares(quantiles: Sequence[float], values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    points, given = np.asarray(quantiles), np.asarray(values, dtype=np.float64)
+    shares = np.linspace(0, 1, len(points))
+    first, behind = np.searchsorted(points, given, "left"), np.searchsorted(points, given, "right")
+    between = np.interp(given, points, shares, left=0.0, right=1.0)
+    equal = behind > first  # all real clips that measure just as much count on both sides
+    below = np.where(equal, shares[np.maximum(behind - 1, 0)], between)
+    above = 1 - np.where(equal, shares[np.minimum(first, len(points) - 1)], between)
+    return below, above
+
+
+def _quantiles(values: np.ndarray, points: int) -> list[float]:
+    return _rounded(np.quantile(values, np.linspace(0, 1, points)))
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [float(f"{value:.6g}") for value in values]

@@ -15,7 +15,6 @@ all arguments are checked before anything heavy is loaded, and a judge that fail
 unanswered is counted in the notes, and asked again by the same command.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -384,7 +383,6 @@ def _protocol(
     from motionmillion.eval.judges import tally
 
     calibration, config = scorer.calibration, scorer.evaluator.config
-    digest = hashlib.sha256(repr(sorted(calibration.quantiles.items())).encode()).hexdigest()
     own: dict[str, Any] = {
         "suite": {"name": suite.name, "version": suite.version, "sha256": suite.sha256, "source": suite.source},
         "evaluator": {
@@ -394,7 +392,7 @@ def _protocol(
             "frames_read": f"the first {config.max_frames}",
             "text_encoder": config.text_encoder,
         },
-        "calibration": {"source": calibration.source, "clips": calibration.count, "sha256": digest},
+        "calibration": {"source": calibration.source, "clips": calibration.count, "sha256": calibration.sha256},
         "physics": {"fps": 20, "axes": evaluation.axes, "positions": evaluation.foreign.route},
         "pose_prior": {"sha256": weights_hash(scorer.pose_prior), "rotations": "found from the joints"},
         "intervals": {"level": 0.95, "resamples": evaluation.resamples, "repeats": evaluation.repeats},

@@ -8,14 +8,14 @@
 |---|---|---|
 | text alignment | `text_alignment_percent` | share of the suite's other texts that lie farther from it than its own |
 | | `retrieval_top1`, `retrieval_top3` | whether its own text is the nearest of the suite's, or among three |
-| smoothness | `smoothness_percent` | mean over acceleration and jerk of how typical they are of real motion |
+| smoothness | `smoothness_percent` | how typical acceleration and jerk are of real motion as fast, the mean |
 | plausibility | `plausibility_percent` | mean over five faults of how they stand against real motion; 0 for statues |
 
 The raw figures that the last two are made of stand beside them. Texts that read the same count as one.
 
 Unusual: smoothness is two-sided, so what is far smoother than people move scores as low as what shakes. The faults of
-plausibility are one-sided, and nothing slides less than a statue; so what moves less than nearly every real clip is
-marked down to 0 there too. The raw figures know no such thing: read them with `dynamic_degree`.
+plausibility are one-sided, and nothing slides less than a statue; so what hardly moves at all is marked down to 0 there
+too. The raw figures know no such thing: read them with `dynamic_degree`.
 
 Shapes: N motions, E embedding size, T frames.
 """
@@ -29,7 +29,7 @@ from torch import Tensor
 
 from motionmillion.eval.body import capsule_penetrations
 from motionmillion.eval.bootstrap import bootstrap_intervals
-from motionmillion.eval.calibration import Calibration
+from motionmillion.eval.calibration import BANDED, SPEED, Calibration
 from motionmillion.eval.evaluator import TextMotionEvaluator
 from motionmillion.eval.physics import physics_measures
 from motionmillion.eval.pose_prior import PosePrior, pose_prior_distances
@@ -40,7 +40,7 @@ from motionmillion.motion import Motion
 TEXT, SMOOTH, PLAUSIBLE, MOVEMENT = "text alignment", "smoothness", "plausibility", "movement"
 
 MEASURES = (
-    Measure("text_alignment_percent", "other texts farther than the own (%; chance 50)", "higher", TEXT, 1),
+    Measure("text_alignment_percent", "text alignment (%; chance 50)", "higher", TEXT, 1),
     Measure("retrieval_top1", "own text nearest of the suite's", "higher", TEXT),
     Measure("retrieval_top3", "own text among the nearest three", "higher", TEXT),
     Measure("judge_match", "judged to match the text", "higher", TEXT),
@@ -57,9 +57,8 @@ MEASURES = (
     Measure("foot_contact", "foot contact (share of feet)", "neither", MOVEMENT, 3),
     Measure("seconds", "length (s)", "neither", MOVEMENT, 2),
 )
-SMOOTHNESS = ("jitter_degree", "jerk")
 FAULTS = ("ground_penetration", "foot_sliding", "foot_floating", "capsule_penetration", "pose_prior_distance")
-CALIBRATED = (*SMOOTHNESS, *FAULTS, "dynamic_degree")
+CALIBRATED = (*BANDED, *FAULTS, SPEED)
 """Measures that a `Calibration` for the suites must know."""
 
 
@@ -129,9 +128,10 @@ class Scorer:
     def physics(self, samples: Sequence[Sample]) -> dict[str, np.ndarray]:
         """Everything that needs no text: `[N]` by the name of a measure."""
         values = raw_measures(samples, self.pose_prior)
-        typical = [self.calibration.typical(name, values[name].tolist()) for name in SMOOTHNESS]
+        speeds = values[SPEED].tolist()
+        typical = [self.calibration.typical(name, values[name].tolist(), speeds) for name in BANDED]
         unharmful = [self.calibration.unharmful(name, values[name].tolist()) for name in FAULTS]
-        moving = self.calibration.moving("dynamic_degree", values["dynamic_degree"].tolist())
+        moving = self.calibration.moving(SPEED, speeds)
         return {
             "smoothness_percent": 100 * np.mean(typical, axis=0),
             "plausibility_percent": 100 * np.mean(unharmful, axis=0) * moving,

@@ -21,8 +21,19 @@ def test_shares_of_an_even_distribution(calibration):
     assert calibration.unharmful("even", given) == pytest.approx([1, 1, 1.0, 0.2, 0], abs=0.01)
 
 
+def test_what_is_typical_depends_on_the_speed():
+    speed = np.linspace(0.1, 1.0, 600)
+    noise = np.random.default_rng(0).uniform(0.5, 1.5, 600)
+    measured = Calibration.measure({"dynamic_degree": speed, "jerk": speed * noise, "jitter_degree": speed}, "made")
+    assert measured.typical("jerk", [0.5, 0.5, 0.5], [0.5, 0.2, 1.0]) == pytest.approx([0.95, 0, 0], abs=0.1)
+    assert measured.typical("jerk", speed * noise, speed).mean() == pytest.approx(0.5, abs=0.1)
+    assert measured.typical("jerk", [0.0, 0.1], [0.0, 0.0])[0] == 0  # slower than all: those of the slowest band
+    with pytest.raises(ValueError, match="must be one of jitter_degree, jerk, got 'foot_sliding'"):
+        measured.typical("foot_sliding", [0.0], [0.0])
+
+
 def test_only_what_moves_less_than_nearly_all_is_a_statue(calibration):
-    assert calibration.moving("even", [-0.1, 0.01, 0.02, 0.5]) == pytest.approx([0, 0.5, 1, 1], abs=0.05)
+    assert calibration.moving("even", [0, 0.001, 0.002, 0.5]) == pytest.approx([0, 0.5, 1, 1], abs=0.05)
 
 
 def test_real_values_average_as_documented(calibration):
