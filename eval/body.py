@@ -30,6 +30,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from motionmillion.eval.inputs import Numbers, to_tensor, to_tensors
 from motionmillion.skeleton import SMPL22
 
 TOUCH = 0.5
@@ -107,11 +108,11 @@ PAIRS = tuple((CAPSULES[i].name, CAPSULES[j].name) for i, j in _PAIRS)
 """Names of the capsules of each pair that is looked at."""
 
 
-def capsule_penetration(positions: Tensor, unit: Unit = "percent") -> float:
+def capsule_penetration(positions: Numbers, unit: Unit = "percent") -> float:
     """How far the limbs of a motion are in each other, in one of the units of the module's docstring.
 
     Args:
-        positions: `[T, 22, 3]`, metres, any axis up.
+        positions: `[T, 22, 3]`, metres, any axis up; a tensor, an array or nested lists.
         unit: "percent" or "mm".
 
     Raises:
@@ -121,12 +122,12 @@ def capsule_penetration(positions: Tensor, unit: Unit = "percent") -> float:
 
 
 def capsule_penetrations(
-    clips: Sequence[Tensor], unit: Unit = "percent", names: Sequence[str] | None = None
+    clips: Sequence[Numbers], unit: Unit = "percent", names: Sequence[str] | None = None
 ) -> Tensor:
     """The same of many motions at once, float64 `[N]`; no clip changes another's value.
 
     Args:
-        clips: N positions `[T, 22, 3]`, metres, each of its own length.
+        clips: N positions `[T, 22, 3]`, metres, each of its own length; tensors, arrays or nested lists.
         unit: "percent" or "mm".
         names: of the clips, for errors; "clips[3]" otherwise.
 
@@ -135,6 +136,7 @@ def capsule_penetrations(
     """
     if unit not in ("percent", "mm"):
         raise ValueError(f'unit must be "percent" or "mm", got {unit!r}')
+    clips = to_tensors("clips", clips, names)
     if not clips:
         raise ValueError("clips must hold at least one motion, got none")
     for index, clip in enumerate(clips):
@@ -147,12 +149,18 @@ def capsule_penetrations(
     return torch.stack([part.mean() for part in frames.split([len(clip) for clip in clips])])
 
 
-def capsule_depths(positions: Tensor) -> Tensor:
-    """How deep the capsules of each of `PAIRS` are in each other metres, `[..., P]`; 0 if not.
+def capsule_depths(positions: Numbers) -> Tensor:
+    """How deep the capsules of each of `PAIRS` are in each other, metres, `[..., P]`; 0 if not.
 
     Args:
         positions: `[..., 22, 3]`, metres.
+
+    Raises:
+        ValueError: for another shape.
     """
+    positions = to_tensor("positions", positions)
+    if positions.ndim < 2 or positions.shape[-2:] != (len(SMPL22), 3):
+        raise ValueError(f"positions must have shape [..., 22, 3], got {tuple(positions.shape)}")
     points = (positions - positions[..., :1, :]).reshape(-1, len(SMPL22), 3)  # about the pelvis, for precision
     start, stop = (weights.to(points) @ points for weights in (_STARTS, _STOPS))  # [F, C, 3], F of all frames
     radius = _RADII.to(points)

@@ -131,7 +131,7 @@ class Calibration:
         return np.minimum(2 * self._shares(name, values)[1], 1.0)
 
     def moving(self, name: str, values: Sequence[float]) -> np.ndarray:
-        """From 0 for what measures nothing to 1 at a tenth of what the slowest fiftieth of real clips measure; `[N]`."""
+        """0 for what measures nothing, up to 1 at a tenth of what the slowest fiftieth of real clips measures."""
         slow = float(np.quantile(self._known(name), 0.02))
         return np.minimum(np.asarray(values, dtype=np.float64) / max(slow / 10, _TINY), 1.0)
 

@@ -11,7 +11,7 @@ intervals are of `motionmillion.eval.intervals`, which says what they cover.
 
 Unusual: rows that are not finite are errors, ties count against R-precision (else equal embeddings would look
 perfect), and the Fréchet distance is found without a matrix square root, so that it holds for fewer rows than
-dimensions too.
+dimensions too. Embeddings may be tensors, NumPy arrays or nested lists.
 
 Sources: Heusel et al. 2017 (arXiv 1706.08500) for the Fréchet distance; Guo et al. 2022, "Generating Diverse and
 Natural 3D Human Motions from Text" (CVPR), for the others and the protocol of batches, pairs and repeats.
@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from motionmillion.configuration import check_whole
+from motionmillion.eval.inputs import Numbers, to_tensor
 from motionmillion.eval.intervals import bootstrap, repeated
 
 __all__ = [
@@ -44,7 +45,7 @@ TOP = (1, 2, 3)
 _DISTANCES_AT_ONCE = 2**22  # 32 MB
 
 
-def frechet_distance(a: Tensor, b: Tensor) -> float:
+def frechet_distance(a: Numbers, b: Numbers) -> float:
     """Fréchet distance of the Gaussians that fit two sets of embeddings (FID), squared, never negative.
 
     |mean a - mean b|^2 + tr(Sa + Sb - 2 (Sa^1/2 Sb Sa^1/2)^1/2) with covariances over N - 1. With centred factors
@@ -70,8 +71,8 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 
 
 def r_precision(
-    text: Tensor,
-    motion: Tensor,
+    text: Numbers,
+    motion: Numbers,
     batch: int = 32,
     seed: int | None = None,
     groups: Sequence[Hashable] | Tensor | None = None,
@@ -113,7 +114,7 @@ def r_precision(
     return {k: hits[k] / batches.numel() for k in TOP}
 
 
-def matching_distance(text: Tensor, motion: Tensor) -> float:
+def matching_distance(text: Numbers, motion: Numbers) -> float:
     """Mean Euclidean distance between a text and its motion (MM-Dist), both `[N, E]`.
 
     Raises:
@@ -123,7 +124,7 @@ def matching_distance(text: Tensor, motion: Tensor) -> float:
     return float((text - motion).norm(dim=-1).mean())
 
 
-def diversity(motion: Tensor, pairs: int = 300, seed: int = 0) -> float:
+def diversity(motion: Numbers, pairs: int = 300, seed: int = 0) -> float:
     """Mean Euclidean distance of motions that are drawn in pairs; near that of real motion is best.
 
     As published: two independent draws without replacement, so that now and then a motion meets itself.
@@ -137,12 +138,17 @@ def diversity(motion: Tensor, pairs: int = 300, seed: int = 0) -> float:
         ValueError: for fewer rows, another shape, or rows that are not finite.
     """
     check_whole("pairs", pairs, 1)
-    motion = _embeddings("motion", motion, pairs, f"{pairs} pairs")
+    motion = _embeddings("motion", motion, 1, "a pair")
+    if len(motion) < pairs:
+        raise ValueError(
+            f"motion must have at least {pairs} rows for {pairs} pairs, got {len(motion)}; "
+            f"give more, or pass pairs={len(motion)}"
+        )
     first, second = _draws(len(motion), pairs, seed, motion.device)
     return float((motion[first] - motion[second]).norm(dim=-1).mean())
 
 
-def multimodality(motion: Tensor, pairs: int = 10, seed: int = 0) -> float:
+def multimodality(motion: Numbers, pairs: int = 10, seed: int = 0) -> float:
     """Mean Euclidean distance of motions of one prompt, drawn in pairs as for `diversity`, averaged over prompts.
 
     Args:
@@ -154,18 +160,23 @@ def multimodality(motion: Tensor, pairs: int = 10, seed: int = 0) -> float:
         ValueError: for fewer motions of a prompt, another shape, or embeddings that are not finite.
     """
     check_whole("pairs", pairs, 1)
+    motion = to_tensor("motion", motion)
     if motion.ndim != 3 or not motion.numel():
         raise ValueError(f"motion must have shape [P, S, E], got {tuple(motion.shape)}")
     samples, size = motion.shape[1:]
     if samples < pairs:
-        raise ValueError(f"motion must have at least {pairs} motions of a prompt for {pairs} pairs, got {samples}")
+        raise ValueError(
+            f"motion must have at least {pairs} motions of a prompt for {pairs} pairs, got {samples}; "
+            f"give more, or pass pairs={samples}"
+        )
     motion = _embeddings("motion", motion.reshape(-1, size), 1, "a pair").view(motion.shape)
     first, second = _draws(samples, pairs, seed, motion.device)
     return float((motion[:, first] - motion[:, second]).norm(dim=-1).mean())
 
 
-def _embeddings(name: str, rows: Tensor, least: int, purpose: str) -> Tensor:
+def _embeddings(name: str, rows: Numbers, least: int, purpose: str) -> Tensor:
     """Checked `[N, E]` in float64."""
+    rows = to_tensor(name, rows)
     if rows.ndim != 2 or not rows.shape[1]:
         raise ValueError(f"{name} must have shape [N, E], got {tuple(rows.shape)}")
     if len(rows) < least:
@@ -179,7 +190,7 @@ def _embeddings(name: str, rows: Tensor, least: int, purpose: str) -> Tensor:
     return rows.detach().double()
 
 
-def _pairs(text: Tensor, motion: Tensor, least: int, purpose: str) -> tuple[Tensor, Tensor]:
+def _pairs(text: Numbers, motion: Numbers, least: int, purpose: str) -> tuple[Tensor, Tensor]:
     """Checked texts and motions `[N, E]` that belong together."""
     text, motion = _embeddings("text", text, least, purpose), _embeddings("motion", motion, least, purpose)
     if text.shape != motion.shape:

@@ -3,143 +3,50 @@
     outcome = evaluate_suite(Evaluation(suite="motionmillion-eval", output="runs/mini-eval", model="mini"))
     outcome.results.overall.values["text_alignment_percent"]
 
-1. the suite's prompts           motionmillion.eval.suites
+1. prompts, evaluator, judge     motionmillion.eval.suites, .evaluator, .judges
 2. motions for them              generated (motionmillion.eval.generation), or another system's files (.motion_files)
 3. figures of every motion       motionmillion.eval.scoring
-4. a judge's answers             motionmillion.eval.judges
+4. a judge's answers             motionmillion.eval.suite_judge
 5. figures of the suite          motionmillion.eval.suite_scores
 6. results.json, report.md and report.html
 
 Everything but step 2 starts anew when a run is repeated; motions, and what a judge has answered, are kept. Unusual:
-all arguments are checked before anything heavy is loaded, and a judge that fails costs no other figure: what it left
-unanswered is counted in the notes, and asked again by the same command.
+all that a run needs is found and loaded before the first motion is made, and a judge that fails costs no other figure:
+what it left unanswered is counted in the notes, and asked again by the same command. Motions of another system that a
+page could not read without options lie beside the results as .npz copies, for looking only.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from motionmillion.configuration import check_whole
-from motionmillion.eval.bootstrap import check_resamples
-from motionmillion.eval.generation import GenerationOptions, generate_suite, sample_files
+from motionmillion.eval.evaluation import MBENCH, TEXT_TO_MOTION, Evaluation, ForeignMotions
+from motionmillion.eval.generation import generate_suite, sample_files
 from motionmillion.eval.protocol import machine, plain_name, versions, weights_hash
-from motionmillion.eval.results import Results, SampleResult
+from motionmillion.eval.results import Results
 from motionmillion.eval.suites import Suite, get_suite
 from motionmillion.eval.suites.clips import balanced_distractors, clip_id, clips_suite
 from motionmillion.eval.suites.mbench import MBENCH_CATEGORIES
-from motionmillion.io.files import check_writable
 
 if TYPE_CHECKING:
     from motionmillion.data.clips import MotionClip
     from motionmillion.eval.judges import Answer, Judge
     from motionmillion.eval.scoring import Sample, Scorer
     from motionmillion.eval.suite_scores import Batch, Scores
+    from motionmillion.motion import Motion
 
-TEXT_TO_MOTION = "text-to-motion"
-MBENCH = "mbench"
-MOTIONS = "motions"
+MOTIONS, COPIES = "motions", "motion_copies"
 _DISTRACTORS = 9
-_JUDGED = {"Motion_Condition_Consistency": "choice", "Motion_Generalizability": "match"}
-
-
-@dataclass(frozen=True)
-class ForeignMotions:
-    """How another system's files are read, see `motionmillion.eval.motion_files.MotionFolder`."""
-
-    fps: float | None = None
-    up: str | None = None
-    representation: str | None = None
-    route: str = "positions"
-    allow_missing: bool = False
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What is evaluated, and how.
-
-    Args:
-        suite: "motionmillion-eval", "motionmillion-eval-official", "mbench", "text-to-motion" or a JSON suite.
-        output: folder for results, reports and generated motions.
-        model: generates the motions: bundled name, folder or hub id; None where `motions` are given.
-        motions: folder of another system's motions.
-        foreign: how these are read.
-        prompts: the user's file or folder of prompts, see `get_suite`.
-        data, split: "text-to-motion": folder of captioned real motion and its split.
-        evaluator: bundled name, folder or hub id.
-        judge: "" for none, but the evaluator in MBench; see `motionmillion.eval.judges.make_judge`.
-        axes: "corrected", or "released" for MBench's physics with the height where its released code looks for it.
-        generation: see `GenerationOptions`.
-        nrdf, smpl: the user's files for MBench's pose quality and body penetration.
-        calibration: file of real motion's distribution; None takes the bundled one.
-        name: of the system in tables; "" takes that of the model or folder.
-        resamples, repeats, seed: of intervals and random draws; captions are drawn by `seed` too.
-        limit: evaluate the first prompts of each category only; 0 is all.
-        device: where models run.
-    """
-
-    suite: str
-    output: str | Path
-    model: str | None = None
-    motions: str | Path | None = None
-    foreign: ForeignMotions = field(default_factory=ForeignMotions)
-    prompts: str | Path | None = None
-    data: str | Path | None = None
-    split: str = "test"
-    evaluator: str = "mini"
-    judge: str = ""
-    judge_options: Mapping[str, Any] = field(default_factory=dict)
-    axes: Literal["corrected", "released"] = "corrected"
-    generation: GenerationOptions = field(default_factory=GenerationOptions)
-    nrdf: str | Path | None = None
-    smpl: str | Path | None = None
-    calibration: str | Path | None = None
-    name: str = ""
-    resamples: int = 2000
-    repeats: int = 20
-    seed: int = 0
-    limit: int = 0
-    device: str = "cpu"
-
-    def check(self) -> None:
-        """Raise `ValueError` for what does not go together."""
-        if (self.model is None) == (self.motions is None):
-            raise ValueError(
-                f"model or motions must be given, and not both, got {self.model!r} and {self.motions!r}; name a model "
-                "that generates, or a folder of motions"
-            )
-        if (self.data is None) == (self.suite == TEXT_TO_MOTION):
-            raise ValueError(
-                f"data must name a folder of captioned motion for the suite {TEXT_TO_MOTION!r} and no other, got "
-                f"{self.data!r} for {self.suite!r}"
-            )
-        if self.axes not in ("corrected", "released") or (self.axes == "released" and self.suite != MBENCH):
-            raise ValueError(
-                f'axes must be "corrected", or "released" for the suite {MBENCH!r}, got {self.axes!r} for '
-                f"{self.suite!r}"
-            )
-        for name in ("nrdf", "smpl"):
-            if getattr(self, name) is not None and self.suite != MBENCH:
-                raise ValueError(
-                    f"{name} must come with the suite {MBENCH!r}, got it for {self.suite!r}; leave it out"
-                )
-        self.generation.check()
-        check_resamples(self.resamples)
-        check_whole("repeats", self.repeats, 1)
-        check_whole("limit", self.limit, 0)
-        check_whole("seed", self.seed, 0)
-        if Path(self.output).is_file():
-            raise ValueError(f"output must be a folder, got the file {str(self.output)!r}; choose another name")
-        check_writable(Path(self.output) / "results.json")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an evaluation: results, the files written, and how many questions nobody answered."""
+    """What came of an evaluation: results, the files written, and the judge's answers."""
 
     results: Results
     files: list[Path]
-    unanswered: int = 0
+    answers: "Sequence[Answer]" = ()
 
 
 def evaluate_suite(evaluation: Evaluation) -> Outcome:
@@ -149,22 +56,25 @@ def evaluate_suite(evaluation: Evaluation) -> Outcome:
         ValueError: for arguments that do not fit, missing prompts or motions, and motions that cannot be measured.
     """
     evaluation.check()
-    # 1. prompts
-    clips = _real_clips(evaluation)
-    suite = _suite(evaluation, clips)
-    # 2. motions
-    made = _generate(evaluation, suite)
-    samples = _samples(evaluation, suite, clips)
-    # 3. figures of every motion
+    # torch and the rest only now
     from motionmillion.eval.report import write_report
+    from motionmillion.eval.suite_judge import ask, judge_notes, suite_judge, with_answers
     from motionmillion.eval.suite_scores import histograms
 
+    # 1. prompts, and what motions are measured with
+    clips = _real_clips(evaluation)
+    whole = _suite(evaluation, clips)
+    suite = _limited(whole, evaluation.limit)
     scorer = _scorer(evaluation)
+    judge = suite_judge(evaluation, whole, scorer)
+    # 2. motions
+    made = _generate(evaluation, suite, whole)
+    samples = _samples(evaluation, suite, whole, clips)
+    # 3. figures of every motion
     batch = _measure(evaluation, suite, samples, scorer)
     # 4. judge
-    judge = _judge(evaluation, suite, scorer)
-    answers = _ask(evaluation, suite, samples, judge)
-    batch = replace(batch, rows=_judged(batch.rows, answers, evaluation.suite == MBENCH))
+    answers = ask(evaluation, suite, samples, judge)
+    batch = replace(batch, rows=with_answers(batch.rows, answers, evaluation.suite == MBENCH))
     # 5. figures of the suite
     real = None
     if clips:
@@ -181,11 +91,11 @@ def evaluate_suite(evaluation: Evaluation) -> Outcome:
         groups=scores.groups,
         samples=scores.rows,
         histograms=histograms(scores.rows, scorer.calibration),
-        notes=[*scores.notes, *_judge_notes(answers)],
+        notes=[*scores.notes, *judge_notes(judge, answers)],
     )
     output = Path(evaluation.output)
     files = [results.save(output), *write_report(results, output)]
-    return Outcome(results, files, sum(answer.failed for answer in answers))
+    return Outcome(results, files, answers)
 
 
 def _real_clips(evaluation: Evaluation) -> "list[MotionClip]":
@@ -209,10 +119,15 @@ def _suite(evaluation: Evaluation, clips: "Sequence[MotionClip]") -> Suite:
         suite = get_suite(evaluation.suite, evaluation.prompts)
     if evaluation.suite == MBENCH and not set(suite.categories) <= set(MBENCH_CATEGORIES):
         suite = _with_distractors(suite, evaluation.seed)
-    if evaluation.limit:
-        ids = [[p.id for p in suite.prompts if p.category == c][: evaluation.limit] for c in suite.categories]
-        suite = suite.only([name for names in ids for name in names])
     return suite
+
+
+def _limited(suite: Suite, limit: int) -> Suite:
+    """The first `limit` prompts of each category, or all where it is 0."""
+    if not limit:
+        return suite
+    ids = [[p.id for p in suite.prompts if p.category == category][:limit] for category in suite.categories]
+    return suite.only([name for names in ids for name in names])
 
 
 def _with_distractors(suite: Suite, seed: int) -> Suite:
@@ -229,15 +144,15 @@ def _with_distractors(suite: Suite, seed: int) -> Suite:
     return replace(suite, prompts=tuple(replace(own, distractors=other.distractors) for own, other in pairs))
 
 
-def _generate(evaluation: Evaluation, suite: Suite) -> dict[str, Any]:
+def _generate(evaluation: Evaluation, suite: Suite, whole: Suite) -> dict[str, Any]:
     """Motions of the model, where there is one; what they were made with."""
     if evaluation.model is None:
         return {}
     folder = Path(evaluation.output) / MOTIONS
-    return generate_suite(suite, evaluation.model, folder, evaluation.generation, evaluation.device)
+    return generate_suite(suite, evaluation.model, folder, evaluation.generation, evaluation.device, whole.sha256)
 
 
-def _samples(evaluation: Evaluation, suite: Suite, clips: "Sequence[MotionClip]") -> "list[Sample]":
+def _samples(evaluation: Evaluation, suite: Suite, whole: Suite, clips: "Sequence[MotionClip]") -> "list[Sample]":
     """Every motion with its prompt, in the order of the suite."""
     from motionmillion.eval.motion_files import MotionFolder
     from motionmillion.eval.scoring import Sample
@@ -249,7 +164,7 @@ def _samples(evaluation: Evaluation, suite: Suite, clips: "Sequence[MotionClip]"
     if evaluation.model is not None:
         found = {p.id: tuple(sample_files(p, evaluation.generation.num_samples)) for p in suite.prompts}
     else:
-        found = folder.find(ids, allow_missing=own.allow_missing)
+        found = folder.find(ids, [prompt.id for prompt in whole.prompts], own.allow_missing)
     takes = {clip_id(clip.name): clip.take for clip in clips}
     samples = []
     for prompt in suite.prompts:
@@ -257,8 +172,21 @@ def _samples(evaluation: Evaluation, suite: Suite, clips: "Sequence[MotionClip]"
             read = folder.read(file)
             name = prompt.id if number == 0 else f"{prompt.id}_{number}"
             motion, take = read.motion.replace(caption=prompt.text), takes.get(prompt.id, prompt.id)
-            samples.append(Sample(name, prompt, motion, read.positions, _relative(root / file, evaluation), take))
+            seen = _viewable(root / file, motion, name, evaluation)
+            samples.append(Sample(name, prompt, motion, read.positions, _relative(seen, evaluation), take))
+    if evaluation.motions is not None:
+        folder.warn_of_axis()
     return samples
+
+
+def _viewable(file: Path, motion: "Motion", name: str, evaluation: Evaluation) -> Path:
+    """The file, or a copy in the output that pages can read without the options that the file needs."""
+    foreign = evaluation.foreign
+    if evaluation.motions is None or (file.suffix.lower() != ".npy" and not (foreign.fps or foreign.up)):
+        return file
+    from motionmillion.io import write_motion
+
+    return write_motion(motion, Path(evaluation.output) / COPIES / f"{name}.npz")
 
 
 def _relative(file: Path, evaluation: Evaluation) -> str:
@@ -273,21 +201,26 @@ def _real_samples(suite: Suite, clips: "Sequence[MotionClip]") -> "list[Sample]"
 
     prompts = {prompt.id: prompt for prompt in suite.prompts}
     return [
-        Sample(clip_id(clip.name), prompts[clip_id(clip.name)], clip.motion, clip.motion.positions(), "", clip.take)
+        Sample(clip_id(clip.name), prompts[clip_id(clip.name)], motion, motion.positions(), "", clip.take)
         for clip in clips
+        for motion in [clip.motion.canonicalize()]
     ]
 
 
 def _scorer(evaluation: Evaluation) -> "Scorer":
+    from motionmillion.eval.body_mesh import BodyMesh
     from motionmillion.eval.calibration import Calibration
     from motionmillion.eval.evaluator import TextMotionEvaluator
+    from motionmillion.eval.nrdf import Nrdf
     from motionmillion.eval.pose_prior import PosePrior
     from motionmillion.eval.scoring import Scorer
 
     given = evaluation.calibration
     calibration = Calibration.bundled() if given is None else Calibration.load(given)
     evaluator = TextMotionEvaluator.from_pretrained(evaluation.evaluator).to(evaluation.device)  # type: ignore[arg-type]
-    return Scorer(evaluator, calibration, PosePrior.bundled())
+    nrdf = None if evaluation.nrdf is None else Nrdf.load(evaluation.nrdf)
+    body = None if evaluation.smpl is None else BodyMesh.load(evaluation.smpl, evaluation.device)
+    return Scorer(evaluator, calibration, PosePrior.bundled(), nrdf, body)
 
 
 def _measure(evaluation: Evaluation, suite: Suite, samples: "Sequence[Sample]", scorer: "Scorer") -> "Batch":
@@ -298,69 +231,9 @@ def _measure(evaluation: Evaluation, suite: Suite, samples: "Sequence[Sample]", 
     if evaluation.suite == MBENCH:
         from motionmillion.eval.mbench import mbench_values
 
-        values = mbench_values(samples, rows, evaluation.axes, evaluation.nrdf, evaluation.smpl)
+        values = mbench_values(samples, rows, evaluation.axes, scorer.nrdf, scorer.body)
         rows = [replace(row, values={**row.values, **own}) for row, own in zip(rows, values, strict=True)]
     return Batch(suite, samples, rows, embedded, evaluation.resamples, evaluation.repeats, evaluation.seed)
-
-
-def _judge(evaluation: Evaluation, suite: Suite, scorer: "Scorer") -> "Judge | None":
-    from motionmillion.eval.judges import make_judge
-
-    spec = evaluation.judge or ("retrieval" if evaluation.suite == MBENCH else "")
-    if not spec:
-        return None
-    options: dict[str, Any] = dict(evaluation.judge_options)
-    if spec == "retrieval":
-        options |= {"evaluator": scorer.evaluator, "texts": [prompt.text for prompt in suite.prompts]}
-        options["identity"] = scorer.evaluator.weights_sha256()
-    else:
-        options["device"] = evaluation.device
-    judge = make_judge(spec, **options)
-    judge.check()
-    return judge
-
-
-def _ask(evaluation: Evaluation, suite: Suite, samples: "Sequence[Sample]", judge: "Judge | None") -> "list[Answer]":
-    """A judge's answers; in MBench a choice or a match by category, else a match of every sample."""
-    if judge is None:
-        return []
-    from motionmillion.eval.judges import Question, ask_all
-
-    published = set(suite.categories) <= set(MBENCH_CATEGORIES)
-    questions = []
-    for sample in samples:
-        for dimension, kind in _JUDGED.items():
-            if evaluation.suite == MBENCH and published and sample.prompt.category != dimension:
-                continue
-            if evaluation.suite != MBENCH and kind == "choice":
-                continue
-            distractors = sample.prompt.distractors if kind == "choice" else ()
-            questions.append(Question(sample.id, kind, sample.motion, sample.prompt.text, distractors))  # type: ignore[arg-type]
-    return ask_all(judge, questions, Path(evaluation.output) / "judge.jsonl", evaluation.seed, progress=True)
-
-
-def _judged(rows: Sequence[SampleResult], answers: "Sequence[Answer]", mbench: bool) -> list[SampleResult]:
-    """Rows with the answers as values; what was not answered, or not clearly, is left out."""
-    dimensions = {kind: dimension for dimension, kind in _JUDGED.items()}
-    found: dict[str, dict[str, float]] = {}
-    for answer in answers:
-        if answer.right is not None:
-            name = dimensions[answer.kind] if mbench else "judge_match"
-            found.setdefault(answer.id, {})[name] = float(answer.right)
-    return [replace(row, values={**row.values, **found.get(row.id, {})}) for row in rows]
-
-
-def _judge_notes(answers: "Sequence[Answer]") -> list[str]:
-    failed, unclear = sum(a.failed for a in answers), sum(a.unclear for a in answers)
-    notes = []
-    if failed:
-        reason = next(a.error for a in answers if a.failed)
-        notes.append(
-            f"The judge left {failed} of {len(answers)} questions unanswered ({reason}); run again to ask them."
-        )
-    if unclear:
-        notes.append(f"{unclear} of {len(answers)} replies of the judge were unclear and count for nothing.")
-    return notes
 
 
 def _scores(evaluation: Evaluation, batch: "Batch", real: "Batch | None") -> "Scores":

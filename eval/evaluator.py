@@ -32,10 +32,12 @@ from motionmillion import features as representations
 from motionmillion.checkpoints import StrictLoading
 from motionmillion.eval.evaluator_config import TextMotionEvaluatorConfig
 from motionmillion.eval.evaluator_losses import EvaluatorOutput, evaluator_losses
+from motionmillion.eval.inputs import Numbers, to_tensors
 from motionmillion.eval.protocol import weights_hash
 from motionmillion.features import Representation
 from motionmillion.features.stats import FeatureStats
 from motionmillion.motion import Motion
+from motionmillion.prompts import check_texts
 from motionmillion.text import TextEncoder
 
 BUNDLED = "bundled/evaluator"
@@ -202,12 +204,13 @@ class TextMotionEvaluator(StrictLoading, PreTrainedModel):
         return nn.functional.normalize(embedding.mean, dim=-1) if self.config.normalize else embedding.mean
 
     @torch.no_grad()
-    def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """Embeddings `[N, E]` of texts, on the CPU; company never changes a result.
+    def embed_texts(self, texts: str | Sequence[str]) -> Tensor:
+        """Embeddings `[N, E]` of texts, on the CPU; company never changes a result. A `str` is a list of one text.
 
         Raises:
-            ValueError: for a text without a word.
+            ValueError: for no texts, or one that is none or has no word.
         """
+        texts = check_texts(texts)
         unique = sorted(set(texts), key=len)
         found: dict[str, Tensor] = {}
         for start in range(0, len(unique), _BATCH):
@@ -217,15 +220,37 @@ class TextMotionEvaluator(StrictLoading, PreTrainedModel):
             found.update(zip(part, points, strict=True))
         return torch.stack([found[text] for text in texts])
 
-    def embed_motions(self, motions: Sequence[Motion]) -> Tensor:
-        """Embeddings `[N, E]` of motions of any frame rate and heading, on the CPU."""
+    def embed_motions(self, motions: Motion | Sequence[Motion]) -> Tensor:
+        """Embeddings `[N, E]` of motions of any frame rate and heading, on the CPU. A `Motion` is a list of one.
+
+        Raises:
+            ValueError: for no motions, or what is none.
+        """
+        motions = [motions] if isinstance(motions, Motion) else motions
+        if not isinstance(motions, list | tuple) or not motions:
+            raise ValueError(f"motions must be a list of at least one Motion, got {_named(motions)}")
+        for place, motion in enumerate(motions):
+            if not isinstance(motion, Motion):
+                raise ValueError(
+                    f"motions[{place}] must be a Motion, got {_named(motion)}; embed_features takes features [T, D]"
+                )
         return self.embed_features([self.representation.encode(motion.canonicalize()) for motion in motions])
 
     @torch.no_grad()
-    def embed_features(self, clips: Sequence[Tensor]) -> Tensor:
-        """Embeddings `[N, E]` of features `[T, D]` in physical units, on the CPU."""
+    def embed_features(self, clips: Sequence[Numbers]) -> Tensor:
+        """Embeddings `[N, E]` of features `[T, D]` in physical units, on the CPU.
+
+        Raises:
+            ValueError: for no clips, another shape, or features that are not finite.
+        """
+        clips = to_tensors("clips", clips)
         if not clips:
             raise ValueError("clips must hold at least one motion, got none")
+        for place, clip in enumerate(clips):
+            try:
+                self.representation.check(clip)
+            except ValueError as error:
+                raise ValueError(f"clips[{place}]: {error}") from None
         order = sorted(range(len(clips)), key=lambda index: clips[index].shape[0])
         found: list[Tensor] = [torch.empty(0)] * len(clips)
         for start in range(0, len(order), _BATCH):
@@ -238,10 +263,25 @@ class TextMotionEvaluator(StrictLoading, PreTrainedModel):
         return torch.stack(found)
 
 
+def _named(value: object) -> str:
+    """What something is, for errors."""
+    kind = type(value).__name__
+    return f"an empty {kind}" if isinstance(value, list | tuple) and not value else f"a {kind}"
+
+
 def find_evaluator(name: str | Path) -> str | Path:
-    """Folder of a bundled evaluator; any other name as it is."""
-    folder = Path(str(resources.files("motionmillion"))) / BUNDLED / str(name)
-    return folder if (folder / "config.json").is_file() else name
+    """Folder of a bundled evaluator; a folder or hub id as it is.
+
+    Raises:
+        ValueError: for a name that is none of these.
+    """
+    root = Path(str(resources.files("motionmillion"))) / BUNDLED
+    if (root / str(name) / "config.json").is_file():
+        return root / str(name)
+    if "/" not in str(name) and not Path(name).is_dir():
+        bundled = ", ".join(sorted(path.name for path in root.iterdir() if path.is_dir()))
+        raise ValueError(f"evaluator must be one of {bundled}, a folder or a hub id, got {str(name)!r}")
+    return name
 
 
 def sinusoids(positions: int, like: Tensor) -> Tensor:

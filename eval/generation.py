@@ -66,9 +66,17 @@ def sample_files(prompt: Prompt, num_samples: int) -> list[str]:
 
 
 def generate_suite(
-    suite: Suite, model: str, folder: str | Path, options: GenerationOptions, device: str = "cpu"
+    suite: Suite,
+    model: str,
+    folder: str | Path,
+    options: GenerationOptions,
+    device: str = "cpu",
+    whole_sha256: str = "",
 ) -> dict[str, Any]:
     """Make the motions that are not in the folder yet; returns what they were made with, for the protocol.
+
+    Args:
+        whole_sha256: hash of the suite that `suite` is a part of, so that a folder can grow from a part to the whole.
 
     Raises:
         ValueError: for a folder with motions of other settings, and what `MotionPipeline` raises.
@@ -77,7 +85,7 @@ def generate_suite(
 
     options.check()
     folder = Path(folder)
-    facts = _facts(suite, model, find_pipeline(model), options)
+    facts = _facts(whole_sha256 or suite.sha256, model, find_pipeline(model), options)
     _check_settings(folder, facts)
     jobs = [
         (prompt, _seed(options.seed, prompt, sample), folder / file)
@@ -129,14 +137,18 @@ def _seed(seed: int, prompt: Prompt, sample: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{prompt.id}/{sample}".encode()).digest()[:4], "big")
 
 
-def _facts(suite: Suite, model: str, source: Path, options: GenerationOptions) -> dict[str, Any]:
+def _facts(suite_sha256: str, model: str, source: Path, options: GenerationOptions) -> dict[str, Any]:
     own = asdict(options)
     del own["batch_size"]
-    own["sampling"] = {name: value for name, value in options.sampling.items() if value is not None}
+    from motionmillion.pipeline_parts import DEFAULTS
+
+    given = {name: value for name, value in options.sampling.items() if value is not None}
+    settings = json.loads((source / "pipeline.json").read_text(encoding="utf-8"))
+    own["sampling"] = {**DEFAULTS, **settings.get("defaults", {}), **given}
     return {
         "model": plain_name(model),
         "weights_sha256": file_hashes(source),
-        "suite_sha256": suite.sha256,
+        "suite_sha256": suite_sha256,
         **own,
     }
 

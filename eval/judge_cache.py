@@ -7,13 +7,15 @@
 
 A key is a hash of everything that the reply depends on: the judge and its settings, the kind of question, the texts
 in their order, and the motion. Lines are only ever added, each at once and down to the disk, so a run may be killed at
-any moment; a last line that was cut off is removed by the next run. Unusual: positions are rounded to a millimetre, so
-that the noise of float32 between machines does not buy a reply again.
+any moment; a last line that was cut off is removed by the next run. Of a key that has several lines the newest counts.
+A line that is damaged is left where it is and skipped, so that it costs one reply and not all. Unusual: positions are
+rounded to a millimetre, so that the noise of float32 between machines does not buy a reply again.
 """
 
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,15 +73,27 @@ class ReplyCache:
         except OSError as error:
             raise PathError(f"cache must be a file that can be read, got {str(path)!r}: {error.strerror}") from None
         whole = data[: data.rfind(b"\n") + 1]
-        try:
-            head, *entries = [json.loads(line) for line in whole.splitlines()]
-            if head != _HEAD:
-                raise ValueError
-            self.replies = {str(entry["key"]): str(entry["reply"]) for entry in entries}
-        except (ValueError, KeyError, TypeError):
+        head, *lines = [_entry(line) for line in whole.split(b"\n")]
+        if head != _HEAD:
             raise ValueError(
                 f"cache must be a file of replies that a judge gave, got {str(path)!r}; remove it or name another"
-            ) from None
+            )
+        entries = [line for line in lines[:-1] if isinstance(line.get("key"), str)]  # behind the last end is nothing
+        entries = [line for line in entries if isinstance(line.get("reply"), str)]
+        self.replies = {entry["key"]: entry["reply"] for entry in entries}
+        damaged = len(lines) - 1 - len(entries)
+        if damaged:
+            lost = f"{damaged} of {len(lines) - 1} replies in {str(path)!r} cannot be read"
+            warnings.warn(f"{lost}; their questions are asked again", stacklevel=3)
         if len(whole) < len(data):  # killed while the last line was written
             with path.open("r+b") as file:
                 file.truncate(len(whole))
+
+
+def _entry(line: bytes) -> dict[str, Any]:
+    """What a line holds; nothing if it cannot be read."""
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}

@@ -151,6 +151,7 @@ def ask_all(
     seed: int = 0,
     progress: bool = False,
     stop_after: int = 3,
+    ask_again: bool = False,
 ) -> list[Answer]:
     """Ask every question; what the cache knows is not asked again.
 
@@ -159,6 +160,7 @@ def ask_all(
         seed: of the order in which texts are shown.
         progress: whether to show a bar.
         stop_after: questions in a row that may fail before the rest are no longer asked.
+        ask_again: ask again what was answered unclearly, such as by a server that has been mended since.
 
     Returns:
         One answer a question, in order. Those that nobody answered are `failed`; asking again asks only these.
@@ -175,7 +177,7 @@ def ask_all(
     open_questions = {
         key: (question.id, entry)
         for key, question, entry in zip(keys, questions, asked, strict=True)
-        if key not in known.replies
+        if key not in known.replies or (ask_again and _answer(question, entry, known.replies[key]).unclear)
     }
     failures = _ask(judge, open_questions, known, stop_after, progress)
     return [
@@ -234,6 +236,11 @@ def tally(answers: Iterable[Answer]) -> dict[str, int]:
         missing = "failed" if answer.failed else "unclear"
         counts[missing if answer.right is None else "right" if answer.right else "wrong"] += 1
     return counts
+
+
+def first_failure(answers: Iterable[Answer]) -> str:
+    """Why the first question that nobody answered has no answer, in one line; "" if there is none."""
+    return next((" ".join(answer.error.split()) for answer in answers if answer.failed), "")
 
 
 def make_judge(spec: str, **options: Any) -> Judge:

@@ -10,7 +10,6 @@ Source: ViMoGen (arXiv 2510.26794), MBench; formulas as in its released evaluati
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from motionmillion.eval.body_mesh import BodyMesh, body_penetrations
@@ -28,16 +27,16 @@ def mbench_values(
     samples: "Sequence[Sample]",
     rows: Sequence[SampleResult],
     axes: Literal["corrected", "released"] = "corrected",
-    nrdf: str | Path | None = None,
-    smpl: str | Path | None = None,
+    nrdf: Nrdf | None = None,
+    body: BodyMesh | None = None,
 ) -> list[dict[str, float]]:
     """Dimensions that need no judge, of every sample; with MBench's prompts, those that its category is for.
 
     Args:
         rows: the samples' other figures.
         axes: "corrected" or "released".
-        nrdf: NRDF's weights; without them there is no Pose_Quality.
-        smpl: a body model; without it there is no Body_Penetration.
+        nrdf: without it there is no Pose_Quality.
+        body: without it there is no Body_Penetration.
     """
     motions = [sample.motion for sample in samples]
     if axes == "released":
@@ -47,9 +46,9 @@ def mbench_values(
     else:
         columns = {name: [row.values[own] for row in rows] for name, own in MBENCH_PHYSICS.items()}
     if nrdf is not None:
-        columns["Pose_Quality"] = pose_qualities(motions, Nrdf.load(nrdf), axes).tolist()
-    if smpl is not None:
-        columns["Body_Penetration"] = body_penetrations(motions, BodyMesh.load(smpl)).tolist()
+        columns["Pose_Quality"] = pose_qualities(motions, nrdf, axes).tolist()
+    if body is not None:
+        columns["Body_Penetration"] = body_penetrations(motions, body).tolist()
     asked = [sample.prompt.category for sample in samples]
     published = set(asked) <= set(MBENCH_CATEGORIES)
     return [

@@ -3,6 +3,7 @@
     folder = MotionFolder("their_motions", fps=20, up="z")
     files = folder.find([prompt.id for prompt in suite.prompts])      # {"000": ("000.npy",), "001": ("001.npy",), ...}
     sample = folder.read(files["000"][0])                             # sample.motion, sample.positions
+    folder.warn_of_axis()                                             # of all that was read
 
 Read are all files that `Motion.load` reads: .npz (SMPL), .bvh, and .npy with features of any representation or joint
 positions. They are found by the prompt's id, in the folder or below it:
@@ -21,22 +22,32 @@ measured. For .npz and .bvh the positions are those of the motion; for .npy they
 the joints, or the position block of the features.
 
 Unusual: every file keeps its own frame rate, so rates may differ in a folder as long as each file says its own. Joint
-positions do not: they need `fps`, and then every file must have that rate.
+positions do not: they need `fps`, and then every file must have that rate. Warned about are motions too short for
+accelerations, and, by `warn_of_axis` once all are read, a folder whose bodies do not stand upright.
 """
 
+import math
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 from torch import Tensor
 
+from motionmillion import features as representations
 from motionmillion.features.base import Route, check_route
 from motionmillion.io import read_motion, readable_suffixes
-from motionmillion.io.features import read_with_positions
+from motionmillion.io.features import JOINTS, read_with_positions
 from motionmillion.motion import Motion
+from motionmillion.skeleton import SMPL22
 
 _NAMED_AT_MOST = 5
+_FEWEST_FRAMES = 4
+"""Of a motion that has an acceleration and a jerk."""
+_PELVIS, _HEAD = SMPL22.names.index("pelvis"), SMPL22.names.index("head")
+_FAR_LONGER = 2.0
 _RATE_TOLERANCE = 0.01
 """Frames per second; BVH files round the time of a frame."""
 
@@ -69,7 +80,8 @@ class MotionFolder:
             kinematics of its rotations.
 
     Raises:
-        ValueError: if the folder is none, or holds no motion file.
+        ValueError: for a rate, an axis, a representation or a route that is none, or a folder that is none or holds no
+            motion file.
     """
 
     def __init__(
@@ -82,6 +94,8 @@ class MotionFolder:
     ) -> None:
         self.folder = Path(folder)
         self.fps, self.up, self.representation, self.route = fps, up, representation, check_route(route)
+        _check_options(fps, up, representation)
+        self._axes: dict[str, int] = {}
         if not self.folder.is_dir():
             raise ValueError(f"motions must be a folder of motion files, got {str(folder)!r}")
         suffixes = readable_suffixes()
@@ -155,7 +169,30 @@ class MotionFolder:
             )
         if self.route == "rotations":
             positions = motion.positions()
+        if len(positions) < _FEWEST_FRAMES:
+            warnings.warn(
+                f"{str(path)!r} has {len(positions)} of the {_FEWEST_FRAMES} frames that accelerations and jerks "
+                "need; where it is too short these are 0, which says nothing: leave it out",
+                stacklevel=2,
+            )
+        self._axes[name] = _long_axis(positions)
         return SampleMotion(name, motion, positions)
+
+    def warn_of_axis(self) -> None:
+        """Warn if the bodies of most motions that were read so far extend along z where y is up; call it once.
+
+        A body extends along z if its head is, on the average of the frames, more than twice as far from the pelvis
+        along z as along y. Single motions of people who lie do so too; most motions of a folder only if their axis was
+        read wrongly.
+        """
+        for direction, up in ((1, "z"), (-1, "y")):
+            count = sum(axis == direction for axis in self._axes.values())
+            if 2 * count > len(self._axes):
+                warnings.warn(
+                    f"motions in {str(self.folder)!r} look as if {up} were their vertical axis: in {count} of "
+                    f"{len(self._axes)} the body extends along the other one; read them with --up {up}",
+                    stacklevel=2,
+                )
 
     def _missing(self, missing: Sequence[str], count: int) -> ValueError:
         first = ", ".join(repr(name) for name in missing[:_NAMED_AT_MOST])
@@ -165,6 +202,24 @@ class MotionFolder:
             f"motions must cover all {count} prompts, got no file for {len(missing)} of them in "
             f"{str(self.folder)!r}: {first}{more}; name files by the prompt's id, such as {missing[0]}.npz{rest}"
         )
+
+
+def _check_options(fps: float | None, up: str | None, representation: str | None) -> None:
+    if fps is not None and (not isinstance(fps, Real) or isinstance(fps, bool) or not 0 < fps < math.inf):
+        raise ValueError(f"fps must be a positive number of frames per second, got {fps!r}")
+    if up not in ("y", "z", None):
+        raise ValueError(f'up must be "y" or "z", got {up!r}; leave it out to take what files say')
+    known = [*representations.available(), JOINTS]
+    if representation is not None and representation not in known:
+        raise ValueError(
+            f"representation must be one of {', '.join(known)}, got {representation!r}; leave it out to go by shapes"
+        )
+
+
+def _long_axis(positions: Tensor) -> int:
+    """1 or -1 if the body of `[T, 22, 3]` extends along z or minus z, 0 otherwise."""
+    _, y, z = (positions[:, _HEAD] - positions[:, _PELVIS]).mean(0).tolist()
+    return int(math.copysign(1, z)) if abs(z) > _FAR_LONGER * abs(y) else 0
 
 
 _WHOLE = -1

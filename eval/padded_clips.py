@@ -17,10 +17,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from motionmillion.eval.inputs import Numbers, to_tensors
 from motionmillion.skeleton import SMPL22
 
 FPS = 20.0
@@ -57,12 +60,12 @@ class PaddedClips:
 
 
 def padded_clips(
-    clips: Sequence[Tensor], up: str, fps: float | Sequence[float], names: Sequence[str] | None = None
+    clips: Sequence[Numbers], up: str, fps: float | Sequence[float] | np.ndarray, names: Sequence[str] | None = None
 ) -> Iterator[PaddedClips]:
     """Batches that hold every clip once, the short ones first.
 
     Args:
-        clips: N positions `[T, 22, 3]`, metres, each of its own length.
+        clips: N positions `[T, 22, 3]`, metres, each of its own length; tensors, arrays or nested lists.
         up: the axis that points up, "y" or "z".
         fps: frames per second, of all clips or of each.
         names: of the clips, for errors.
@@ -71,16 +74,17 @@ def padded_clips(
         ValueError: for no clips, another shape, positions that are not finite, an unknown axis, frame rates that are
             not positive, or another number of rates or names than of clips.
     """
+    clips = to_tensors("clips", clips, names)
     count = len(clips)
     if not count:
         raise ValueError("clips must hold the positions of at least one motion, got none")
     if up not in _UP:
         raise ValueError(f'up must be "y" or "z", got {up!r}')
-    rates = list(fps) if isinstance(fps, Sequence) else [fps] * count
+    fps = fps.tolist() if isinstance(fps, np.ndarray | Tensor) else fps
+    rates: list[Any] = list(fps) if isinstance(fps, Sequence) and not isinstance(fps, str) else [fps] * count
     names = [f"clips[{place}]" for place in range(count)] if names is None else names
-    for argument, values in (("fps", rates), ("names", names)):
-        if len(values) != count:
-            raise ValueError(f"{argument} must have one entry a clip, got {len(values)} for {count} clips")
+    if len(rates) != count:
+        raise ValueError(f"fps must have one entry a clip, got {len(rates)} for {count} clips")
     sizes = [_check_clip(*entry) for entry in zip(clips, rates, names, strict=True)]
     device = clips[0].device
     for places in _groups(sizes):

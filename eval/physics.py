@@ -32,6 +32,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from motionmillion.eval.inputs import Numbers, to_tensors
 from motionmillion.eval.padded_clips import FPS, PaddedClips, padded_clips
 from motionmillion.skeleton import SMPL22
 
@@ -47,12 +48,12 @@ Up = Literal["y", "z"]
 
 
 def physics_measures(
-    clips: Sequence[Tensor], up: Up = "y", fps: float | Sequence[float] = 30.0, names: Sequence[str] | None = None
+    clips: Sequence[Numbers], up: Up = "y", fps: float | Sequence[float] = 30.0, names: Sequence[str] | None = None
 ) -> dict[str, Tensor]:
     """All measures of many motions at once, float64 `[N]` by name (`PHYSICS`); no clip changes another's values.
 
     Args:
-        clips: N positions `[T, 22, 3]`, metres, each of its own length.
+        clips: N positions `[T, 22, 3]`, metres, each of its own length; tensors, arrays or nested lists.
         up: the axis that points up.
         fps: frames per second, of all clips or of each.
         names: of the clips, for errors; "clips[3]" otherwise.
@@ -61,6 +62,7 @@ def physics_measures(
         ValueError: for no clips, another shape, positions that are not finite, an unknown axis, a frame rate that is
             not positive, or another number of rates or names than of clips.
     """
+    clips = to_tensors("clips", clips, names)
     values = {name: torch.zeros(len(clips), dtype=torch.float64) for name in PHYSICS}
     for batch in padded_clips(clips, up, fps, names):
         gait = _Gait(batch)
@@ -69,11 +71,14 @@ def physics_measures(
     return values
 
 
-def jitter_degree(positions: Tensor, up: Up = "y", fps: float = MBENCH_FPS) -> float:
-    """Mean joint acceleration in the world plus that about the pelvis, m/frame^2; 0 for less than three frames.
+def jitter_degree(positions: Numbers, up: Up = "y", fps: float = MBENCH_FPS) -> float:
+    """Mean joint acceleration in the world plus that about the pelvis, m/frame^2.
+
+    Less than three frames (of 1/20 s) have no acceleration: the figure is 0.0 then, which means "not measured", not
+    "smooth".
 
     Args:
-        positions: `[T, 22, 3]`, metres.
+        positions: `[T, 22, 3]`, metres; a tensor, an array or nested lists.
         up: the axis that points up.
         fps: frames per second of `positions`.
 
@@ -84,22 +89,22 @@ def jitter_degree(positions: Tensor, up: Up = "y", fps: float = MBENCH_FPS) -> f
     return _single("jitter_degree", positions, up, fps)
 
 
-def dynamic_degree(positions: Tensor, up: Up = "y", fps: float = MBENCH_FPS) -> float:
+def dynamic_degree(positions: Numbers, up: Up = "y", fps: float = MBENCH_FPS) -> float:
     """Mean joint speed in the world plus that about the pelvis, m/frame; arguments as for `jitter_degree`."""
     return _single("dynamic_degree", positions, up, fps)
 
 
-def ground_penetration(positions: Tensor, up: Up = "y", fps: float = MBENCH_FPS) -> float:
+def ground_penetration(positions: Numbers, up: Up = "y", fps: float = MBENCH_FPS) -> float:
     """Mean depth in metres of feet deeper than 5 mm, 0 if there are none; arguments as for `jitter_degree`."""
     return _single("ground_penetration", positions, up, fps)
 
 
-def foot_sliding(positions: Tensor, up: Up = "y", fps: float = MBENCH_FPS) -> float:
+def foot_sliding(positions: Numbers, up: Up = "y", fps: float = MBENCH_FPS) -> float:
     """Mean horizontal speed of touching feet, m/frame, averaged over both; arguments as for `jitter_degree`."""
     return _single("foot_sliding", positions, up, fps)
 
 
-def foot_floating(positions: Tensor, up: Up = "y", fps: float = MBENCH_FPS) -> float:
+def foot_floating(positions: Numbers, up: Up = "y", fps: float = MBENCH_FPS) -> float:
     """Share of frames whose feet do not carry the body; arguments as for `jitter_degree`.
 
     Three counts of frames are added, frames with a standing pelvis left out of the first: A, all touching feet move
@@ -109,12 +114,12 @@ def foot_floating(positions: Tensor, up: Up = "y", fps: float = MBENCH_FPS) -> f
     return _single("foot_floating", positions, up, fps)
 
 
-def foot_contact(positions: Tensor, up: Up = "y", fps: float = MBENCH_FPS) -> float:
+def foot_contact(positions: Numbers, up: Up = "y", fps: float = MBENCH_FPS) -> float:
     """Share of feet that touch the floor, over both feet and all frames; arguments as for `jitter_degree`."""
     return _single("foot_contact", positions, up, fps)
 
 
-def _single(name: str, positions: Tensor, up: str, fps: float) -> float:
+def _single(name: str, positions: Numbers, up: str, fps: float) -> float:
     batch = next(padded_clips([positions], up, fps, ["positions"]))
     return float(_MEASURES[name](_Gait(batch)))
 

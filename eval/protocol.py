@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -12,12 +13,9 @@ import motionmillion
 
 
 def versions() -> dict[str, str]:
-    """Versions of the library, of torch and of Python."""
-    return {
-        "motionmillion": motionmillion.__version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
+    """Versions of the library, of what its figures depend on, and of Python."""
+    others = {name: metadata.version(name) for name in ("torch", "transformers", "numpy")}
+    return {"motionmillion": motionmillion.__version__, **others, "python": platform.python_version()}
 
 
 def machine(device: torch.device | str) -> str:

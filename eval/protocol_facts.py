@@ -1,12 +1,13 @@
 """What a protocol says, in few words, and where two of them differ.
 
-    protocol_line(results.protocol)              # ["seed 0", "evaluator sha256 53aa51172d14", ...]
+    protocol_line(results.protocol)              # ["suite name mbench", "generation model mini", "seed 0", ...]
     notes = protocol_differences(results)        # sentences; empty where all were measured alike
     check_same_suite(results)
 
 A protocol is nested JSON; keys are written with dots: `evaluator.sha256`.
-Unusual: nothing here knows single keys. Everything that differs between two protocols is told, but for what belongs to
-the system itself and for seeds (`_OWN`, `_NOTED`), so a protocol may grow without a change here.
+Unusual: everything that differs between two protocols is told, but for what belongs to the system itself and for seeds
+(`_OWN`, `_NOTED`), so a protocol may grow without a change here. A line of facts may be cut, but never what `_FIRST`
+names.
 """
 
 import re
@@ -23,25 +24,40 @@ _OWN = {
 _NOTED = {"seed", "seeds", "source", "answers"}
 """Words of keys, at any depth, for which the same holds."""
 _IDENTITY = {"name", "version", "sha256", "hash"}
+_FIRST = (
+    *("suite.name", "suite.version", "suite.sha256", "limit", "generation.model", "motions", "lengths"),
+    *("judge.judge", "judge.model", "judge.address", "judge.evaluator", "evaluator.name", "evaluator.sha256"),
+    *("physics.axes", "seed", "generation.seed", "generation.seconds", "generation.num_samples"),
+    "generation.sampling",
+)
+"""Keys, or beginnings of keys, that a line of facts starts with, in this order."""
 _LONGEST = 60
 
 
 def flat(protocol: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Entries of a protocol by dotted keys; lists stay whole."""
+    """Entries of a protocol by dotted keys; lists stay whole, a mapping without entries is None."""
     entries: dict[str, Any] = {}
     for key, value in protocol.items():
-        entries |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        if isinstance(value, Mapping) and value:
+            entries |= flat(value, f"{prefix}{key}.")
+        else:
+            entries[f"{prefix}{key}"] = None if isinstance(value, Mapping) else value
     return entries
 
 
 def protocol_line(protocol: Mapping[str, Any], most: int = 24) -> list[str]:
-    """The short entries of a protocol, such as `evaluator sha256 53aa51172d14`; hashes by their first 12 letters.
+    """The entries of a protocol, such as `evaluator sha256 53aa51172d14`; hashes by their first 12 letters.
 
-    Plain entries such as lengths and seed come first, then names, versions and hashes, then the rest.
+    What `_FIRST` names comes first and always. Then, up to `most` in all, plain entries, names, versions and hashes,
+    and the rest, as far as they are short. The last one says how many more there are.
     """
-    known = {key: _short(value) for key, value in flat(protocol).items() if value is not None}
-    entries = sorted(known.items(), key=lambda entry: _rank(entry[0]))
-    return [f"{re.sub('[._]', ' ', key)} {text}" for key, text in entries if len(text) <= _LONGEST][:most]
+    entries = flat(protocol)
+    first = sorted((key for key in entries if _place(key) < len(_FIRST)), key=_place)
+    shown = [_fact(key, "default" if entries[key] is None else _short(entries[key])) for key in first]
+    rest = sorted((key for key in entries if key not in first and entries[key] is not None), key=_rank)
+    short = [key for key in rest if len(_short(entries[key])) <= _LONGEST][: max(most - len(first), 0)]
+    shown += [_fact(key, _short(entries[key])) for key in short]
+    return shown + ([f"and {len(rest) - len(short)} more in results.json"] if len(rest) > len(short) else [])
 
 
 def suite_identity(results: Results) -> dict[str, str]:
@@ -59,12 +75,16 @@ def check_same_suite(results: Sequence[Results]) -> None:
     first = suite_identity(results[0])
     for other in results[1:]:
         own = suite_identity(other)
-        for key in {**first, **own}:
-            if first.get(key) != own.get(key):
+        different = [key for key in {**first, **own} if first.get(key) != own.get(key)]
+        for key in different:
+            one, two = (repr(_short(entry[key]) if key in entry else None) for entry in (first, own))
+            got = f"{key} {one} of {results[0].system!r} and {two} of {other.system!r}"
+            if set(different) <= {"sha256", "hash"} and None not in (first.get(key), own.get(key)):
                 raise ValueError(
-                    f"results must come from one suite, got {key} {first.get(key)!r} of {results[0].system!r} and "
-                    f"{own.get(key)!r} of {other.system!r}; evaluate both with the same suite"
+                    f"results must come from the same prompts, got different ones of the suite {results[0].suite!r} "
+                    f"({got}), as when one was made with --limit or other --prompts; evaluate both with the same"
                 )
+            raise ValueError(f"results must come from one suite, got {got}; evaluate both with the same suite")
 
 
 def protocol_differences(results: Sequence[Results], names: Sequence[str] | None = None) -> list[str]:
@@ -86,6 +106,19 @@ def protocol_differences(results: Sequence[Results], names: Sequence[str] | None
             counts = f"{len(results[0].samples)} for {names[0]}, {len(other.samples)} for {name}"
             notes.append(f"Numbers of samples differ: {counts}.")
     return notes
+
+
+def _place(key: str) -> int:
+    """Where `_FIRST` has a key; its length where it has not."""
+    found = (place for place, own in enumerate(_FIRST) if key == own or key.startswith(f"{own}."))
+    return next(found, len(_FIRST))
+
+
+def _fact(key: str, text: str) -> str:
+    """`judge.judge` and a name as `judge NAME`; what is too long is cut."""
+    words = re.split("[._]", key)
+    own = [word for place, word in enumerate(words) if place == 0 or word != words[place - 1]]
+    return f"{' '.join(own)} {text if len(text) <= _LONGEST else text[: _LONGEST - 3] + '...'}"
 
 
 def _rank(key: str) -> int:

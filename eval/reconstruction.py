@@ -4,10 +4,10 @@
     values, codes = measure_clip(tokenizer, features)         # all measures of one clip through a tokenizer
     evaluate_tokenizer(tokenizer, [features, ...])            # the quick means that training prints
 
-Functions of positions take `[T, J, 3]` (or `[..., T, J, 3]`), joint 0 the pelvis. Unless they say otherwise they align
-each frame by its pelvis only, not by rotation: a heading that drifts counts as error. Results carry the unit of the
-positions, metres where positions are metres; accelerations are per frame squared, jerks per frame cubed. Leading
-dimensions are clips of one length: a figure is the mean over all of them.
+Functions of positions take `[T, J, 3]` (or `[..., T, J, 3]`), joint 0 the pelvis, as tensors, NumPy arrays or nested
+lists. Unless they say otherwise they align each frame by its pelvis only, not by rotation: a heading that drifts
+counts as error. Results carry the unit of the positions, metres where positions are metres; accelerations are per
+frame squared, jerks per frame cubed. Leading dimensions are clips of one length: a figure is the mean over all.
 
 Acceleration is reported in two ways because its magnitude alone misleads: `acceleration_error` compares vectors,
 `excess_acceleration` tells how much more (jitter) or less (smoothing) a reconstruction accelerates than its original.
@@ -24,6 +24,7 @@ import roma
 import torch
 from torch import Tensor
 
+from motionmillion.eval.inputs import Numbers, to_tensor, to_tensors
 from motionmillion.eval.physics import foot_sliding
 from motionmillion.features import Representation
 from motionmillion.tokenizer import MotionTokenizer
@@ -41,21 +42,21 @@ QUICK_MEASURES = (
 )
 
 
-def mpjpe(predicted: Tensor, target: Tensor) -> float:
+def mpjpe(predicted: Numbers, target: Numbers) -> float:
     """Mean per-joint position error after moving both pelvises to the origin; in the unit of the positions."""
-    _check(predicted, target)
+    predicted, target = _check(predicted, target)
     return float((_about_pelvis(predicted) - _about_pelvis(target)).norm(dim=-1).mean())
 
 
-def global_mpjpe(predicted: Tensor, target: Tensor) -> float:
+def global_mpjpe(predicted: Numbers, target: Numbers) -> float:
     """Mean per-joint position error without any alignment; in the unit of the positions."""
-    _check(predicted, target)
+    predicted, target = _check(predicted, target)
     return float((predicted - target).norm(dim=-1).mean())
 
 
-def pa_mpjpe(predicted: Tensor, target: Tensor) -> float:
+def pa_mpjpe(predicted: Numbers, target: Numbers) -> float:
     """MPJPE after the best similarity transform of each frame (Procrustes); in the unit of the positions."""
-    _check(predicted, target)
+    predicted, target = _check(predicted, target)
     predicted, target = predicted.double(), target.double()
     predicted = predicted - predicted.mean(-2, keepdim=True)
     target = target - target.mean(-2, keepdim=True)
@@ -65,38 +66,42 @@ def pa_mpjpe(predicted: Tensor, target: Tensor) -> float:
     return float((scale * predicted @ rotation.mT - target).norm(dim=-1).mean())
 
 
-def acceleration_error(predicted: Tensor, target: Tensor) -> float:
-    """Mean length of the difference of joint accelerations about the pelvis; positions per frame squared."""
-    _check(predicted, target)
+def acceleration_error(predicted: Numbers, target: Numbers) -> float:
+    """Mean length of the difference of joint accelerations about the pelvis; positions per frame squared.
+
+    Less than three frames have no acceleration: the figure is 0.0 then, which means "not measured", not "no error".
+    """
+    predicted, target = _check(predicted, target)
     return float(_lengths(_about_pelvis(predicted) - _about_pelvis(target), 2).mean())
 
 
-def accelerations(positions: Tensor) -> Tensor:
+def accelerations(positions: Numbers) -> Tensor:
     """Lengths `[..., T - 2, J]` of the joint accelerations about the pelvis; one zero for less than three frames."""
-    _check_positions("positions", positions)
+    positions = _check_positions("positions", positions)
     return _lengths(_about_pelvis(positions), 2)
 
 
-def excess_acceleration(predicted: Tensor, target: Tensor) -> float:
+def excess_acceleration(predicted: Numbers, target: Numbers) -> float:
     """Mean acceleration of the prediction minus that of the target, about the pelvis; positions per frame squared."""
-    _check(predicted, target)
+    predicted, target = _check(predicted, target)
     return float(accelerations(predicted).mean() - accelerations(target).mean())
 
 
-def jerk(positions: Tensor) -> float:
+def jerk(positions: Numbers) -> float:
     """Mean length of the third differences about the pelvis, positions per frame cubed; 0 for less than 4 frames."""
-    _check_positions("positions", positions)
+    positions = _check_positions("positions", positions)
     return float(_lengths(_about_pelvis(positions), 3).mean())
 
 
-def excess_jerk(predicted: Tensor, target: Tensor) -> float:
+def excess_jerk(predicted: Numbers, target: Numbers) -> float:
     """Mean jerk of the prediction minus that of the target, about the pelvis; positions per frame cubed."""
-    _check(predicted, target)
+    predicted, target = _check(predicted, target)
     return jerk(predicted) - jerk(target)
 
 
-def rotation_error(predicted: Tensor, target: Tensor) -> float:
+def rotation_error(predicted: Numbers, target: Numbers) -> float:
     """Mean angle in degrees between rotation matrices `[..., 3, 3]`, of one shape or expanded to one."""
+    predicted, target = to_tensor("predicted", predicted), to_tensor("target", target)
     for name, value in (("predicted", predicted), ("target", target)):
         if value.ndim < 2 or value.shape[-2:] != (3, 3):
             raise ValueError(f"{name} must have shape [..., 3, 3], got {tuple(value.shape)}")
@@ -105,14 +110,20 @@ def rotation_error(predicted: Tensor, target: Tensor) -> float:
     return float(torch.rad2deg(angle).mean())
 
 
-def reconstruct(tokenizer: MotionTokenizer, clips: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor | None]]:
+def reconstruct(tokenizer: MotionTokenizer, clips: Sequence[Numbers]) -> tuple[list[Tensor], list[Tensor | None]]:
     """One padded batch through a tokenizer: features `[T, D]` in, features `[T, D]` and codes `[N]` out.
 
     A clip's result does not depend on the others; it is on the clip's device. Without a codebook latents take the
     place of codes, and the second list holds None.
+
+    Raises:
+        ValueError: for no clips, another shape, or features that are not finite.
     """
+    clips = [_check_features(f"clips[{n}]", tokenizer, clip) for n, clip in enumerate(to_tensors("clips", clips))]
+    if not clips:
+        raise ValueError("clips must hold the features of at least one motion, got none")
     frames = torch.tensor([clip.shape[0] for clip in clips], device=tokenizer.device)
-    features = torch.nn.utils.rnn.pad_sequence(list(clips), batch_first=True).to(tokenizer.device)
+    features = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True).to(tokenizer.device)
     padded = bool((frames != frames[0]).any())
     lengths, code_lengths = (frames, tokenizer.code_lengths(frames)) if padded else (None, None)
     own: list[Tensor | None] = [None] * len(clips)
@@ -126,7 +137,7 @@ def reconstruct(tokenizer: MotionTokenizer, clips: Sequence[Tensor]) -> tuple[li
     return [row[: clip.shape[0]].to(clip.device) for row, clip in zip(decoded, clips, strict=True)], own
 
 
-def compare_features(representation: Representation, predicted: Tensor, target: Tensor) -> dict[str, float]:
+def compare_features(representation: Representation, predicted: Numbers, target: Numbers) -> dict[str, float]:
     """All measures of a reconstruction, features `[T, D]`, against its original, features `[T, D]`.
 
     Returns:
@@ -138,6 +149,7 @@ def compare_features(representation: Representation, predicted: Tensor, target: 
         `foot_sliding_mm` (per frame of 1/20 s) of the original, each also as `reconstructed_...` and `excess_...`,
         position route; `reconstructed_foot_sliding_rotations_mm`: rotation route.
     """
+    predicted, target = to_tensor("predicted", predicted), to_tensor("target", target)
     rotations, root = representation.rotations(target)
     predicted_rotations, predicted_root = representation.rotations(predicted)
     truth, ours = representation.positions(target), representation.positions(predicted)
@@ -164,19 +176,26 @@ def compare_features(representation: Representation, predicted: Tensor, target: 
     return values
 
 
-def measure_clip(tokenizer: MotionTokenizer, features: Tensor) -> tuple[dict[str, float], Tensor | None]:
+def measure_clip(tokenizer: MotionTokenizer, features: Numbers) -> tuple[dict[str, float], Tensor | None]:
     """The measures of `compare_features` of one clip, features `[T, D]`, and its codes `[N]` if it has any."""
+    features = _check_features("features", tokenizer, features)
     decoded, codes = reconstruct(tokenizer, [features])
     return compare_features(tokenizer.representation, decoded[0], features), codes[0]
 
 
-def evaluate_tokenizer(tokenizer: MotionTokenizer, clips: Sequence[Tensor]) -> dict[str, float]:
+def evaluate_tokenizer(tokenizer: MotionTokenizer, clips: Sequence[Numbers]) -> dict[str, float]:
     """Reconstruct whole clips of features `[T, D]` and average over frames.
 
     Returns:
         those measures of `compare_features` that training watches (`QUICK_MEASURES`), and `code_usage` and
         `code_perplexity` where there is a codebook.
+
+    Raises:
+        ValueError: for no clips, another shape, or features that are not finite.
     """
+    clips = to_tensors("clips", clips)
+    if not clips:
+        raise ValueError("clips must hold the features of at least one motion, got none")
     totals = dict.fromkeys(QUICK_MEASURES, 0.0)
     codes = []
     for clip in clips:
@@ -203,20 +222,31 @@ def _lengths(positions: Tensor, order: int) -> Tensor:
     return positions.diff(n=order, dim=-3).norm(dim=-1)
 
 
-def _check(predicted: Tensor, target: Tensor) -> None:
+def _check(predicted: Numbers, target: Numbers) -> tuple[Tensor, Tensor]:
+    predicted, target = to_tensor("predicted", predicted), to_tensor("target", target)
     if predicted.shape != target.shape:
         raise ValueError(
             f"predicted and target must have one shape [..., T, J, 3], got {tuple(predicted.shape)} and "
             f"{tuple(target.shape)}; cut both to the same frames"
         )
-    _check_positions("predicted", predicted)
-    _check_positions("target", target)
+    return _check_positions("predicted", predicted), _check_positions("target", target)
 
 
-def _check_positions(name: str, positions: Tensor) -> None:
+def _check_positions(name: str, positions: Numbers) -> Tensor:
+    positions = to_tensor(name, positions)
     if positions.ndim < 3 or positions.shape[-1] != 3 or not positions.numel():
         raise ValueError(f"{name} must have shape [..., T, J, 3] with T > 0, got {tuple(positions.shape)}")
     _check_finite(name, positions)
+    return positions
+
+
+def _check_features(name: str, tokenizer: MotionTokenizer, features: Numbers) -> Tensor:
+    features = to_tensor(name, features).float()
+    dim = tokenizer.representation.dim
+    if features.ndim != 2 or features.shape[0] == 0 or features.shape[1] != dim:
+        raise ValueError(f"{name} must have shape [T, {dim}] with T > 0, got {tuple(features.shape)}")
+    _check_finite(name, features)
+    return features
 
 
 def _check_finite(name: str, values: Tensor) -> None:

@@ -10,17 +10,21 @@ SVG (`motionmillion.eval.charts`), motions are drawn by player.js.
 
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from motionmillion.eval.charts import bar_chart, check_histogram, histogram_chart, overlap, panel
 from motionmillion.eval.gallery import gallery, rank
 from motionmillion.eval.protocol_facts import protocol_line
-from motionmillion.eval.results import EVERYTHING, Estimate, Measure, ResultGroup, Results
+from motionmillion.eval.results import EVERYTHING, Measure, ResultGroup, Results
 from motionmillion.eval.tables import (
+    COUNTS,
+    NO_INTERVAL,
+    REFERENCE,
     Cell,
     Table,
     estimate_cell,
+    estimate_detail,
     first_of_axes,
     group_table,
     headline,
@@ -32,15 +36,15 @@ from motionmillion.eval.tables import (
     measure_sets,
     merged_measures,
     number,
+    sample_measures,
 )
 from motionmillion.io.files import write_text
 from motionmillion.io.page import fill_page, page_part, script_json
 
 PACKAGE = "motionmillion.eval"
 MARKDOWN, PAGE = "report.md", "report.html"
-REFERENCE = "reference"
-"""Kind of a group that is no part of the system's samples, such as real motion."""
 INTERVALS = "Lines are 95 % intervals."
+ARROWS = f"Arrows show the better side; intervals in brackets are 95 % intervals. {NO_INTERVAL} {COUNTS}"
 
 
 def write_report(
@@ -77,6 +81,7 @@ def write_report(
         cards=_cards(results),
         charts=section(f"By {' and '.join(_kinds(results))}", charts_html({results.system: results}), INTERVALS),
         distributions=_distributions(results),
+        tables_lead=html.escape(f"{NO_INTERVAL} {COUNTS}"),
         tables="".join(table.html() for table in _tables(results)),
         notes=section("Notes", notes_html(notes)),
         protocol=html.escape(json.dumps(results.protocol, indent=2, ensure_ascii=False)),
@@ -93,24 +98,23 @@ def markdown(results: Results, notes: Sequence[str] | None = None) -> str:
         markdown_text("; ".join([f"{len(results.samples)} samples", *protocol_line(results.protocol)])) + ".",
         "",
     ]
-    for measure in headline(results.measures, results.overall.values):
-        estimate = results.overall.values[measure.name]
-        bounds = interval(measure, estimate)
-        figure = f"**{number(measure, estimate.mean)}**{f' ({bounds})' if bounds else ''}"
-        lines.append(f"- {markdown_text(label_cell(measure).text)}: {figure}")
+    sampled = sample_measures(results)
+    for measure in headline(results.measures, results.overall.values, results.groups):
+        cell = estimate_cell(measure, results.overall, sampled)
+        lines.append(f"- {markdown_text(label_cell(measure).text)}: **{cell.text}** ({cell.detail})")
     for table in _tables(results):
         lines += ["", f"## {markdown_text(table.title.capitalize())}", "", table.markdown()]
-    lines += ["", "Arrows show the better side; intervals in brackets are 95 % intervals."]
-    lines += [f"- {markdown_text(note)}" for note in (results.notes if notes is None else notes)]
+    told = [f"- {markdown_text(note)}" for note in (results.notes if notes is None else notes)]
+    lines += ["", ARROWS, *(["", *told] if told else [])]
     return "\n".join(lines) + "\n"
 
 
 def summary(results: Results) -> str:
     """All figures over all samples, and beside them those of a reference, as a Markdown table."""
-    base = _base(results)
+    base, sampled = _base(results), sample_measures(results)
     heads = [Cell("measure"), *(Cell(f"{group.name} ({group.count})") for group in base)]
     rows = [
-        [Cell(label_cell(measure).text), *(estimate_cell(measure, group.values.get(measure.name)) for group in base)]
+        [Cell(label_cell(measure).text), *(estimate_cell(measure, group, sampled) for group in base)]
         for measure in results.measures
         if measure.name in results.overall.values
     ]
@@ -118,7 +122,7 @@ def summary(results: Results) -> str:
 
 
 def charts_html(systems: Mapping[str, Results]) -> str:
-    """Bars for the first measure of each axis that has figures of several groups, one bar a group and system.
+    """Bars for one measure of each axis (`first_of_axes`) with figures of several groups, one bar a group and system.
 
     Of several systems, measures without figures of groups are drawn too, over all samples.
     """
@@ -126,7 +130,7 @@ def charts_html(systems: Mapping[str, Results]) -> str:
     names = list(dict.fromkeys(group.name for group in groups))
     measures = [m for m in merged_measures(list(systems.values())) if m.better != "neither"]
     parts = [group for group in groups if group.kind not in (EVERYTHING, REFERENCE)]
-    chosen = first_of_axes([m for m in measures if len({g.name for g in parts if m.name in g.values}) > 1])
+    chosen = first_of_axes([m for m in measures if len({g.name for g in parts if m.name in g.values}) > 1], groups)
     shown = [(measure, names) for measure in chosen]
     if len(systems) > 1:
         axes = {measure.axis for measure in chosen}
@@ -169,28 +173,36 @@ def _kinds(results: Results) -> list[str]:
 
 
 def _tables(results: Results) -> list[Table]:
-    """Groups of each kind, with one table for each axis where the measures are many."""
-    tables = []
-    for kind in _kinds(results) or [EVERYTHING]:
-        groups = [*_base(results), *(group for group in results.groups[1:] if group.kind == kind)]
-        word = "all samples" if kind == EVERYTHING else f"by {kind}"
+    """Groups of each kind, with one table for each axis where the measures are many.
+
+    What only all samples together have, such as R-precision, has tables of its own.
+    """
+    tables, base, sampled = [], _base(results), sample_measures(results)
+    kinds = {kind: [group for group in results.groups[1:] if group.kind == kind] for kind in _kinds(results)}
+    in_parts = {name for groups in kinds.values() for group in groups for name in group.values}
+    in_all = {name for group in base for name in group.values} - in_parts
+    sets = [("all samples", base, in_all)]
+    sets += [(f"by {kind}", [*base, *own], {name for g in own for name in g.values}) for kind, own in kinds.items()]
+    for word, groups, names in sets:
         for title, measures in measure_sets(results.measures):
-            known = [m for m in measures if any(m.name in group.values for group in groups)]
+            known = [measure for measure in measures if measure.name in names]
             if known:
-                tables.append(group_table(f"{word}: {title}", groups, known))
+                tables.append(group_table(f"{word}{title and f': {title}'}", groups, known, sampled))
     return tables
 
 
 def _cards(results: Results) -> str:
-    values = results.overall.values
-    return "".join(_card(measure, values[measure.name]) for measure in headline(results.measures, values))
+    shown = headline(results.measures, results.overall.values, results.groups)
+    sampled = sample_measures(results)
+    return "".join(_card(measure, results.overall, sampled) for measure in shown)
 
 
-def _card(measure: Measure, estimate: Estimate) -> str:
-    head, bounds = label_cell(measure), interval(measure, estimate)
+def _card(measure: Measure, group: ResultGroup, sampled: Collection[str]) -> str:
+    estimate, words = group.values[measure.name], estimate_detail(measure, group, sampled)
+    head = label_cell(measure)
     title = f"<h3>{html.escape(measure.axis or measure.label)}</h3>"
     label = label_html(head.text if measure.axis else head.detail)
-    range_ = f"<span>95 % interval {bounds}</span>" if bounds else "<span>no interval</span>"
+    range_ = f"<span>{'95 % interval ' if interval(measure, estimate) else 'no interval: '}{words}</span>"
     return f'<div class="card">{title}<b>{number(measure, estimate.mean)}</b>{range_}<small>{label}</small></div>'
 
 

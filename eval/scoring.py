@@ -14,8 +14,8 @@
 The raw figures that the last two are made of stand beside them. Texts that read the same count as one.
 
 Unusual: smoothness is two-sided, so what is far smoother than people move scores as low as what shakes. The faults of
-plausibility are one-sided, and nothing slides less than a statue; so what hardly moves at all is marked down to 0 there
-too. The raw figures know no such thing: read them with `dynamic_degree`.
+plausibility are one-sided, and nothing slides less than a statue; so what hardly moves at all is marked down to 0
+there too. The raw figures know no such thing: read them with `dynamic_degree`.
 
 Shapes: N motions, E embedding size, T frames.
 """
@@ -28,9 +28,11 @@ import torch
 from torch import Tensor
 
 from motionmillion.eval.body import capsule_penetrations
+from motionmillion.eval.body_mesh import BodyMesh
 from motionmillion.eval.bootstrap import bootstrap_intervals
 from motionmillion.eval.calibration import BANDED, SPEED, Calibration
 from motionmillion.eval.evaluator import TextMotionEvaluator
+from motionmillion.eval.nrdf import Nrdf
 from motionmillion.eval.physics import physics_measures
 from motionmillion.eval.pose_prior import PosePrior, pose_prior_distances
 from motionmillion.eval.results import Estimate, Measure, SampleResult
@@ -44,10 +46,10 @@ MEASURES = (
     Measure("retrieval_top1", "own text nearest of the suite's", "higher", TEXT),
     Measure("retrieval_top3", "own text among the nearest three", "higher", TEXT),
     Measure("judge_match", "judged to match the text", "higher", TEXT),
-    Measure("smoothness_percent", "smoothness (%; real motion 50)", "higher", SMOOTH, 1),
+    Measure("smoothness_percent", "smoothness (%)", "higher", SMOOTH, 1),
     Measure("jitter_degree", "jitter degree (m/frame^2 at 20 fps)", "lower", SMOOTH, 4),
     Measure("jerk", "jerk (m/frame^3 at 20 fps)", "lower", SMOOTH, 4),
-    Measure("plausibility_percent", "plausibility (%; real motion 75)", "higher", PLAUSIBLE, 1),
+    Measure("plausibility_percent", "plausibility (%)", "higher", PLAUSIBLE, 1),
     Measure("ground_penetration", "ground penetration (m)", "lower", PLAUSIBLE, 4),
     Measure("foot_sliding", "foot sliding (m/frame at 20 fps)", "lower", PLAUSIBLE, 4),
     Measure("foot_floating", "foot floating (share of frames)", "lower", PLAUSIBLE, 3),
@@ -97,10 +99,19 @@ class Scorer:
         evaluator: embeds texts and motions.
         calibration: real motion's distribution.
         pose_prior: tells unlikely poses.
+        nrdf, body: what MBench's own pose quality and body penetration need, where the user has it.
     """
 
-    def __init__(self, evaluator: TextMotionEvaluator, calibration: Calibration, pose_prior: PosePrior) -> None:
+    def __init__(
+        self,
+        evaluator: TextMotionEvaluator,
+        calibration: Calibration,
+        pose_prior: PosePrior,
+        nrdf: Nrdf | None = None,
+        body: BodyMesh | None = None,
+    ) -> None:
         self.evaluator, self.calibration, self.pose_prior = evaluator, calibration, pose_prior
+        self.nrdf, self.body = nrdf, body
 
     def embed(self, samples: Sequence[Sample]) -> Embedded:
         """Where the evaluator puts motions and texts."""

@@ -3,22 +3,31 @@
     table = group_table("By category", results.groups, results.measures)
     table.markdown(), table.html()
 
-A cell holds its text, a detail below it (an interval) and the number it is sorted by. Unusual: every text is escaped
-where it is written, so prompts and names of any kind are harmless; `-` stands for a figure that is not there.
+A cell holds its text, a detail below it (an interval) and the number it is sorted by. Where there is no interval the
+detail says why, and where a figure was not made of all samples of its group, of how many. Unusual: every text is
+escaped where it is written, so prompts and names of any kind are harmless; `-` stands for a figure that is not there.
 """
 
 import html
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from motionmillion.eval.results import EVERYTHING, Estimate, Measure, ResultGroup, Results
 
+REFERENCE = "reference"
+"""Kind of a group that is no part of the system's samples, such as real motion."""
 MISSING = "-"
 MOST = 9  # headline figures
 WIDEST = 8  # measures in one table; with more there is one table for each axis
+NO_INTERVAL = (
+    'Figures without an interval: of one sample (n = 1), all from one recording ("one take"), or not repeated '
+    '("one draw").'
+)
+COUNTS = "Where a figure is not of all samples of its group, n says of how many."
 
 _ARROWS = {"higher": ("↑", "higher is better"), "lower": ("↓", "lower is better")}
 
@@ -57,14 +66,16 @@ class Table:
         return f'<div class="wide" tabindex="0" role="region" aria-label="{label}">{table}</div>'
 
 
-def group_table(title: str, groups: Sequence[ResultGroup], measures: Sequence[Measure]) -> Table:
-    """One row a group, one column a measure."""
+def group_table(
+    title: str, groups: Sequence[ResultGroup], measures: Sequence[Measure], sampled: Collection[str] = ()
+) -> Table:
+    """One row a group, one column a measure; for `sampled` see `estimate_cell`."""
     heads = [Cell("group"), Cell("samples"), *map(label_cell, measures)]
     rows = [
         [
             Cell(group.name, style="all" if group.name == EVERYTHING else ""),
             Cell(str(group.count), value=group.count),
-            *(estimate_cell(measure, group.values.get(measure.name)) for measure in measures),
+            *(estimate_cell(measure, group, sampled) for measure in measures),
         ]
         for group in groups
     ]
@@ -72,9 +83,9 @@ def group_table(title: str, groups: Sequence[ResultGroup], measures: Sequence[Me
 
 
 def measure_sets(measures: Sequence[Measure]) -> list[tuple[str, list[Measure]]]:
-    """Measures that stand in one table, with a title: all, or those of each axis where there are many."""
+    """Measures that stand in one table: all, without a title, or those of each axis where there are many."""
     if len(measures) <= WIDEST:
-        return [("all measures", list(measures))]
+        return [("", list(measures))]
     axes = dict.fromkeys(measure.axis for measure in measures)
     return [(axis or "other measures", [m for m in measures if m.axis == axis]) for axis in axes]
 
@@ -90,11 +101,33 @@ def label_html(text: str) -> str:
     return re.sub(" ([↑↓])$", "\u00a0\\1", html.escape(text))
 
 
-def estimate_cell(measure: Measure, estimate: Estimate | None) -> Cell:
-    """A figure with its interval."""
+def estimate_cell(measure: Measure, group: ResultGroup, sampled: Collection[str] = ()) -> Cell:
+    """A group's figure with its interval, or why there is none, and how many samples it is of if not of all.
+
+    Args:
+        sampled: names of measures that single samples have values of, see `sample_measures`. The figures of others
+            are made of repeats, whose number says nothing of samples.
+    """
+    estimate = group.values.get(measure.name)
     if estimate is None or not is_number(estimate.mean):
         return Cell(MISSING)
-    return Cell(number(measure, estimate.mean), interval(measure, estimate), estimate.mean)
+    return Cell(number(measure, estimate.mean), estimate_detail(measure, group, sampled), estimate.mean)
+
+
+def estimate_detail(measure: Measure, group: ResultGroup, sampled: Collection[str] = ()) -> str:
+    """`0.490 to 0.534`, `0.490 to 0.534, n = 100`, `one take` or `n = 1`, see `estimate_cell`."""
+    estimate = group.values[measure.name]
+    alone = estimate.count == 1
+    count = f"n = {estimate.count}" if measure.name in sampled and (alone or estimate.count != group.count) else ""
+    bounds = interval(measure, estimate)
+    if not bounds:
+        bounds = ("" if count else "one draw") if alone else "one take"
+    return ", ".join(filter(None, (bounds, count)))
+
+
+def sample_measures(results: Results) -> set[str]:
+    """Names of the measures that single samples have values of."""
+    return {name for sample in results.samples for name in sample.values}
 
 
 def interval(measure: Measure, estimate: Estimate) -> str:
@@ -114,10 +147,12 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def headline(measures: Sequence[Measure], values: Mapping[str, Estimate]) -> list[Measure]:
-    """The measures to show first: all with a better side, or the first of each axis where these are too many."""
+def headline(
+    measures: Sequence[Measure], values: Mapping[str, Estimate], groups: Sequence[ResultGroup] = ()
+) -> list[Measure]:
+    """The measures to show first: all with a better side, or one of each axis (`first_of_axes`) if too many."""
     known = [m for m in measures if m.better != "neither" and m.name in values and is_number(values[m.name].mean)]
-    return known if len(known) <= MOST else first_of_axes(known)
+    return known if len(known) <= MOST else first_of_axes(known, groups)
 
 
 def merged_measures(results: Sequence[Results]) -> list[Measure]:
@@ -128,9 +163,17 @@ def merged_measures(results: Sequence[Results]) -> list[Measure]:
     return list(found.values())
 
 
-def first_of_axes(measures: Sequence[Measure]) -> list[Measure]:
-    """The first measure of each axis."""
-    first = {measure.axis: measure for measure in reversed(measures)}
+def first_of_axes(measures: Sequence[Measure], groups: Sequence[ResultGroup] = ()) -> list[Measure]:
+    """One measure of each axis: the first that most categories have too; where there is no such, the first of all.
+
+    Args:
+        groups: those of kinds "all" and "reference" do not count.
+    """
+    parts = [group for group in groups if group.kind not in (EVERYTHING, REFERENCE)]
+    held = Counter(name for group in parts for name, estimate in group.values.items() if is_number(estimate.mean))
+    first: dict[str, Measure] = {}
+    for measure in (*(m for m in measures if 2 * held[m.name] > len(parts)), *measures):
+        first.setdefault(measure.axis, measure)
     return [measure for measure in measures if measure is first[measure.axis]]
 
 

@@ -7,6 +7,7 @@
 | `results.json` | the protocol and the figures of all groups, each mean with its interval |
 | `clips.jsonl` | the figures of every clip, one a line |
 | `report.md` | tables: data sets, categories |
+| `report.html` | the same as one page without network, with the plots and the protocol in it |
 | `error_by_category.png`, `acceleration.png`, `code_usage.png` | plots |
 
 Unusual: arguments are checked before anything is loaded. Paths of the machine are not written: data and models are
@@ -23,6 +24,8 @@ from typing import Any
 from motionmillion.batch import load_tokenizer
 from motionmillion.data.clips import SPLITS, load_clips
 from motionmillion.eval.protocol import file_hashes, machine, plain_name, versions
+from motionmillion.eval.tables import Cell, Table
+from motionmillion.eval.tokenizer_page import tokenizer_page
 from motionmillion.eval.tokenizer_plots import check_matplotlib, write_plots
 from motionmillion.eval.tokenizer_report import Group, TokenizerReport, check_sizes, tokenizer_report
 from motionmillion.io.files import check_writable, write_text
@@ -58,17 +61,19 @@ CATEGORY_MEASURES = {
     "foot_sliding_mm": "foot sliding before (mm per 1/20 s)",
     "reconstructed_foot_sliding_mm": "foot sliding after (mm per 1/20 s)",
 }
-NOTES = """Means weigh frames. In brackets: 95 % bootstrap interval. Whole takes are drawn, because clips cut from one
-take are not independent; intervals of few takes are too narrow, and a single take has none.
-
-- Root-aligned: the pelvis is moved to its place in every frame and nothing is turned, so a heading that drifts counts
-  as error. Global: nothing is aligned.
-- Position route: joints as the features give them. Rotation route: joints by forward kinematics, which is what motion
-  files are written from.
-- Accelerations and jerks are those of joints about the pelvis, position route. Excess is reconstruction minus ground
-  truth: above 0 is jitter, below 0 is smoothing.
-- Foot sliding is MBench's: the horizontal speed of feet that touch the floor.
-- Few codes cannot use a large codebook evenly: compare usage and perplexity only between samples of one size."""
+LEAD = "Means weigh frames; with each stands its 95 % bootstrap interval."
+NOTES = (
+    "Intervals: whole takes are drawn, because clips cut from one take are not independent; intervals of few takes "
+    "are too narrow, and a single take has none.",
+    "Root-aligned: the pelvis is moved to its place in every frame and nothing is turned, so a heading that drifts "
+    "counts as error. Global: nothing is aligned.",
+    "Position route: joints as the features give them. Rotation route: joints by forward kinematics, which is what "
+    "motion files are written from.",
+    "Accelerations and jerks are those of joints about the pelvis, position route. Excess is reconstruction minus "
+    "ground truth: above 0 is jitter, below 0 is smoothing.",
+    "Foot sliding is MBench's: the horizontal speed of feet that touch the floor.",
+    "Few codes cannot use a large codebook evenly: compare usage and perplexity only between samples of one size.",
+)
 
 
 def evaluate_folders(
@@ -123,19 +128,24 @@ def evaluate_folders(
 
 
 def write_report(report: TokenizerReport, facts: dict[str, Any], folder: Path, plots: bool = True) -> list[Path]:
-    """Write `results.json`, `clips.jsonl`, `report.md` and the plots; `facts` are those of `protocol`."""
+    """Write the files of the module's docstring and return their paths; `facts` are those of `protocol`."""
     results = {"protocol": facts, **report.as_dict()}
     lines = [json.dumps(clip.as_dict()) for clip in report.clips]
-    text = [f"# Tokenizer {facts['model']}: reconstruction", "", _protocol_line(facts), "", main_table(report), ""]
-    text += [*NOTES.split("\n"), "", "## By category", "", category_table(report), ""]
-    paths = [
+    pictures = {path.stem.replace("_", " "): path for path in (write_plots(report, folder) if plots else [])}
+    title, words = f"Tokenizer {facts['model']}: reconstruction", _protocol_words(facts)
+    tables = [_main_table(report), _category_table(report)]
+    text = [f"# {title}", "", f"`{facts['command']}`", "", "; ".join(words) + ".", "", tables[0].markdown(), ""]
+    text += [LEAD, "", *(f"- {note}" for note in NOTES), "", "## By category", "", tables[1].markdown(), ""]
+    if pictures:
+        text += [f"![{caption}]({path.name})" for caption, path in pictures.items()] + [""]
+    page = tokenizer_page(title, words, tables, LEAD, NOTES, facts, pictures)
+    return [
         write_text(json.dumps(results, indent=1) + "\n", folder / "results.json"),
         write_text("\n".join(lines) + "\n", folder / "clips.jsonl"),
+        write_text("\n".join(text), folder / "report.md"),
+        write_text(page, folder / "report.html"),
+        *pictures.values(),
     ]
-    pictures = write_plots(report, folder) if plots else []
-    if pictures:
-        text += [f"![{path.stem.replace('_', ' ')}]({path.name})" for path in pictures] + [""]
-    return [*paths, write_text("\n".join(text), folder / "report.md"), *pictures]
 
 
 def protocol(tokenizer: MotionTokenizer, options: dict[str, Any]) -> dict[str, Any]:
@@ -158,26 +168,34 @@ def protocol(tokenizer: MotionTokenizer, options: dict[str, Any]) -> dict[str, A
 
 def main_table(report: TokenizerReport) -> str:
     """Markdown, one column a data set, and one for all where there are several."""
-    groups = dict(report.datasets)
-    if len(groups) > 1:
-        groups = {"all": report.overall, **groups}
-    heads = [f"{name} ({_size(group, report.fps)})" for name, group in groups.items()]
-    lines = [["measure", *heads]]
-    lines += [[label, *(_cell(group, key) for group in groups.values())] for key, label in MEASURES.items()]
-    if report.codebook_size:
-        codes = [group.codes or {} for group in groups.values()]
-        lines += [[label, *(_number(own[key]) for own in codes)] for key, label in CODES.items()]
-    return _markdown(lines)
+    return _main_table(report).markdown()
 
 
 def category_table(report: TokenizerReport) -> str:
     """Markdown, one line a category of action, the longest first."""
-    lines = [["category", "clips", "takes", "minutes", *CATEGORY_MEASURES.values()]]
+    return _category_table(report).markdown()
+
+
+def _main_table(report: TokenizerReport) -> Table:
+    groups = dict(report.datasets)
+    if len(groups) > 1:
+        groups = {"all": report.overall, **groups}
+    heads = ["measure", *(f"{name} ({_size(group, report.fps)})" for name, group in groups.items())]
+    rows = [[Cell(label), *(_cell(group, key) for group in groups.values())] for key, label in MEASURES.items()]
+    if report.codebook_size:
+        codes = [group.codes or {} for group in groups.values()]
+        rows += [[Cell(label), *(_figure(own[key]) for own in codes)] for key, label in CODES.items()]
+    return Table("reconstruction", [Cell(head) for head in heads], rows)
+
+
+def _category_table(report: TokenizerReport) -> Table:
+    heads = ["category", "clips", "takes", "minutes", *CATEGORY_MEASURES.values()]
+    rows = []
     for name, group in report.categories.items():
-        minutes = f"{group.frames / report.fps / 60:.1f}"
-        cells = [_cell(group, key) for key in CATEGORY_MEASURES]
-        lines.append([name, f"{group.clips}", f"{group.takes}", minutes, *cells])
-    return _markdown(lines)
+        minutes = group.frames / report.fps / 60
+        sizes = [_figure(group.clips), _figure(group.takes), Cell(f"{minutes:.1f}", value=minutes)]
+        rows.append([Cell(name), *sizes, *(_cell(group, key) for key in CATEGORY_MEASURES)])
+    return Table("by category", [Cell(head) for head in heads], rows)
 
 
 def _check(
@@ -204,14 +222,14 @@ def _check(
     return names
 
 
-def _protocol_line(facts: dict[str, Any]) -> str:
+def _protocol_words(facts: dict[str, Any]) -> list[str]:
     versions = facts["versions"]
     weights = ", ".join(f"{name} sha256 {digest[:16]}" for name, digest in facts["weights_sha256"].items())
-    return (
-        f"`{facts['command']}`\n\nSplit {facts['split']}, seed {facts['seed']}, {facts['resamples']:,} resamples; "
-        f"motionmillion {versions['motionmillion']}, torch {versions['torch']}, Python {versions['python']}; "
-        f"{facts['machine']}; {weights or 'weights that are in no file'}."
-    )
+    return [
+        *(f"split {facts['split']}", f"seed {facts['seed']}", f"{facts['resamples']:,} resamples"),
+        *(f"motionmillion {versions['motionmillion']}", f"torch {versions['torch']}", f"Python {versions['python']}"),
+        *(facts["machine"], weights or "weights that are in no file"),
+    ]
 
 
 def _size(group: Group, fps: float) -> str:
@@ -219,16 +237,15 @@ def _size(group: Group, fps: float) -> str:
     return f"{clips}, {takes}, {group.frames / fps / 60:.1f} min"
 
 
-def _cell(group: Group, key: str) -> str:
+def _cell(group: Group, key: str) -> Cell:
     interval = group.interval[key]
     bounds = "one take" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}"
-    return f"{_number(group.mean[key])} ({bounds})"
+    return Cell(_number(group.mean[key]), bounds, group.mean[key])
+
+
+def _figure(value: float) -> Cell:
+    return Cell(_number(value) if isinstance(value, float) else f"{value}", value=value)
 
 
 def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
-
-
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    rows = ["| " + " | ".join(cells) + " |" for cells in lines]
-    return "\n".join([rows[0], "|---" * len(lines[0]) + "|", *rows[1:]])

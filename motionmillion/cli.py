@@ -6,6 +6,7 @@ A user's mistake ends with one line on standard error and exit code 2, never a t
 commands, so that `--help` is quick.
 """
 
+import importlib.util
 import os
 import sys
 from enum import StrEnum
@@ -250,6 +251,8 @@ def train(
     ] = 100,
 ) -> None:
     """Train a tokenizer, a language model or a text-motion evaluator from a recipe."""
+    if importlib.util.find_spec("accelerate") is None:
+        raise ImportError('accelerate must be installed to train; run: pip install "motionmillion[train]"')
     from motionmillion.training.recipe import load_recipe
 
     recipe = load_recipe(config, override or [])

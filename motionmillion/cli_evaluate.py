@@ -10,13 +10,16 @@ Exit code 3: everything was measured, but a judge left questions unanswered; the
 import contextlib
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from motionmillion.cli_options import DeviceOption, find_device
+
+if TYPE_CHECKING:
+    from motionmillion.eval.judges import Answer
 
 UNANSWERED = 3
 TOKENIZER = "tokenizer"
@@ -76,6 +79,9 @@ def evaluate(
         bool, typer.Option("--allow-missing", help="motions: score the prompts that have a file.")
     ] = False,
     name: Annotated[str, typer.Option(help="The system's name in tables.")] = "",
+    ask_again: Annotated[
+        bool, typer.Option("--ask-again", help="Ask the judge again what it answered unclearly.")
+    ] = False,
     limit: Annotated[int, typer.Option(help="Only so many prompts of each category; 0 is all.")] = 0,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 2000,
     repeats: Annotated[int, typer.Option(help="Repeats of measures that draw at random.")] = 20,
@@ -98,7 +104,8 @@ def evaluate(
     if chosen == TOKENIZER:
         _tokenizer(model or "mini", data, split, output, seed, batch_size, device, resamples, plots)
         return
-    from motionmillion.eval.evaluate import Evaluation, ForeignMotions, evaluate_suite
+    from motionmillion.eval.evaluate import evaluate_suite
+    from motionmillion.eval.evaluation import Evaluation, ForeignMotions
     from motionmillion.eval.generation import GenerationOptions
 
     if data is not None and len(data) != 1:
@@ -127,6 +134,7 @@ def evaluate(
                 repeats=repeats,
                 seed=seed,
                 limit=limit,
+                ask_again=ask_again,
                 device=find_device(device),
             )
         )
@@ -135,9 +143,21 @@ def evaluate(
     typer.echo(summary(outcome.results) + "\n")
     for path in outcome.files:
         typer.echo(path)
-    if outcome.unanswered:
-        message = f"the judge left {outcome.unanswered} questions unanswered; run the same command again to ask them"
+    _report_answers(outcome.answers)
+
+
+def _report_answers(answers: "Sequence[Answer]") -> None:
+    """Say what the judge left open; ends with exit code 3 where it left questions unanswered, or answered none."""
+    from motionmillion.eval.judges import first_failure
+
+    failed, unclear = sum(answer.failed for answer in answers), sum(answer.unclear for answer in answers)
+    if unclear:
+        message = f"{unclear} of {len(answers)} replies of the judge were unclear; --ask-again asks for them anew"
         print(f"motionmillion: {message}", file=sys.stderr)
+    if failed:
+        message = f"the judge left {failed} questions unanswered: {first_failure(answers)}"
+        print(f"motionmillion: {message}; run the same command again to ask them", file=sys.stderr)
+    if failed or (answers and unclear == len(answers)):
         raise typer.Exit(UNANSWERED)
 
 

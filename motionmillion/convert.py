@@ -11,19 +11,23 @@ pickles there: they are read with `weights_only=True`, which runs nothing that t
 What is unusual there and carried over: the patcher named in the options has zero levels, so there is no wavelet.
 """
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from motionmillion.checkpoints import quiet_transformers
 from motionmillion.convert_evaluator import convert_evaluator, load_upstream_evaluator
 from motionmillion.convert_lm import convert_lm, load_upstream_lm
 from motionmillion.convert_options import RELEASED_TOKENIZER_OPTIONS, check_tokenizer_options, read_options
-from motionmillion.convert_state import fill, open_state, read_statistics, statistics
-from motionmillion.io.files import PathError, check_writable
+from motionmillion.convert_state import (
+    converted_folder,
+    fill,
+    open_state,
+    read_statistics,
+    save_converted,
+    statistics,
+)
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 
 __all__ = [
@@ -97,19 +101,11 @@ def convert_tokenizer(
     Raises:
         ValueError: for files that cannot be read or do not fit, see `load_upstream_tokenizer`.
     """
-    output = Path(output)
-    if output.is_file():
-        raise PathError(f"output must be a folder, got the file {str(output)!r}; name another")
-    check_writable(output / "config.json")
+    output = converted_folder(output)
     settings = RELEASED_TOKENIZER_OPTIONS if options is None else read_options(options)
     given = read_statistics("mean", mean), read_statistics("std", std)
     tokenizer = load_upstream_tokenizer(checkpoint, settings, *given)
-    with quiet_transformers():
-        tokenizer.save_pretrained(output)
-    if mean is None:
-        message = "mean and std were not given, so this tokenizer expects normalised features; add --mean and --std"
-        print(f"motionmillion: {message}", file=sys.stderr)
-    return output
+    return save_converted(tokenizer, output, "tokenizer", mean is not None)
 
 
 def _tokenizer_names(stages: int, depth: int) -> dict[str, str]:

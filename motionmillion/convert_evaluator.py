@@ -9,16 +9,20 @@ embeddings are means, not normalised, and every frame is a position. The frozen 
 hub's `distilbert-base-uncased`, which embedding a text needs then; the training decoder is left out.
 """
 
-import sys
 from pathlib import Path
 
 from torch import Tensor
 
-from motionmillion.checkpoints import quiet_transformers
-from motionmillion.convert_state import fill, open_state, read_statistics, statistics
+from motionmillion.convert_state import (
+    converted_folder,
+    fill,
+    open_state,
+    read_statistics,
+    save_converted,
+    statistics,
+)
 from motionmillion.eval.evaluator import TextMotionEvaluator
 from motionmillion.eval.evaluator_config import TextMotionEvaluatorConfig
-from motionmillion.io.files import PathError, check_writable
 
 DISTILBERT = "distilbert-base-uncased"
 HEADS = 4
@@ -83,18 +87,10 @@ def convert_evaluator(
     Raises:
         ValueError: for files that cannot be read or do not fit, see `load_upstream_evaluator`.
     """
-    output = Path(output)
-    if output.is_file():
-        raise PathError(f"output must be a folder, got the file {str(output)!r}; name another")
-    check_writable(output / "config.json")
+    output = converted_folder(output)
     stats = read_statistics("mean", mean), read_statistics("std", std)
     evaluator = load_upstream_evaluator(checkpoint, *stats, text_encoder)
-    with quiet_transformers():
-        evaluator.save_pretrained(output)
-    if mean is None:
-        message = "mean and std were not given, so this evaluator expects normalised features; add --mean and --std"
-        print(f"motionmillion: {message}", file=sys.stderr)
-    return output
+    return save_converted(evaluator, output, "evaluator", mean is not None)
 
 
 def _config(

@@ -8,15 +8,19 @@ mapped from the file, so memory is taken as they are read and given back when th
 PyTorch's format of before 1.6 cannot be mapped and is read whole.
 """
 
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
+from motionmillion.checkpoints import quiet_transformers
 from motionmillion.features.stats import FeatureStats
 from motionmillion.io.arrays import load_array, to_finite
+from motionmillion.io.files import PathError, check_writable
 
 
 def open_state(checkpoint: str | Path, key: str, ignore_objects: bool = False) -> dict[str, Tensor]:
@@ -110,3 +114,22 @@ def statistics(mean: Tensor | None, std: Tensor | None, dim: int) -> FeatureStat
     if bool((stats.std <= 0).any()):
         raise ValueError(f"std must be above 0, got {float(stats.std.min())!r} at {int(stats.std.argmin())}")
     return stats
+
+
+def converted_folder(output: str | Path) -> Path:
+    """`output`, checked to be a folder that could be written; raises `PathError` otherwise."""
+    output = Path(output)
+    if output.is_file():
+        raise PathError(f"output must be a folder, got the file {str(output)!r}; name another")
+    check_writable(output / "config.json")
+    return output
+
+
+def save_converted(model: PreTrainedModel, output: Path, kind: str, has_statistics: bool) -> Path:
+    """Write a converted model; without statistics one line on standard error says what that means."""
+    with quiet_transformers():
+        model.save_pretrained(output)
+    if not has_statistics:
+        message = f"mean and std were not given, so this {kind} expects normalised features; add --mean and --std"
+        print(f"motionmillion: {message}", file=sys.stderr)
+    return output

@@ -37,7 +37,9 @@ _SPINE = {_JOINT["spine1"]: 1 / 3, _JOINT["spine2"]: 2 / 3}
 _FIT_ROUNDS = 5
 _TINY = 1e-8
 _LEGS = (0.1, 10.0)
-"""Length of a leg in metres that is believed; outside it the unit is another one."""
+"""Length of a leg in metres that is believed of a body of any make; outside it the unit is another one."""
+HUMAN_LEGS = (0.3, 1.3)
+"""Length of a human leg, hip to ankle, metres; legs of normalised features, which have no unit, come out longer."""
 
 
 class _Limb(NamedTuple):
@@ -99,14 +101,19 @@ def check_joints(positions: Tensor) -> Tensor:
     if not bool(finite.all()):
         frame = int((~finite).nonzero()[0])
         raise ValueError(f"positions must be finite, got NaN or infinity in frame {frame}; repair or cut it")
-    chain = [_JOINT[name] for name in ("left_hip", "left_knee", "left_ankle")]
-    leg = float(positions[:, chain].diff(dim=1).norm(dim=-1).sum(-1).median())
+    leg = leg_length(positions)
     if not _LEGS[0] <= leg <= _LEGS[1]:
         raise ValueError(
             f"positions must be metres of SMPL's 22 joints, got legs {leg:.3g} long; scale them to metres, and check "
             "the order of the joints"
         )
     return positions
+
+
+def leg_length(positions: Tensor) -> float:
+    """Length from hip to ankle in the median frame of `[T, 22, 3]`, in their unit."""
+    chain = [_JOINT[name] for name in ("left_hip", "left_knee", "left_ankle")]
+    return float(positions[:, chain].diff(dim=1).norm(dim=-1).sum(-1).median())
 
 
 def joints_y_up(positions: Tensor, up: str) -> Tensor:

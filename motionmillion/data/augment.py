@@ -69,6 +69,13 @@ def mix_bodies(lower: MotionClip, upper: MotionClip) -> MotionClip:
     return lower.replace(name=f"{lower.name}+{upper.name}", motion=mixed, captions=(), own_captions=())
 
 
+def random_variants(
+    clip: MotionClip, count: int, generator: torch.Generator, speed: float = 0.1, trim: float = 0.15
+) -> list[MotionClip]:
+    """`count` random variants, see `random_variant`; for 0 the clip itself."""
+    return [random_variant(clip, generator, speed, trim) for _ in range(count)] or [clip]
+
+
 def random_variant(
     clip: MotionClip, generator: torch.Generator, speed: float = 0.1, trim: float = 0.15, shortest: int = 32
 ) -> MotionClip:

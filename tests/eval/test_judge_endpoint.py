@@ -15,7 +15,7 @@ from motionmillion.data.synthetic import synthesize
 from motionmillion.endpoint import ChatEndpoint, Endpoint
 from motionmillion.eval.judge_endpoint import EndpointJudge, GeminiJudge
 from motionmillion.eval.judge_pictures import Rendering
-from motionmillion.eval.judges import Question, ask_all, make_judge, tally
+from motionmillion.eval.judges import Question, ask_all, first_failure, make_judge, tally
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -122,6 +122,24 @@ def test_a_service_answers(server, questions, kind, parallel):
     assert answers[4].unclear and "must name one of the options" in answers[4].error
     assert tally(answers) == {"asked": 5, "right": 2, "wrong": 2, "unclear": 1, "failed": 0}
     assert len(server.requests) == 5
+
+
+def test_unclear_replies_can_be_asked_again(server, questions, tmp_path):
+    cache = tmp_path / "cache.jsonl"
+    server.script = ["It is broken.", 200, "Answer: perhaps", 200]
+    first = ask_all(judge_at(server, "endpoint"), questions[:4], cache=cache)
+    assert [answer.right for answer in first] == [None, False, None, False]
+    assert ask_all(judge_at(server, "endpoint"), questions[:4], cache=cache) == first  # nothing is asked
+    assert len(server.requests) == 4
+    server.script = [400]  # the first one fails, and is kept as it was
+    again = ask_all(judge_at(server, "endpoint"), questions[:4], cache=cache, ask_again=True)
+    assert [answer.right for answer in again] == [None, False, True, False] and len(server.requests) == 6
+    assert again[0].failed and "something is wrong" in first_failure(again)
+    assert ask_all(judge_at(server, "endpoint"), questions[:1], cache=cache)[0].unclear
+    last = ask_all(judge_at(server, "endpoint"), questions[:4], cache=cache, ask_again=True)
+    assert [answer.right for answer in last] == [True, False, True, False] and len(server.requests) == 7
+    assert ask_all(judge_at(server, "endpoint"), questions[:4], cache=cache, ask_again=True) == last
+    assert len(server.requests) == 7  # all is clear
 
 
 def test_requests_of_chat_completions(server, questions, monkeypatch):

@@ -12,7 +12,7 @@ from motionmillion.eval.judge_endpoint import EndpointJudge, GeminiJudge
 from motionmillion.eval.judge_replies import plain
 from motionmillion.eval.judge_retrieval import RetrievalJudge
 from motionmillion.eval.judge_transformers import TransformersJudge
-from motionmillion.eval.judges import Answer, Question, ask_all, make_judge, tally
+from motionmillion.eval.judges import Answer, Question, ask_all, first_failure, make_judge, tally
 from motionmillion.motion import Motion
 
 OTHERS = ("clapping hands", "climbing a ladder", "riding a horse", "typing", "swimming on the back", "a deep bow")
@@ -136,6 +136,9 @@ def test_answers_that_are_none_are_counted():
     ]
     assert tally(answers) == {"asked": 4, "right": 1, "wrong": 1, "unclear": 1, "failed": 1}
     assert [answer.failed for answer in answers] == [False, False, False, True]
+    assert first_failure([*answers, Answer("5", "match", None, "", "not asked")]) == "nobody there"
+    assert first_failure([Answer("1", "match", None, "", "two\nlines")]) == "two lines"
+    assert first_failure(answers[:3]) == ""
     assert [answer.unclear for answer in answers] == [False, False, True, False]
 
 
@@ -185,14 +188,30 @@ def test_a_file_that_is_no_cache_is_left_alone(tmp_path, content):
     assert path.read_bytes() == content
 
 
-def test_a_damaged_line_in_the_middle_is_an_error(tmp_path):
+@pytest.mark.parametrize(
+    "line", [b'{"key": "o', b'{"key": "o"}', b"[]", b"", b"\xff", b'{"key": 1, "reply": null}', b"[" * 100000]
+)
+def test_damaged_lines_are_skipped_and_told(tmp_path, line):
     path = tmp_path / "cache.jsonl"
     ReplyCache(path, {}).add("one", "Answer: yes")
-    good = path.read_bytes()
-    for line in (b'{"key": "o\n', b'{"key": "o"}\n', b"[]\n"):
-        path.write_bytes(good + line + b'{"key": "two", "reply": "x"}\n')
-        with pytest.raises(ValueError, match="cache must be a file of replies"):
-            ReplyCache(path, {})
+    whole = path.read_bytes() + (line + b"\n") * 2 + b'{"key": "two", "reply": "x"}\n'
+    path.write_bytes(whole)
+    with pytest.warns(
+        UserWarning, match="2 of 4 replies in .* cannot be read; their questions are asked again"
+    ) as told:
+        cache = ReplyCache(path, {})
+    assert len(told) == 1 and cache.replies == {"one": "Answer: yes", "two": "x"}
+    assert path.read_bytes() == whole  # left as it is
+
+
+def test_the_newest_line_of_a_key_counts(tmp_path):
+    path = tmp_path / "cache.jsonl"
+    for reply in ("Answer: perhaps", "Answer: yes"):
+        ReplyCache(path, {}).add("one", reply)
+    assert ReplyCache(path, {}).replies == {"one": "Answer: yes"} and len(path.read_bytes().splitlines()) == 3
+
+
+def test_a_cache_must_be_a_file(tmp_path):
     with pytest.raises(ValueError, match="path must name a file, got the folder"):
         ReplyCache(tmp_path, {})
 

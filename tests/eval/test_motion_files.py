@@ -1,5 +1,6 @@
 """Folders of foreign motions: names, formats, frame rates, and every check."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -186,4 +187,76 @@ def test_files_that_cannot_be_scored(motion: Motion, tmp_path: Path):
     refused("fps must be 30 for rot272 features, got 20", "ours.npy", fps=20)
     refused("fps must be the frame rate of every file where it is given, got 20 and 30", "ours.bvh", fps=20)
     refused("up must be left out for rot272 features", "ours.npy", up="y")
-    refused("up must be", "ours.bvh", up="x")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"representation": "foo"}, "representation must be one of .*rot272.*, joints, got 'foo'; leave it out"),
+        ({"up": "x"}, "up must be .*, got 'x'; leave it out"),
+        ({"fps": 0}, "fps must be a positive number of frames per second, got 0"),
+        ({"fps": -20.0}, "fps must be a positive number .*, got -20"),
+        ({"fps": float("nan")}, "fps must be a positive number .*, got nan"),
+        ({"fps": "20"}, "fps must be a positive number .*, got '20'"),
+    ],
+)
+def test_options_are_checked_whatever_the_files(motion: Motion, tmp_path: Path, options: dict, message: str):
+    with pytest.raises(ValueError, match=message) as error:
+        MotionFolder(folder_of(motion, tmp_path, "000.npz"), **options)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("representation", ["rot272", "rot276", "hml263"])
+def test_features_that_are_still_normalised_are_refused(motion: Motion, tmp_path: Path, representation: str):
+    path = motion.save(tmp_path / "000.npy", representation=representation)
+    features = np.load(path)
+    noise = np.random.default_rng(0).normal(size=features.shape)
+    for values in (noise, (features - features.mean(0)) / (features.std(0) + 1e-3)):
+        np.save(path, values.astype(np.float32))
+        with pytest.raises(ValueError, match="000.npy' must be in physical units, .* add the mean$") as error:
+            MotionFolder(tmp_path).read("000.npy")
+        assert "\n" not in str(error.value)
+
+
+def lying(motion: Motion) -> Motion:
+    """On the back: turned about x, a right angle backwards."""
+    turn = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+    rotations = motion.rotations.clone()
+    rotations[:, 0] = turn @ rotations[:, 0]
+    return motion.replace(rotations=rotations)
+
+
+def read_all(folder: MotionFolder) -> list[str]:
+    """Warnings of reading everything in a folder."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for name in folder.names():
+            folder.read(name)
+        folder.warn_of_axis()
+    return [str(warning.message) for warning in caught]
+
+
+@pytest.mark.parametrize(("up", "options"), [("z", {}), ("z", {"up": "y"}), ("y", {"up": "z"})])
+def test_most_bodies_along_another_axis_are_a_warning(motion: Motion, tmp_path: Path, up: str, options: dict):
+    x, y, z = motion.positions().numpy().transpose(2, 0, 1)
+    for number in range(3):
+        np.save(tmp_path / f"00{number}.npy", np.stack([x, -z, y] if up == "z" else [x, y, z], axis=-1))
+    (message,) = read_all(MotionFolder(tmp_path, fps=30, **options))
+    assert f"in 3 of 3 the body extends along the other one; read them with --up {up}" in message
+    assert "\n" not in message and read_all(MotionFolder(tmp_path, fps=30, up=up)) == []
+
+
+def test_some_people_lie(motion: Motion, tmp_path: Path):
+    folder_of(motion, tmp_path, "000.npz", "001.npz")
+    folder_of(lying(motion), tmp_path, "002.npz", "003.npz")
+    assert read_all(MotionFolder(tmp_path)) == []
+    folder_of(lying(motion), tmp_path, "004.npz")
+    (message,) = read_all(MotionFolder(tmp_path))
+    assert "in 3 of 5 the body extends along the other one" in message
+
+
+def test_motions_too_short_for_accelerations_are_named(motion: Motion, tmp_path: Path):
+    folder_of(motion.slice(0, 3), tmp_path, "000.npz")
+    folder_of(motion.slice(0, 4), tmp_path, "001.npz")
+    (message,) = read_all(MotionFolder(tmp_path))
+    assert "000.npz' has 3 of the 4 frames that accelerations and jerks need" in message and "\n" not in message

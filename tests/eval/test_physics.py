@@ -177,7 +177,9 @@ def test_many_clips_at_once_have_the_values_of_each_alone(monkeypatch, frames_at
     monkeypatch.setattr(padded_clips, "_FRAMES_AT_ONCE", frames_at_once)
     clips, rates = company(20)
     together = physics_measures(clips, fps=rates)
-    assert tuple(together) == PHYSICS == tuple(measure.__name__ for measure in (*MBENCH, foot_contact))
+    assert tuple(together) == PHYSICS and {*PHYSICS} == {"jerk", *(measure.__name__ for measure in MEASURES)}
+    singly = [float(physics_measures([clip], fps=fps)["jerk"]) for clip, fps in zip(clips, rates, strict=True)]
+    assert together["jerk"].tolist() == pytest.approx(singly, abs=1e-12) and max(singly) > 0
     for measure in MEASURES:
         alone = [measure(clip, fps=fps) for clip, fps in zip(clips, rates, strict=True)]
         assert together[measure.__name__].tolist() == pytest.approx(alone, abs=1e-12), measure.__name__

@@ -13,9 +13,10 @@ import pytest
 
 from motionmillion.eval.charts import bar_chart, histogram_chart, overlap, sample_shares
 from motionmillion.eval.gallery import rank
+from motionmillion.eval.protocol_facts import protocol_line
 from motionmillion.eval.report import markdown, summary, write_report
 from motionmillion.eval.results import Estimate, Measure, ResultGroup
-from motionmillion.eval.tables import MISSING, group_table, headline, markdown_text, number
+from motionmillion.eval.tables import MISSING, first_of_axes, group_table, headline, markdown_text, number
 
 EXTERNAL = r"https?:|\bsrc=|\bhref=|\bimport\b|@import|fetch\(|XMLHttp|WebSocket|url\((?!data)"
 
@@ -59,7 +60,10 @@ def probed(shown) -> Any:
 
 @pytest.fixture
 def page(make_results, tmp_path: Path) -> Path:
-    paths = write_report(make_results("mini", fps=0.5), tmp_path / "mini", count=2)  # 24 s each
+    results = make_results("mini", fps=0.5)  # 24 s each
+    known = [{n: e for n, e in g.values.items() if n != "speed" or g.name == "others"} for g in results.groups]
+    groups = [replace(group, values=values) for group, values in zip(results.groups, known, strict=True)]
+    paths = write_report(replace(results, groups=groups), tmp_path / "mini", count=2)
     assert [path.name for path in paths] == ["report.md", "report.html"]
     return paths[1]
 
@@ -67,12 +71,13 @@ def page(make_results, tmp_path: Path) -> Path:
 def test_markdown_has_protocol_figures_and_notes(make_results, tmp_path: Path):
     write_report(make_results("mini"), tmp_path / "mini")
     text = (tmp_path / "mini" / "report.md").read_text()
-    facts = "lengths as it is; seed 0; suite name toy; suite version 1; suite sha256 abababababab"
-    assert f"6 samples; {facts}; evaluator sha256 cdcdcdcdcdcd." in text
+    facts = "suite name toy; suite version 1; suite sha256 abababababab; lengths as it is"
+    assert f"6 samples; {facts}; evaluator sha256 cdcdcdcdcdcd; seed 0." in text
     assert "- alignment (%) ↑: **55.0** (54.5 to 55.5)" in text
     assert "- FID ↓: **0.250** (0.200 to 0.300)" in text
-    row = "| sports | 3 | 63.3 (62.8 to 63.8) | 3.00 (2.50 to 3.50) | 3.3 (2.8 to 3.8) | - | 1.00 (0.50 to 1.50) |"
-    assert row in text
+    row = "| sports | 3 | 63.3 (62.8 to 63.8) | 3.00 (2.50 to 3.50) | 3.3 (2.8 to 3.8) | 1.00 (0.50 to 1.50) |"
+    assert row in text.split("## By category\n")[1]
+    assert "| all | 6 | 0.250 (0.200 to 0.300) |" in text.split("## By category\n")[0]  # no category has FID
     assert "- Chance is 50." in text
 
 
@@ -82,19 +87,111 @@ def test_many_measures_get_a_table_for_each_axis(make_results):
     group = replace(results.groups[0], values={**results.groups[0].values, **{m.name: Estimate(1.0) for m in more}})
     wide = replace(results, measures=[*results.measures, *more], groups=[group, *results.groups[1:]])
     text = markdown(wide)
-    assert "## By category: text alignment" in text and "## By category: extra" in text
+    assert "## By category: text alignment" in text and "## All samples: extra" in text
     assert [m.name for m in headline(wide.measures, group.values)] == ["align", "jerk", "slide_mm", "fid", "m0"]
 
 
 def test_a_reference_stands_in_every_table_and_in_the_summary(make_results):
     results = make_results("mini")
-    real = ResultGroup("real motion", "reference", 9, {"align": Estimate(99.0)})
+    real = ResultGroup("real motion", "reference", 9, {"align": Estimate(99.0, None, None, 9)})
     results = replace(results, groups=[results.groups[0], real, *results.groups[1:]])
-    assert "| real motion | 9 | 99.0 | - | - | - | - |" in markdown(results)
+    assert "| real motion | 9 | 99.0 (one take) | - | - | - |" in markdown(results)
+    assert "| real motion | 9 | - |" in markdown(results)  # beside the FID
     assert "## By reference" not in markdown(results)
     lines = summary(results).splitlines()
     assert lines[0] == "| measure | all (6) | real motion (9) |"
-    assert lines[2] == "| alignment (%) ↑ | 55.0 (54.5 to 55.5) | 99.0 |"
+    assert lines[2] == "| alignment (%) ↑ | 55.0 (54.5 to 55.5) | 99.0 (one take) |"
+
+
+def test_headline_and_bars_take_a_measure_that_categories_have(make_results, tmp_path: Path):
+    precision = Measure("r_precision", "R-precision", "higher", "text alignment")
+    many = [Measure(f"m{i}", f"m{i}", "higher", f"axis {i}") for i in range(6)]
+    results = make_results("mini")
+    values = {"r_precision": Estimate(0.5, 0.4, 0.6, 20), **{m.name: Estimate(1.0) for m in many}}
+    group = replace(results.groups[0], values={**values, **results.groups[0].values})
+    measures = [precision, *results.measures, *many]
+    results = replace(results, measures=measures, groups=[group, *results.groups[1:]])
+    shown = [m.name for m in headline(measures, group.values, results.groups)]
+    assert shown == ["align", "jerk", "slide_mm", "fid", *(m.name for m in many)]  # nothing but `all` has FID and m0
+    assert headline(measures, group.values)[0] is precision  # without groups the first
+    rare = [*results.groups[1:3], *(ResultGroup(f"empty {i}", "category", 1, {}) for i in range(2))]
+    assert first_of_axes([precision, results.measures[1]], rare)[0] is precision  # half of the groups are not most
+    text = markdown(results)
+    assert "- R-precision" not in text and "| all | 6 | 0.500 (0.400 to 0.600) |" in text
+    page = write_report(results, tmp_path / "mini")[1].read_text()
+    assert "Bar chart of alignment (%)" in page and "Bar chart of R-precision" not in page
+
+
+def test_what_a_figure_without_interval_is_made_of(make_results):
+    results = make_results("mini")
+    values = {
+        "align": Estimate(50.0, None, None, 3),
+        "jerk": Estimate(1.0, None, None, 1),
+        "slide_mm": Estimate(2.0, 1.0, 3.0, 2),
+        "fid": Estimate(0.25),
+    }
+    groups = [replace(results.groups[0], values=values), ResultGroup("sports", "category", 3, values)]
+    text = markdown(replace(results, groups=groups))
+    fid = "0.250 (one draw)"  # no value of samples, so its count says nothing of them
+    assert f"| sports | 3 | 50.0 (one take) | 1.00 (n = 1) | 2.0 (1.0 to 3.0, n = 2) | {fid} |" in text
+    assert f"| all | 6 | 50.0 (one take, n = 3) | 1.00 (n = 1) | 2.0 (1.0 to 3.0, n = 2) | {fid} |" in text
+    assert "- alignment (%) ↑: **50.0** (one take, n = 3)" in text
+    assert 'all from one recording ("one take")' in text
+    assert "| sliding (mm) ↓ | 2.0 (1.0 to 3.0, n = 2) |" in summary(replace(results, groups=groups))
+
+
+def test_why_a_card_has_no_interval(make_results, tmp_path: Path):
+    results = make_results("mini")
+    group = replace(results.groups[0], values={"align": Estimate(50.0, None, None, 3), "jerk": Estimate(1.0, 0, 2, 5)})
+    _, page = write_report(replace(results, groups=[group]), tmp_path / "mini")
+    text = page.read_text()
+    assert "<span>no interval: one take, n = 3</span>" in text
+    assert "<span>95 % interval 0.00 to 2.00, n = 5</span>" in text
+    assert "<small>one take, n = 3</small>" in text and "n says of how many" in text
+
+
+PROTOCOL = {
+    **{f"extra {i}": "x" for i in range(30)},
+    "long": "y" * 61,
+    "empty": {},
+    "suite": {"name": "toy", "version": "1", "sha256": "ab" * 32},
+    "evaluator": {"name": "mini", "sha256": "cd" * 32},
+    "physics": {"fps": 20, "axes": "corrected"},
+    "judge": {"judge": "endpoint", "model": "seer", "address": "http://host/" + "z" * 80, "request": {"top_k": 1}},
+    "generation": {"model": "mini", "seed": 7, "seconds": None, "sampling": {}, "num_samples": 2},
+    "lengths": "as the suite says",
+    "seed": 3,
+}
+
+
+@pytest.mark.parametrize("most", [3, 24])
+def test_the_important_facts_come_first_and_are_never_cut(most: int):
+    told = protocol_line(PROTOCOL, most)
+    address = f"judge address http://host/{'z' * 45}..."
+    suite = ["suite name toy", "suite version 1", "suite sha256 abababababab", "generation model mini"]
+    judge = ["lengths as the suite says", "judge endpoint", "judge model seer", address]
+    rest = ["evaluator name mini", "evaluator sha256 cdcdcdcdcdcd", "physics axes corrected", "seed 3"]
+    own = [
+        "generation seed 7",
+        "generation seconds default",
+        "generation num samples 2",
+        "generation sampling default",
+    ]
+    first = [*suite, *judge, *rest, *own]
+    assert told[: len(first)] == first
+    assert len(told) == max(most, len(first)) + 1
+    left = 30 + 1 + 2 - (len(told) - 1 - len(first))  # the extras, what is too long, two more
+    assert told[-1] == f"and {left} more in results.json"
+    drawn = {"generation": {"model": "mini", "sampling": {"temperature": 0.8}}, "seed": 0}
+    assert protocol_line(drawn) == ["generation model mini", "seed 0", "generation sampling temperature 0.8"]
+
+
+def test_the_page_says_who_judged(make_results, tmp_path: Path):
+    _, page = write_report(make_results("mini", protocol=PROTOCOL), tmp_path / "mini")
+    text = page.read_text()
+    for fact in ("judge endpoint", "judge model seer", "generation seed 7", "lengths as the suite says"):
+        assert f"<li>{fact}</li>" in text and fact in (tmp_path / "mini" / "report.md").read_text()
+    assert re.search(r"<li>and \d+ more in results.json</li>", text)
 
 
 def test_page_is_self_contained_and_text_stays_text(page: Path):
@@ -263,7 +360,7 @@ def test_motions_play_in_a_browser(page: Path, browse):
 
 
 SORT = """
-const table = document.querySelector(".wide table");
+const table = document.querySelectorAll(".wide table")[1];
 const column = (n) => [...table.tBodies[0].rows].map((r) => r.cells[n].textContent);
 const press = (n) => table.tHead.rows[0].cells[n].querySelector("button").click();
 const out = {};
@@ -281,7 +378,7 @@ dispatchEvent(new Event("out"));
 def test_tables_sort_and_the_gallery_can_be_chosen(page: Path, browse):
     out = probed(browse(probe(page, SORT), "--virtual-time-budget=500"))
     assert out["down"] == ["sports", "all", "others", "dance"] and out["up"] == out["down"][::-1]
-    assert out["missing"][0] == "all"  # what has no figure comes last
+    assert out["missing"][0] == "others"  # what has no figure comes last
     assert (out["best"], out["worst"]) == (["1.00", "2.00"], ["6.00", "5.00"])
     assert out["evil"].startswith("</script><script>alert")
 

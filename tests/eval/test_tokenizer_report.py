@@ -122,8 +122,8 @@ def test_without_a_codebook_there_is_no_usage(datasets, tmp_path):
 
 def test_command_writes_files_that_parse(monkeypatch, capsys, tmp_path, folder, model):
     code, out, _ = call(monkeypatch, capsys, "--model", model, "--data", folder, "-o", tmp_path / "new", "--seed", 5)
-    names = ("results.json", "clips.jsonl", "report.md", *PLOTS)
-    assert code == 0 and out.splitlines()[-6:] == [str(tmp_path / "new" / name) for name in names]
+    names = ("results.json", "clips.jsonl", "report.md", "report.html", *PLOTS)
+    assert code == 0 and out.splitlines()[-7:] == [str(tmp_path / "new" / name) for name in names]
     results = json.loads((tmp_path / "new" / "results.json").read_text())
     facts = results["protocol"]
     assert facts["versions"]["torch"] == version("torch") and facts["seed"] == 5 and facts["split"] == "test"
@@ -150,8 +150,44 @@ def test_several_folders_get_a_column_each(folder, model, tmp_path):
     table, paths = evaluate_folders(model, [folder, other], output=tmp_path / "out", resamples=10, plots=False)
     head = table.splitlines()[0]
     assert [cell.split(" (")[0] for cell in head.strip("| ").split(" | ")] == ["measure", "all", "mine", "other"]
-    assert [path.name for path in paths] == ["results.json", "clips.jsonl", "report.md"]
+    assert [path.name for path in paths] == ["results.json", "clips.jsonl", "report.md", "report.html"]
     assert "(one take)" in table and ".png" not in (tmp_path / "out" / "report.md").read_text()
+    assert "<img" not in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def page(tiny_tokenizer, report, tmp_path_factory) -> Path:
+    """A page of a data set whose name is dangerous."""
+    names = {"one": "<b>|one", "two": "two"}
+    clips = [replace(row, dataset=names[row.dataset]) for row in report.clips]
+    named = replace(report, clips=clips, datasets={names[name]: group for name, group in report.datasets.items()})
+    options = {"model": "tiny", "data": ["one", "two"], "split": "test", "seed": 0, "batch_size": 4, "device": "cpu"}
+    folder = tmp_path_factory.mktemp("page")
+    write_report(named, protocol(tiny_tokenizer, {**options, "resamples": 200}), folder)
+    return folder / "report.html"
+
+
+def test_the_page_holds_all_of_the_report_and_asks_for_nothing(page: Path, report):
+    text, markdown = page.read_text(), (page.parent / "report.md").read_text()
+    assert "Tokenizer tiny: reconstruction" in text and "prefers-color-scheme: dark" in text
+    assert all(label in text for label in MEASURES.values()) and all(
+        f">{name}</th>" in text for name in report.categories
+    )
+    assert text.count("data:image/png;base64,") == len(PLOTS) and "&quot;resamples&quot;: 200" in text
+    assert "http:" not in text and "https:" not in text and "src=" not in text.replace('src="data:', "")
+    assert "<b>|one" not in text and "&lt;b&gt;|one" in text and "&lt;b&gt;\\|one" in markdown
+
+
+def test_the_page_opens_in_a_browser(page: Path, tmp_path: Path, browse):
+    probe = tmp_path / "probe.html"
+    script = """<script>onload = () => {
+      document.querySelectorAll("table")[1].querySelectorAll("th button")[4].click();
+      const seen = [...document.images].filter((image) => image.naturalWidth > 99).length;
+      document.title = `${seen} images, ${document.querySelectorAll("[aria-sort]").length} sorted`;
+    };</script></body>"""
+    probe.write_text(page.read_text().replace("</body>", script))
+    shown = browse(probe, "--virtual-time-budget=2000", size="1200,1600")
+    assert shown.console == [] and "<title>3 images, 1 sorted</title>" in shown.dom
 
 
 def test_plots_show_the_longest_of_many_categories(report):

@@ -79,7 +79,7 @@ def test_other_frame_rates_are_resampled(motion: Motion, tmp_path: Path):
             r"features .* must have shape \[T, 263 \| 272 \| 276\], or \[T, 22, 3\] or \[T, 66\] .*, got \(5, 261\)",
         ),
         (np.zeros((5, 24, 3), np.float32), r"got \(5, 24, 3\)"),
-        (np.zeros((5, 263), np.float32), "features .*a.npy' must be a motion in hml263: positions must be metres"),
+        (np.zeros((5, 263), np.float32), "features .*a.npy' must be in physical units, got legs 0 m long"),
         (np.zeros((0, 272), np.float32), r"got \(0, 272\)"),
         (np.zeros((1, 5, 272), np.float32), r"got \(1, 5, 272\)"),
         (np.full((5, 272), np.nan, np.float32), "must be finite, got NaN or infinity in frame 0"),
