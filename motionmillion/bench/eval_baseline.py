@@ -18,7 +18,7 @@ _TOES = (10, 11)
 
 
 def physics_in_loops(positions: np.ndarray, fps: float) -> dict[str, float]:
-    """The six measures of a motion.
+    """The measures of a motion.
 
     Args:
         positions: `[T, 22, 3]`, metres, y up.
@@ -32,6 +32,7 @@ def physics_in_loops(positions: np.ndarray, fps: float) -> dict[str, float]:
     ]
     return {
         "jitter_degree": _differences(joints, 2),
+        "jerk": _differences(joints, 3),
         "dynamic_degree": _differences(joints, 1),
         "ground_penetration": _penetration(joints),
         "foot_sliding": _sliding(steps, touching),

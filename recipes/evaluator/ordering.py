@@ -203,7 +203,7 @@ def table(values: Mapping[str, Mapping[str, Mapping[str, Estimate]]]) -> str:
 
 def _cell(estimate: Estimate) -> str:
     bounds = "" if estimate.low is None else f" ({estimate.low:.3g} to {estimate.high:.3g})"
-    return f"{estimate.mean:.3g}{bounds}"
+    return f"{round(estimate.mean, 9):.3g}{bounds}"
 
 
 def main() -> int:
