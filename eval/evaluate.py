@@ -16,6 +16,7 @@ what it left unanswered is counted in the notes, and asked again by the same com
 page could not read without options lie beside the results as .npz copies, for looking only.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,8 +90,8 @@ def evaluate_suite(evaluation: Evaluation) -> Outcome:
         protocol=_protocol(evaluation, suite, scorer, judge, answers, made),
         measures=[measure for measure in scores.measures if any(measure.name in g.values for g in scores.groups)],
         groups=scores.groups,
-        samples=scores.rows,
-        histograms=histograms(scores.rows, scorer.calibration),
+        samples=batch.rows,
+        histograms=histograms(batch.rows, scorer.calibration),
         notes=[*scores.notes, *judge_notes(judge, answers)],
     )
     output = Path(evaluation.output)
@@ -110,6 +111,7 @@ def _real_clips(evaluation: Evaluation) -> "list[MotionClip]":
 
 
 def _suite(evaluation: Evaluation, clips: "Sequence[MotionClip]") -> Suite:
+    """The prompts, with wrong answers for MBench's judge where they bring none."""
     if clips or evaluation.suite == TEXT_TO_MOTION:
         suite = clips_suite(clips, evaluation.split, evaluation.seed)
         suite = replace(suite, name=TEXT_TO_MOTION, source=plain_name(evaluation.data or "", 1))
@@ -191,8 +193,6 @@ def _viewable(file: Path, motion: "Motion", name: str, evaluation: Evaluation) -
 
 def _relative(file: Path, evaluation: Evaluation) -> str:
     """The name of a motion from the folder of the results, where it lies below it or beside it."""
-    import os
-
     return Path(os.path.relpath(file.resolve(), Path(evaluation.output).resolve())).as_posix()
 
 

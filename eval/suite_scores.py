@@ -99,7 +99,6 @@ class Scores:
 
     measures: list[Measure]
     groups: list[ResultGroup]
-    rows: Sequence[SampleResult]
     notes: list[str] = field(default_factory=list)
 
 
@@ -107,9 +106,8 @@ def category_scores(batch: Batch) -> Scores:
     """Text alignment, smoothness and plausibility by category and level."""
     names = [measure.name for measure in MEASURES]
     groups = [ResultGroup(EVERYTHING, "all", len(batch.rows), batch.means(names))]
-    groups += _grouped(
-        batch, "category", {p.id: p.category for p in batch.suite.prompts}, batch.suite.categories, names
-    )
+    categories = {p.id: p.category for p in batch.suite.prompts}
+    groups += _grouped(batch, "category", categories, batch.suite.categories, names)
     levels = {p.id: p.level for p in batch.suite.prompts if p.level}
     groups += _grouped(batch, "level", levels, batch.suite.levels, names)
     notes = [
@@ -118,14 +116,13 @@ def category_scores(batch: Batch) -> Scores:
         "Text alignment is what the evaluator sees; it knows the movements that it was trained on.",
         CALIBRATION_NOTE,
     ]
-    scores = Scores(list(MEASURES), groups, batch.rows, notes)
-    return _with_retrieval(scores, batch, batch.embedded)
+    return _with_retrieval(Scores(list(MEASURES), groups, notes), batch)
 
 
 def text_to_motion_scores(batch: Batch, real: Batch) -> Scores:
     """The usual figures against real motions of the same captions, which stand beside them as a group of their own."""
     names = [measure.name for measure in MEASURES]
-    scores = Scores([*MEASURES], [], batch.rows)
+    scores = Scores([*MEASURES], [])
     for name, one in ((EVERYTHING, batch), (REAL, real)):
         values = one.means(names) | _distances(one, real)
         scores.groups.append(ResultGroup(name, "all" if one is batch else "reference", len(one.rows), values))
@@ -133,7 +130,7 @@ def text_to_motion_scores(batch: Batch, real: Batch) -> Scores:
     scores.groups += _grouped(batch, "category", categories, batch.suite.categories, names)
     scores.measures[1:1] = [MATCHING, *DISTRIBUTION]
     scores.notes.append(CALIBRATION_NOTE)
-    scores = _with_retrieval(_with_retrieval(scores, batch, batch.embedded), real, real.embedded, 1)
+    scores = _with_retrieval(_with_retrieval(scores, batch), real, 1)
     scores.notes += [
         "FID and MM-Dist: bootstrap over recordings. R-precision, diversity and multimodality: mean of "
         f"{batch.repeats} repeats of their random draws and its interval. The others: bootstrap over recordings.",
@@ -172,7 +169,7 @@ def mbench_scores(batch: Batch) -> Scores:
             )
     if not published:
         notes.append("The prompts are not MBench's: every dimension is measured on all of them.")
-    return Scores(measures, groups, batch.rows, notes)
+    return Scores(measures, groups, notes)
 
 
 def histograms(rows: Sequence[SampleResult], calibration: Calibration) -> dict[str, dict[str, list[float]]]:
@@ -197,15 +194,22 @@ def _grouped(
     ]
 
 
-def _with_retrieval(scores: Scores, batch: Batch, embedded: Embedded, group: int = 0) -> Scores:
-    """`scores` with R-precision in one of its groups, or a note that there are too few motions for it."""
-    if len(batch.rows) < BATCH:
-        note = f"R-precision is left out: it needs {BATCH} motions, got {len(batch.rows)}."
+def _with_retrieval(scores: Scores, batch: Batch, group: int = 0) -> Scores:
+    """`scores` with R-precision in one of its groups, or a note that there are too few prompts for it.
+
+    A repeat takes one motion of each prompt: a second one would be wrong for its own text.
+    """
+    samples = list(_samples_of_prompts(batch).values())
+    if len(samples) < BATCH:
+        note = f"R-precision is left out: it needs motions of {BATCH} prompts, got {len(samples)}."
         scores.notes += [] if note in scores.notes else [note]
         return scores
-    found = repeated(
-        lambda seed: r_precision(embedded.texts, embedded.motions, BATCH, seed), batch.repeats, batch.seed
-    )
+
+    def measure(seed: int) -> dict[int, float]:
+        rows = torch.tensor([members[(seed - batch.seed) % len(members)] for members in samples])
+        return r_precision(batch.embedded.texts[rows], batch.embedded.motions[rows], BATCH, seed)
+
+    found = repeated(measure, batch.repeats, batch.seed)
     old = scores.groups[group]
     values = {f"r_precision_top{k}": estimate for k, estimate in found.items()}
     scores.groups[group] = ResultGroup(old.name, old.kind, old.count, {**values, **old.values})
@@ -244,10 +248,16 @@ def _diversity(motion: Tensor) -> Callable[[int], float]:
 
 def _by_prompt(batch: Batch) -> Tensor | None:
     """Embeddings `[P, S, E]` of several motions of each prompt; None where there is one only, or not equally many."""
-    rows: dict[str, list[int]] = defaultdict(list)
-    for index, sample in enumerate(batch.samples):
-        rows[sample.prompt.id].append(index)
+    rows = _samples_of_prompts(batch)
     counts = {len(members) for members in rows.values()}
     if counts == {1} or len(counts) != 1:
         return None
     return batch.embedded.motions[torch.tensor(list(rows.values()))]
+
+
+def _samples_of_prompts(batch: Batch) -> dict[str, list[int]]:
+    """Places of the motions of each prompt."""
+    rows: dict[str, list[int]] = defaultdict(list)
+    for index, sample in enumerate(batch.samples):
+        rows[sample.prompt.id].append(index)
+    return rows

@@ -68,7 +68,7 @@ def test_the_bundled_model_on_its_own_suite(tmp_path):
     assert protocol["suite"]["version"] == "1.0" and protocol["generation"]["seed"] == 0
     assert len(protocol["evaluator"]["sha256"]) == 64 and protocol["lengths"] == "1.5 s" and protocol["versions"]
     assert {"temperature", "top_k", "guidance_scale", "max_seconds"} <= set(protocol["generation"]["sampling"])
-    assert any("R-precision is left out: it needs 32 motions, got 7" in note for note in found.notes)
+    assert any("R-precision is left out: it needs motions of 32 prompts, got 7" in note for note in found.notes)
     assert all((tmp_path / "out" / sample.motion).is_file() for sample in found.samples)
     assert (tmp_path / "out" / "report.html").is_file() and "smoothness" in (
         tmp_path / "out" / "report.md"

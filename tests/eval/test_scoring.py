@@ -83,7 +83,16 @@ def test_categories_and_levels_have_their_own_means():
 def test_too_few_motions_for_a_batch_are_said_and_nothing_is_filled_in():
     scores = category_scores(batch(31, ["one"], {"jerk": float}))
     assert "r_precision_top1" not in scores.groups[0].values
-    assert "R-precision is left out: it needs 32 motions, got 31." in scores.notes
+    assert "R-precision is left out: it needs motions of 32 prompts, got 31." in scores.notes
+
+
+def test_several_samples_of_a_prompt_are_never_wrong_for_its_text():
+    one = batch(40, ["one"], {"jerk": float})
+    samples = [replace(s, id=f"{s.id}_{k}") for s in one.samples for k in range(2)]
+    rows = [replace(r, id=f"{r.id}_{k}") for r in one.rows for k in range(2)]
+    texts = one.embedded.texts.repeat_interleave(2, 0)
+    twice = replace(one, samples=samples, rows=rows, embedded=Embedded(texts, texts))  # every motion on its text
+    assert category_scores(twice).groups[0].values["r_precision_top1"].mean == 1
 
 
 def test_text_to_motion_stands_beside_real_motion():
