@@ -275,6 +275,10 @@ def train(
     figures = run(recipe, resume)
     if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
         typer.echo("  ".join(f"{name.removeprefix('eval_')} {value:.4g}" for name, value in figures.items()))
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from motionmillion.training.distributed import close_processes
+
+        close_processes()
 
 
 @app.command()

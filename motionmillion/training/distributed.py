@@ -31,6 +31,16 @@ def process_count() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def close_processes() -> None:
+    """Let all processes arrive, then end their group.
+
+    A process that ends while threads of its group still run may be aborted by the C++ runtime, after all is done.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
 def process_arguments(training: dict[str, Any]) -> dict[str, Any]:
     """Defaults of TrainingArguments for the processes and devices at hand; starts gloo where accelerate would not.
 
