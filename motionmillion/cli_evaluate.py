@@ -155,7 +155,7 @@ def _report_answers(answers: "Sequence[Answer]") -> None:
         message = f"{unclear} of {len(answers)} replies of the judge were unclear; --ask-again asks for them anew"
         print(f"motionmillion: {message}", file=sys.stderr)
     if failed:
-        message = f"the judge left {failed} questions unanswered: {first_failure(answers)}"
+        message = f"the judge left {failed} of {len(answers)} questions unanswered: {first_failure(answers)}"
         print(f"motionmillion: {message}; run the same command again to ask them", file=sys.stderr)
     if failed or (answers and unclear == len(answers)):
         raise typer.Exit(UNANSWERED)

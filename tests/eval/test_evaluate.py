@@ -200,13 +200,16 @@ class Judge(BaseHTTPRequestHandler):
     """Answers one question, then is down."""
 
     answered = 0
+    lock = threading.Lock()
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        if type(self).answered >= 1:
+        with self.lock:
+            type(self).answered += 1
+            down = type(self).answered > 1
+        if down:
             self.send_error(404)
             return
-        type(self).answered += 1
         body = json.dumps({"choices": [{"message": {"content": "It does. Answer: yes"}}]}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -223,14 +226,14 @@ def test_a_judge_that_goes_down_keeps_partial_results_and_says_so(tmp_path, suit
     threading.Thread(target=server.serve_forever, daemon=True).start()
     judge = f"http://127.0.0.1:{server.server_port}/v1#tiny"
     command = [sys.executable, "-m", "motionmillion.cli", "evaluate", "--suite", suite, "--motions", motions]
-    command += ["-o", tmp_path / "out", "--judge", judge, "--resamples", "20"]
+    command += ["-o", tmp_path / "out", "--judge", judge, "--resamples", "20", "--limit", "1"]
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     server.shutdown()
     assert result.returncode == 3, result.stderr
-    assert "the judge left 5 questions unanswered" in result.stderr and "404" in result.stderr
+    assert "the judge left 1 of 2 questions unanswered" in result.stderr and "404" in result.stderr
     found = Results.load(tmp_path / "out")
     assert found.overall.values["judge_match"].count == 1 and found.overall.values["judge_match"].mean == 1
-    assert any("5 of 6 questions unanswered" in note for note in found.notes)
+    assert any("1 of 2 questions unanswered" in note for note in found.notes)
 
 
 class Babbler(Judge):
@@ -252,14 +255,14 @@ def test_a_judge_that_talks_nonsense_is_told_and_can_be_asked_again(tmp_path, su
     server = ThreadingHTTPServer(("127.0.0.1", 0), Babbler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     judge = f"http://127.0.0.1:{server.server_port}/v1#tiny"
-    words = ("--suite", suite, "--motions", motions, "-o", tmp_path / "out", "--judge", judge, "--resamples", 20)
+    words = ("--suite", suite, "--limit", 1, "--motions", motions, "-o", tmp_path / "out", "--judge", judge)
     result = run(*words)
     assert result.exit_code == 3 and "judge_match" not in Results.load(tmp_path / "out").overall.values
     Babbler.words = "Answer: yes"
     assert run(*words).exit_code == 3  # what was answered is not asked again by itself
     assert run(*words, "--ask-again").exit_code == 0
     server.shutdown()
-    assert Results.load(tmp_path / "out").overall.values["judge_match"].count == 6
+    assert Results.load(tmp_path / "out").overall.values["judge_match"].count == 2
 
 
 @pytest.mark.parametrize(
