@@ -1,7 +1,7 @@
 """A suite out of captioned real motion, and distractors for any suite.
 
-    suite = clips_suite("../shared/data/cmu_text_motion", split="test")    # a prompt a clip, lengths as recorded
-    suite = balanced_distractors(suite)                                    # nine wrong answers for each prompt
+    suite = clips_suite("my_motions", split="test")      # a prompt a clip, lengths as recorded
+    suite = balanced_distractors(suite)                  # nine wrong answers for each prompt
 
 Unusual: choices are made by hashes of the seed and the names, so that the order of prompts or clips changes nothing.
 """

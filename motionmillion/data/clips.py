@@ -1,6 +1,6 @@
 """Clips: motions with captions, split and subject, from a folder.
 
-    clips = load_clips("../shared/data/cmu_text_motion")
+    clips = load_clips("my_motions")
 
     records = list_clips("my_motions")             # everything but the motions, quickly
     reader = ClipReader("my_motions")
