@@ -1,7 +1,7 @@
 """Training on two processes under ZeRO 2, ZeRO 3 and FSDP: killed, resumed, exported, generating.
 
 These runs are real: torchrun starts two processes that talk by gloo. What a recipe asks for on GPUs is the same.
-ZeRO 3 is part of every test run; the others take `-m slow`, which continuous integration adds for ZeRO 2.
+They take `-m slow`, which continuous integration adds for ZeRO 2 and ZeRO 3.
 """
 
 import importlib.util
@@ -34,7 +34,7 @@ STEPS, SAVE = 30, 8
 COMPILES = importlib.util.find_spec("deepspeed") is not None and shutil.which("c++") is not None
 needs_deepspeed = pytest.mark.skipif(not COMPILES, reason="needs deepspeed, and a C++ compiler for its first run")
 SPLITS = [
-    pytest.param("zero3", marks=needs_deepspeed),
+    pytest.param("zero3", marks=[needs_deepspeed, pytest.mark.slow]),
     pytest.param("zero2", marks=[needs_deepspeed, pytest.mark.slow]),
     pytest.param("fsdp", marks=pytest.mark.slow),
 ]
