@@ -224,6 +224,7 @@ def _scorer(evaluation: Evaluation) -> "Scorer":
 
 
 def _measure(evaluation: Evaluation, suite: Suite, samples: "Sequence[Sample]", scorer: "Scorer") -> "Batch":
+    """All figures of the samples; for MBench also those under its own names."""
     from motionmillion.eval.suite_scores import Batch
 
     embedded = scorer.embed(samples)

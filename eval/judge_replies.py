@@ -14,6 +14,8 @@ import hashlib
 import re
 from collections.abc import Sequence
 
+from motionmillion.prompts import plain
+
 CHOICE = """Which one of these descriptions does the movement show best?
 {options}
 Look at the whole movement, from its beginning to its end: which limbs move, where to, how fast and how often. \
@@ -58,11 +60,6 @@ def instruction(kind: str, texts: Sequence[str], note: str) -> str:
     if kind == "match":
         return figure + MATCH.format(text=texts[0])
     return figure + CHOICE.format(options="\n".join(f"{place}. {text}" for place, text in enumerate(texts, 1)))
-
-
-def plain(text: str) -> str:
-    """`text` as its words in small letters: what is compared."""
-    return " ".join(re.findall(r"[^\W_]+", text.lower()))
 
 
 def read_choice(reply: str, options: Sequence[str]) -> int:

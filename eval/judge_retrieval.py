@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from motionmillion.configuration import check_number, check_whole
-from motionmillion.eval.judge_replies import plain
 from motionmillion.eval.judges import Asked, Judge
 from motionmillion.motion import Motion
+from motionmillion.prompts import plain
 
 
 class Embedder(Protocol):

@@ -23,8 +23,9 @@ from typing import Any, Literal
 
 from motionmillion.configuration import check_whole
 from motionmillion.eval.judge_cache import ReplyCache
-from motionmillion.eval.judge_replies import UnclearReplyError, plain, read_choice, read_match
+from motionmillion.eval.judge_replies import UnclearReplyError, read_choice, read_match
 from motionmillion.motion import Motion
+from motionmillion.prompts import plain
 
 Kind = Literal["choice", "match"]
 

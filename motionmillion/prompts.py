@@ -1,5 +1,6 @@
-"""The check of texts that every part which takes prompts shares; loads nothing heavy."""
+"""What every part that takes prompts shares: their check, and when two say the same; loads nothing heavy."""
 
+import re
 from typing import Any
 
 
@@ -21,3 +22,8 @@ def check_texts(texts: Any) -> list[str]:
         if not any(letter.isalnum() for letter in text):
             raise ValueError(f'prompt must say what the person does, got {text!r}; try "a person waves"')
     return [text.strip() for text in texts]
+
+
+def plain(text: str) -> str:
+    """`text` as its words in small letters: texts that are equal so say the same."""
+    return " ".join(re.findall(r"[^\W_]+", text.lower()))

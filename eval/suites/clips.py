@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from motionmillion.configuration import check_whole
 from motionmillion.eval.suites.base import Prompt, Suite
+from motionmillion.prompts import plain
 
 if TYPE_CHECKING:
     from motionmillion.data.clips import MotionClip
@@ -79,7 +80,7 @@ def balanced_distractors(suite: Suite, count: int = 9, seed: int = 0) -> Suite:
     check_whole("count", count, 1)
     texts: dict[str, dict[str, str]] = defaultdict(dict)
     for prompt in suite.prompts:
-        texts[prompt.category].setdefault(_plain(prompt.text), prompt.text)
+        texts[prompt.category].setdefault(plain(prompt.text), prompt.text)
     prompts = (p if p.distractors else replace(p, distractors=_draw(p, texts, count, seed)) for p in suite.prompts)
     return replace(suite, prompts=tuple(prompts))
 
@@ -98,18 +99,13 @@ def _draw(prompt: Prompt, texts: dict[str, dict[str, str]], count: int, seed: in
             f"count must be at most the number of texts of other categories, got {count} for {len(found)} beside "
             f"those of {prompt.category!r}; ask for fewer or add prompts of other categories"
         )
-    words = {plain: text for column in texts.values() for plain, text in column.items()}
-    return tuple(words[plain] for plain in found)
+    words = {said: text for column in texts.values() for said, text in column.items()}
+    return tuple(words[said] for said in found)
 
 
 def _caption(clip: "MotionClip", seed: int) -> str:
     captions = clip.own_captions if clip.own_captions and not clip.whole else clip.captions
     return captions[_rank(seed, clip.name) % len(captions)]
-
-
-def _plain(text: str) -> str:
-    """What makes two texts the same: their words, in lower case."""
-    return " ".join(re.findall(r"\w+", text.lower()))
 
 
 def _rank(seed: int, *names: str) -> int:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from motionmillion.eval.judge_replies import UnclearReplyError, instruction, plain, read_choice, read_match
+from motionmillion.eval.judge_replies import UnclearReplyError, instruction, read_choice, read_match
+from motionmillion.prompts import plain
 
 OPTIONS = ("clapping", "checking watch", "hurling (sport)", "squat", "doing side lunge squat", "3 steps forward")
 

@@ -9,11 +9,11 @@ import torch
 from motionmillion.data.synthetic import synthesize
 from motionmillion.eval.judge_cache import ReplyCache
 from motionmillion.eval.judge_endpoint import EndpointJudge, GeminiJudge
-from motionmillion.eval.judge_replies import plain
 from motionmillion.eval.judge_retrieval import RetrievalJudge
 from motionmillion.eval.judge_transformers import TransformersJudge
 from motionmillion.eval.judges import Answer, Question, ask_all, first_failure, make_judge, tally
 from motionmillion.motion import Motion
+from motionmillion.prompts import plain
 
 OTHERS = ("clapping hands", "climbing a ladder", "riding a horse", "typing", "swimming on the back", "a deep bow")
 
