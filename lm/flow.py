@@ -1,0 +1,252 @@
+"""Flow matching: straight paths between noise and data, the distribution of training noise, and solvers.
+
+    flow = FlowMatching(shift=5.0)
+    draw = flow.draw(clean)                                 # training: noised inputs, targets, weights
+    loss = (draw.weight * (velocity - draw.target).square()).mean()
+
+    sampling = FlowSampling(steps=50, guidance_scale=5.0)   # generation
+    clean = solve(lambda x, sigma: model(x, 1000 * sigma), noise, sampling)
+
+The path is x(sigma) = (1 - sigma) * clean + sigma * noise with sigma from 1 (noise) to 0; its velocity, what a network
+learns, is noise - clean everywhere. Networks are told the timestep 1000 * sigma.
+
+Unusual: nothing here knows a network; `solve` takes any function of x and sigma.
+
+Letters: B batch, `...` the shape of one sample.
+
+Source: flow matching (arXiv 2210.02747), rectified flow (2209.03003); shift, grid and bell weights of ViMoGen
+(2510.26794); logit-normal sampling (2403.03206); guidance interval (2404.07724).
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from motionmillion.configuration import check_number, check_whole
+
+TIMESTEPS = 1000
+"""What a timestep counts up to; also the steps of the training grid."""
+
+SAMPLINGS = ("grid", "uniform", "logit_normal")
+WEIGHTINGS = ("bell", "none")
+SOLVERS = ("euler", "heun", "midpoint")
+
+Velocity = Callable[[Tensor, float], Tensor]
+"""Velocity `[B, ...]` of x `[B, ...]` at a sigma."""
+
+
+def shifted(share: Tensor, shift: float) -> Tensor:
+    """Sigmas of evenly spread `share` in 0..1: `shift * u / (1 + (shift - 1) * u)`, nearer to noise for more."""
+    return shift * share / (1 + (shift - 1) * share)
+
+
+def sigma_schedule(steps: int, shift: float = 5.0, strength: float = 1.0) -> Tensor:
+    """Sigmas `[steps]` at which the steps of a solution begin; the last step leads to 0.
+
+    Args:
+        strength: where to begin, as a share of the way before the shift; 1 is pure noise.
+
+    Raises:
+        ValueError: for less than one step, and values out of range.
+    """
+    check_whole("steps", steps, 1)
+    _check_shift(shift)
+    if not 0 < check_number("strength", strength) <= 1:
+        raise ValueError(f"strength must be above 0 and at most 1, got {strength!r}")
+    return shifted(torch.linspace(strength, 0.0, steps + 1)[:-1], shift)
+
+
+@cache
+def _bell(shift: float) -> tuple[float, float]:
+    """What is taken off the bell, and what it is multiplied by, so that the weights of the grid have a mean of 1."""
+    bell = _bell_curve(sigma_schedule(TIMESTEPS, shift) * TIMESTEPS)
+    lowest = bell.min()
+    return float(lowest), float(TIMESTEPS / (bell - lowest).sum())
+
+
+def _bell_curve(timestep: Tensor) -> Tensor:
+    return torch.exp(-2 * ((timestep - TIMESTEPS / 2) / TIMESTEPS) ** 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class FlowDraw:
+    """Training inputs: `x` and `target` `[B, ...]`, `sigma` and `weight` `[B]`."""
+
+    x: Tensor
+    target: Tensor
+    sigma: Tensor
+    weight: Tensor
+
+    @property
+    def timestep(self) -> Tensor:
+        """`[B]`, 0..1000."""
+        return self.sigma * TIMESTEPS
+
+
+@dataclasses.dataclass(frozen=True)
+class FlowMatching:
+    """How training noise is drawn and weighed.
+
+    Args:
+        sampling: "grid" draws one of 1000 shifted steps, as ViMoGen does; "uniform" any share of the way, then
+            shifted; "logit_normal" a share whose logit is Gaussian, then shifted.
+        shift: above 1, training sees more noise; 1 is off.
+        weighting: "bell" weighs a step by a bell around timestep 500, down to nothing at pure noise; "none" by 1.
+        logit_mean, logit_std: of "logit_normal".
+
+    Raises:
+        ValueError: for unknown names and values out of range.
+    """
+
+    sampling: str = "grid"
+    shift: float = 5.0
+    weighting: str = "bell"
+    logit_mean: float = 0.0
+    logit_std: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, known in (("sampling", SAMPLINGS), ("weighting", WEIGHTINGS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
+        _check_shift(self.shift)
+        if not (isinstance(self.logit_mean, int | float) and math.isfinite(self.logit_mean)):
+            raise ValueError(f"logit_mean must be a finite number, got {self.logit_mean!r}")
+        if not check_number("logit_std", self.logit_std) > 0:
+            raise ValueError(f"logit_std must be above 0, got {self.logit_std!r}")
+
+    def sigmas(self, count: int, device: torch.device | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Random sigmas `[count]`, float32."""
+        options = dict(device=device, generator=generator)
+        if self.sampling == "grid":
+            index = torch.randint(TIMESTEPS, (count,), **options)  # type: ignore[arg-type]
+            return sigma_schedule(TIMESTEPS, self.shift).to(index.device)[index]
+        if self.sampling == "uniform":
+            share = torch.rand(count, **options)  # type: ignore[arg-type]
+        else:
+            share = (self.logit_mean + self.logit_std * torch.randn(count, **options)).sigmoid()  # type: ignore[arg-type]
+        return shifted(share, self.shift)
+
+    def weights(self, sigma: Tensor) -> Tensor:
+        """Weights of losses at `sigma` `[...]`; those of the grid have a mean of 1."""
+        if self.weighting == "none":
+            return torch.ones_like(sigma)
+        lowest, factor = _bell(self.shift)
+        return (_bell_curve(sigma * TIMESTEPS) - lowest).clamp(min=0) * factor
+
+    def draw(self, clean: Tensor, generator: torch.Generator | None = None) -> FlowDraw:
+        """Noise and sigmas for clean data `[B, ...]`, drawn on its device."""
+        sigma = self.sigmas(clean.shape[0], clean.device, generator)
+        noise = torch.randn(clean.shape, device=clean.device, dtype=clean.dtype, generator=generator)
+        return FlowDraw(interpolate(clean, noise, sigma), noise - clean, sigma, self.weights(sigma))
+
+
+def interpolate(clean: Tensor, noise: Tensor, sigma: Tensor | float) -> Tensor:
+    """The point at `sigma` (a number, or one a row `[B]`) on the paths from `clean` to `noise`, both `[B, ...]`."""
+    if isinstance(sigma, Tensor):
+        sigma = sigma.view(-1, *[1] * (clean.ndim - 1)).to(clean.dtype)
+    return (1 - sigma) * clean + sigma * noise
+
+
+@dataclasses.dataclass(frozen=True)
+class FlowSampling:
+    """How a velocity is followed from noise to data.
+
+    Args:
+        steps: steps of the solver; more is nearer to the exact solution.
+        solver: "euler" asks for one velocity a step, "heun" and "midpoint" for two and are of second order.
+        shift: of the steps, as in training.
+        guidance_scale: classifier-free guidance: 1 is off, more follows the condition closer. Needs a model that was
+            trained with dropout of the condition.
+        guidance_interval: sigmas between which guidance is on; outside it the condition alone is followed.
+        strength: how much of a start is noise, see `start`; 1 ignores it.
+        temperature: scale of the noise; 0 makes the result the same for every seed.
+
+    Raises:
+        ValueError: for values out of range.
+    """
+
+    steps: int = 50
+    solver: str = "euler"
+    shift: float = 5.0
+    guidance_scale: float = 1.0
+    guidance_interval: Sequence[float] = (0.0, 1.0)
+    strength: float = 1.0
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.solver not in SOLVERS:
+            raise ValueError(f"solver must be one of {SOLVERS}, got {self.solver!r}")
+        for name in ("guidance_scale", "temperature"):
+            check_number(name, getattr(self, name))
+        interval = self.guidance_interval
+        if len(interval) != 2 or not 0 <= interval[0] <= interval[1] <= 1:
+            raise ValueError(f"guidance_interval must be two rising sigmas in 0..1, got {tuple(interval)!r}")
+        sigma_schedule(self.steps, self.shift, self.strength)
+
+    @property
+    def sigmas(self) -> Tensor:
+        """Where the steps begin `[steps]`."""
+        return sigma_schedule(self.steps, self.shift, self.strength)
+
+    @property
+    def guided(self) -> bool:
+        """Whether velocities without the condition are needed."""
+        return self.guidance_scale != 1
+
+    @property
+    def evaluations(self) -> int:
+        """Velocities that are asked for, guidance not counted."""
+        return self.steps if self.solver == "euler" else 2 * self.steps - (self.solver == "heun")
+
+    def guides_at(self, sigma: float) -> bool:
+        """Whether guidance is on at `sigma`."""
+        return self.guided and self.guidance_interval[0] <= sigma <= self.guidance_interval[1]
+
+    def start(self, noise: Tensor, from_: Tensor | None = None) -> Tensor:
+        """Where the solution begins: noise, or `from_` with as much noise as `strength` says, both `[B, ...]`."""
+        first = float(self.sigmas[0])
+        return noise if from_ is None or first == 1 else interpolate(from_, noise, first)
+
+
+def solve(velocity: Velocity, x: Tensor, sampling: FlowSampling) -> Tensor:
+    """Follow `velocity` from x `[B, ...]` at the first sigma of `sampling` down to 0; x keeps its dtype."""
+    sigmas = [*sampling.sigmas.tolist(), 0.0]
+    for sigma, after in zip(sigmas, sigmas[1:], strict=False):
+        step = after - sigma
+        slope = velocity(x, sigma)
+        if sampling.solver == "midpoint":
+            slope = velocity(x + step / 2 * slope, sigma + step / 2)
+        elif sampling.solver == "heun" and after > 0:  # at 0 there is nothing more to learn: an Euler step
+            slope = (slope + velocity(x + step * slope, after)) / 2
+        x = x + step * slope
+    return x
+
+
+def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
+    """Classifier-free guidance (arXiv 2207.12598) of two velocities."""
+    return unconditional + scale * (conditional - unconditional)
+
+
+def keep_known(velocity: Velocity, known: Tensor, keep: Tensor, noise: Tensor) -> Velocity:
+    """`velocity`, but values where `keep` is true follow the straight path from `noise` to `known`.
+
+    Solved from `noise`, what is kept arrives at `known`, and what is free is made while the network sees both. All
+    `[B, ...]`, `keep` may broadcast.
+    """
+    path = noise - known
+    return lambda x, sigma: torch.where(keep, path, velocity(x, sigma))
+
+
+def seeded_noise(shape: Sequence[int], seeds: Sequence[int], temperature: float = 1.0) -> Tensor:
+    """Noise `[B, ...]` for rows of `shape`, on the CPU, each from its own seed: no row depends on another."""
+    rows = [torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    return torch.stack(rows) * temperature
+
+
+def _check_shift(shift: float) -> None:
+    if not check_number("shift", shift) > 0:
+        raise ValueError(f"shift must be above 0, got {shift!r}; 1 is off")
