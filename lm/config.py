@@ -5,15 +5,32 @@
 Tokens are the codes 0..K-1, END = K and PAD = K + 1. The input embedding has a row for each of them, the output layer
 none for PAD, which is never predicted. Both can be padded to a multiple, for the sake of matrix sizes that GPUs like
 and tensor parallelism can split; rows that only pad are never read and never predicted.
+
+With `head="flow"` the motion is a sequence of continuous latents, drawn by flow matching: there are no codes (K = 0),
+END is predicted alone, and PAD stands for no text.
+
+    config = MotionLMConfig.from_name("111m", head="flow", codebook_size=0, latent_dim=16, text_dim=2048)
 """
 
+import dataclasses
 from typing import Any
 
 from transformers import LlamaConfig
 
-from motionmillion.configuration import check_keys, check_whole
+from motionmillion.configuration import check_keys, check_number, check_whole, unknown_key_error
+from motionmillion.lm.flow import FlowMatching
 
 ROPE_PRECISIONS = ("float32", "bfloat16", "autocast")
+HEADS = ("codes", "flow")
+
+_HEAD_FLOW = {"sampling": "logit_normal", "shift": 1.0, "weighting": "none"}
+"""Flow matching of a head where its config does not say otherwise.
+
+A latent has few values and little redundancy, so nothing is gained by a shift towards noise; a velocity is hardest to
+tell half way, where the logit-normal distribution has most of its mass (arXiv 2403.03206).
+"""
+
+_FLOW_ONLY = ("latent_dim", "flow_width", "flow_layers", "flow_draws", "flow", "latent_noise", "end_weight")
 
 # layers, heads, hidden size, intermediate size: Go to Zero (arXiv 2507.07095), released configurations
 _SIZES = {
@@ -43,6 +60,19 @@ class MotionLMConfig(LlamaConfig):
         rope_precision: how rotary angles are computed, whatever the model's dtype: "float32" is exact; "bfloat16"
             and "autocast" repeat the roundings that checkpoints of MotionMillion-Codes were trained with, in pure
             bfloat16 and under autocast.
+        caption_dropout: share of samples that lost their text in training, which guidance builds on; None if nobody
+            has noted it.
+        head: "codes" for tokens of a codebook, "flow" for continuous latents.
+        latent_dim: channels of a latent, those of the tokenizer's quantizer "none".
+        flow_width: width of the flow head; None for that of the transformer.
+        flow_layers: residual blocks of the flow head.
+        flow_draws: draws of noise a position of motion in training; they share the transformer's work.
+        flow: fields of `motionmillion.lm.flow.FlowMatching` that differ from the head's defaults: sampling
+            "logit_normal", shift 1, weighting "none".
+        latent_noise: in training the latents that the model reads get Gaussian noise of up to so many standard
+            deviations, drawn for each row, so that it learns to go on from latents that are not quite right.
+        end_weight: of the loss of END beside that of the flow. Positions are not weighed by how rare an end is, so
+            the chance of END is that of the data.
 
     Raises:
         ValueError: for unknown keys and for values that do not fit together.
@@ -57,16 +87,28 @@ class MotionLMConfig(LlamaConfig):
     vocab_multiple: int = 1
     rope_precision: str = "float32"
     rms_norm_eps: float = 1e-5
+    caption_dropout: float | None = None
+    head: str = "codes"
+    latent_dim: int = 0
+    flow_width: int | None = None
+    flow_layers: int = 3
+    flow_draws: int = 4
+    flow: dict[str, Any] | None = None
+    latent_noise: float = 0.2
+    end_weight: float = 1.0
 
     def __post_init__(self, **kwargs: Any) -> None:
         check_keys(kwargs, type(self), "LM config")
-        sizes = ("codebook_size", "text_dim", "hidden_size", "num_hidden_layers", "num_attention_heads")
+        self._check_head()
+        sizes = ("text_dim", "hidden_size", "num_hidden_layers", "num_attention_heads")
         for name in (*sizes, "context_codes", "vocab_multiple"):
             check_whole(name, getattr(self, name), 1)
         if self.rope_precision not in ROPE_PRECISIONS:
             raise ValueError(f"rope_precision must be one of {ROPE_PRECISIONS}, got {self.rope_precision!r}")
         if not 0 <= self.hidden_dropout < 1:
             raise ValueError(f"hidden_dropout must be in [0, 1), got {self.hidden_dropout!r}")
+        if self.caption_dropout is not None and not 0 <= check_number("caption_dropout", self.caption_dropout) < 1:
+            raise ValueError(f"caption_dropout must be in [0, 1), got {self.caption_dropout!r}")
         self.vocab_size = self.codebook_size + 2
         self.eos_token_id = self.end_token_id
         self.pad_token_id = self.padding_token_id
@@ -80,6 +122,43 @@ class MotionLMConfig(LlamaConfig):
                 f"tie_word_embeddings must be off unless both tables have as many rows, got {self.embedding_rows} and "
                 f"{self.head_rows}; set vocab_multiple to 64"
             )
+
+    def _check_head(self) -> None:
+        """Raise `ValueError` for sizes of one head in a model with the other, and values out of range."""
+        if self.head not in HEADS:
+            raise ValueError(f"head must be one of {HEADS}, got {self.head!r}")
+        if self.head == "codes":
+            check_whole("codebook_size", self.codebook_size, 1)
+            for name in _FLOW_ONLY:
+                if getattr(self, name) != getattr(type(self), name):
+                    raise ValueError(f'{name} must be left out with head "codes", got {getattr(self, name)!r}')
+            return
+        if self.codebook_size != 0 or self.vocab_multiple != 1:
+            raise ValueError(
+                f'codebook_size must be 0 and vocab_multiple 1 with head "flow", got {self.codebook_size!r} and '
+                f"{self.vocab_multiple!r}; latents have no codebook"
+            )
+        if self.tie_word_embeddings:
+            raise ValueError('tie_word_embeddings must be off with head "flow", got True; latents have no vocabulary')
+        for name in ("latent_dim", "flow_layers", "flow_draws"):
+            check_whole(name, getattr(self, name), 1)
+        check_whole("flow_width", self.head_width, 1)
+        check_number("latent_noise", self.latent_noise)
+        check_number("end_weight", self.end_weight)
+        _ = self.flow_matching
+
+    @property
+    def head_width(self) -> int:
+        """Width of the flow head."""
+        return self.hidden_size if self.flow_width is None else self.flow_width
+
+    @property
+    def flow_matching(self) -> FlowMatching:
+        """How the flow head's training noise is drawn and weighed."""
+        known = {field.name for field in dataclasses.fields(FlowMatching)}
+        if set(self.flow or {}) - known:
+            raise unknown_key_error("flow", set(self.flow or {}) - known, known)
+        return FlowMatching(**{**_HEAD_FLOW, **(self.flow or {})})
 
     @property
     def end_token_id(self) -> int:

@@ -1,5 +1,7 @@
 """Decoders: a text and a prefix are read once, then each step takes a token a row and gives the next logits.
 
+With a flow head each step takes a latent a row instead, and gives the states that the head reads.
+
     decoder = StaticDecoder(lm, text_features, text_mask, prefix, capacity=180)
     logits = decoder.logits                            # [B, K + 1], what may follow the prefix
     logits = decoder.step(tokens)                      # tokens [B]
@@ -10,9 +12,10 @@
 | DynamicDecoder | transformers' DynamicCache through the model's own layers: whatever they are (adapters, quantized) |
 | UncachedDecoder | none: everything is computed again at each step, as the published sampler does; to compare with |
 
-All three give the same logits up to rounding.
+All three give the same logits up to rounding. `StepEnds` are the two ends of a step of StaticDecoder that differ
+between tokens and latents.
 
-Letters: B batch, L text length, P prefix, C width, H heads, K codebook size.
+Letters: B batch, L text length, P prefix, C width, H heads, K codebook size, Q latent channels.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 import torch
@@ -43,13 +46,13 @@ class DynamicDecoder:
     def __init__(self, lm: MotionLM, text_features: Tensor, text_mask: Tensor, prefix: Tensor, capacity: int) -> None:
         self.lm = lm
         output = lm(prefix, text_features, text_mask, use_cache=True, logits_to_keep=1)
-        self.cache, self.logits = output.past_key_values, output.logits[:, -1]
-        self.valid = valid_positions(text_mask, prefix, lm.config.padding_token_id)
+        self.cache, self.logits = output.past_key_values, output.last
+        self.valid = valid_positions(text_mask, lm.valid_motion(prefix))
 
     def step(self, tokens: Tensor) -> Tensor:
         """Logits `[B, K + 1]` after one more token a row `[B]`."""
-        self.valid = torch.cat([self.valid, (tokens != self.lm.config.padding_token_id)[:, None]], dim=1)
-        return self.lm(tokens[:, None], attention_mask=self.valid, past_key_values=self.cache).logits[:, -1]
+        self.valid = torch.cat([self.valid, self.lm.valid_motion(tokens[:, None])], dim=1)
+        return self.lm(tokens[:, None], attention_mask=self.valid, past_key_values=self.cache).last
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows only."""
@@ -65,7 +68,7 @@ class UncachedDecoder:
         self.logits = self._last()
 
     def _last(self) -> Tensor:
-        return self.lm(self.tokens, *self.text, logits_to_keep=1).logits[:, -1]
+        return self.lm(self.tokens, *self.text, logits_to_keep=1).last
 
     def step(self, tokens: Tensor) -> Tensor:
         """Logits `[B, K + 1]` after one more token a row `[B]`."""
@@ -97,7 +100,7 @@ class StaticDecoder:
         int8: bool = False,
     ) -> None:
         output = lm(prefix, text_features, text_mask, use_cache=True, logits_to_keep=1)
-        self.logits = output.logits[:, -1]
+        self.logits = output.last
         batch, self.column = prefix.shape[0], text_mask.shape[1] + prefix.shape[1]
         capacity = -(-max(capacity, self.column) // _GRANULE) * _GRANULE
         self.caches: list[tuple[Tensor, Tensor]] = []
@@ -108,7 +111,7 @@ class StaticDecoder:
                 buffer[:, :, : self.column] = filled
                 buffers.append(buffer)
             self.caches.append((buffers[0], buffers[1]))
-        valid = valid_positions(text_mask, prefix, lm.config.padding_token_id)
+        valid = valid_positions(text_mask, lm.valid_motion(prefix))
         self.valid = F.pad(valid, (0, capacity - self.column))
         self.positions = valid.sum(dim=1)
         self.gaps = not bool(valid.all())
@@ -163,6 +166,32 @@ class LayerWeights:
     norm_out: Tensor  # [C]
 
 
+class StepEnds(Protocol):
+    """What a step begins and ends with."""
+
+    def embed(self, chosen: Tensor, /) -> Tensor:
+        """Embeddings `[B, C]` of what was chosen for each row."""
+        ...
+
+    def read(self, x: Tensor, /) -> Tensor:
+        """What is chosen from, of the last states `[B, C]`."""
+        ...
+
+
+class TokenEnds:
+    """Tokens `[B]` in, logits `[B, K + 1]` out."""
+
+    def __init__(self, lm: MotionLM, project: Callable[[nn.Linear], Callable[[Tensor], Tensor]]) -> None:
+        self.embedding = lm.embed_tokens.weight
+        self.head, self.predicted = project(lm.lm_head), lm.lm_head.predicted
+
+    def embed(self, chosen: Tensor) -> Tensor:
+        return F.embedding(chosen, self.embedding)
+
+    def read(self, x: Tensor) -> Tensor:
+        return self.head(x)[:, : self.predicted]
+
+
 class PreparedWeights:
     """What a step needs of a model, prepared for a number of rows."""
 
@@ -171,8 +200,7 @@ class PreparedWeights:
             return Projection(linear.weight, linear.bias, rows, int8, plain=compiled)
 
         self.rotary, self.eps = lm.rotary_emb, lm.config.rms_norm_eps
-        self.embedding, self.norm = lm.embed_tokens.weight, lm.norm.weight
-        self.head, self.predicted = project(lm.lm_head), lm.lm_head.predicted
+        self.norm, self.ends = lm.norm.weight, lm.step_ends(project)
         self.heads = lm.config.num_attention_heads
         self.kv_heads = lm.config.num_key_value_heads or self.heads
         layers: Any = lm.layers
@@ -196,7 +224,7 @@ class PreparedWeights:
         key = (rows, capacity)
         if key not in self._compiled:
             own = FunctionType(decode_step.__code__.replace(), decode_step.__globals__, "decode_step")
-            options: dict[str, Any] = {"triton.cudagraphs": self.embedding.is_cuda}
+            options: dict[str, Any] = {"triton.cudagraphs": self.norm.is_cuda}
             if hasattr(torch.compiler, "skip_all_guards_unsafe"):
                 options["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
             self._compiled[key] = torch.compile(own, options=options, fullgraph=True, dynamic=False)
@@ -212,17 +240,17 @@ def decode_step(
     mask: Tensor | None,
     seen: int,
 ) -> Tensor:
-    """One token a row through all layers: logits `[B, K + 1]`.
+    """One token a row through all layers: logits `[B, K + 1]`, or what else `weights.ends` reads.
 
     Args:
         caches: keys and values of each layer `[B, H, capacity, head_dim]`, written at `column`.
-        tokens, positions: `[B]`.
+        tokens, positions: `[B]`; latents `[B, Q]` in the place of tokens for a flow head.
         column: where the new position stands in the caches `[1]`.
         mask: columns that each row may look at `[B, 1, 1, seen]`; None for all.
         seen: columns that attention looks at.
     """
     batch = tokens.shape[0]
-    x = F.embedding(tokens, weights.embedding)  # [B, C]
+    x = weights.ends.embed(tokens)  # [B, C]
     cos, sin = weights.rotary(x, positions[:, None])  # [B, 1, head_dim]
     half = sin.shape[-1] // 2
     cos, sin = cos[:, None], torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)[:, None]  # [B, 1, 1, head_dim]
@@ -240,7 +268,7 @@ def decode_step(
         h = F.rms_norm(x, x.shape[-1:], layer.norm_out, weights.eps)
         x = x + layer.down(F.silu(layer.gate(h)) * layer.up(h))
     x = F.rms_norm(x, x.shape[-1:], weights.norm, weights.eps)
-    return weights.head(x)[:, : weights.predicted]
+    return weights.ends.read(x)
 
 
 _PREPARED: WeakKeyDictionary[nn.Module, dict[tuple[int, bool, bool], PreparedWeights]] = WeakKeyDictionary()
@@ -281,8 +309,8 @@ def _signature(lm: MotionLM) -> tuple:
     return tuple((id(p), p.data_ptr(), p.dtype, 0 if p.is_inference() else p._version) for p in lm.parameters())
 
 
-def valid_positions(text_mask: Tensor, prefix: Tensor, padding: int) -> Tensor:
-    """Mask of valid positions `[B, L + P]`, the one that stands for no text included."""
+def valid_positions(text_mask: Tensor, motion: Tensor) -> Tensor:
+    """Mask of valid positions `[B, L + P]` of text and motion `[B, P]`, the one that stands for no text included."""
     text = text_mask.bool().clone()
     text[:, 0] |= ~text.any(dim=1)
-    return torch.cat([text, prefix != padding], dim=1)
+    return torch.cat([text, motion], dim=1)

@@ -4,15 +4,19 @@
     for step in stream(lm, text_features=features, text_mask=mask):   # the same, token by token
         ...
 
+A model with a flow head writes latents in the place of tokens:
+
+    latents = lm.generate(text_features=features, text_mask=mask, max_new_tokens=75, steps=10, seeds=[0, 1])
+
 Rows that have ended leave the batch. Motions longer than the model's context go on with a context that slides: when it
 is full, the newest half is read again as a prefix.
 
-Letters: B batch, L text length, N motion tokens, P prefix, K codebook size.
+Letters: B batch, L text length, N motion tokens, P prefix, K codebook size, Q latent channels.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,11 +24,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from motionmillion.configuration import unknown_key_error
 from motionmillion.lm.decoder import DynamicDecoder, StaticDecoder, UncachedDecoder, supported
-from motionmillion.lm.sampling import Sampler, Sampling
 
 if TYPE_CHECKING:
+    from motionmillion.lm.config import MotionLMConfig
     from motionmillion.lm.model import MotionLM
 
 CACHES = ("auto", "static", "dynamic", "none")
@@ -37,19 +40,23 @@ def generate(
     text_mask: Tensor | None = None,
     max_new_tokens: int = 150,
     prefix_codes: Tensor | None = None,
+    prefix_latents: Tensor | None = None,
     **options: Any,
 ) -> Tensor:
     """Generate tokens `[B, n]`: the prefix, the new codes, END, then PAD; stops when every row has ended.
 
+    With a flow head they are latents `[B, n, Q]` in the units of the tokenizer, and NaN from the end of a row on.
+
     Args:
         text_features: `[B, L, text_dim]`.
         text_mask: valid text positions `[B, L]`.
-        prefix_codes: codes `[B, P]` that every row's motion begins with.
+        prefix_codes, prefix_latents: codes `[B, P]`, or latents `[B, P, Q]`, that every row's motion begins with.
         options: those of `stream`.
     """
-    steps = list(stream(lm, text_features, text_mask, max_new_tokens, prefix_codes=prefix_codes, **options))
-    new = torch.stack(steps, dim=1)
-    return new if prefix_codes is None else torch.cat([prefix_codes.to(new), new], dim=1)
+    before: dict[str, Any] = dict(prefix_codes=prefix_codes, prefix_latents=prefix_latents)
+    new = torch.stack(list(stream(lm, text_features, text_mask, max_new_tokens, **before, **options)), dim=1)
+    prefix = prefix_latents if prefix_codes is None else prefix_codes
+    return new if prefix is None else torch.cat([prefix.to(new), new], dim=1)
 
 
 @torch.no_grad()
@@ -61,37 +68,38 @@ def stream(
     *,
     min_new_tokens: int = 0,
     prefix_codes: Tensor | None = None,
+    prefix_latents: Tensor | None = None,
     seeds: Sequence[int] | None = None,
     cache: str = "auto",
     compiled: bool = False,
     int8: bool = False,
     **sampling: Any,
 ) -> Iterator[Tensor]:
-    """Yield the next token of every row `[B]`, PAD for rows that have ended.
+    """Yield the next token of every row `[B]`, PAD for rows that have ended; latents `[B, Q]` and NaN with a flow head.
 
     Args:
         min_new_tokens: END is not drawn before so many codes; equal to `max_new_tokens` for an exact length.
-        prefix_codes: codes `[B, P]` that every row's motion begins with, fewer than the model's context.
+        prefix_codes, prefix_latents: codes `[B, P]`, or latents `[B, P, Q]`, that every row's motion begins with,
+            fewer than the model's context.
         seeds: one a row, 0 where left out.
         cache: "static" for buffers of fixed size, "dynamic" for transformers' cache, "none" to compute everything
             again at each step, "auto" for static where the model allows it.
         compiled: run the steps of the static cache through torch.compile; the first call takes a while.
         int8: weights of the steps in 8 bits; static cache on CPUs.
-        sampling: fields of `motionmillion.lm.sampling.Sampling`.
+        sampling: fields of `motionmillion.lm.sampling.Sampling`, with a flow head those of
+            `motionmillion.lm.flow_lm.FlowSampler`.
 
     Raises:
         ValueError: for options out of range, a mask or prefix of another shape, and a prefix beyond the context.
     """
-    known = {field.name for field in dataclasses.fields(Sampling)}
-    if set(sampling) - known:
-        raise unknown_key_error("sampling options", set(sampling) - known, known)
-    options = Sampling(**sampling)
-    text_mask, tokens, seeds = _inputs(lm, text_features, text_mask, prefix_codes, seeds)
-    _check_lengths(lm, max_new_tokens, min_new_tokens, tokens)
+    text_mask, seeds = _inputs(text_features, text_mask, seeds)
+    motion = lm.checked_prefix(text_features.shape[0], prefix_codes, prefix_latents).to(text_features.device)
+    _check_lengths(lm, max_new_tokens, min_new_tokens, motion)
     start = _decoder(lm, cache, compiled, int8)
-    sampler = Sampler(options, lm.config, seeds)
-    end, pad, context = lm.config.end_token_id, lm.config.padding_token_id, lm.config.context_codes
-    batch = text_features.shape[0]
+    sampler = lm.sampler(sampling, seeds)
+    if sampler.guided and lm.config.caption_dropout == 0:
+        warnings.warn("guidance_scale should be 1 for a model that was trained without caption_dropout", stacklevel=2)
+    context, batch = lm.config.context_codes, text_features.shape[0]
     rows = torch.arange(batch, device=text_features.device)  # those still being written, of the whole batch
     running = torch.ones(batch, dtype=torch.bool, device=rows.device)  # of those
     decoder: Any = None
@@ -99,35 +107,35 @@ def stream(
 
     for step in range(max_new_tokens):
         # 1. read text and prefix, at first and whenever the context is full
-        if decoder is None or tokens.shape[1] - begun == context:
-            begun = 0 if decoder is None else tokens.shape[1] - context // 2
+        if decoder is None or motion.shape[1] - begun == context:
+            begun = 0 if decoder is None else motion.shape[1] - context // 2
             decoder = None  # frees its buffers before others are made
-            room = min(tokens.shape[1] - begun + max_new_tokens - step, context)
-            guided = torch.cat([rows, rows]) if options.guided else rows
+            room = min(motion.shape[1] - begun + max_new_tokens - step, context)
+            guided = torch.cat([rows, rows]) if sampler.guided else rows
             words = text_mask[guided]
             words[len(rows) :] = False  # the second copy of each row has no text
-            codes = tokens[guided, begun:]
-            decoder = start(lm, text_features[guided], words, codes, capacity=words.shape[1] + room)
-            logits = decoder.logits
+            decoder = start(lm, text_features[guided], words, motion[guided, begun:], capacity=words.shape[1] + room)
+            found = decoder.logits
         # 2. choose
-        chosen = sampler(logits, tokens[rows, begun:], forbid_end=step < min_new_tokens)
-        written = torch.full((batch,), pad, device=rows.device)
-        written[rows] = chosen.masked_fill(~running, pad)
+        chosen = sampler(found, motion[rows, begun:], forbid_end=step < min_new_tokens)
+        chosen[~running] = lm.blank
+        written = chosen.new_full((batch, *chosen.shape[1:]), lm.blank)
+        written[rows] = chosen
         yield written
-        tokens = torch.cat([tokens, written[:, None]], dim=1)
+        motion = torch.cat([motion, written[:, None]], dim=1)
         # 3. stop, let rows that have ended leave, feed the choice back
-        running = running & (chosen != end)
+        running = running & ~sampler.ended(chosen)
         left = int(running.sum())
         if left == 0 or step + 1 == max_new_tokens:
             return
         if not compiled and left <= len(rows) // 2:
             keep = running.nonzero()[:, 0]
-            decoder.keep(torch.cat([keep, keep + len(rows)]) if options.guided else keep)
+            decoder.keep(torch.cat([keep, keep + len(rows)]) if sampler.guided else keep)
             sampler.keep(keep.tolist())
             rows, running = rows[keep], running[keep]
-        if tokens.shape[1] - begun < context:
+        if motion.shape[1] - begun < context:
             fed = written[rows]
-            logits = decoder.step(torch.cat([fed, fed]) if options.guided else fed)
+            found = decoder.step(torch.cat([fed, fed]) if sampler.guided else fed)
 
 
 def _decoder(lm: MotionLM, cache: str, compiled: bool, int8: bool) -> Any:
@@ -151,10 +159,8 @@ def _decoder(lm: MotionLM, cache: str, compiled: bool, int8: bool) -> Any:
     return UncachedDecoder if cache == "none" else DynamicDecoder
 
 
-def _inputs(
-    lm: MotionLM, features: Tensor, mask: Tensor | None, prefix: Tensor | None, seeds: Sequence[int] | None
-) -> tuple[Tensor, Tensor, list[int]]:
-    """Checked text mask `[B, L]`, prefix `[B, P]` and seeds."""
+def _inputs(features: Tensor, mask: Tensor | None, seeds: Sequence[int] | None) -> tuple[Tensor, list[int]]:
+    """Checked text mask `[B, L]` and seeds."""
     batch, device = features.shape[0], features.device
     mask = torch.ones(features.shape[:2], device=device) if mask is None else mask
     if mask.shape != features.shape[:2]:
@@ -163,21 +169,32 @@ def _inputs(
         )
     if not bool(features.isfinite().all()):
         raise ValueError("text_features must be finite, got NaN or infinity; check the text encoder")
-    tokens = torch.empty(batch, 0, dtype=torch.long) if prefix is None else prefix
+    seeds = [0] * batch if seeds is None else list(seeds)
+    if len(seeds) != batch:
+        raise ValueError(f"seeds must hold one number a row, got {len(seeds)} for {batch} rows")
+    return mask.bool().to(device), seeds
+
+
+def checked_codes(config: MotionLMConfig, batch: int, codes: Tensor | None, latents: Tensor | None) -> Tensor:
+    """Codes `[B, P]` that rows begin with.
+
+    Raises:
+        ValueError: for latents, and for codes of another shape, kind or range.
+    """
+    if latents is not None:
+        raise ValueError("prefix_latents must be left out for a model of codes, got some; give prefix_codes")
+    tokens = torch.empty(batch, 0, dtype=torch.long) if codes is None else codes
     if tokens.is_floating_point():
         raise ValueError(f"prefix_codes must be whole numbers, got {tokens.dtype}")
     tokens = tokens.long()
     if tokens.ndim != 2 or tokens.shape[0] != batch:
         raise ValueError(f"prefix_codes must have the shape [{batch}, P], got {list(tokens.shape)}")
-    if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < lm.config.codebook_size:
+    if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < config.codebook_size:
         raise ValueError(
-            f"prefix_codes must be codes in 0..{lm.config.codebook_size - 1}, got {int(tokens.min())} to "
+            f"prefix_codes must be codes in 0..{config.codebook_size - 1}, got {int(tokens.min())} to "
             f"{int(tokens.max())}; make them with the tokenizer of this model"
         )
-    seeds = [0] * batch if seeds is None else list(seeds)
-    if len(seeds) != batch:
-        raise ValueError(f"seeds must hold one number a row, got {len(seeds)} for {batch} rows")
-    return mask.bool().to(device), tokens.to(device), seeds
+    return tokens
 
 
 def _check_lengths(lm: MotionLM, max_new_tokens: int, min_new_tokens: int, prefix: Tensor) -> None:
@@ -187,6 +204,6 @@ def _check_lengths(lm: MotionLM, max_new_tokens: int, min_new_tokens: int, prefi
         raise ValueError(f"min_new_tokens must be in 0..{max_new_tokens}, got {min_new_tokens!r}")
     if prefix.shape[1] >= lm.config.context_codes:
         raise ValueError(
-            f"prefix_codes must be shorter than the model's context of {lm.config.context_codes} codes, got "
+            f"prefix must be shorter than the model's context of {lm.config.context_codes} codes, got "
             f"{prefix.shape[1]}; give the last ones only"
         )

@@ -9,14 +9,16 @@ of classifier-free guidance; the embedding of PAD stands in its place. Several s
 (`text_segments`, `segments`): each gives the numbers that it gives alone.
 
 Unusual: `logits[:, n]` predicts motion token n, the first of them from the end of the text, so there is one more
-position than tokens given (not in packed rows).
+position than tokens given (not in packed rows). A config with `head="flow"` makes a `MotionFlowLM`, whose motion is
+continuous latents: `MotionLM(config)` and `MotionLM.from_pretrained(folder)` give the class that the config asks for.
 
 Shapes: B batch, L text length, N motion tokens, S = L + N, C width, K codebook size.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -27,10 +29,12 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMS
 
 from motionmillion.checkpoints import StrictLoading
 from motionmillion.lm.config import MotionLMConfig
-from motionmillion.lm.generation import generate
+from motionmillion.lm.decoder import StepEnds, TokenEnds
+from motionmillion.lm.generation import checked_codes, generate
 from motionmillion.lm.head import OutputHead
 from motionmillion.lm.masks import mixed_attention_mask, places
 from motionmillion.lm.rotary import RotaryEmbedding
+from motionmillion.lm.sampling import Sampler
 
 IGNORED = -100
 
@@ -41,6 +45,16 @@ class MotionLMOutput(CausalLMOutputWithPast):
 
     token_losses: Tensor | None = None  # [M] in nats, one for each counted label, row by row
     token_hits: Tensor | None = None  # [M], whether that label was the likeliest token
+    states: Tensor | None = None  # [B, N + 1, C], of a flow head
+    losses: dict[str, Tensor] | None = None  # parts of the loss, of a flow head
+    end_losses: Tensor | None = None  # [M'] in nats, one for each place where the motion could end, of a flow head
+
+    @property
+    def last(self) -> Tensor:
+        """What generation chooses from, of the last position: logits `[B, K + 1]`, or states `[B, C]`."""
+        found = self.logits if self.states is None else self.states
+        assert found is not None
+        return found[:, -1]
 
 
 class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
@@ -58,6 +72,13 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
     _tied_weights_keys = {"lm_head.weight": "embed_tokens.weight"}
     accepts_loss_kwargs = False  # Trainer divides the loss by the number of accumulated batches
 
+    def __new__(cls, config: MotionLMConfig | None = None, *args: Any, **kwargs: Any) -> Self:
+        if cls is MotionLM and getattr(config, "head", "codes") == "flow":
+            from motionmillion.lm.flow_lm import MotionFlowLM
+
+            cls = MotionFlowLM  # type: ignore[assignment]
+        return super().__new__(cls)
+
     def __init__(self, config: MotionLMConfig) -> None:
         super().__init__(config)
         self.embed_tokens = nn.Embedding(config.embedding_rows, config.hidden_size)
@@ -69,7 +90,11 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.gradient_checkpointing = False
         self.lean_training = False  # leaves the logits out of training steps with labels
+        self.add_parts()
         self.post_init()
+
+    def add_parts(self) -> None:
+        """Modules that a kind of model has besides."""
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -122,22 +147,10 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
             ValueError: for shapes that do not belong together.
         """
         check_tokens(input_ids, self.config)
-        text_length = 0 if text_features is None else text_features.shape[1]
-        if text_features is not None:
-            text, valid_text = self._embed_text(text_features, text_mask, text_segments)
-            embeddings = torch.cat([text, self.embed_tokens(input_ids)], dim=1)  # [B, S, C]
-            tokens = self._motion_segments(input_ids, text_segments, segments)
-            sample = torch.cat([valid_text, tokens], dim=1)
-            if use_cache and past_key_values is None:
-                past_key_values = DynamicCache(config=self.config)
-        elif attention_mask is not None and past_key_values is not None:
-            embeddings, sample = self.embed_tokens(input_ids), attention_mask.bool()
-        else:
-            raise ValueError("text_features must be given unless past_key_values and attention_mask are, got None")
-        hidden, previous = self._transform(self.dropout(embeddings), sample, text_length, past_key_values)
-        if text_length:
-            hidden = hidden.gather(1, previous[..., None].expand(-1, -1, hidden.shape[2]))
-        hidden = self.dropout(hidden)
+        hidden, cache = self.hidden_states(
+            *(input_ids, text_features, text_mask, attention_mask, past_key_values, use_cache),
+            *(text_segments, segments),
+        )
         loss = losses = hits = logits = None
         if labels is not None:
             losses, hits = self._losses(hidden, labels)
@@ -150,14 +163,75 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         return MotionLMOutput(
             loss=loss,  # type: ignore[arg-type]
             logits=logits,
-            past_key_values=past_key_values,
+            past_key_values=cache,
             token_losses=losses,
             token_hits=hits,
         )
 
+    def hidden_states(
+        self,
+        motion: Tensor,
+        text_features: Tensor | None,
+        text_mask: Tensor | None,
+        attention_mask: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        use_cache: bool = False,
+        text_segments: Tensor | None = None,
+        segments: Tensor | None = None,
+    ) -> tuple[Tensor, Cache | None]:
+        """States `[B, N + 1, C]` (cached or packed `[B, N, C]`) that predict the motion, and the cache; see `forward`."""
+        text_length = 0 if text_features is None else text_features.shape[1]
+        if text_features is not None:
+            text, valid_text = self._embed_text(text_features, text_mask, text_segments)
+            embeddings = torch.cat([text, self.embed_motion(motion)], dim=1)  # [B, S, C]
+            tokens = self._motion_segments(motion, text_segments, segments)
+            sample = torch.cat([valid_text, tokens], dim=1)
+            if use_cache and past_key_values is None:
+                past_key_values = DynamicCache(config=self.config)
+        elif attention_mask is not None and past_key_values is not None:
+            embeddings, sample = self.embed_motion(motion), attention_mask.bool()
+        else:
+            raise ValueError("text_features must be given unless past_key_values and attention_mask are, got None")
+        hidden, previous = self._transform(self.dropout(embeddings), sample, text_length, past_key_values)
+        if text_length:
+            hidden = hidden.gather(1, previous[..., None].expand(-1, -1, hidden.shape[2]))
+        return self.dropout(hidden), past_key_values
+
     def generate(self, *args: Any, **kwargs: Any) -> Tensor:  # type: ignore[override]
         """Sample motion tokens; see `motionmillion.lm.generation.generate`."""
         return generate(self, *args, **kwargs)
+
+    # what a kind of motion, codes or latents, is read and written by
+
+    @property
+    def blank(self) -> float:
+        """What stands where a row has no motion."""
+        return self.config.padding_token_id
+
+    def embed_motion(self, motion: Tensor) -> Tensor:
+        """Embeddings `[B, N, C]` of motion tokens `[B, N]`."""
+        return self.embed_tokens(motion)
+
+    def valid_motion(self, motion: Tensor) -> Tensor:
+        """Which positions `[B, N]` hold a token."""
+        return motion != self.config.padding_token_id
+
+    def step_ends(self, project: Callable[[nn.Linear], Callable[[Tensor], Tensor]]) -> StepEnds:
+        """How a decoding step embeds what was chosen and reads what to choose from."""
+        return TokenEnds(self, project)
+
+    def sampler(self, options: dict[str, Any], seeds: Sequence[int]) -> Any:
+        """What chooses the next tokens, one seed a row; `options` are those of `Sampling`."""
+        return Sampler.from_options(options, self.config, seeds)
+
+    def checked_prefix(self, batch: int, codes: Tensor | None, latents: Tensor | None) -> Tensor:
+        """The motion that rows begin with, `[B, P]` codes."""
+        return checked_codes(self.config, batch, codes, latents)
+
+    def row_losses(self, motion: Tensor, features: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
+        """Loss `[B]` of each row's labels, as many of them in each row."""
+        output = self(motion, features, mask, labels=labels, return_logits=False)
+        return output.token_losses.view(motion.shape[0], -1).sum(dim=1)
 
     def _embed_text(self, features: Tensor, mask: Tensor | None, segments: Tensor | None) -> tuple[Tensor, Tensor]:
         """Embedded text `[B, L, C]` and its segments, with PAD's embedding where a sample has no text."""
@@ -185,15 +259,15 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         nothing = self.embed_tokens(padding).to(text.dtype)  # a call, which gathers weights under ZeRO 3 and FSDP
         return torch.where(instead[..., None], nothing, text), valid
 
-    def _motion_segments(self, input_ids: Tensor, text_segments: Tensor | None, segments: Tensor | None) -> Tensor:
+    def _motion_segments(self, motion: Tensor, text_segments: Tensor | None, segments: Tensor | None) -> Tensor:
         """Segments of the motion tokens `[B, N]`: numbers in packed rows, else a mask of valid ones."""
         if (text_segments is None) != (segments is None):
             raise ValueError("segments and text_segments must be given together, got one of them alone")
         if segments is None:
-            return input_ids != self.config.padding_token_id
-        if segments.shape != input_ids.shape:
+            return self.valid_motion(motion)
+        if segments.shape != motion.shape[:2]:
             raise ValueError(
-                f"segments must have the shape of input_ids, {list(input_ids.shape)}, got {list(segments.shape)}"
+                f"segments must have the shape of input_ids, {list(motion.shape[:2])}, got {list(segments.shape)}"
             )
         return segments.long()
 

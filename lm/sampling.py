@@ -12,6 +12,7 @@ Letters: B batch, N tokens so far, K codebook size.
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from motionmillion.configuration import check_whole
+from motionmillion.configuration import check_whole, unknown_key_error
 from motionmillion.lm.config import MotionLMConfig
 
 MAX_GUIDANCE = 100.0
@@ -91,6 +92,23 @@ class Sampler:
         seeds: one a row.
     """
 
+    @classmethod
+    def from_options(cls, options: dict[str, Any], config: MotionLMConfig, seeds: Sequence[int]) -> "Sampler":
+        """A sampler of fields of `Sampling`.
+
+        Raises:
+            ValueError: for unknown options and values out of range.
+        """
+        known = {field.name for field in dataclasses.fields(Sampling)}
+        if set(options) - known:
+            raise unknown_key_error("sampling options", set(options) - known, known)
+        return cls(Sampling(**options), config, seeds)
+
+    @property
+    def guided(self) -> bool:
+        """Whether each row needs a second one without text."""
+        return self.sampling.guided
+
     def __init__(self, sampling: Sampling, config: MotionLMConfig, seeds: Sequence[int]) -> None:
         self.sampling, self.config = sampling, config
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -133,6 +151,10 @@ class Sampler:
         noise = torch.stack([torch.rand(scores.shape[1], generator=g) for g in self.generators]).to(scores.device)
         gumbel = -(-noise.clamp(min=1e-20).log()).log()
         return (self.truncation(history, scores) + gumbel).argmax(dim=-1)  # type: ignore[arg-type]
+
+    def ended(self, chosen: Tensor) -> Tensor:
+        """Which of the tokens `[B]` end their row."""
+        return chosen == self.config.end_token_id
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these rows only."""

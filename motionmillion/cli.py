@@ -53,6 +53,7 @@ class Part(StrEnum):
 
     tokenizer = "tokenizer"
     lm = "lm"
+    dit = "dit"
     evaluator = "evaluator"
 
 
@@ -250,7 +251,7 @@ def train(
         int, typer.Option(help="Dry run: mean length of a packed sample, text and motion.")
     ] = 100,
 ) -> None:
-    """Train a tokenizer, a language model or a text-motion evaluator from a recipe."""
+    """Train a tokenizer, a language model, a flow-matching transformer or a text-motion evaluator from a recipe."""
     if importlib.util.find_spec("accelerate") is None:
         raise ImportError('accelerate must be installed to train; run: pip install "motionmillion[train]"')
     from motionmillion.training.recipe import load_recipe
@@ -268,6 +269,8 @@ def train(
         return
     if part is Part.tokenizer:
         from motionmillion.training.tokenizer import train_tokenizer as run
+    elif part is Part.dit:
+        from motionmillion.training.dit import train_dit as run
     elif part is Part.evaluator:
         from motionmillion.training.evaluator import train_evaluator as run
     else:

@@ -23,10 +23,13 @@ from motionmillion.io.arrays import load_array, to_finite
 from motionmillion.io.files import PathError, check_writable
 
 
-def open_state(checkpoint: str | Path, key: str, ignore_objects: bool = False) -> dict[str, Tensor]:
+def open_state(
+    checkpoint: str | Path, key: str | Sequence[str | None], ignore_objects: bool = False
+) -> dict[str, Tensor]:
     """The weights that a checkpoint holds under `key`, by name, without the prefix of distributed training.
 
     Args:
+        key: one key, or several of which the first that is there counts; None stands for weights without a key.
         ignore_objects: accept a checkpoint that holds objects of other classes beside its weights, as Lightning's do;
             an empty dictionary stands in for each, so nothing of theirs is imported or run.
 
@@ -41,10 +44,13 @@ def open_state(checkpoint: str | Path, key: str, ignore_objects: bool = False) -
         raise ValueError(
             f"checkpoint must be a plain PyTorch checkpoint, got {str(checkpoint)!r}; copy it again if it should be"
         ) from None
-    state = content.get(key) if isinstance(content, dict) else None
+    keys = [key] if isinstance(key, str) else list(key)
+    state = None
+    if isinstance(content, dict):
+        state = next((content if k is None else content[k] for k in keys if k is None or k in content), None)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         found = f"; it holds {', '.join(map(repr, list(content)[:5]))}" if isinstance(content, dict) else ""
-        raise ValueError(f"checkpoint must hold its weights under {key!r}, got {str(checkpoint)!r}{found}")
+        raise ValueError(f"checkpoint must hold its weights under {' or '.join(repr(k) for k in keys if k)}, got {str(checkpoint)!r}{found}")
     # DistributedDataParallel puts "module." before every name
     return {name.removeprefix("module."): value for name, value in state.items()}
 

@@ -90,6 +90,13 @@ def encode_features(tokenizer: MotionTokenizer, clips: Sequence[Tensor], batch_s
     ]
 
 
+def encode_motion(tokenizer: MotionTokenizer, clips: Sequence[Tensor]) -> list[Tensor]:
+    """Codes `[N]` of each of the features `[T, D]`, or latents `[N, Q]` of a tokenizer without a codebook; on the CPU."""
+    if tokenizer.config.codebook_size:
+        return encode_features(tokenizer, clips)
+    return [tokenizer.encode_latents(features[None].to(tokenizer.device))[0].float().cpu() for features in clips]
+
+
 def _batches(frames: Sequence[int], size: int) -> Iterator[list[int]]:
     """Indices sorted by length, at most `size` of them, and few enough to bound what padding fills."""
     part: list[int] = []

@@ -52,7 +52,7 @@ class PackedCollator:
         words = [torch.full((len(text),), keep) for text, keep in zip(texts, kept, strict=True)]
         labels = join(tokens, self.pad)
         return {
-            "input_ids": self.collator.inputs(labels),
+            self.collator.motion: self.collator.inputs(labels),
             "labels": labels,
             "segments": numbers(tokens),
             "text_features": join(texts),

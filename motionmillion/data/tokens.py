@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from motionmillion.data.augment import random_variants
 from motionmillion.data.clips import MotionClip
-from motionmillion.data.encoding import encode_features
+from motionmillion.data.encoding import encode_motion
 from motionmillion.data.token_shards import read_token_tables
 from motionmillion.text import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
@@ -56,7 +56,7 @@ class TokenDataset(Dataset):
 
     Args:
         clips: clips with captions; others are left out.
-        tokenizer: makes the codes.
+        tokenizer: makes the codes; without a codebook samples hold latents `[N, Q]` in their place.
         encoder: makes the text features.
         variants: versions of each clip; 0 keeps the clip as it is.
         speed, trim: range of the versions, see `random_variant`.
@@ -89,7 +89,7 @@ class TokenDataset(Dataset):
             versions = random_variants(clip, variants, generator, speed, trim)
             self.versions.append(versions)
             features = [tokenizer.representation.encode(version.motion.canonicalize()) for version in versions]
-            self.codes.append(encode_features(tokenizer, features))
+            self.codes.append(encode_motion(tokenizer, features))
         captions = [c for versions in self.versions for version in versions for c in version.captions]
         self.texts = text_bank(captions, encoder, texts)
         self.categories = [clip.category for clip in clips]
@@ -175,6 +175,12 @@ class TokenCollator:
         longest: codes of a sample at most; longer ones are cut at a random place and do not end.
     """
 
+    motion = "input_ids"
+    """Name of the motion in a batch."""
+
+    end: float
+    pad: float
+
     def __init__(
         self,
         end: int,
@@ -199,17 +205,18 @@ class TokenCollator:
         lengths = torch.tensor([t.shape[0] for t in text])
         mask = torch.arange(features.shape[1]) < lengths[:, None]
         mask &= self.captioned(len(samples))[:, None]
-        return {"input_ids": self.inputs(labels), "labels": labels, "text_features": features, "text_mask": mask}
+        return {self.motion: self.inputs(labels), "labels": labels, "text_features": features, "text_mask": mask}
 
     def tokens(self, codes: Tensor) -> Tensor:
         """Codes `[n]` with END, after the random cuts."""
+        end = codes.new_full((1, *codes.shape[1:]), self.end)
         if codes.shape[0] > 1 and float(torch.rand(())) < self.code_drop:
             codes = codes[1:] if float(torch.rand(())) < 0.5 else codes[:-1]
         if self.longest is not None and codes.shape[0] > self.longest:
             start = int(torch.randint(codes.shape[0] - self.longest + 1, ()))
             codes, whole = codes[start : start + self.longest], start + self.longest == codes.shape[0]
-            return torch.cat([codes, codes.new_tensor([self.end])]) if whole else codes
-        return torch.cat([codes, codes.new_tensor([self.end])])
+            return torch.cat([codes, end]) if whole else codes
+        return torch.cat([codes, end])
 
     def captioned(self, count: int) -> Tensor:
         """Which of `count` samples keep their text `[count]`."""
@@ -218,4 +225,4 @@ class TokenCollator:
     def inputs(self, labels: Tensor) -> Tensor:
         """Labels with the random wrong codes that the model reads in their place."""
         wrong = (torch.rand(labels.shape) < self.corruption) & (labels < self.end)
-        return torch.where(wrong, torch.randint(self.end, labels.shape), labels)
+        return torch.where(wrong, torch.randint(int(self.end), labels.shape), labels)

@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from motionmillion.data.captions import add_captions, load_caption_rules
+from motionmillion.data.latents import LatentCollator
 from motionmillion.data.packing import PackedCollator
 from motionmillion.data.text_shards import TextShards
 from motionmillion.data.tokens import ShardDataset, Texts, TokenCollator, TokenDataset
@@ -64,9 +65,7 @@ def lm_data(
     else:
         train, validation = _from_motions(recipe, data, texts, tokenizer, encoder)
     encoder.to("cpu")
-    end, pad, longest = config.end_token_id, config.padding_token_id, config.context_codes
-    shares = (data["caption_dropout"], data["corruption"], data["code_drop"])
-    plain, collate = TokenCollator(end, pad, longest=longest), TokenCollator(end, pad, *shares, longest=longest)
+    plain, collate = collators(data, config)
     return LMData(
         train=train,
         validation=validation,
@@ -74,6 +73,16 @@ def lm_data(
         plain=plain,
         weights=category_weights(train.categories, data["balance"]),
     )
+
+
+def collators(data: dict[str, Any], config: MotionLMConfig) -> tuple[TokenCollator, TokenCollator]:
+    """Those of validation and of training."""
+    longest = config.context_codes
+    if config.head == "flow":
+        return LatentCollator(longest=longest), LatentCollator(data["caption_dropout"], data["code_drop"], longest)
+    end, pad = config.end_token_id, config.padding_token_id
+    shares = (data["caption_dropout"], data["corruption"], data["code_drop"])
+    return TokenCollator(end, pad, longest=longest), TokenCollator(end, pad, *shares, longest=longest)
 
 
 def _text_shards(data: dict[str, Any], encoder: TextEncoder) -> TextShards | None:
@@ -116,16 +125,27 @@ def _from_motions(
 
 @torch.no_grad()
 def evaluate_lm(model: MotionLM, dataset: Dataset, collate: TokenCollator, seed: int) -> dict[str, float]:
-    """Cross entropy (nats a token) and top-1 accuracy, each clip with one caption drawn by `seed`."""
-    loss, correct, count = 0.0, 0, 0
+    """Figures of a data set, each clip with one caption drawn by `seed`.
+
+    Cross entropy (nats a token) and top-1 accuracy; of a flow head the loss of the flow at noise drawn by `seed`, in
+    units of the training latents' variance, and of END (nats a place where the motion could end).
+    """
+    sums: Counter[str] = Counter()
+    flow = model.config.head == "flow"
+    noise = {"generator": torch.Generator(model.device).manual_seed(seed)} if flow else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for batch in DataLoader(dataset, batch_size=EVALUATION_BATCH, collate_fn=collate):
-            output = model(**{key: value.to(model.device) for key, value in batch.items()}, return_logits=False)
-            loss += float(output.token_losses.sum())
-            correct += int(output.token_hits.sum())
-            count += output.token_hits.numel()
-    return {"loss": loss / count, "accuracy": correct / count}
+            inputs = {key: value.to(model.device) for key, value in batch.items()}
+            output = model(**inputs, **noise, return_logits=False)
+            parts = dict(flow_loss=output.token_losses, end_loss=output.end_losses)
+            for name, values in (parts if flow else dict(loss=output.token_losses, accuracy=output.token_hits)).items():
+                sums[name] += float(values.sum())  # type: ignore[assignment]
+                sums[f"{name} count"] += values.numel()
+    means = {name: sums[name] / sums[f"{name} count"] for name in sums if not name.endswith(" count")}
+    if flow:
+        means = {"loss": means["flow_loss"] + model.config.end_weight * means["end_loss"], **means}
+    return means
 
 
 def category_weights(categories: Sequence[str], balance: float) -> torch.Tensor | None:

@@ -1,0 +1,272 @@
+"""MotionDiT: a flow-matching transformer over the frames of a motion, told by a text or by a reference motion.
+
+    dit = MotionDiT(MotionDiTConfig.from_name("mini", text_dim=384))
+    velocity = dit(x, timestep, text=text, text_mask=text_mask)                # [B, T, D]
+    velocity = dit(x, timestep, text=text, reference=reference)                # rows with a reference follow it
+    output = dit(labels=clean, text=text, frame_mask=mask)                     # training: output.loss
+
+Every block has two cross-attentions, to the words and to the encoded reference motion, and a row goes through ONE of
+them: the reference's where `use_reference` says so, or where a reference is given that is not zero throughout.
+
+Unusual: x, labels, reference and velocity are normalised; `normalize` and `denormalize` lead to physical units and back,
+`reference_of` picks what a reference is told by. Padding, of frames, words and reference alike, is never looked at, and a
+row gives the same result whatever it is batched with. A row without words sees one zero in their place, the
+unconditional case of guidance.
+
+Letters: B batch, T frames, D feature size, R size of a reference's frame, S frames of the reference, L text length,
+C width.
+
+Source: ViMoGen (arXiv 2510.26794), whose checkpoints `motionmillion.convert.load_upstream_dit` reads.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
+
+from motionmillion.checkpoints import StrictLoading
+from motionmillion.features import get
+from motionmillion.features.stats import FeatureStats
+from motionmillion.lm.dit_config import MotionDiTConfig
+from motionmillion.lm.dit_layers import Block, VelocityHead, frame_sines, time_sines
+
+
+@dataclass
+class MotionDiTOutput(ModelOutput):
+    """Result of a training step."""
+
+    loss: Tensor | None = None  # []
+    velocity: Tensor | None = None  # [B, T, D]
+    losses: dict[str, Tensor] | None = None  # "velocity": the plain squared error, without weights
+
+
+class MotionDiT(StrictLoading, PreTrainedModel):
+    """Velocity of noisy motion under a text or a reference motion; see `MotionDiTConfig`."""
+
+    config_class = MotionDiTConfig
+    config: MotionDiTConfig
+    main_input_name = "x"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["Block"]
+    accepts_loss_kwargs = False
+
+    def __init__(self, config: MotionDiTConfig) -> None:
+        super().__init__(config)
+        width, eps = config.hidden_size, config.layer_norm_eps
+        shape = (width, config.intermediate_size, config.num_attention_heads)
+        self.representation = get(config.features)
+        self.embed_motion = nn.Linear(config.patch * config.motion_dim, width)
+        self.embed_text = _two_layers(config.text_dim, width, nn.GELU(approximate="tanh"))
+        self.embed_time = _two_layers(config.frequency_dim, width, nn.SiLU())
+        self.project_time = nn.Linear(width, 6 * width)
+        self.blocks = nn.ModuleList(
+            Block(*shape, conditions=2 if config.num_reference_layers else 1, dropout=config.dropout, eps=eps)
+            for _ in range(config.num_hidden_layers)
+        )
+        if config.num_reference_layers:
+            self.embed_reference = nn.Linear(config.patch * config.reference_dim, width)
+            self.reference_blocks = nn.ModuleList(
+                Block(*shape, dropout=config.dropout, eps=eps) for _ in range(config.num_reference_layers)
+            )
+        self.head = VelocityHead(width, config.patch * config.motion_dim, eps)
+        self.register_buffer("mean", torch.zeros(config.motion_dim))
+        self.register_buffer("std", torch.ones(config.motion_dim))
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
+            module.reset_parameters()
+        elif isinstance(module, VelocityHead):
+            nn.init.zeros_(module.linear.weight)
+
+    def set_statistics(self, stats: FeatureStats) -> None:
+        """Take over mean and standard deviation `[D]` of the training data."""
+        self.mean.copy_(stats.mean)
+        self.std.copy_(stats.std)
+
+    def normalize(self, features: Tensor) -> Tensor:
+        """Features `[..., D]` in physical units as the model sees them."""
+        return (features - self.mean) / self.std
+
+    def denormalize(self, x: Tensor) -> Tensor:
+        """Features `[..., D]` in physical units, float32."""
+        return x.float() * self.std + self.mean
+
+    def reference_of(self, x: Tensor) -> Tensor:
+        """What a reference is told by `[..., R]`, of normalised features `[..., D]`."""
+        blocks = self.representation.layout.split(x)
+        return torch.cat([blocks[name] for name in self.config.reference_blocks], dim=-1)
+
+    def forward(
+        self,
+        x: Tensor | None = None,
+        timestep: Tensor | None = None,
+        text: Tensor | None = None,
+        text_mask: Tensor | None = None,
+        frame_mask: Tensor | None = None,
+        reference: Tensor | None = None,
+        reference_mask: Tensor | None = None,
+        use_reference: Tensor | None = None,
+        labels: Tensor | None = None,
+        feature_mask: Tensor | None = None,
+        **_: Any,
+    ) -> Tensor | MotionDiTOutput:
+        """The velocity `[B, T, D]` of x at its timesteps; with `labels`, noise is drawn and the loss returned.
+
+        Args:
+            x: noisy motion `[B, T, D]`.
+            timestep: 1000 times sigma `[B]`, 0..1000.
+            text: features of words `[B, L, text_dim]`.
+            text_mask: words that are there `[B, L]`; None for all, and no padding is added whatever the config.
+            frame_mask: frames that are there `[B, T]`.
+            reference: `[B, S, R]`, see `reference_of`.
+            reference_mask: frames of it that are there `[B, S]`; without it S is T and `frame_mask` serves.
+            use_reference: rows `[B]` that follow the reference; None for those whose reference is not zero.
+            labels: clean motion `[B, T, D]`, in the place of x and timestep.
+            feature_mask: features `[B, D]` that a row is to be trusted for, with labels.
+
+        Raises:
+            ValueError: for shapes that do not belong together, and a reference for a model of texts alone.
+        """
+        if labels is None:
+            return self.velocity(
+                x, timestep, text, text_mask, frame_mask, reference, reference_mask, use_reference
+            )
+        _check_shape("labels", labels, [None, None, self.config.motion_dim])
+        draw = self.config.flow_matching.draw(labels)
+        velocity = self.velocity(
+            draw.x, draw.timestep, text, text_mask, frame_mask, reference, reference_mask, use_reference
+        )
+        error = (velocity.float() - draw.target).square()
+        trusted = torch.ones_like(error)
+        if frame_mask is not None:
+            trusted = trusted * frame_mask[..., None].to(error)
+        if feature_mask is not None:
+            trusted = trusted * feature_mask[:, None].to(error)
+        weights = draw.weight[:, None, None] * self._block_weights(error)
+        count = trusted.sum().clamp(min=1)
+        losses = {"velocity": (error.detach() * trusted).sum() / count}
+        return MotionDiTOutput(loss=(error * trusted * weights).sum() / count, velocity=velocity, losses=losses)
+
+    def velocity(
+        self,
+        x: Tensor | None,
+        timestep: Tensor | None,
+        text: Tensor | None,
+        text_mask: Tensor | None,
+        frame_mask: Tensor | None,
+        reference: Tensor | None,
+        reference_mask: Tensor | None,
+        use_reference: Tensor | None,
+    ) -> Tensor:
+        """The velocity `[B, T, D]`; arguments are those of `forward`."""
+        if x is None or timestep is None:
+            raise ValueError("x and timestep must be given unless labels are, got None")
+        _check_shape("x", x, [None, None, self.config.motion_dim])
+        _check_shape("timestep", timestep, [x.shape[0]])
+        if frame_mask is not None:
+            _check_shape("frame_mask", frame_mask, list(x.shape[:2]))
+        dtype = self.embed_motion.weight.dtype
+        time = self.embed_time(time_sines(timestep, self.config.frequency_dim).to(dtype))  # [B, C]
+        modulation = self.project_time(F.silu(time)).unflatten(1, (6, -1))  # [B, 6, C]
+        tokens, mask = self._patches(x, None if frame_mask is None else frame_mask.bool())
+        contexts = [self._words(text, text_mask, x)]
+        chosen = None
+        if reference is not None:
+            contexts.append(self._reference(reference, reference_mask, frame_mask, modulation, x))
+            if use_reference is None:
+                use_reference = reference.flatten(1).ne(0).any(dim=1)
+            _check_shape("use_reference", use_reference, [x.shape[0]])
+            chosen = use_reference.bool()
+        elif use_reference is not None and bool(use_reference.any()):
+            raise ValueError("use_reference must be all false without a reference, got rows that want one")
+        hidden = _with_places(self.embed_motion(tokens.to(dtype)))
+        for block in self.blocks:
+            hidden = block(hidden, modulation, mask, contexts, chosen)
+        return self.head(hidden, time[:, None]).unflatten(2, (self.config.patch, -1)).flatten(1, 2)[:, : x.shape[1]]
+
+    def _words(self, text: Tensor | None, mask: Tensor | None, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Words as a context `[B, L, C]` and its mask; one zero where a row has none."""
+        rows, dtype = x.shape[0], self.embed_motion.weight.dtype
+        if text is None:
+            text = x.new_zeros(rows, 1, self.config.text_dim)
+            mask = torch.zeros(rows, 1, dtype=torch.bool, device=x.device)
+        _check_shape("text", text, [rows, None, self.config.text_dim])
+        text = text.to(dtype)
+        if mask is not None:
+            _check_shape("text_mask", mask, list(text.shape[:2]))
+            mask = mask.bool()
+            text = text * mask[..., None]
+        if mask is not None and self.config.text_padding == "attended":
+            text = text[:, : self.config.text_length]
+            text, mask = F.pad(text, (0, 0, 0, self.config.text_length - text.shape[1])), None
+        if mask is not None:
+            first = torch.arange(mask.shape[1], device=mask.device) == 0
+            mask = mask | (first & ~mask.any(dim=1, keepdim=True))
+        return self.embed_text(text), mask
+
+    def _reference(
+        self, reference: Tensor, mask: Tensor | None, frames: Tensor | None, modulation: Tensor, x: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """A reference as a context `[B, S, C]` and its mask."""
+        if not self.config.num_reference_layers:
+            raise ValueError(
+                "reference must be left out for a model of texts alone, got one; see config.num_reference_layers"
+            )
+        _check_shape("reference", reference, [x.shape[0], None, self.config.reference_dim])
+        if mask is None and reference.shape[1] == x.shape[1]:
+            mask = frames
+        if mask is not None:
+            _check_shape("reference_mask", mask, list(reference.shape[:2]))
+            mask = mask.bool()
+        tokens, mask = self._patches(reference, mask)
+        hidden = _with_places(self.embed_reference(tokens.to(self.embed_reference.weight.dtype)))
+        for block in self.reference_blocks:
+            hidden = block(hidden, modulation, mask)
+        return hidden, mask
+
+    def _patches(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Frames `[B, T, D]` as positions `[B, N, patch * D]`; a position is there if any of its frames is."""
+        patch = self.config.patch
+        if patch == 1:
+            return x, mask
+        if mask is not None:
+            x = torch.where(mask[..., None], x, 0.0)
+        added = -x.shape[1] % patch
+        if added:
+            x = F.pad(x, (0, 0, 0, added))
+            mask = None if mask is None else F.pad(mask, (0, added))
+        x = x.unflatten(1, (-1, patch)).flatten(2)
+        return x, None if mask is None else mask.unflatten(1, (-1, patch)).any(dim=2)
+
+    def _block_weights(self, like: Tensor) -> Tensor:
+        """Weights of the features `[D]`."""
+        weights = like.new_ones(self.config.motion_dim)
+        for name, weight in self.config.block_weights.items():
+            weights[self.representation.layout[name]] = weight
+        return weights
+
+
+def _two_layers(size: int, width: int, activation: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(size, width), activation, nn.Linear(width, width))
+
+
+def _with_places(hidden: Tensor) -> Tensor:
+    return hidden + frame_sines(hidden.shape[1], hidden.shape[2], hidden.device).to(hidden.dtype)
+
+
+def _check_shape(name: str, value: Tensor, shape: list[int | None]) -> None:
+    """Raise `ValueError` unless `value` has `shape`, in which None stands for any size above 0."""
+    fits = value.ndim == len(shape) and all(
+        size > 0 if wanted is None else size == wanted for size, wanted in zip(value.shape, shape, strict=True)
+    )
+    if not fits:
+        wanted = "[" + ", ".join("*" if size is None else str(size) for size in shape) + "]"
+        raise ValueError(f"{name} must have shape {wanted}, got {list(value.shape)}")

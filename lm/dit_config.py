@@ -1,0 +1,149 @@
+"""Configuration of MotionDiT, the flow-matching transformer of ViMoGen.
+
+    config = MotionDiTConfig.from_name("1.3b", text_dim=4096)
+
+What follows from the representation is derived: `motion_dim` (276 for rot276) and `reference_dim`, the size of the
+blocks that a reference motion is told by (138: the rotations of body and root and the root's turning).
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import PretrainedConfig
+
+from motionmillion.configuration import check_keys, check_number, check_whole, unknown_key_error
+from motionmillion.features import get
+from motionmillion.lm.flow import FlowMatching
+
+TEXT_PADDINGS = ("masked", "attended")
+
+# layers, layers of the reference encoder, heads, hidden size, intermediate size; 1.3b: ViMoGen (arXiv 2510.26794)
+_SIZES = {
+    "nano": (4, 2, 4, 128, 384),
+    "mini": (6, 3, 4, 256, 768),
+    "44m": (8, 4, 8, 512, 1536),
+    "343m": (20, 10, 16, 1024, 4096),
+    "1.3b": (30, 15, 12, 1536, 8960),
+}
+
+_REFERENCE_BLOCKS = {"rot276": ("rotations", "root_rotation", "heading_change")}
+
+
+class MotionDiTConfig(PretrainedConfig):
+    """Settings of a `MotionDiT`.
+
+    Args:
+        features: the representation that is generated, see `motionmillion.features`.
+        text_dim: width of the text encoder's features.
+        hidden_size, intermediate_size, num_hidden_layers, num_attention_heads: of the transformer.
+        num_reference_layers: of the encoder of a reference motion; 0 makes a model of texts alone (ViMoGen-light).
+        patch: frames that one position of the transformer stands for; more is faster and coarser.
+        frequency_dim: sines and cosines that tell the timestep.
+        text_padding: "masked" hides text padding; "attended" pads every text with zeros to `text_length` and lets the
+            model see them, as the released ViMoGen does.
+        text_length: words that a text is cut to, and padded to where padding is attended.
+        max_frames: longest motion that the model was trained on; longer ones are made of windows.
+        flow: arguments of `motionmillion.lm.flow.FlowMatching`, how training noise is drawn.
+        block_weights: weights of the loss by block of the features; blocks that are not named have 1.
+        text_dropout: share of training texts that were left out; 0 means that guidance has nothing to go by.
+        dropout: in the blocks, for training on little data.
+        layer_norm_eps: of all norms.
+
+    Raises:
+        ValueError: for unknown keys and values that do not fit together.
+    """
+
+    model_type = "motionmillion-dit"
+
+    def __init__(
+        self,
+        features: str = "rot276",
+        text_dim: int = 4096,
+        hidden_size: int = 1536,
+        intermediate_size: int = 8960,
+        num_hidden_layers: int = 30,
+        num_reference_layers: int = 15,
+        num_attention_heads: int = 12,
+        patch: int = 1,
+        frequency_dim: int = 256,
+        text_padding: str = "masked",
+        text_length: int = 226,
+        max_frames: int = 200,
+        flow: Mapping[str, Any] | None = None,
+        block_weights: Mapping[str, float] | None = None,
+        text_dropout: float = 0.5,
+        dropout: float = 0.0,
+        layer_norm_eps: float = 1e-6,
+        **kwargs: Any,
+    ) -> None:
+        check_keys(kwargs, type(self), "DiT config")
+        layout = get(features).layout
+        self.features = features
+        sizes = dict(text_dim=text_dim, hidden_size=hidden_size, intermediate_size=intermediate_size)
+        sizes |= dict(num_hidden_layers=num_hidden_layers, num_attention_heads=num_attention_heads)
+        sizes |= dict(patch=patch, frequency_dim=frequency_dim, text_length=text_length, max_frames=max_frames)
+        for name, value in sizes.items():
+            setattr(self, name, check_whole(name, value, 1))
+        self.num_reference_layers = check_whole("num_reference_layers", num_reference_layers, 0)
+        if hidden_size % num_attention_heads or hidden_size % 2:
+            raise ValueError(
+                f"hidden_size must be even and a multiple of num_attention_heads, got {hidden_size} for "
+                f"{num_attention_heads} heads"
+            )
+        if frequency_dim % 2:
+            raise ValueError(f"frequency_dim must be even, got {frequency_dim}")
+        if text_padding not in TEXT_PADDINGS:
+            raise ValueError(f"text_padding must be one of {TEXT_PADDINGS}, got {text_padding!r}")
+        for name, share in (("text_dropout", text_dropout), ("dropout", dropout)):
+            if check_number(name, share) >= 1:
+                raise ValueError(f"{name} must be in [0, 1), got {share!r}")
+        if num_reference_layers and features not in _REFERENCE_BLOCKS:
+            raise ValueError(
+                f"num_reference_layers must be 0 for features {features!r}, got {num_reference_layers}; references "
+                f"are known for {sorted(_REFERENCE_BLOCKS)}"
+            )
+        self.text_padding, self.text_dropout, self.dropout = text_padding, text_dropout, dropout
+        self.layer_norm_eps = layer_norm_eps
+        known = {field.name for field in dataclasses.fields(FlowMatching)}
+        if set(flow or {}) - known:
+            raise unknown_key_error("flow", set(flow or {}) - known, known)
+        self.flow = dataclasses.asdict(FlowMatching(**(flow or {})))
+        if set(block_weights or {}) - set(layout):
+            raise unknown_key_error("block_weights", set(block_weights or {}) - set(layout), layout)
+        self.block_weights = {name: check_number(name, w) for name, w in (block_weights or {}).items()}
+        super().__init__(**kwargs)
+
+    @property
+    def motion_dim(self) -> int:
+        """Size of the features."""
+        return get(self.features).dim
+
+    @property
+    def reference_blocks(self) -> tuple[str, ...]:
+        """Blocks of the features that tell a reference."""
+        return _REFERENCE_BLOCKS.get(self.features, ())
+
+    @property
+    def reference_dim(self) -> int:
+        """Size of these blocks together."""
+        layout = get(self.features).layout
+        return sum(layout.sizes[name] for name in self.reference_blocks)
+
+    @property
+    def flow_matching(self) -> FlowMatching:
+        """How training noise is drawn."""
+        return FlowMatching(**self.flow)
+
+    @classmethod
+    def from_name(cls, name: str, **overrides: Any) -> "MotionDiTConfig":
+        """A size by name; `overrides` are further arguments of the config.
+
+        Raises:
+            ValueError: for an unknown name.
+        """
+        if name not in _SIZES:
+            raise ValueError(f"name must be one of {sorted(_SIZES)}, got {name!r}")
+        layers, reference, heads, hidden, intermediate = _SIZES[name]
+        shape = dict(num_hidden_layers=layers, num_reference_layers=reference, num_attention_heads=heads)
+        return cls(**{**shape, "hidden_size": hidden, "intermediate_size": intermediate, **overrides})

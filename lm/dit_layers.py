@@ -1,0 +1,140 @@
+"""The parts of MotionDiT: attention with normalised queries and keys, modulated blocks, sines of places and times.
+
+Plain arguments, no config. Attention masks are boolean, true where a query may look.
+
+Letters: B batch, T frames, S keys, C width, H heads, P blocks of one modulation.
+
+Source: DiT (arXiv 2212.09748), Wan 2.1 (2503.20314), ViMoGen (2510.26794).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+
+class Attention(nn.Module):
+    """Multi-head attention; queries and keys go through an RMS norm over the whole width.
+
+    Args:
+        width: C, a multiple of `heads`.
+        eps: of the norms.
+    """
+
+    def __init__(self, width: int, heads: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value, self.output = (nn.Linear(width, width) for _ in range(4))
+        self.norm_query, self.norm_key = nn.RMSNorm(width, eps=eps), nn.RMSNorm(width, eps=eps)
+
+    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What x `[B, T, C]` finds in `context` `[B, S, C]`; `mask` `[B, S]` says which of it is there."""
+        query = _normed(self.norm_query, self.query(x))
+        key = _normed(self.norm_key, self.key(context))
+        query, key, value = (t.unflatten(2, (self.heads, -1)).transpose(1, 2) for t in (query, key, self.value(context)))
+        seen = None if mask is None else mask[:, None, None]  # [B, 1, 1, S]
+        found = F.scaled_dot_product_attention(query.to(value.dtype), key.to(value.dtype), value, seen)
+        return self.output(found.transpose(1, 2).flatten(2))
+
+
+class Modulation(nn.Module):
+    """Shifts, scales and gates `[B, 1, C]`: learned ones plus those of the timestep."""
+
+    def __init__(self, parts: int, width: int) -> None:
+        super().__init__()
+        self.learned = nn.Parameter(torch.randn(1, parts, width) / width**0.5)
+
+    def forward(self, time: Tensor) -> tuple[Tensor, ...]:
+        """As many parts as it has, of `time` `[B, P, C]`, or `[B, 1, C]` for all of them."""
+        return (self.learned + time).chunk(self.learned.shape[1], dim=1)
+
+
+class Block(GradientCheckpointingLayer):
+    """Self-attention, then for blocks with `conditions` ONE cross-attention a row, then the feed-forward layer.
+
+    Self-attention and feed-forward are modulated by the timestep; cross-attention is not.
+
+    Args:
+        conditions: how many kinds of context there are, each with a cross-attention of its own.
+    """
+
+    def __init__(
+        self, width: int, hidden: int, heads: int, conditions: int = 0, dropout: float = 0.0, eps: float = 1e-6
+    ) -> None:
+        super().__init__()
+        self.modulation = Modulation(6, width)
+        self.self_attention = Attention(width, heads, eps)
+        self.cross_attentions = nn.ModuleList(Attention(width, heads, eps) for _ in range(conditions))
+        self.cross_norms = nn.ModuleList(nn.LayerNorm(width, eps=eps) for _ in range(conditions))
+        self.up, self.down = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.width, self.eps = width, eps
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        time: Tensor,
+        mask: Tensor | None,
+        contexts: list[tuple[Tensor, Tensor | None]] | None = None,
+        chosen: Tensor | None = None,
+    ) -> Tensor:
+        """One block over x `[B, T, C]`.
+
+        Args:
+            time: the timestep `[B, 6, C]`.
+            mask: frames that are there `[B, T]`.
+            contexts: a context `[B, S, C]` with its mask `[B, S]` for each cross-attention, as many of them as are
+                wanted.
+            chosen: which of two contexts a row looks at `[B]`, false for the first; None for the first always.
+        """
+        shift, scale, gate, shift_up, scale_up, gate_up = self.modulation(time)
+        h = self._norm(x) * (1 + scale) + shift
+        x = x + gate * self.dropout(self.self_attention(h, h, mask))
+        if contexts:
+            found = [
+                attend(norm(x), *context)
+                for attend, norm, context in zip(self.cross_attentions, self.cross_norms, contexts, strict=False)
+            ]
+            both = found[0] if chosen is None else torch.where(chosen[:, None, None], found[1], found[0])
+            x = x + self.dropout(both)
+        h = self._norm(x) * (1 + scale_up) + shift_up
+        return x + gate_up * self.dropout(self.down(F.gelu(self.up(h), approximate="tanh")))
+
+    def _norm(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, (self.width,), eps=self.eps)
+
+
+class VelocityHead(nn.Module):
+    """The last, modulated norm and the layer to features."""
+
+    def __init__(self, width: int, features: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.modulation = Modulation(2, width)
+        self.linear = nn.Linear(width, features)
+        self.width, self.eps = width, eps
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        """Features `[B, T, D]` of x `[B, T, C]` and the timestep `[B, 1, C]`."""
+        shift, scale = self.modulation(time)
+        return self.linear(F.layer_norm(x, (self.width,), eps=self.eps) * (1 + scale) + shift)
+
+
+def _normed(norm: nn.RMSNorm, x: Tensor) -> Tensor:
+    return norm(x.to(norm.weight.dtype))  # autocast leaves norms to the dtype of their input
+
+
+def frame_sines(frames: int, width: int, device: torch.device) -> Tensor:
+    """Sines and cosines of frame numbers `[T, C]`, in turns (Vaswani et al., arXiv 1706.03762), float32."""
+    angles = _angles(torch.arange(frames, device=device), width)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1).float()
+
+
+def time_sines(timestep: Tensor, width: int) -> Tensor:
+    """Cosines, then sines of timesteps `[B]` -> `[B, width]`, float32."""
+    angles = _angles(timestep, width)
+    return torch.cat([angles.cos(), angles.sin()], dim=-1).float()
+
+
+def _angles(places: Tensor, width: int) -> Tensor:
+    half = torch.arange(0, width, 2, device=places.device, dtype=torch.float64)
+    return places[:, None].double() * 10000 ** (-half / width)

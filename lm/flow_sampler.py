@@ -1,0 +1,122 @@
+"""Choice of the next latent of each row by a flow head: END or not, then the flow from noise to the latent.
+
+    sampler = FlowSampler.from_options(lm, {"steps": 10, "guidance_scale": 2.0}, seeds=[0, 1])
+    latents = sampler(states, history, forbid_end=False)       # [B, Q], NaN for rows that have ended
+
+Unusual: each row has a random generator of its own on the CPU, so what it draws depends on its text and its seed
+alone. Guidance acts on velocities, in the head; the chance of END is guided as logits of codes are.
+
+Letters: B rows, Q latent channels, C width of the transformer.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from motionmillion.configuration import unknown_key_error
+from motionmillion.lm.flow import FlowSampling, guide, solve
+from motionmillion.lm.sampling import Sampling
+
+if TYPE_CHECKING:
+    from motionmillion.lm.flow_lm import MotionFlowLM
+
+DEFAULT_STEPS = 16
+"""Steps of the solver where nobody says otherwise; see recipes/flow for what more or fewer do."""
+
+OPTIONS = ("steps", "solver", "shift", "guidance_scale", "guidance_interval", "temperature")
+"""Fields of `FlowSampling` that a flow head takes."""
+
+
+class FlowSampler:
+    """Draws latents; `keep` drops rows that have ended.
+
+    Args:
+        lm: whose head and statistics are used.
+        sampling: steps, solver, guidance and temperature. At temperature 0 the flow starts at zero, and a row ends
+            where half of all draws would have ended.
+        seeds: one a row.
+    """
+
+    def __init__(self, lm: "MotionFlowLM", sampling: FlowSampling, seeds: Sequence[int]) -> None:
+        self.lm, self.sampling = lm, sampling
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.going_on = torch.ones(len(self.generators), device=lm.device)  # chance that a draw has not ended yet
+
+    @classmethod
+    def from_options(cls, lm: "MotionFlowLM", options: dict[str, Any], seeds: Sequence[int]) -> "FlowSampler":
+        """A sampler of fields of `FlowSampling`; the shift is that of the training where it is left out.
+
+        Raises:
+            ValueError: for options of codes, unknown ones, and values out of range.
+        """
+        check_latent_options(options)
+        if set(options) - set(OPTIONS):
+            raise unknown_key_error("sampling options", set(options) - set(OPTIONS), OPTIONS)
+        defaults = dict(steps=DEFAULT_STEPS, shift=lm.flow.shift)
+        return cls(lm, FlowSampling(**{**defaults, **options}), seeds)
+
+    @property
+    def guided(self) -> bool:
+        """Whether each row needs a second one without text."""
+        return self.sampling.guided
+
+    def __call__(self, states: Tensor, history: Tensor, forbid_end: bool) -> Tensor:
+        """Latents `[B, Q]`, float32, NaN where a row ends.
+
+        Args:
+            states: `[B, C]`; with guidance `[2 B, C]`, the second half without text.
+            history: of no effect; latents so far.
+            forbid_end: no row must end.
+        """
+        shape = (self.lm.config.latent_dim,)
+        chance = torch.stack([torch.rand((), generator=g) for g in self.generators]).to(states.device)
+        noise = torch.stack([torch.randn(shape, generator=g) for g in self.generators]).to(states.device)
+        ends = self._ends(states, chance, forbid_end)
+        latents = self.lm.next_latents(self._flow(states, noise * self.sampling.temperature))
+        return latents.masked_fill(ends[:, None], torch.nan)
+
+    def _ends(self, states: Tensor, chance: Tensor, forbid_end: bool) -> Tensor:
+        """Which rows `[B]` end here."""
+        logits = self.lm.lm_head(states)[:, 0].float()
+        if self.guided:
+            logits = guide(*logits.chunk(2), self.sampling.guidance_scale)
+        if forbid_end:
+            return torch.zeros_like(logits, dtype=torch.bool)
+        ending = logits.sigmoid()
+        self.going_on = self.going_on * (1 - ending)
+        return chance < ending if self.sampling.temperature else self.going_on <= 0.5
+
+    def _flow(self, states: Tensor, noise: Tensor) -> Tensor:
+        """Normalised latents `[B, Q]` from noise."""
+        conditional, sampling = states[: len(noise)], self.sampling
+
+        def velocity(x: Tensor, sigma: float) -> Tensor:
+            level = x.new_full((1,), sigma)
+            if not sampling.guides_at(sigma):
+                return self.lm.flow_head(x, level, conditional)
+            both = self.lm.flow_head(torch.cat([x, x]), level, states)
+            return guide(*both.chunk(2), sampling.guidance_scale)
+
+        return solve(velocity, noise, sampling)
+
+    def ended(self, chosen: Tensor) -> Tensor:
+        """Which of the latents `[B, Q]` end their row."""
+        return chosen.isnan().any(dim=-1)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows only."""
+        self.generators = [self.generators[row] for row in rows]
+        self.going_on = self.going_on[list(rows)]
+
+
+def check_latent_options(options: dict[str, Any]) -> None:
+    """Raise `ValueError` for options that only choosing among codes has."""
+    for name in sorted({field.name for field in dataclasses.fields(Sampling)} - set(OPTIONS)):
+        if name in options:
+            raise ValueError(
+                f"{name} must be left out for a model of latents, which chooses among no codes, got "
+                f"{options[name]!r}; temperature and guidance_scale are there"
+            )
