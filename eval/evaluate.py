@@ -276,7 +276,8 @@ def _protocol(
         own["limit"] = f"{evaluation.limit} prompts a category"
     if evaluation.model is not None:
         own["generation"] = dict(made)
-        own["lengths"] = _length_rule(suite, evaluation.generation.seconds)
+        default = made.get("sampling", {}).get("default_seconds")
+        own["lengths"] = _length_rule(suite, evaluation.generation.seconds or default)
     else:
         own["motions"] = plain_name(evaluation.motions or "", 1)
         own["lengths"] = "as in the files"

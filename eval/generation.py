@@ -37,7 +37,7 @@ class GenerationOptions:
     Args:
         seed: everything random follows from it.
         num_samples: motions for each prompt.
-        seconds: length of motions whose prompt does not say it; None leaves it to the model.
+        seconds: length of motions whose prompt does not say it; None leaves it to the model, or to its default.
         batch_size: motions generated together; no influence on the result.
         sampling: temperature and the like, see `MotionPipeline`; None stands for the model's own.
     """
@@ -140,11 +140,10 @@ def _seed(seed: int, prompt: Prompt, sample: int) -> int:
 def _facts(suite_sha256: str, model: str, source: Path, options: GenerationOptions) -> dict[str, Any]:
     own = asdict(options)
     del own["batch_size"]
-    from motionmillion.pipeline_parts import DEFAULTS
+    from motionmillion.pipeline import pipeline_defaults
 
     given = {name: value for name, value in options.sampling.items() if value is not None}
-    settings = json.loads((source / "pipeline.json").read_text(encoding="utf-8"))
-    own["sampling"] = {**DEFAULTS, **settings.get("defaults", {}), **given}
+    own["sampling"] = {**pipeline_defaults(source), **given}
     return {
         "model": plain_name(model),
         "weights_sha256": file_hashes(source),

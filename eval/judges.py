@@ -248,8 +248,9 @@ def make_judge(spec: str, **options: Any) -> Judge:
     """The judge that a name stands for.
 
     Args:
-        spec: "retrieval" (options `evaluator` and `texts`), "https://host/v1#model" for a server that speaks OpenAI's
-            chat completions, "gemini:MODEL", or the folder or hub id of a vision-language model to run here.
+        spec: "retrieval" (options `evaluator` and `texts`), "similarity" (option `threshold`), "https://host/v1#model"
+            for a server that speaks OpenAI's chat completions, "gemini:MODEL", or the folder or hub id of a
+            vision-language model to run here.
         options: of its class; `device` is for models that run here and is left out elsewhere.
 
     Raises:
@@ -259,6 +260,10 @@ def make_judge(spec: str, **options: Any) -> Judge:
         from motionmillion.eval.judge_retrieval import RetrievalJudge
 
         return RetrievalJudge(**{name: value for name, value in options.items() if name != "device"})
+    if spec == "similarity":
+        from motionmillion.eval.judge_similarity import SimilarityJudge
+
+        return SimilarityJudge.bundled(**{name: value for name, value in options.items() if name != "device"})
     if spec.startswith(("http://", "https://", "gemini:")):
         from motionmillion.eval.judge_endpoint import EndpointJudge, GeminiJudge
 

@@ -9,9 +9,9 @@ limit of length, and the decoder of the tokenizer sees one sequence without seam
 trained on clips of one action goes on with the action that it sees, whatever the text says.
 
 What lies between given codes is drawn several times as a continuation of the first; the draw that makes the given end
-likeliest is taken.
+likeliest is taken; with a flow head, whose codes are latents `[..., Q]`, the one of the lowest loss of the flow.
 
-Letters: B batch, L text length, C text feature size, P codes of the start, Q codes of the end.
+Letters: B batch, L text length, C text feature size, P codes of the start, E codes of the end, Q latent channels.
 """
 
 from __future__ import annotations
@@ -40,21 +40,22 @@ class Part(NamedTuple):
 
 @torch.no_grad()
 def stream_timeline(
-    lm: MotionLM, parts: Sequence[Part], overlap: int, prefix_codes: Tensor | None = None, **options: Any
+    lm: MotionLM, parts: Sequence[Part], overlap: int, prefix: Tensor | None = None, **options: Any
 ) -> Iterator[Tensor]:
-    """Yield the next code of every row `[B]`, part after part.
+    """Yield the next code of every row `[B]`, or latent `[B, Q]`, part after part.
 
     Args:
         overlap: codes of the part before that a part goes on from.
-        prefix_codes: codes `[B, P]` that come before the first part, fewer than the model's context.
+        prefix: codes `[B, P]` that come before the first part, fewer than the model's context.
         options: those of `motionmillion.lm.generation.stream`, lengths excepted.
     """
     check_whole("overlap", overlap, 1)
-    history = prefix_codes
+    history = prefix
     for number, part in enumerate(parts):
         if number and history is not None:
             history = history[:, -overlap:]
-        exact: dict[str, Any] = dict(min_new_tokens=part.codes, prefix_codes=history, seeds=part.seeds, **options)
+        exact: dict[str, Any] = dict(min_new_tokens=part.codes, seeds=part.seeds, **options)
+        exact[lm.prefix_name] = history
         for codes in stream(lm, part.text_features, part.text_mask, part.codes, **exact):
             yield codes
             history = codes[:, None] if history is None else torch.cat([history.to(codes), codes[:, None]], dim=1)
@@ -71,7 +72,7 @@ def fill_between(
     seeds: Sequence[int] = tuple(range(16)),
     **options: Any,
 ) -> Tensor:
-    """Codes `[count]` between `start` `[P]` and `end` `[Q]`, all of them together within the model's context.
+    """Codes `[count]` between `start` `[P]` and `end` `[E]`, all of them together within the model's context.
 
     Args:
         text_features, text_mask: one text, `[1, L, C]` and `[1, L]`.
@@ -89,12 +90,10 @@ def fill_between(
         raise ValueError(f"start, count and end must fit the model's context of {context} codes, got {total}")
     rows = len(seeds)
     features, mask = text_features.expand(rows, -1, -1), text_mask.expand(rows, -1)
-    prefix = start.to(features.device).expand(rows, -1)
     exact: dict[str, Any] = dict(max_new_tokens=count, min_new_tokens=count, seeds=seeds)
-    drawn = generate(lm, features, mask, prefix_codes=prefix, **exact, **options)  # [rows, P + count]
-    wanted = end.to(drawn).expand(rows, -1)
-    labels = torch.cat([torch.full_like(drawn, lm.config.padding_token_id), wanted], dim=1)
-    tokens = torch.cat([drawn, wanted], dim=1)
-    output = lm(tokens, features, mask, labels=labels, return_logits=False)
-    best = output.token_losses.view(rows, -1).sum(dim=1).argmin()
+    exact[lm.prefix_name] = start.to(features.device).expand(rows, *start.shape)
+    drawn = generate(lm, features, mask, **exact, **options)  # [rows, P + count]
+    wanted = end.to(drawn).expand(rows, *end.shape)
+    labels = torch.cat([torch.full_like(drawn, lm.blank), wanted], dim=1)
+    best = lm.row_losses(torch.cat([drawn, wanted], dim=1), features, mask, labels).argmin()
     return drawn[best, len(start) :]

@@ -8,10 +8,10 @@
 Every block has two cross-attentions, to the words and to the encoded reference motion, and a row goes through ONE of
 them: the reference's where `use_reference` says so, or where a reference is given that is not zero throughout.
 
-Unusual: x, labels, reference and velocity are normalised; `normalize` and `denormalize` lead to physical units and back,
-`reference_of` picks what a reference is told by. Padding, of frames, words and reference alike, is never looked at, and a
-row gives the same result whatever it is batched with. A row without words sees one zero in their place, the
-unconditional case of guidance.
+Unusual: x, labels, reference and velocity are normalised; `normalize` and `denormalize` lead to physical units and
+back, `reference_of` picks what a reference is told by. Padding, of frames, words and reference alike, is never looked
+at, and a row gives the same result whatever it is batched with. A row without words sees one zero in their place, the
+unconditional case of guidance. Mean and std stay float32 whatever the model is cast to.
 
 Letters: B batch, T frames, D feature size, R size of a reference's frame, S frames of the reference, L text length,
 C width.
@@ -28,11 +28,15 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
-from motionmillion.checkpoints import StrictLoading
+from motionmillion.checkpoints import ExactStatistics, StrictLoading
 from motionmillion.features import get
 from motionmillion.features.stats import FeatureStats
 from motionmillion.lm.dit_config import MotionDiTConfig
 from motionmillion.lm.dit_layers import Block, VelocityHead, frame_sines, time_sines
+from motionmillion.lm.flow import TIMESTEPS
+
+_LEAST_SIGMA = 0.05
+"""In training, clean motion that is predicted is turned into a velocity as if sigma were at least this."""
 
 
 @dataclass
@@ -44,7 +48,7 @@ class MotionDiTOutput(ModelOutput):
     losses: dict[str, Tensor] | None = None  # "velocity": the plain squared error, without weights
 
 
-class MotionDiT(StrictLoading, PreTrainedModel):
+class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
     """Velocity of noisy motion under a text or a reference motion; see `MotionDiTConfig`."""
 
     config_class = MotionDiTConfig
@@ -52,6 +56,7 @@ class MotionDiT(StrictLoading, PreTrainedModel):
     main_input_name = "x"
     supports_gradient_checkpointing = True
     _no_split_modules = ["Block"]
+    _keep_in_fp32_modules_strict = ["mean", "std"]
     accepts_loss_kwargs = False
 
     def __init__(self, config: MotionDiTConfig) -> None:
@@ -78,13 +83,14 @@ class MotionDiT(StrictLoading, PreTrainedModel):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear):
+        if module is self.head.linear:  # a new model predicts nothing
+            nn.init.zeros_(self.head.linear.weight)
+            nn.init.zeros_(self.head.linear.bias)
+        elif isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
             nn.init.zeros_(module.bias)
         elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
             module.reset_parameters()
-        elif isinstance(module, VelocityHead):
-            nn.init.zeros_(module.linear.weight)
 
     def set_statistics(self, stats: FeatureStats) -> None:
         """Take over mean and standard deviation `[D]` of the training data."""
@@ -116,9 +122,10 @@ class MotionDiT(StrictLoading, PreTrainedModel):
         use_reference: Tensor | None = None,
         labels: Tensor | None = None,
         feature_mask: Tensor | None = None,
+        target: Tensor | None = None,
         **_: Any,
     ) -> Tensor | MotionDiTOutput:
-        """The velocity `[B, T, D]` of x at its timesteps; with `labels`, noise is drawn and the loss returned.
+        """The velocity `[B, T, D]` of x at its timesteps; with `labels` or `target` the loss of it.
 
         Args:
             x: noisy motion `[B, T, D]`.
@@ -129,33 +136,57 @@ class MotionDiT(StrictLoading, PreTrainedModel):
             reference: `[B, S, R]`, see `reference_of`.
             reference_mask: frames of it that are there `[B, S]`; without it S is T and `frame_mask` serves.
             use_reference: rows `[B]` that follow the reference; None for those whose reference is not zero.
-            labels: clean motion `[B, T, D]`, in the place of x and timestep.
-            feature_mask: features `[B, D]` that a row is to be trusted for, with labels.
+            labels: clean motion `[B, T, D]`, in the place of x and timestep: noise is drawn.
+            feature_mask: features `[B, D]` that a row is to be trusted for, with labels or target.
+            target: the velocity `[B, T, D]` that x at its timesteps should have had.
 
         Raises:
             ValueError: for shapes that do not belong together, and a reference for a model of texts alone.
         """
-        if labels is None:
-            return self.velocity(
-                x, timestep, text, text_mask, frame_mask, reference, reference_mask, use_reference
-            )
-        _check_shape("labels", labels, [None, None, self.config.motion_dim])
-        draw = self.config.flow_matching.draw(labels)
-        velocity = self.velocity(
-            draw.x, draw.timestep, text, text_mask, frame_mask, reference, reference_mask, use_reference
-        )
-        error = (velocity.float() - draw.target).square()
+        conditions: dict[str, Any] = dict(text=text, text_mask=text_mask, frame_mask=frame_mask)
+        conditions |= dict(reference=reference, reference_mask=reference_mask, use_reference=use_reference)
+        if labels is None and target is None:
+            return self._velocity(self._transform(x, timestep, **conditions), x, timestep, least=1e-4)
+        weight = None
+        if target is None:
+            _check_shape("labels", labels, [None, None, self.config.motion_dim])
+            draw = self.config.flow_matching.draw(labels)
+            x, timestep, target, weight = draw.x, draw.timestep, draw.target, draw.weight
+            if self.config.prediction == "clean":
+                target = self._velocity(labels, x, timestep)
+        velocity = self._velocity(self._transform(x, timestep, **conditions), x, timestep)
+        return self._loss(velocity, target, weight, frame_mask, feature_mask)
+
+    def _loss(
+        self,
+        velocity: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        frame_mask: Tensor | None,
+        feature_mask: Tensor | None,
+    ) -> MotionDiTOutput:
+        """Squared error of velocities `[B, T, D]` where frames and features count, with the weights of rows `[B]`."""
+        error = (velocity.float() - target).square()
         trusted = torch.ones_like(error)
         if frame_mask is not None:
             trusted = trusted * frame_mask[..., None].to(error)
         if feature_mask is not None:
             trusted = trusted * feature_mask[:, None].to(error)
-        weights = draw.weight[:, None, None] * self._block_weights(error)
+        weights = self._block_weights(error) if weight is None else weight[:, None, None] * self._block_weights(error)
         count = trusted.sum().clamp(min=1)
         losses = {"velocity": (error.detach() * trusted).sum() / count}
         return MotionDiTOutput(loss=(error * trusted * weights).sum() / count, velocity=velocity, losses=losses)
 
-    def velocity(
+    def _velocity(
+        self, output: Tensor, x: Tensor | None, timestep: Tensor | None, least: float = _LEAST_SIGMA
+    ) -> Tensor:
+        """The velocity `[B, T, D]` that the last layer's output says, or leads to; sigma is at least `least`."""
+        if self.config.prediction == "velocity" or x is None or timestep is None:
+            return output
+        sigma = (timestep / TIMESTEPS).clamp(min=least)[:, None, None]
+        return (x - output) / sigma.to(x)
+
+    def _transform(
         self,
         x: Tensor | None,
         timestep: Tensor | None,
@@ -166,7 +197,7 @@ class MotionDiT(StrictLoading, PreTrainedModel):
         reference_mask: Tensor | None,
         use_reference: Tensor | None,
     ) -> Tensor:
-        """The velocity `[B, T, D]`; arguments are those of `forward`."""
+        """The transformer's output `[B, T, D]`; arguments are those of `forward`."""
         if x is None or timestep is None:
             raise ValueError("x and timestep must be given unless labels are, got None")
         _check_shape("x", x, [None, None, self.config.motion_dim])
@@ -180,9 +211,12 @@ class MotionDiT(StrictLoading, PreTrainedModel):
         contexts = [self._words(text, text_mask, x)]
         chosen = None
         if reference is not None:
-            contexts.append(self._reference(reference, reference_mask, frame_mask, modulation, x))
+            if reference_mask is None and reference.shape[1] == x.shape[1]:
+                reference_mask = frame_mask
+            contexts.append(self._reference(reference, reference_mask, modulation, x))
             if use_reference is None:
-                use_reference = reference.flatten(1).ne(0).any(dim=1)
+                said = reference.ne(0).any(dim=2)  # [B, S]
+                use_reference = (said if reference_mask is None else said & reference_mask.bool()).any(dim=1)
             _check_shape("use_reference", use_reference, [x.shape[0]])
             chosen = use_reference.bool()
         elif use_reference is not None and bool(use_reference.any()):
@@ -213,7 +247,7 @@ class MotionDiT(StrictLoading, PreTrainedModel):
         return self.embed_text(text), mask
 
     def _reference(
-        self, reference: Tensor, mask: Tensor | None, frames: Tensor | None, modulation: Tensor, x: Tensor
+        self, reference: Tensor, mask: Tensor | None, modulation: Tensor, x: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """A reference as a context `[B, S, C]` and its mask."""
         if not self.config.num_reference_layers:
@@ -221,8 +255,6 @@ class MotionDiT(StrictLoading, PreTrainedModel):
                 "reference must be left out for a model of texts alone, got one; see config.num_reference_layers"
             )
         _check_shape("reference", reference, [x.shape[0], None, self.config.reference_dim])
-        if mask is None and reference.shape[1] == x.shape[1]:
-            mask = frames
         if mask is not None:
             _check_shape("reference_mask", mask, list(reference.shape[:2]))
             mask = mask.bool()

@@ -17,6 +17,8 @@ from motionmillion.features import get
 from motionmillion.lm.flow import FlowMatching
 
 TEXT_PADDINGS = ("masked", "attended")
+PREDICTIONS = ("velocity", "clean")
+_FEW_STEP = ("steps", "shift", "guidance_scale")
 
 # layers, layers of the reference encoder, heads, hidden size, intermediate size; 1.3b: ViMoGen (arXiv 2510.26794)
 _SIZES = {
@@ -44,11 +46,17 @@ class MotionDiTConfig(PretrainedConfig):
             model see them, as the released ViMoGen does.
         text_length: words that a text is cut to, and padded to where padding is attended.
         max_frames: longest motion that the model was trained on; longer ones are made of windows.
+        prediction: what the last layer says: "velocity" as ViMoGen's, or "clean", the motion itself, from which the
+            velocity follows. A velocity holds all of the noise, and a model that is narrower than `patch * motion_dim`
+            cannot carry it; clean motion is simple and needs much less. None chooses "velocity" from twice that width
+            on, else "clean".
         flow: arguments of `motionmillion.lm.flow.FlowMatching`, how training noise is drawn.
         block_weights: weights of the loss by block of the features; blocks that are not named have 1.
         text_dropout: share of training texts that were left out; 0 means that guidance has nothing to go by.
         dropout: in the blocks, for training on little data.
         layer_norm_eps: of all norms.
+        few_step: of a model that was distilled (`motionmillion.training.distillation`), the `steps` of Euler and their
+            `shift` that it was made for, and the `guidance_scale` that is part of its velocities; None for others.
 
     Raises:
         ValueError: for unknown keys and values that do not fit together.
@@ -70,11 +78,13 @@ class MotionDiTConfig(PretrainedConfig):
         text_padding: str = "masked",
         text_length: int = 226,
         max_frames: int = 200,
+        prediction: str | None = None,
         flow: Mapping[str, Any] | None = None,
         block_weights: Mapping[str, float] | None = None,
         text_dropout: float = 0.5,
         dropout: float = 0.0,
         layer_norm_eps: float = 1e-6,
+        few_step: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         check_keys(kwargs, type(self), "DiT config")
@@ -95,6 +105,10 @@ class MotionDiTConfig(PretrainedConfig):
             raise ValueError(f"frequency_dim must be even, got {frequency_dim}")
         if text_padding not in TEXT_PADDINGS:
             raise ValueError(f"text_padding must be one of {TEXT_PADDINGS}, got {text_padding!r}")
+        if prediction is None:
+            prediction = PREDICTIONS[hidden_size < 2 * patch * get(features).dim]
+        if prediction not in PREDICTIONS:
+            raise ValueError(f"prediction must be one of {PREDICTIONS}, got {prediction!r}")
         for name, share in (("text_dropout", text_dropout), ("dropout", dropout)):
             if check_number(name, share) >= 1:
                 raise ValueError(f"{name} must be in [0, 1), got {share!r}")
@@ -103,6 +117,7 @@ class MotionDiTConfig(PretrainedConfig):
                 f"num_reference_layers must be 0 for features {features!r}, got {num_reference_layers}; references "
                 f"are known for {sorted(_REFERENCE_BLOCKS)}"
             )
+        self.prediction = prediction
         self.text_padding, self.text_dropout, self.dropout = text_padding, text_dropout, dropout
         self.layer_norm_eps = layer_norm_eps
         known = {field.name for field in dataclasses.fields(FlowMatching)}
@@ -112,6 +127,9 @@ class MotionDiTConfig(PretrainedConfig):
         if set(block_weights or {}) - set(layout):
             raise unknown_key_error("block_weights", set(block_weights or {}) - set(layout), layout)
         self.block_weights = {name: check_number(name, w) for name, w in (block_weights or {}).items()}
+        if few_step is not None and set(few_step) != set(_FEW_STEP):
+            raise unknown_key_error("few_step", set(few_step) ^ set(_FEW_STEP), _FEW_STEP)
+        self.few_step = None if few_step is None else dict(few_step)
         super().__init__(**kwargs)
 
     @property

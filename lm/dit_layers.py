@@ -31,7 +31,8 @@ class Attention(nn.Module):
         """What x `[B, T, C]` finds in `context` `[B, S, C]`; `mask` `[B, S]` says which of it is there."""
         query = _normed(self.norm_query, self.query(x))
         key = _normed(self.norm_key, self.key(context))
-        query, key, value = (t.unflatten(2, (self.heads, -1)).transpose(1, 2) for t in (query, key, self.value(context)))
+        value = self.value(context)
+        query, key, value = (t.unflatten(2, (self.heads, -1)).transpose(1, 2) for t in (query, key, value))
         seen = None if mask is None else mask[:, None, None]  # [B, 1, 1, S]
         found = F.scaled_dot_product_attention(query.to(value.dtype), key.to(value.dtype), value, seen)
         return self.output(found.transpose(1, 2).flatten(2))

@@ -1,11 +1,13 @@
-"""Motion from a MotionDiT: the solver's steps with guidance, references, lengths that differ, and frames that are kept.
+"""Motion from a MotionDiT: the solver's steps with guidance, references, lengths that differ, and kept values.
 
-    features = sample_motion(dit, text, text_mask, frames=[100, 60], seeds=[0, 1], sampling=FlowSampling(steps=50))
+    conditions = Conditions(text, text_mask)
+    features = sample_motion(dit, conditions, frames=[100, 60], seeds=[0, 1], sampling=FlowSampling(steps=50))
 
-Unusual: guidance holds for rows that are told by their text; a reference is followed as it is, as in ViMoGen. Every row
-draws its noise on the CPU from its own seed, so it depends on nothing else in the batch.
+Unusual: guidance holds for rows that are told by their text; a reference is followed as it is, as in ViMoGen. Every
+row draws its noise on the CPU from its own seed, so it depends on nothing else in the batch.
 
-Letters: B batch, T frames, D feature size, S frames of a reference, R size of its frame, L text length, C text feature size.
+Letters: B batch, T frames, D feature size, S frames of a reference, R size of its frame, L text length, C text feature
+size.
 """
 
 import dataclasses
@@ -16,7 +18,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.flow import FlowSampling, guide, keep_known, seeded_noise, solve
+from motionmillion.lm.flow import TIMESTEPS, FlowSampling, guide, interpolate, keep_known, solve, solve_around
 
 
 @dataclasses.dataclass
@@ -47,26 +49,48 @@ def sample_motion(
     known: Tensor | None = None,
     keep: Tensor | None = None,
     start: Tensor | None = None,
+    rounds: int = 1,
 ) -> Tensor:
-    """Features `[B, T, D]` in physical units, zero behind the end of a row.
+    """Features `[B, T, D]` in physical units, float32, zero behind the end of a row.
 
     Args:
+        dit: the transformer, compiled or not.
         frames: of each row.
         seeds: one a row.
-        known, keep: normalised features `[B, T, D]`, and which of them stay `[B, T, D]`.
+        sampling: where its `strength` is below 1 and there is no `start`, the first step stands at its first sigma all
+            the same, with pure noise: what the released ViMoGen does with 0.7.
+        known, keep: normalised features `[B, T, D]`, and which of them stay `[B, T, D]`; both or none.
         start: normalised features `[B, T, D]` that `sampling.strength` leaves something of.
+        rounds: how often each step is taken where something is kept, see `motionmillion.lm.flow.solve_around`.
+
+    Raises:
+        ValueError: for another number of seeds than of rows, and `known` without `keep` or the other way round.
     """
-    device, longest = dit.device, max(frames)
-    noise = pad_sequence(
-        [seeded_noise((count, dit.config.motion_dim), [seed], sampling.temperature)[0] for count, seed in zip(frames, seeds)],
-        batch_first=True,
-    ).to(device)
-    there = (torch.arange(longest) < torch.tensor(frames)[:, None]).to(device)
+    if len(seeds) != len(frames):
+        raise ValueError(f"seeds must be one a row, {len(frames)}, got {len(seeds)}")
+    if (known is None) != (keep is None):
+        missing = "known" if known is None else "keep"
+        raise ValueError(f"known and keep must be given together, got no {missing}; give both or none")
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def draw() -> Tensor:
+        rows = [
+            torch.randn(count, dit.config.motion_dim, generator=own)
+            for count, own in zip(frames, generators, strict=True)
+        ]
+        return sampling.temperature * pad_sequence(rows, batch_first=True).to(dit.device)
+
+    noise = draw()
+    there = (torch.arange(noise.shape[1]) < torch.tensor(frames)[:, None]).to(dit.device)
     velocity = Velocities(dit, conditions, there, sampling)
-    slopes = velocity if known is None or keep is None else keep_known(velocity, known, keep, noise)
-    x = solve(slopes, sampling.start(noise, start), sampling)
-    if known is not None and keep is not None:
-        x = torch.where(keep, known, x)
+    x = sampling.start(noise, start)
+    if known is None or keep is None:
+        x = solve(velocity, x, sampling)
+    elif rounds != 1:
+        x = solve_around(velocity, noise, known, keep, sampling, rounds, draw)
+    else:
+        x = torch.where(keep, interpolate(known, noise, float(sampling.sigmas[0])), x)
+        x = torch.where(keep, known, solve(keep_known(velocity, known, keep, noise), x, sampling))
     return dit.denormalize(x) * there[..., None]
 
 
@@ -81,6 +105,7 @@ class Velocities:
         self.by_reference = rows[:0] if share is None else rows[share > 0]
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        """The velocity `[B, T, D]` of x `[B, T, D]`."""
         velocity = torch.zeros_like(x)
         if len(self.by_text):
             velocity[self.by_text] = self._told(x, sigma)
@@ -94,21 +119,20 @@ class Velocities:
         guided = self.sampling.guides_at(sigma)
         both = torch.cat([rows, rows]) if guided else rows
         words = told.text_mask[both].clone()
-        words[len(rows) :] = False
+        words[len(rows) :] = False  # the second half is told nothing
         found = self._ask(x, sigma, both, text=told.text[both], text_mask=words)
-        return guide(*found.chunk(2), self.sampling.guidance_scale) if guided else found
+        return guide(found[: len(rows)], found[len(rows) :], self.sampling.guidance_scale) if guided else found
 
     def _mixed(self, velocity: Tensor, x: Tensor, sigma: float) -> Tensor:
         """Velocities of the rows with a reference, mixed with those of their text."""
         rows, told = self.by_reference, self.conditions
-        assert told.reference is not None and told.reference_share is not None
+        if told.reference is None or told.reference_share is None:
+            raise ValueError("reference_share must be 0 for rows without a reference, got more")
         mask = None if told.reference_mask is None else told.reference_mask[rows]
         every = torch.ones(len(rows), dtype=torch.bool, device=x.device)
-        found = self._ask(
-            x, sigma, rows, reference=told.reference[rows], reference_mask=mask, use_reference=every
-        )
+        found = self._ask(x, sigma, rows, reference=told.reference[rows], reference_mask=mask, use_reference=every)
         return torch.lerp(velocity[rows], found, told.reference_share[rows, None, None].to(found))
 
     def _ask(self, x: Tensor, sigma: float, rows: Tensor, **conditions: Tensor | None) -> Tensor:
-        timestep = torch.full((len(rows),), 1000 * sigma, device=x.device)
+        timestep = torch.full((len(rows),), TIMESTEPS * sigma, device=x.device)
         return self.dit(x[rows], timestep, frame_mask=self.there[rows], **conditions).to(x.dtype)

@@ -32,7 +32,7 @@ TIMESTEPS = 1000
 """What a timestep counts up to; also the steps of the training grid."""
 
 SAMPLINGS = ("grid", "uniform", "logit_normal")
-WEIGHTINGS = ("bell", "none")
+WEIGHTINGS = ("bell", "clean", "none")
 SOLVERS = ("euler", "heun", "midpoint")
 
 Velocity = Callable[[Tensor, float], Tensor]
@@ -95,7 +95,8 @@ class FlowMatching:
         sampling: "grid" draws one of 1000 shifted steps, as ViMoGen does; "uniform" any share of the way, then
             shifted; "logit_normal" a share whose logit is Gaussian, then shifted.
         shift: above 1, training sees more noise; 1 is off.
-        weighting: "bell" weighs a step by a bell around timestep 500, down to nothing at pure noise; "none" by 1.
+        weighting: "bell" weighs a step by a bell around timestep 500, down to nothing at pure noise; "clean" by
+            sigma squared, which makes of the error of a velocity that of the clean data it leads to; "none" by 1.
         logit_mean, logit_std: of "logit_normal".
 
     Raises:
@@ -118,7 +119,9 @@ class FlowMatching:
         if not check_number("logit_std", self.logit_std) > 0:
             raise ValueError(f"logit_std must be above 0, got {self.logit_std!r}")
 
-    def sigmas(self, count: int, device: torch.device | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def sigmas(
+        self, count: int, device: torch.device | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Random sigmas `[count]`, float32."""
         options = dict(device=device, generator=generator)
         if self.sampling == "grid":
@@ -134,6 +137,8 @@ class FlowMatching:
         """Weights of losses at `sigma` `[...]`; those of the grid have a mean of 1."""
         if self.weighting == "none":
             return torch.ones_like(sigma)
+        if self.weighting == "clean":
+            return sigma.square()
         lowest, factor = _bell(self.shift)
         return (_bell_curve(sigma * TIMESTEPS) - lowest).clamp(min=0) * factor
 
@@ -183,14 +188,20 @@ class FlowSampling:
         for name in ("guidance_scale", "temperature"):
             check_number(name, getattr(self, name))
         interval = self.guidance_interval
-        if len(interval) != 2 or not 0 <= interval[0] <= interval[1] <= 1:
-            raise ValueError(f"guidance_interval must be two rising sigmas in 0..1, got {tuple(interval)!r}")
+        if not isinstance(interval, Sequence) or len(interval) != 2 or not 0 <= interval[0] <= interval[1] <= 1:
+            raise ValueError(f"guidance_interval must be two rising sigmas in 0..1, got {interval!r}")
         sigma_schedule(self.steps, self.shift, self.strength)
 
     @property
     def sigmas(self) -> Tensor:
         """Where the steps begin `[steps]`."""
         return sigma_schedule(self.steps, self.shift, self.strength)
+
+    @property
+    def intervals(self) -> list[tuple[float, float]]:
+        """Where each step begins and ends."""
+        sigmas = [*self.sigmas.tolist(), 0.0]
+        return list(zip(sigmas, sigmas[1:], strict=False))
 
     @property
     def guided(self) -> bool:
@@ -214,16 +225,20 @@ class FlowSampling:
 
 def solve(velocity: Velocity, x: Tensor, sampling: FlowSampling) -> Tensor:
     """Follow `velocity` from x `[B, ...]` at the first sigma of `sampling` down to 0; x keeps its dtype."""
-    sigmas = [*sampling.sigmas.tolist(), 0.0]
-    for sigma, after in zip(sigmas, sigmas[1:], strict=False):
-        step = after - sigma
-        slope = velocity(x, sigma)
-        if sampling.solver == "midpoint":
-            slope = velocity(x + step / 2 * slope, sigma + step / 2)
-        elif sampling.solver == "heun" and after > 0:  # at 0 there is nothing more to learn: an Euler step
-            slope = (slope + velocity(x + step * slope, after)) / 2
-        x = x + step * slope
+    for sigma, after in sampling.intervals:
+        x = _advance(velocity, x, sigma, after, sampling.solver)
     return x
+
+
+def _advance(velocity: Velocity, x: Tensor, sigma: float, after: float, solver: str) -> Tensor:
+    """One step of a solver from `sigma` to `after`."""
+    step = after - sigma
+    slope = velocity(x, sigma)
+    if solver == "midpoint":
+        slope = velocity(x + step / 2 * slope, sigma + step / 2)
+    elif solver == "heun" and after > 0:  # at 0 there is nothing more to learn: an Euler step
+        slope = (slope + velocity(x + step * slope, after)) / 2
+    return x + step * slope
 
 
 def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
@@ -235,10 +250,49 @@ def keep_known(velocity: Velocity, known: Tensor, keep: Tensor, noise: Tensor) -
     """`velocity`, but values where `keep` is true follow the straight path from `noise` to `known`.
 
     Solved from `noise`, what is kept arrives at `known`, and what is free is made while the network sees both. All
-    `[B, ...]`, `keep` may broadcast.
+    `[B, ...]`, `keep` may broadcast. What is free is drawn a good way, not all the way, to where it belongs: the
+    network is told what is known under noise, and early steps are never gone back to. `solve_around` does so.
     """
     path = noise - known
     return lambda x, sigma: torch.where(keep, path, velocity(x, sigma))
+
+
+def solve_around(
+    velocity: Velocity,
+    noise: Tensor,
+    known: Tensor,
+    keep: Tensor,
+    sampling: FlowSampling,
+    rounds: int = 1,
+    fresh: Callable[[], Tensor] | None = None,
+) -> Tensor:
+    """What fits `known` where `keep` is true, which stays as it is (RePaint, arXiv 2201.09865); all `[B, ...]`.
+
+    Args:
+        noise: where the solution begins.
+        rounds: how often a step is taken; before each but the first, noise is added again that leads back to where it
+            began. More is nearer to the true conditional distribution; 1 is `keep_known`.
+        fresh: draws that noise, of the shape of `noise`; needed for more than one round.
+
+    Raises:
+        ValueError: for less than one round, several without `fresh`, and a `strength` below 1.
+    """
+    check_whole("rounds", rounds, 1)
+    if sampling.strength != 1:
+        raise ValueError(f"strength must be 1 around values that are known, got {sampling.strength!r}")
+    if rounds == 1:
+        return torch.where(keep, known, solve(keep_known(velocity, known, keep, noise), noise, sampling))
+    if fresh is None:
+        raise ValueError(f"fresh must draw noise for more than one round, got none for {rounds}")
+    x = noise
+    for sigma, after in sampling.intervals:
+        for left in reversed(range(rounds if after > 0 else 1)):
+            x = torch.where(keep, interpolate(known, fresh(), sigma), x)
+            x = _advance(velocity, x, sigma, after, sampling.solver)
+            if left:  # the path's distribution at `sigma`, given that at `after`
+                share = (1 - sigma) / (1 - after)
+                x = share * x + math.sqrt(sigma**2 - (share * after) ** 2) * fresh()
+    return torch.where(keep, known, x)
 
 
 def seeded_noise(shape: Sequence[int], seeds: Sequence[int], temperature: float = 1.0) -> Tensor:

@@ -20,6 +20,26 @@ _FREQUENCIES = 64
 _LONGEST_PERIOD = 10000.0
 
 
+class HeadLinear(nn.Linear):
+    """Linear layer that begins at zero, or by Glorot's rule.
+
+    transformers asks for fresh weights layer by layer, and passes over modules without weights of their own: a layer
+    has to know itself how it begins.
+    """
+
+    def __init__(self, inputs: int, outputs: int, zero: bool = False) -> None:
+        super().__init__(inputs, outputs)
+        self.zero = zero
+
+    def fresh(self) -> None:
+        """Fresh weights, unless transformers has marked them as loaded."""
+        nn.init.zeros_(self.bias)
+        if self.zero:
+            nn.init.zeros_(self.weight)
+        else:
+            nn.init.xavier_uniform_(self.weight)
+
+
 class FlowHead(nn.Module):
     """Velocity of a noised latent.
 
@@ -32,22 +52,12 @@ class FlowHead(nn.Module):
 
     def __init__(self, latent_dim: int, state_dim: int, width: int, layers: int) -> None:
         super().__init__()
-        self.read_latent = nn.Linear(latent_dim, width)
-        self.read_state = nn.Linear(state_dim, width)
-        self.read_time = nn.Sequential(nn.Linear(2 * _FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
+        self.read_latent = HeadLinear(latent_dim, width)
+        self.read_state = HeadLinear(state_dim, width)
+        self.read_time = nn.Sequential(HeadLinear(2 * _FREQUENCIES, width), nn.SiLU(), HeadLinear(width, width))
         self.blocks = nn.ModuleList(_Block(width) for _ in range(layers))
-        self.modulate = nn.Linear(width, 2 * width)
-        self.write = nn.Linear(width, latent_dim)
-
-    @torch.no_grad()
-    def reset(self) -> None:
-        """Fresh weights; gates, modulations and output are zero."""
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
-        for linear in (self.modulate, self.write, *(block.modulate for block in self.blocks)):
-            nn.init.zeros_(linear.weight)  # type: ignore[arg-type]
+        self.modulate = HeadLinear(width, 2 * width, zero=True)
+        self.write = HeadLinear(width, latent_dim, zero=True)
 
     def forward(self, x: Tensor, sigma: Tensor, states: Tensor) -> Tensor:
         """Velocities `[M, Q]`, float32.
@@ -57,9 +67,16 @@ class FlowHead(nn.Module):
             sigma: noise levels in 0..1, `[M]` or `[1]` for all.
             states: hidden states of the transformer `[M, C]`.
         """
-        dtype = self.write.weight.dtype
-        condition = F.silu(self.read_time(time_features(sigma).to(dtype)) + self.read_state(states.to(dtype)))
-        hidden = self.read_latent(x.to(dtype))
+        return self.velocity(x, self.times(sigma), self.read_state(states.to(self.write.weight.dtype)))
+
+    def times(self, sigma: Tensor) -> Tensor:
+        """What noise levels `[M]` add to the condition `[M, W]`."""
+        return self.read_time(time_features(sigma).to(self.write.weight.dtype))
+
+    def velocity(self, x: Tensor, times: Tensor, states: Tensor) -> Tensor:
+        """Velocities of what has been read already: `times` `[M or 1, W]`, and `states` `[M, W]` by `read_state`."""
+        condition = F.silu(times + states)
+        hidden = self.read_latent(x.to(condition.dtype))
         for block in self.blocks:
             hidden = block(hidden, condition)
         scale, shift = self.modulate(condition).chunk(2, dim=-1)
@@ -71,8 +88,8 @@ class _Block(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.modulate = nn.Linear(width, 3 * width)
-        self.inner, self.outer = nn.Linear(width, width), nn.Linear(width, width)
+        self.modulate = HeadLinear(width, 3 * width, zero=True)
+        self.inner, self.outer = HeadLinear(width, width), HeadLinear(width, width)
 
     def forward(self, hidden: Tensor, condition: Tensor) -> Tensor:
         scale, shift, gate = self.modulate(condition).chunk(3, dim=-1)

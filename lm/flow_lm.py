@@ -23,11 +23,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.cache_utils import Cache
 
-from motionmillion.lm.decoder import StepEnds
+from motionmillion.checkpoints import ExactStatistics
+from motionmillion.lm.decode_step import StepEnds
 from motionmillion.lm.flow import FlowDraw
-from motionmillion.lm.flow_head import FlowHead
+from motionmillion.lm.flow_head import FlowHead, HeadLinear
 from motionmillion.lm.flow_sampler import FlowSampler
-from motionmillion.lm.model import MotionLM, MotionLMOutput
+from motionmillion.lm.model import MotionLM
+from motionmillion.lm.output import MotionLMOutput
 
 END = torch.inf
 """What stands in labels where a motion ends."""
@@ -38,10 +40,13 @@ NOTHING = torch.nan
 _JUDGING_DRAWS = 32
 
 
-class MotionFlowLM(MotionLM):
+class MotionFlowLM(ExactStatistics, MotionLM):
     """Text-conditioned model of sequences of latents; see `MotionLMConfig`."""
 
     main_input_name = "latents"
+    prefix_name = "prefix_latents"
+    _statistics = ("latent_mean", "latent_std")
+    _keep_in_fp32_modules_strict = set(_statistics)
 
     latent_mean: Tensor
     latent_std: Tensor
@@ -55,9 +60,10 @@ class MotionFlowLM(MotionLM):
         self.register_buffer("latent_std", torch.ones(config.latent_dim))
 
     def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        if isinstance(module, FlowHead):
-            module.reset()
+        if isinstance(module, HeadLinear):
+            module.fresh()
+        else:
+            super()._init_weights(module)
 
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
         """Take over mean and standard deviation `[Q]` of the training latents.
@@ -163,6 +169,10 @@ class MotionFlowLM(MotionLM):
     def blank(self) -> float:
         return NOTHING
 
+    def motion_only(self, row: Tensor) -> Tensor:
+        """The latents `[n, Q]` of a row `[N, Q]` before its end."""
+        return row[row.isfinite().all(dim=-1)]
+
     def valid_motion(self, motion: Tensor) -> Tensor:
         """Which positions `[B, N]` hold a latent."""
         if motion.ndim != 3 or motion.shape[2] != self.config.latent_dim:
@@ -180,11 +190,11 @@ class MotionFlowLM(MotionLM):
         return self.read_latents(torch.where(valid, latents, 0.0).to(weight.dtype)).to(weight.dtype)
 
     def _normalised(self, latents: Tensor) -> Tensor:
-        return (latents.float() - self.latent_mean.float()) / self.latent_std.float()
+        return (latents.float() - self.latent_mean) / self.latent_std
 
     def next_latents(self, normalised: Tensor) -> Tensor:
         """Latents `[B, Q]` in the tokenizer's units, float32."""
-        return normalised * self.latent_std.float() + self.latent_mean.float()
+        return normalised * self.latent_std + self.latent_mean
 
     def step_ends(self, project: Callable[[nn.Linear], Callable[[Tensor], Tensor]]) -> StepEnds:
         return _LatentEnds(self)
@@ -215,7 +225,7 @@ class _LatentEnds:
 
     def __init__(self, lm: MotionFlowLM) -> None:
         self.weight, self.bias = lm.read_latents.weight, lm.read_latents.bias
-        self.mean, self.std = lm.latent_mean.float(), lm.latent_std.float()
+        self.mean, self.std = lm.latent_mean, lm.latent_std
 
     def embed(self, chosen: Tensor) -> Tensor:
         latents = ((chosen - self.mean) / self.std).nan_to_num()
@@ -223,5 +233,3 @@ class _LatentEnds:
 
     def read(self, x: Tensor) -> Tensor:
         return x
-
-

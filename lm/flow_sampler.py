@@ -43,6 +43,7 @@ class FlowSampler:
     def __init__(self, lm: "MotionFlowLM", sampling: FlowSampling, seeds: Sequence[int]) -> None:
         self.lm, self.sampling = lm, sampling
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.times: dict[float, Tensor] = {}  # what each noise level adds to the condition
         self.going_on = torch.ones(len(self.generators), device=lm.device)  # chance that a draw has not ended yet
 
     @classmethod
@@ -82,7 +83,8 @@ class FlowSampler:
         """Which rows `[B]` end here."""
         logits = self.lm.lm_head(states)[:, 0].float()
         if self.guided:
-            logits = guide(*logits.chunk(2), self.sampling.guidance_scale)
+            conditional, unconditional = logits.chunk(2)
+            logits = guide(conditional, unconditional, self.sampling.guidance_scale)
         if forbid_end:
             return torch.zeros_like(logits, dtype=torch.bool)
         ending = logits.sigmoid()
@@ -91,14 +93,16 @@ class FlowSampler:
 
     def _flow(self, states: Tensor, noise: Tensor) -> Tensor:
         """Normalised latents `[B, Q]` from noise."""
-        conditional, sampling = states[: len(noise)], self.sampling
+        head, sampling = self.lm.flow_head, self.sampling
+        read = head.read_state(states.to(head.read_state.weight.dtype))  # once for all steps
 
         def velocity(x: Tensor, sigma: float) -> Tensor:
-            level = x.new_full((1,), sigma)
+            if sigma not in self.times:
+                self.times[sigma] = head.times(x.new_full((1,), sigma))
             if not sampling.guides_at(sigma):
-                return self.lm.flow_head(x, level, conditional)
-            both = self.lm.flow_head(torch.cat([x, x]), level, states)
-            return guide(*both.chunk(2), sampling.guidance_scale)
+                return head.velocity(x, self.times[sigma], read[: len(x)])
+            with_text, without = head.velocity(torch.cat([x, x]), self.times[sigma], read).chunk(2)
+            return guide(with_text, without, sampling.guidance_scale)
 
         return solve(velocity, noise, sampling)
 

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from motionmillion.lm.decoder import DynamicDecoder, StaticDecoder, UncachedDecoder, supported
+from motionmillion.lm.decode_step import supported
+from motionmillion.lm.decoder import DynamicDecoder, StaticDecoder, UncachedDecoder
 
 if TYPE_CHECKING:
     from motionmillion.lm.config import MotionLMConfig
@@ -75,7 +76,7 @@ def stream(
     int8: bool = False,
     **sampling: Any,
 ) -> Iterator[Tensor]:
-    """Yield the next token of every row `[B]`, PAD for rows that have ended; latents `[B, Q]` and NaN with a flow head.
+    """Yield the next token of every row `[B]`, PAD for rows that have ended; latents and NaN with a flow head.
 
     Args:
         min_new_tokens: END is not drawn before so many codes; equal to `max_new_tokens` for an exact length.

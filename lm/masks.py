@@ -83,3 +83,9 @@ def places(segments: Tensor) -> Places:
     before = torch.where(begins, order, order.roll(1, dims=1))
     blank = torch.zeros_like(order)
     return Places(blank.scatter(1, order, index - first), blank.scatter(1, order, before))
+
+
+def last_valid(valid: Tensor) -> Tensor:
+    """For each position the last valid one up to it `[B, S]`; 0 before the first."""
+    index = torch.arange(valid.shape[1], device=valid.device).expand_as(valid)
+    return torch.where(valid, index, 0).cummax(dim=1).values

@@ -17,44 +17,25 @@ Shapes: B batch, L text length, N motion tokens, S = L + N, C width, K codebook 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache
-from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMSNorm
 
 from motionmillion.checkpoints import StrictLoading
 from motionmillion.lm.config import MotionLMConfig
-from motionmillion.lm.decoder import StepEnds, TokenEnds
+from motionmillion.lm.decode_step import StepEnds, TokenEnds
 from motionmillion.lm.generation import checked_codes, generate
 from motionmillion.lm.head import OutputHead
-from motionmillion.lm.masks import mixed_attention_mask, places
+from motionmillion.lm.masks import last_valid, mixed_attention_mask, places
+from motionmillion.lm.output import MotionLMOutput
 from motionmillion.lm.rotary import RotaryEmbedding
 from motionmillion.lm.sampling import Sampler
 
 IGNORED = -100
-
-
-@dataclass
-class MotionLMOutput(CausalLMOutputWithPast):
-    """transformers' output, and what the mean loss was taken of."""
-
-    token_losses: Tensor | None = None  # [M] in nats, one for each counted label, row by row
-    token_hits: Tensor | None = None  # [M], whether that label was the likeliest token
-    states: Tensor | None = None  # [B, N + 1, C], of a flow head
-    losses: dict[str, Tensor] | None = None  # parts of the loss, of a flow head
-    end_losses: Tensor | None = None  # [M'] in nats, one for each place where the motion could end, of a flow head
-
-    @property
-    def last(self) -> Tensor:
-        """What generation chooses from, of the last position: logits `[B, K + 1]`, or states `[B, C]`."""
-        found = self.logits if self.states is None else self.states
-        assert found is not None
-        return found[:, -1]
 
 
 class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
@@ -70,13 +51,14 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _tied_weights_keys = {"lm_head.weight": "embed_tokens.weight"}
+    prefix_name = "prefix_codes"  # the argument of generation that takes motion to go on from
     accepts_loss_kwargs = False  # Trainer divides the loss by the number of accumulated batches
 
     def __new__(cls, config: MotionLMConfig | None = None, *args: Any, **kwargs: Any) -> Self:
         if cls is MotionLM and getattr(config, "head", "codes") == "flow":
             from motionmillion.lm.flow_lm import MotionFlowLM
 
-            cls = MotionFlowLM  # type: ignore[assignment]
+            return super().__new__(MotionFlowLM)  # type: ignore[arg-type,return-value]
         return super().__new__(cls)
 
     def __init__(self, config: MotionLMConfig) -> None:
@@ -179,7 +161,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         text_segments: Tensor | None = None,
         segments: Tensor | None = None,
     ) -> tuple[Tensor, Cache | None]:
-        """States `[B, N + 1, C]` (cached or packed `[B, N, C]`) that predict the motion, and the cache; see `forward`."""
+        """States `[B, N + 1, C]` that predict the motion (cached or packed: N), and the cache; see `forward`."""
         text_length = 0 if text_features is None else text_features.shape[1]
         if text_features is not None:
             text, valid_text = self._embed_text(text_features, text_mask, text_segments)
@@ -207,6 +189,10 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
     def blank(self) -> float:
         """What stands where a row has no motion."""
         return self.config.padding_token_id
+
+    def motion_only(self, row: Tensor) -> Tensor:
+        """The codes `[n]` of a row of tokens `[N]`."""
+        return row[row < self.config.end_token_id]
 
     def embed_motion(self, motion: Tensor) -> Tensor:
         """Embeddings `[B, N, C]` of motion tokens `[B, N]`."""
@@ -282,7 +268,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         mask = mixed_attention_mask(self.config, hidden, sample, text_length, cache)
         if sample.dtype == torch.bool:
             positions = (sample.long().cumsum(1) - 1).clamp(min=0)[:, -hidden.shape[1] :]
-            previous = _last_valid(sample)[:, text_length - 1 :]
+            previous = last_valid(sample)[:, text_length - 1 :]
         else:
             positions, previous = places(sample)
             previous = previous[:, text_length:]
@@ -315,9 +301,3 @@ def check_tokens(tokens: Tensor, config: MotionLMConfig) -> None:
                 f"tokens must be in 0..{config.padding_token_id} for {config.codebook_size} codes, END and PAD, got "
                 f"{least if least < 0 else most}; check that they come from the model's own tokenizer"
             )
-
-
-def _last_valid(valid: Tensor) -> Tensor:
-    """For each position the last valid one up to it `[B, S]`; 0 before the first."""
-    index = torch.arange(valid.shape[1], device=valid.device).expand_as(valid)
-    return torch.where(valid, index, 0).cummax(dim=1).values

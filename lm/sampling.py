@@ -31,6 +31,8 @@ from motionmillion.lm.config import MotionLMConfig
 
 MAX_GUIDANCE = 100.0
 
+_OF_FLOWS = {"steps", "solver", "shift", "guidance_interval"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
@@ -99,6 +101,11 @@ class Sampler:
         Raises:
             ValueError: for unknown options and values out of range.
         """
+        for name in sorted(_OF_FLOWS & set(options)):
+            raise ValueError(
+                f"{name} must be left out for a model of codes, which follows no flow, got {options[name]!r}; "
+                "temperature, top_k and top_p are there"
+            )
         known = {field.name for field in dataclasses.fields(Sampling)}
         if set(options) - known:
             raise unknown_key_error("sampling options", set(options) - known, known)

@@ -18,17 +18,19 @@ from motionmillion.io.files import atomic_path
 from motionmillion.motion import Motion
 
 if TYPE_CHECKING:
+    from motionmillion.gating import Decision
     from motionmillion.pipeline import MotionPipeline
     from motionmillion.tokenizer import MotionTokenizer
 
 
 @dataclass(frozen=True)
 class Job:
-    """One motion to generate and the files that it goes to."""
+    """One motion to generate and the files that it goes to; `row` is the number of its prompt."""
 
     prompt: str
     seed: int
     files: tuple[Path, ...]
+    row: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,20 @@ class Request:
         timeline: texts and seconds of one motion; takes the place of the prompts.
         prefix: a motion to go on from.
         end: with `prefix`, the motion to arrive at.
+        references: a motion to follow, or one a prompt.
+        reference_mode, judge: how far they are followed, see `motionmillion.pipeline_dit`, and the gate's judge.
+        edit: a motion to change; `edit_frames` and `edit_joints` say what of it.
     """
 
     timeline: tuple[tuple[str, float], ...] = ()
     prefix: Motion | None = None
     end: Motion | None = None
+    references: tuple[Motion, ...] = ()
+    reference_mode: str = "auto"
+    judge: str | None = "similarity"
+    edit: Motion | None = None
+    edit_frames: tuple[int, int] | None = None
+    edit_joints: tuple[str, ...] = ()
 
     def check(self, options: dict[str, Any]) -> None:
         """Raise `ValueError` for what does not go together."""
@@ -53,6 +64,20 @@ class Request:
             raise ValueError(
                 f"seconds must be left out with timeline, got {options['seconds']!r}; its parts have them"
             )
+        if self.references and (self.timeline or self.end is not None):
+            raise ValueError("reference must be left out with timeline and end, got one; it goes with prompts")
+        if not self.references and self.reference_mode != "auto":
+            raise ValueError(f"reference_mode must come with reference, got {self.reference_mode!r} alone")
+        besides = self.timeline or self.prefix is not None or self.references or options.get("seconds") is not None
+        if self.edit is not None and besides:
+            raise ValueError("edit must come without timeline, prefix, reference and seconds; the motion has a length")
+        if self.edit is None and (self.edit_frames is not None or self.edit_joints):
+            raise ValueError("edit_frames and edit_joints must come with edit; name the motion file to change")
+
+    def check_rows(self, rows: int) -> None:
+        """Raise `ValueError` unless there is one reference, or one for each of `rows` prompts."""
+        if self.references and len(self.references) not in (1, rows):
+            raise ValueError(f"reference must be given once, or once a prompt, {rows}, got {len(self.references)}")
 
     def motions(self, pipe: "MotionPipeline", jobs: Sequence[Job], options: dict[str, Any]) -> list[Motion]:
         """One motion a job."""
@@ -62,8 +87,39 @@ class Request:
         if self.prefix is not None and self.end is not None:
             length = options["seconds"]
             return [pipe.inbetween(job.prompt, self.prefix, self.end, length, seed=job.seed, **rest) for job in jobs]
+        if self.edit is not None:
+            changed = dict(frames=self.edit_frames, joints=self.edit_joints or None)
+            return [pipe.edit(self.edit, job.prompt, seed=job.seed, **changed, **rest) for job in jobs]
         prompts, seeds = [job.prompt for job in jobs], [job.seed for job in jobs]
-        return pipe.sample(prompts, seeds, prefix=self.prefix, **options)
+        return pipe.sample(prompts, seeds, prefix=self.prefix, **self._followed(pipe, jobs), **options)
+
+    def prepare(self, pipe: "MotionPipeline") -> None:
+        """Give the pipeline the judge that is asked for."""
+        from motionmillion.pipeline_dit import DiTPipeline
+
+        if self.references and isinstance(pipe, DiTPipeline):
+            from motionmillion.gating import Gate
+
+            pipe.gate = Gate(judge=self.judge)
+
+    def _followed(self, pipe: "MotionPipeline", jobs: Sequence[Job]) -> dict[str, Any]:
+        """References of the jobs and how far they are followed; what the gate decides goes to standard error."""
+        if not self.references:
+            return {}
+        from motionmillion.pipeline_dit import DiTPipeline
+
+        own = [self.references[job.row if len(self.references) > 1 else 0] for job in jobs]
+        if not isinstance(pipe, DiTPipeline):
+            return {"reference": own}  # which other pipelines refuse
+
+        def say(row: int, decision: "Decision") -> None:
+            done = "followed" if decision.use else "left out"
+            print(f"reference for {jobs[row].files[0]} {done}: {decision.reason}", file=sys.stderr)
+
+        return {
+            "reference": own,
+            "reference_mode": pipe.modes([j.prompt for j in jobs], own, self.reference_mode, say),
+        }
 
 
 def read_timeline(parts: Sequence[str]) -> tuple[tuple[str, float], ...]:
@@ -84,8 +140,23 @@ def read_timeline(parts: Sequence[str]) -> tuple[tuple[str, float], ...]:
     return tuple(found)
 
 
-def read_prompts(prompts: Sequence[str], file: Path | None) -> list[str]:
+def read_span(text: str) -> tuple[int, int]:
+    """Frames of a text such as "20:60".
+
+    Raises:
+        ValueError: for anything else.
+    """
+    start, _, stop = text.partition(":")
+    if not (start.isdecimal() and stop.isdecimal()):
+        raise ValueError(f'edit_frames must look like "20:60", got {text!r}; the second is the frame after the last')
+    return int(start), int(stop)
+
+
+def read_prompts(prompts: Sequence[str], file: Path | None, empty: bool = False) -> list[str]:
     """Sentences of the command line, then those of a file, one a line.
+
+    Args:
+        empty: whether "" is one, because there is a reference to follow.
 
     Raises:
         ValueError: if there is none, or one says nothing.
@@ -96,8 +167,10 @@ def read_prompts(prompts: Sequence[str], file: Path | None) -> list[str]:
             texts += [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
         except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
             raise ValueError(f"prompts file must be an existing UTF-8 text file, got {str(file)!r}") from None
-    from motionmillion.text import check_texts
+    from motionmillion.prompts import check_texts
 
+    if empty and texts:
+        return [check_texts(text)[0] if text.strip() else "" for text in texts]
     return check_texts(texts)
 
 
@@ -116,14 +189,14 @@ def output_jobs(
         check_output(path)
     from motionmillion.pipeline_parts import sample_seed
 
-    rows = [(prompt, sample) for prompt in prompts for sample in range(num_samples)]
+    rows = [(row, prompt, sample) for row, prompt in enumerate(prompts) for sample in range(num_samples)]
     digits = max(4, len(str(len(rows) - 1)))
     jobs = []
-    for number, (prompt, sample) in enumerate(rows):
+    for number, (row, prompt, sample) in enumerate(rows):
         numbered = [path.with_stem(f"{path.stem}-{number:0{digits}d}") for path in outputs]
         files = tuple(outputs) if len(rows) == 1 else tuple(numbered)
         if not (resume and all(file.exists() for file in files)):
-            jobs.append(Job(prompt, sample_seed(seed, sample), files))
+            jobs.append(Job(prompt, sample_seed(seed, sample), files, row))
     return jobs
 
 
@@ -157,6 +230,7 @@ def generate_files(
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("loading the model", total=None)
         pipe = MotionPipeline.from_pretrained(model, device, **(loading or {}))
+        request.prepare(pipe)
         progress.update(task, description="generating", total=len(jobs))
         for start in range(0, len(jobs), batch_size):
             part = jobs[start : start + batch_size]

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -76,6 +76,24 @@ class StrictLoading:
                     "this processor; load it again and save that"
                 )
         super().save_pretrained(save_directory, **kwargs)  # type: ignore[misc]
+
+
+class ExactStatistics:
+    """Mix-in before `PreTrainedModel`: statistics of the data stay float32 whatever the model is cast to.
+
+    In the 8 bits of bfloat16 they would shift everything that the model makes. DeepSpeed casts models, too.
+    """
+
+    _statistics: tuple[str, ...] = ("mean", "std")
+    """Names of buffers, also to be named in `_keep_in_fp32_modules_strict`."""
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        kept = {name: getattr(self, name) for name in self._statistics}
+        super()._apply(fn, recurse)  # type: ignore[misc]
+        for name, value in kept.items():
+            if not value.is_meta:
+                setattr(self, name, value.to(getattr(self, name).device))
+        return self
 
 
 def _finite(value: Any) -> bool:

@@ -16,7 +16,8 @@ from typing import Annotated
 import typer
 
 from motionmillion.cli_evaluate import compare_app, evaluate
-from motionmillion.cli_options import DeviceOption, ModelOption, find_device, find_dtype
+from motionmillion.cli_generate import generate
+from motionmillion.cli_options import DeviceOption, ModelOption, find_device
 
 app = typer.Typer(
     name="motionmillion",
@@ -27,6 +28,7 @@ app = typer.Typer(
 
 data_app = typer.Typer(name="data", help="Prepare data for training.", no_args_is_help=True)
 app.add_typer(data_app)
+app.command()(generate)
 app.command()(evaluate)
 app.add_typer(compare_app)
 
@@ -36,6 +38,7 @@ class Benched(StrEnum):
 
     tokenizer = "tokenizer"
     lm = "lm"
+    flow = "flow"
     eval = "eval"
 
 
@@ -44,6 +47,7 @@ class Converted(StrEnum):
 
     tokenizer = "tokenizer"
     lm = "lm"
+    dit = "dit"
     evaluator = "evaluator"
     checkpoint = "checkpoint"
 
@@ -54,80 +58,8 @@ class Part(StrEnum):
     tokenizer = "tokenizer"
     lm = "lm"
     dit = "dit"
+    few_step = "few-step"
     evaluator = "evaluator"
-
-
-@app.command()
-def generate(
-    prompts: Annotated[list[str] | None, typer.Argument(help="Sentences, one motion (or more) each.")] = None,
-    output: Annotated[
-        list[Path] | None, typer.Option("-o", "--output", help="File to write; its suffix chooses the format. Repeat.")
-    ] = None,
-    prompts_file: Annotated[Path | None, typer.Option(help="Text file with one sentence a line.")] = None,
-    model: ModelOption = "mini",
-    seconds: Annotated[float | None, typer.Option(help="Length; left out, the model decides.")] = None,
-    num_samples: Annotated[int, typer.Option("-n", "--num-samples", help="Motions for each sentence.")] = 1,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same motion.")] = 0,
-    temperature: Annotated[float | None, typer.Option(help="Variety; 0 takes the most likely motion.")] = None,
-    top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest tokens; 0 is off.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens up to this probability.")] = None,
-    guidance_scale: Annotated[float | None, typer.Option(help="How closely to follow the text; 1 is off.")] = None,
-    min_p: Annotated[float | None, typer.Option(help="Leave out tokens below this share of the likeliest.")] = None,
-    repetition_penalty: Annotated[float | None, typer.Option(help="Above 1, used codes are less likely.")] = None,
-    no_repeat_ngram_size: Annotated[int | None, typer.Option(help="No run of so many codes comes twice.")] = None,
-    min_seconds: Annotated[float | None, typer.Option(help="Shortest length that the model may decide for.")] = None,
-    max_seconds: Annotated[float | None, typer.Option(help="Longest length that the model may decide for.")] = None,
-    timeline: Annotated[
-        list[str] | None, typer.Option(help='Part of one motion: --timeline "4: a person walks". Repeat.')
-    ] = None,
-    prefix: Annotated[Path | None, typer.Option(help="Motion file to go on from.")] = None,
-    transition: Annotated[
-        float | None, typer.Option(help="Seconds of the motion before that a text goes on from; more clings to it.")
-    ] = None,
-    end: Annotated[Path | None, typer.Option(help="Motion file to arrive at, from --prefix.")] = None,
-    rewrite: Annotated[
-        str | None,
-        typer.Option(help="Language model that rewrites the prompts: name, folder, or https://host/v1#name."),
-    ] = None,
-    rewrite_cache: Annotated[Path | None, typer.Option(help="JSON file of what was rewritten before.")] = None,
-    rewrite_errors: Annotated[
-        str, typer.Option(help='What to do with a prompt that cannot be rewritten: "raise" or "keep".')
-    ] = "raise",
-    batch_size: Annotated[int, typer.Option(help="Motions generated together.")] = 16,
-    resume: Annotated[bool, typer.Option("--resume", help="Leave out motions whose files are all there.")] = False,
-    device: DeviceOption = "auto",
-    dtype: Annotated[str, typer.Option(help="Of the language model: float32, bfloat16 or float16.")] = "float32",
-    quantization: Annotated[str | None, typer.Option(help="Weights in few bits: 8bit, 4bit or int8.")] = None,
-    compiled: Annotated[
-        bool, typer.Option("--compiled", help="Compile the steps first; pays for many motions.")
-    ] = False,
-) -> None:
-    """Generate motions from sentences.
-
-    Several motions are numbered: -o walk.bvh becomes walk-0000.bvh, walk-0001.bvh, ... Every file is written as soon
-    as its batch is done, and a motion does not depend on the others, so --resume finishes an interrupted job with the
-    same result.
-    """
-    from motionmillion.batch import Request, generate_files, output_jobs, read_prompts, read_timeline, rewrite_prompts
-    from motionmillion.motion import Motion
-
-    where = find_device(device)
-    parts = read_timeline(timeline or [])
-    if parts and (prompts or prompts_file):
-        raise ValueError(f"prompts must be left out with timeline, got {prompts or str(prompts_file)!r}")
-    texts = read_prompts([text for text, _ in parts] or prompts or [], prompts_file)
-    if rewrite is not None:
-        texts = rewrite_prompts(texts, rewrite, rewrite_cache, rewrite_errors, where)
-    elif rewrite_cache is not None:
-        raise ValueError(f"rewrite_cache must come with rewrite, got {str(rewrite_cache)!r} alone; name a model")
-    parts = tuple((text, seconds) for text, (_, seconds) in zip(texts, parts, strict=False))
-    jobs = output_jobs(["; ".join(texts)] if parts else texts, output or [], num_samples, seed, resume)
-    options = dict(seconds=seconds, temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale)
-    options |= dict(min_p=min_p, repetition_penalty=repetition_penalty, no_repeat_ngram_size=no_repeat_ngram_size)
-    options |= dict(min_seconds=min_seconds, max_seconds=max_seconds, compiled=compiled or None, transition=transition)
-    given = [Motion.load(file) if file else None for file in (prefix, end)]
-    loading = dict(dtype=find_dtype(dtype), quantization=quantization)
-    generate_files(jobs, model, where, batch_size, options, Request(parts, *given), loading)
 
 
 @app.command()
@@ -271,6 +203,8 @@ def train(
         from motionmillion.training.tokenizer import train_tokenizer as run
     elif part is Part.dit:
         from motionmillion.training.dit import train_dit as run
+    elif part is Part.few_step:
+        from motionmillion.training.distillation import train_few_step as run
     elif part is Part.evaluator:
         from motionmillion.training.evaluator import train_evaluator as run
     else:
@@ -295,12 +229,23 @@ def bench(
         int | None, typer.Option(help="tokenizer: frames a window (96). eval: frames a motion (100).")
     ] = None,
     width: Annotated[int, typer.Option(help="tokenizer: channels of the network; 512 is the published width.")] = 512,
-    size: Annotated[list[str] | None, typer.Option(help="lm: 44m, 111m, ... Repeat for several.")] = None,
+    size: Annotated[
+        list[str] | None, typer.Option(help="lm: 44m, 111m, ... flow: mini, 44m, 343m, 1b. Repeat for several.")
+    ] = None,
     setting: Annotated[
         list[str] | None, typer.Option(help="lm: dynamic, static, compiled or int8. Repeat for several.")
     ] = None,
     tokens: Annotated[int, typer.Option(help="lm: codes of a motion.")] = 150,
-    dtype: Annotated[str, typer.Option(help="lm: float32 or bfloat16.")] = "float32",
+    dtype: Annotated[str, typer.Option(help="lm, flow: float32 or bfloat16.")] = "float32",
+    steps: Annotated[
+        list[int] | None, typer.Option(help="flow: steps of the solver (1, 4, 10, 20, 50). Repeat for several.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="flow: length of the motion.")] = 5.0,
+    guidance_scale: Annotated[float | None, typer.Option(help="flow: anything but 1 is guided.")] = None,
+    patch: Annotated[int, typer.Option(help="flow: frames that a position of the DiT stands for.")] = 1,
+    model: Annotated[
+        list[str] | None, typer.Option(help="flow: saved pipeline, in place of random weights. Repeat for several.")
+    ] = None,
     packing: Annotated[bool, typer.Option("--packing", help="lm: time training steps, packed and padded.")] = False,
     repeats: Annotated[int, typer.Option(help="Turns that each side takes.")] = 5,
     output: Annotated[
@@ -311,6 +256,8 @@ def bench(
     """Time the tokenizer or the language model and measure memory, against the published way with the same weights.
 
     eval: time the physical measures of many motions against plain loops over frames, and measures of embeddings.
+
+    flow: seconds for a motion by codes, by latents with a flow head and by MotionDiT, against the codes.
     """
     where = find_device(device)
     if part is Benched.eval:
@@ -324,6 +271,14 @@ def bench(
 
         window = 96 if frames is None else frames
         typer.echo(bench_tokenizer_files(codebook, batch_size or [64], window, width, repeats, where, output))
+        return
+    if part is Benched.flow:
+        from motionmillion.bench.flow import STEPS
+        from motionmillion.bench.flow_files import bench_flow_files
+
+        sizes, models = size or ([] if model else ["44m"]), model or []
+        given = (steps or list(STEPS), seconds, (batch_size or [1])[0], guidance_scale, patch, dtype, repeats)
+        typer.echo(bench_flow_files(sizes, models, *given, where, output))
         return
     from motionmillion.bench.lm_files import bench_decoding_files, bench_packing_files
     from motionmillion.convert_options import nominal_codes
@@ -342,20 +297,28 @@ def bench(
 def convert(
     part: Annotated[Converted, typer.Argument(help="What the checkpoint holds.")],
     checkpoint: Annotated[
-        Path, typer.Argument(help="Checkpoint of MotionMillion-Codes (.pth); for checkpoint, a run's checkpoint-N.")
+        Path,
+        typer.Argument(help="Checkpoint of MotionMillion-Codes or ViMoGen; for checkpoint, a run's checkpoint-N."),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
     options: Annotated[Path | None, typer.Option(help="JSON of its training options, else the released ones.")] = None,
-    mean: Annotated[Path | None, typer.Option(help="Feature means it was trained with (.npy, [272]).")] = None,
+    mean: Annotated[
+        Path | None, typer.Option(help="Feature means it was trained with (.npy, [272] or [276]).")
+    ] = None,
     std: Annotated[Path | None, typer.Option(help="Standard deviations (.npy, [272]).")] = None,
     rope_precision: Annotated[
         str | None, typer.Option(help="lm: rotary angles in float32 (default), bfloat16 or autocast.")
     ] = None,
-    dtype: Annotated[str | None, typer.Option(help="lm: weights in float32 or bfloat16; else as they are.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="lm, dit: weights in float32 or bfloat16; lm: else as they are.")
+    ] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="lm: tokenizer folder, to write a whole pipeline.")] = None,
     text_encoder: Annotated[
         str | None,
-        typer.Option(help="lm: its text encoder, google/flan-t5-xl if released. evaluator: distilbert-base-uncased."),
+        typer.Option(
+            help="lm, dit: its text encoder, google/flan-t5-xl or google/umt5-xxl if released, to write a whole "
+            "pipeline. evaluator: distilbert-base-uncased."
+        ),
     ] = None,
     shard_size: Annotated[str | None, typer.Option(help="lm: size of a file, 2GB unless said; bounds memory.")] = None,
 ) -> None:
@@ -363,13 +326,14 @@ def convert(
 
     A language model is converted in the memory of two or three of its files, whatever its size.
     """
-    from motionmillion.convert import convert_evaluator, convert_lm, convert_tokenizer
+    from motionmillion.convert import convert_dit, convert_evaluator, convert_lm, convert_tokenizer
 
     of_tokenizer = dict(mean=mean, std=std)
     of_lm = dict(rope_precision=rope_precision, dtype=dtype, tokenizer=tokenizer, text_encoder=text_encoder)
     of_lm |= dict(shard_size=shard_size)
     of_others = {name: value for name, value in of_lm.items() if name != "text_encoder"} | dict(options=options)
     unfit = {Converted.tokenizer: of_lm, Converted.lm: of_tokenizer, Converted.evaluator: of_others}
+    unfit[Converted.dit] = {name: of_lm[name] for name in ("rope_precision", "tokenizer", "shard_size")}
     of_none = dict(options=options) | of_tokenizer | of_lm
     for name, value in unfit.get(part, of_none).items():
         if value is not None:
@@ -380,6 +344,8 @@ def convert(
         typer.echo(export_checkpoint(checkpoint, output))
     elif part is Converted.tokenizer:
         typer.echo(convert_tokenizer(checkpoint, output, options, mean, std))
+    elif part is Converted.dit:
+        typer.echo(convert_dit(checkpoint, output, options, mean, std, dtype or "float32", text_encoder))
     elif part is Converted.evaluator:
         given = {} if text_encoder is None else dict(text_encoder=text_encoder)
         typer.echo(convert_evaluator(checkpoint, output, mean, std, **given))

@@ -7,16 +7,14 @@
 Exit code 3: everything was measured, but a judge left questions unanswered; the same command asks them again.
 """
 
-import contextlib
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from motionmillion.cli_options import DeviceOption, find_device
+from motionmillion.cli_options import DeviceOption, find_device, warnings_as_lines
 
 if TYPE_CHECKING:
     from motionmillion.eval.judges import Answer
@@ -60,6 +58,8 @@ def evaluate(
     top_k: Annotated[int | None, typer.Option(help="Sampling, as in generate.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Sampling, as in generate.")] = None,
     guidance_scale: Annotated[float | None, typer.Option(help="Sampling, as in generate.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling, as in generate.")] = None,
+    solver: Annotated[str | None, typer.Option(help="Sampling, as in generate.")] = None,
     evaluator: Annotated[str, typer.Option(help="Text-motion evaluator: bundled name, folder or hub id.")] = "mini",
     judge: Annotated[
         str,
@@ -111,7 +111,8 @@ def evaluate(
     if data is not None and len(data) != 1:
         raise ValueError(f"data must be one folder for the suite {chosen!r}, got {len(data)}")
     sampling = dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale)
-    with _warnings_as_lines():
+    sampling |= dict(steps=steps, solver=solver)
+    with warnings_as_lines():
         outcome = evaluate_suite(
             Evaluation(
                 suite=chosen,
@@ -224,6 +225,7 @@ def _tokenizer(
 _TOKENIZER_OPTIONS = {"model", "data", "split", "output", "seed", "batch_size", "device", "resamples", "plots"}
 _FOREIGN_OPTIONS = {"fps", "up", "representation", "route", "allow_missing"}
 _GENERATION_OPTIONS = {"num_samples", "seconds", "temperature", "top_k", "top_p", "guidance_scale", "batch_size"}
+_GENERATION_OPTIONS |= {"steps", "solver"}
 
 
 def _check_unused(ctx: typer.Context, suite: str) -> None:
@@ -239,12 +241,3 @@ def _check_unused(ctx: typer.Context, suite: str) -> None:
     if unused:
         option = min(unused).replace("_", "-")
         raise ValueError(f"--{option} must be left out {reason}, got {ctx.params[min(unused)]!r}")
-
-
-@contextlib.contextmanager
-def _warnings_as_lines() -> Iterator[None]:
-    """Warnings inside the block go to standard error in one line each, without the place in the source."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = lambda message, *_: print(f"motionmillion: {message}", file=sys.stderr)  # type: ignore
-        yield

@@ -1,5 +1,9 @@
 """What several commands share: options, and what their values stand for."""
 
+import contextlib
+import sys
+import warnings
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -23,3 +27,12 @@ def find_dtype(name: str) -> Any:
     if name not in known:
         raise ValueError(f"dtype must be one of {sorted(known)}, got {name!r}")
     return known[name]
+
+
+@contextlib.contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Warnings inside the block go to standard error in one line each, without the place in the source."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = lambda message, *_: print(f"motionmillion: {message}", file=sys.stderr)  # type: ignore
+        yield

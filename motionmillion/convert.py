@@ -3,10 +3,11 @@
     tokenizer = load_upstream_tokenizer("fsq_net.pth", RELEASED_TOKENIZER_OPTIONS, mean, std)
     convert_tokenizer("fsq_net.pth", "my_tokenizer", mean="mean.npy", std="std.npy")    # files in, folder out
     convert_lm("net_last.pth", "my_lm")              # see motionmillion.convert_lm
+    convert_dit("model.pt", "my_dit")                # see motionmillion.convert_dit
     convert_evaluator("epoch=199.ckpt", "my_evaluator")    # see motionmillion.convert_evaluator
 
-Reads the FSQ tokenizer and the language model of MotionMillion-Codes (Go to Zero, arXiv 2507.07095). Checkpoints are
-pickles there: they are read with `weights_only=True`, which runs nothing that they contain.
+Reads the FSQ tokenizer and the language model of MotionMillion-Codes (Go to Zero, arXiv 2507.07095), and the transformer
+of ViMoGen (arXiv 2510.26794). Checkpoints are pickles there: they are read with `weights_only=True`, which runs nothing that they contain.
 
 What is unusual there and carried over: the patcher named in the options has zero levels, so there is no wavelet.
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 from torch import Tensor
 
+from motionmillion.convert_dit import RELEASED_DIT_OPTIONS, convert_dit, load_upstream_dit
 from motionmillion.convert_evaluator import convert_evaluator, load_upstream_evaluator
 from motionmillion.convert_lm import convert_lm, load_upstream_lm
 from motionmillion.convert_options import RELEASED_TOKENIZER_OPTIONS, check_tokenizer_options, read_options
@@ -31,10 +33,13 @@ from motionmillion.convert_state import (
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 
 __all__ = [
+    "RELEASED_DIT_OPTIONS",
     "RELEASED_TOKENIZER_OPTIONS",
+    "convert_dit",
     "convert_evaluator",
     "convert_lm",
     "convert_tokenizer",
+    "load_upstream_dit",
     "load_upstream_evaluator",
     "load_upstream_lm",
     "load_upstream_tokenizer",

@@ -1,6 +1,7 @@
 """Joining of motions: a generated motion goes on from a given one without a jump.
 
     motion = continue_from(walk, generated, overlap=60)     # generated begins with the last 60 frames of walk
+    motion = go_on(walk, new)                               # new begins where walk ends
 
 The generated motion is turned about the vertical axis and moved along the ground to where the given one stands, and
 what still differs in the last common frame, pose and velocity, fades out over the following ones (inertialization: the
@@ -10,6 +11,7 @@ Letters: T frames, J joints.
 """
 
 import math
+from collections.abc import Sequence
 
 import roma
 import torch
@@ -18,6 +20,9 @@ from torch import Tensor
 from motionmillion.motion import Motion, rotation_y
 
 FADE_SECONDS = 0.4
+_SLOW_FADE_SECONDS = 0.6
+_SEAM = 2
+"""Frames that tell a pose and a speed."""
 
 
 def place(motion: Motion, frame: int, like: Motion, like_frame: int) -> Motion:
@@ -32,13 +37,16 @@ def place(motion: Motion, frame: int, like: Motion, like_frame: int) -> Motion:
     return motion.replace(rotations=rotations, translation=path + shift)
 
 
-def continue_from(first: Motion, generated: Motion, overlap: int, fade: float = FADE_SECONDS) -> Motion:
+def continue_from(
+    first: Motion, generated: Motion, overlap: int, fade: float = FADE_SECONDS, moves: bool = True
+) -> Motion:
     """`first`, unchanged, and what `generated` holds after the frames that they share.
 
     Args:
         generated: its first `overlap` frames are about the last ones of `first`.
         overlap: frames, at least 1.
         fade: seconds in which the difference at the seam fades out.
+        moves: whether all of `generated` is turned and moved along the ground; else these differences fade out too.
 
     Raises:
         ValueError: for an overlap that is longer than either motion, and different frame rates.
@@ -51,7 +59,8 @@ def continue_from(first: Motion, generated: Motion, overlap: int, fade: float = 
     seam, rest = overlap - 1, generated.num_frames - overlap
     if rest == 0:
         return first
-    generated = place(generated, seam, first, first.num_frames - 1)
+    if moves:
+        generated = place(generated, seam, first, first.num_frames - 1)
     back = 1 if seam and first.num_frames > 1 else 0  # frames to look back for velocities
 
     def lag(rotations: Tensor, end: int) -> Tensor:
@@ -72,6 +81,48 @@ def continue_from(first: Motion, generated: Motion, overlap: int, fade: float = 
 def lead_into(generated: Motion, last: Motion, overlap: int, fade: float = FADE_SECONDS) -> Motion:
     """`continue_from` in reverse: `generated` up to the frames that it shares with `last`, then `last` unchanged."""
     return backwards(continue_from(backwards(last), backwards(generated), overlap, fade))
+
+
+def go_on(first: Motion, new: Motion, moves: bool = True, fade: float = _SLOW_FADE_SECONDS) -> Motion:
+    """`first`, unchanged, and `new` after it, which was made to come next and is bent until pose and speed fit.
+
+    Args:
+        fade, moves: see `continue_from`.
+    """
+    led = backwards(extended(backwards(new), _SEAM, steps=2))
+    overlap = min(_SEAM, first.num_frames)
+    return continue_from(first, led.slice(_SEAM - overlap, led.num_frames), overlap, fade, moves)
+
+
+def fill_in(first: Motion | None, new: Motion, last: Motion | None, moves: bool = True) -> Motion:
+    """`new` between two motions, either of which may be missing, bent until pose and speed fit at both ends.
+
+    Args:
+        moves: whether `new`, and `last` with it, are turned and moved along the ground to where `first` ends.
+    """
+    fade = _SLOW_FADE_SECONDS
+    if first is not None and last is not None:  # neither bend reaches the other end
+        fade = min(fade, new.num_frames / new.fps)
+    if last is not None:
+        new = backwards(go_on(backwards(last), backwards(new), moves, fade))
+    return new if first is None else go_on(first, new, moves, fade)
+
+
+def extended(motion: Motion, frames: int, steps: int = 1) -> Motion:
+    """The motion and `frames` more, which go on at the mean speed of its last `steps` steps, or of all it has."""
+    rotations, path = motion.rotations, motion.translation
+    steps = min(steps, motion.num_frames - 1)
+    ahead = torch.arange(1, frames + 1, dtype=path.dtype) / max(steps, 1)
+    spin = roma.rotmat_to_rotvec(rotations[-1] @ rotations[-1 - steps].mT)  # [J, 3]
+    turned = roma.rotvec_to_rotmat(ahead[:, None, None] * spin) @ rotations[-1]
+    moved = path[-1] + ahead[:, None] * (path[-1] - path[-1 - steps])
+    return motion.replace(rotations=torch.cat([rotations, turned]), translation=torch.cat([path, moved]))
+
+
+def joined(pieces: Sequence[Motion]) -> Motion:
+    """Motions one after another, as they stand; frame rate, skeleton and caption are those of the first."""
+    rotations, translation = (torch.cat([getattr(p, name) for p in pieces]) for name in ("rotations", "translation"))
+    return pieces[0].replace(rotations=rotations, translation=translation)
 
 
 def backwards(motion: Motion) -> Motion:

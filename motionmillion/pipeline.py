@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from motionmillion.configuration import check_number, check_whole
 from motionmillion.joining import continue_from, lead_into, place
@@ -32,6 +33,8 @@ from motionmillion.lm.composition import fill_between, stream_timeline
 from motionmillion.lm.generation import stream as stream_tokens
 from motionmillion.motion import Motion
 from motionmillion.pipeline_parts import (
+    DEFAULTS,
+    FLOW_DEFAULTS,
     PipelineParts,
     check_device,
     check_motion,
@@ -55,6 +58,8 @@ class MotionPipeline(PipelineParts):
     | temperature, top_k, top_p, min_p | variety, see `motionmillion.lm.sampling.Sampling`; temperature 0 is greedy |
     | repetition_penalty, no_repeat_ngram_size | limits on repetition, see there |
     | guidance_scale | how closely to follow the text, see there |
+    | steps, solver, guidance_interval | only with a flow head, see `motionmillion.lm.flow.FlowSampling`; there are \
+      no top_k, top_p, min_p and limits on repetition then, and temperature 0 is the same for every seed |
     | min_seconds, max_seconds | bounds for motions whose length is left to the model |
     | transition | seconds of the motion before that a text goes on from; more clings to what was done there |
     | cache, compiled, int8 | speed, see `motionmillion.lm.generation.stream` |
@@ -62,6 +67,9 @@ class MotionPipeline(PipelineParts):
     Args:
         defaults: values of all but the last row, where a call does not name them.
     """
+
+    kind: str | None = None
+    """What `pipeline.json` calls a folder of this kind; None for a tokenizer with a language model."""
 
     def __call__(
         self,
@@ -121,10 +129,10 @@ class MotionPipeline(PipelineParts):
         features, mask = self.read(list(prompts))
         before = None
         if prefix is not None:
-            prefix, codes = self.encode_prefix(prefix)
-            before = codes[:, -self.overlap(options) :].expand(len(prompts), -1)
+            prefix, codes, before = self.encode_prefix(prefix, len(prompts), self.overlap(options))
         # 3. generate tokens
-        tokens = self.lm.generate(features, mask, prefix_codes=before, seeds=seeds, **lengths, **sampling)
+        start = {self.lm.prefix_name: before}
+        tokens = self.lm.generate(features, mask, seeds=seeds, **start, **lengths, **sampling)
         # 4. decode them
         frames = self.frames(seconds, options)
         if prefix is None or before is None:
@@ -157,8 +165,7 @@ class MotionPipeline(PipelineParts):
         seeds = [sample_seed(seed, n) for n in range(num_samples)]
         before = None
         if prefix is not None:
-            prefix, codes = self.encode_prefix(prefix)
-            before = codes[:, -overlap:].expand(num_samples, -1)
+            prefix, codes, before = self.encode_prefix(prefix, num_samples, overlap)
         steps = stream_timeline(
             self.lm, self.read_parts(parts, counts, seeds), overlap, before, **self.options(options)
         )
@@ -272,10 +279,10 @@ class MotionPipeline(PipelineParts):
             yield motion.replace(caption=caption)
 
     def _chunks(self, steps: Iterator[Tensor], size: int) -> Iterator[Tensor]:
-        """Codes `[1, n]` of single tokens `[1]`, `size` at a time, up to END."""
+        """Codes `[1, n]` of single tokens `[1]`, or latents, `size` at a time, up to the end."""
         tokens: list[Tensor] = []
         for token in steps:
-            if int(token) >= self.lm.config.end_token_id:
+            if not len(self.lm.motion_only(token)):
                 break
             tokens.append(token)
             if len(tokens) == size:
@@ -283,6 +290,14 @@ class MotionPipeline(PipelineParts):
                 tokens = []
         if tokens:
             yield torch.stack(tokens, dim=1).to(self.tokenizer.device)
+
+    def edit(self, motion: Motion, prompt: str, **options: Any) -> Motion:
+        """Change frames or joints of a motion: only a DiT can, see `motionmillion.pipeline_dit.DiTPipeline.edit`.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError("edit must be asked of a DiT, got a language model; timeline and inbetween are there")
 
     def to(self, device: str | torch.device, lm: bool = True) -> "MotionPipeline":
         """Move the parts; `lm` False leaves the language model where it is."""
@@ -308,12 +323,16 @@ class MotionPipeline(PipelineParts):
             ValueError: if there is no such pipeline or a part of it is missing or damaged.
         """
         folder, device = find_pipeline(name), check_device(device)
-        try:
-            defaults = json.loads((folder / "pipeline.json").read_text(encoding="utf-8")).get("defaults")
-        except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError, AttributeError):
-            raise ValueError(
-                f"pipeline must be a folder with a pipeline.json, got {str(name)!r}; the bundled ones are {bundled()}"
-            ) from None
+        settings = read_pipeline_settings(folder)
+        if settings.get("kind") == "dit":
+            from motionmillion.pipeline_dit import DiTPipeline
+
+            return DiTPipeline.load(folder, settings.get("defaults"), device, dtype, quantization)
+        if settings.get("kind") is not None:
+            raise ValueError(f"pipeline must be of a known kind, got {settings['kind']!r} in {str(folder)!r}")
+        if cls.kind is not None:
+            raise ValueError(f"pipeline must be a DiT, got a language model in {str(folder)!r}; ask MotionPipeline")
+        defaults = settings.get("defaults")
         tokenizer = MotionTokenizer.from_pretrained(folder / "tokenizer", dtype=torch.float32)
         # low-bit weights cannot be moved later: they are loaded onto the device, and the others moved there
         low: dict[str, Any] = {}
@@ -326,7 +345,7 @@ class MotionPipeline(PipelineParts):
     def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
         """Write a pipeline folder; `dtype` is what weights are stored in (buffers, the statistics, stay exact)."""
         folder = Path(folder)
-        for name, part in (("tokenizer", self.tokenizer), ("lm", self.lm)):
+        for name, part in self.weighted_parts().items():
             weights = None
             if dtype is not None:
                 cast = {name for name, _ in part.named_parameters()}
@@ -335,10 +354,14 @@ class MotionPipeline(PipelineParts):
         self.save_settings(folder)
         return folder
 
+    def weighted_parts(self) -> dict[str, PreTrainedModel]:
+        """The parts that have a folder of their own, by its name."""
+        return {"tokenizer": self.tokenizer, "lm": self.lm}
+
     def save_settings(self, folder: str | Path) -> None:
         """Write `pipeline.json` and `text_encoder.json`, what a pipeline folder holds besides tokenizer and model."""
         self.text_encoder.save_pretrained(folder)
-        write_pipeline_settings(folder, self.defaults)
+        write_pipeline_settings(folder, self.defaults, self.kind)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
         """Upload the pipeline's folder to the Hugging Face hub; the address of the commit."""
@@ -381,8 +404,46 @@ def find_pipeline(name: str | Path) -> Path:
         raise ValueError(f"pipeline must be a folder or on the hub, got {str(name)!r}: {reason}") from None
 
 
+def read_pipeline_settings(folder: Path) -> dict[str, Any]:
+    """What the `pipeline.json` of a folder says.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    try:
+        settings = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
+        return {"kind": settings.get("kind"), "defaults": settings.get("defaults")}
+    except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError, AttributeError):
+        raise ValueError(
+            f"pipeline must be a folder with a pipeline.json, got {str(folder)!r}; the bundled ones are {bundled()}"
+        ) from None
+
+
+def pipeline_defaults(folder: Path) -> dict[str, Any]:
+    """All options of the pipeline in a folder and their values where a call names none; loads no weights.
+
+    Raises:
+        ValueError: if there is no pipeline.
+    """
+    settings = read_pipeline_settings(folder)
+    own = settings.get("defaults") or {}
+    if settings.get("kind") == "dit":
+        from motionmillion.dit_options import DIT_DEFAULTS
+
+        return {**DIT_DEFAULTS, **own}
+    config = folder / "lm" / "config.json"
+    flow = config.is_file() and json.loads(config.read_text(encoding="utf-8")).get("head") == "flow"
+    return {**(FLOW_DEFAULTS if flow else DEFAULTS), **own}
+
+
 def find_tokenizer(model: str | Path) -> Path:
-    """Folder of the tokenizer of a pipeline, or `model` itself if it is a folder that holds only a tokenizer."""
+    """Folder of the tokenizer of a pipeline, or `model` itself if it is a folder that holds only a tokenizer.
+
+    Raises:
+        ValueError: for a DiT, which has none.
+    """
     folder = find_pipeline(model)
     inside = folder / "tokenizer"
+    if (folder / "dit").is_dir() and not inside.is_dir():
+        raise ValueError(f"model must have a tokenizer, got the DiT {str(model)!r}; name a language model's pipeline")
     return inside if inside.is_dir() else folder

@@ -2,7 +2,9 @@
 
 `PipelineParts` holds the parts and these steps; `motionmillion.pipeline.MotionPipeline` puts them together.
 
-Letters: B batch, L text length, C text feature size, P codes of a prefix, N tokens.
+With a flow head latents `[..., Q]` stand wherever it says codes or tokens.
+
+Letters: B batch, L text length, C text feature size, P codes of a prefix, N tokens, Q latent channels.
 """
 
 import hashlib
@@ -21,6 +23,7 @@ from motionmillion.io.files import write_text
 from motionmillion.joining import continue_from
 from motionmillion.lm import MotionLM
 from motionmillion.lm.composition import Part
+from motionmillion.lm.flow_sampler import DEFAULT_STEPS
 from motionmillion.motion import Motion
 from motionmillion.text import TextEncoder, check_texts
 from motionmillion.tokenizer import MotionTokenizer
@@ -42,9 +45,21 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """Sampling options and their values where neither the call nor the pipeline's folder has others."""
 
+FLOW_DEFAULTS: Mapping[str, Any] = {
+    "temperature": 1.0,
+    "steps": DEFAULT_STEPS,
+    "solver": "euler",
+    "guidance_scale": 1.0,
+    "guidance_interval": [0.0, 1.0],
+    **{name: DEFAULTS[name] for name in ("min_seconds", "max_seconds", "transition")},
+}
+"""The same for a language model with a flow head."""
+
 _NOT_SAMPLING = ("min_seconds", "max_seconds", "transition")
 
 _SPEED = ("cache", "compiled", "int8")
+_DIT_ONLY = ("reference", "reference_mode", "reference_weight", "strength", "denoising_strength")
+_DIT_ONLY += ("recovery", "smoothing", "default_seconds")
 _DECODED_AT_ONCE = 256
 """Codes that go through the tokenizer's decoder together."""
 
@@ -64,14 +79,21 @@ class PipelineParts:
                 f"lm and tokenizer must share one codebook, got {lm.config.codebook_size} and "
                 f"{tokenizer.config.codebook_size} codes"
             )
+        if lm.config.latent_dim not in (0, tokenizer.quantizer.channels):
+            raise ValueError(
+                f"lm and tokenizer must share the channels of their latents, got {lm.config.latent_dim} and "
+                f"{tokenizer.quantizer.channels}"
+            )
         if lm.config.text_dim != text_encoder.dim:
             raise ValueError(
                 f"lm must read the text encoder's features, got a width of {lm.config.text_dim} for {text_encoder.dim}"
             )
-        if set(defaults or {}) - set(DEFAULTS):
-            raise unknown_key_error("pipeline defaults", set(defaults or {}) - set(DEFAULTS), DEFAULTS)
+        self.continuous = lm.config.head == "flow"
+        known = FLOW_DEFAULTS if self.continuous else DEFAULTS
+        if set(defaults or {}) - set(known):
+            raise unknown_key_error("pipeline defaults", set(defaults or {}) - set(known), known)
         self.tokenizer, self.lm, self.text_encoder = tokenizer.eval(), lm.eval(), text_encoder
-        self.defaults = {**DEFAULTS, **(defaults or {})}
+        self.defaults = {**known, **(defaults or {})}
 
     @property
     def device(self) -> torch.device:
@@ -92,9 +114,12 @@ class PipelineParts:
 
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Sampling arguments of `MotionLM.generate`: what is given and not None, over the pipeline's defaults."""
-        unknown = set(given) - set(DEFAULTS) - set(_SPEED)
+        for name in _DIT_ONLY:
+            if given.get(name) is not None:
+                raise ValueError(f"{name} must be left out for a language model, got {given[name]!r}; a DiT takes it")
+        unknown = set(given) - {*DEFAULTS, *FLOW_DEFAULTS, *_SPEED, *_DIT_ONLY}
         if unknown:
-            raise unknown_key_error("options", unknown, {*DEFAULTS, *_SPEED})
+            raise unknown_key_error("options", unknown, {*self.defaults, *_SPEED})
         named = {name: value for name, value in given.items() if value is not None}
         chosen = {**self.defaults, **named}
         return {name: value for name, value in chosen.items() if name not in _NOT_SAMPLING}
@@ -131,9 +156,10 @@ class PipelineParts:
         return {"max_new_tokens": most, "min_new_tokens": least}
 
     def decode(self, tokens: Tensor, frames: int | None = None) -> Motion:
-        """Motion of one row of tokens `[N]`, cut at END or PAD and after at most `frames` frames."""
-        codes = tokens[tokens < self.lm.config.end_token_id]
-        features = self.tokenizer.decode(codes[None].to(self.tokenizer.device), chunk=_DECODED_AT_ONCE)[0]
+        """Motion of one row of tokens `[N]` or latents `[N, Q]`, cut at its end and after at most `frames` frames."""
+        codes = self.lm.motion_only(tokens)[None].to(self.tokenizer.device)
+        decode = self.tokenizer.decode_latents if self.continuous else self.tokenizer.decode
+        features = decode(codes, chunk=_DECODED_AT_ONCE)[0]
         return self.tokenizer.representation.decode(features[:frames].float().cpu())
 
     def overlap(self, given: Mapping[str, Any]) -> int:
@@ -142,10 +168,17 @@ class PipelineParts:
         check_seconds(seconds, "transition")
         return min(max(round(seconds * self.codes_per_second), 1), self.lm.config.context_codes - 1)
 
-    def encode_prefix(self, motion: Motion) -> tuple[Motion, Tensor]:
-        """A motion to go on from at the model's frame rate, and codes `[1, P]` of its end."""
+    def encode_prefix(self, motion: Motion, rows: int, overlap: int) -> tuple[Motion, Tensor, Tensor]:
+        """A motion to go on from at the model's frame rate, codes `[1, P]` of its end, and the last for all rows.
+
+        Args:
+            rows: B.
+            overlap: how many codes each row `[B, overlap]` goes on from.
+        """
         motion = check_motion(motion, "prefix").resample(self.fps)
-        return motion, self._codes(motion, -self.lm.config.context_codes, "prefix")[None]
+        codes = self._codes(motion, -self.lm.config.context_codes, "prefix")[None]
+        last = codes[:, -overlap:]
+        return motion, codes, last.expand(rows, *last.shape[1:])
 
     def continued(self, prefix: Motion, codes: Tensor, new: Tensor, frames: int) -> Motion:
         """`prefix` and what new tokens `[N]` say of the time after it.
@@ -165,17 +198,14 @@ class PipelineParts:
         frames = min(motion.num_frames // hop, abs(count)) * hop
         part = motion.slice(0, frames) if count > 0 else motion.slice(motion.num_frames - frames, motion.num_frames)
         features = self.tokenizer.representation.encode(part.canonicalize())
-        return self.tokenizer.encode(features[None].to(self.tokenizer.device))[0].to(self.device)
+        encode = self.tokenizer.encode_latents if self.continuous else self.tokenizer.encode
+        return encode(features[None].to(self.tokenizer.device))[0].to(self.device)
 
     def part_codes(self, parts: Sequence[tuple[str, float]]) -> list[int]:
         """Codes of each part of a timeline, so that its borders lie as near as can be to where they should."""
-        if isinstance(parts, str) or not parts or not all(isinstance(p, tuple | list) and len(p) == 2 for p in parts):
-            raise ValueError(f'parts must be pairs of text and seconds, got {parts!r}; try [("a person walks", 4)]')
-        check_texts([text for text, _ in parts])
+        check_parts(parts)
         counts, sofar, done = [], 0.0, 0
         for number, (_, seconds) in enumerate(parts):
-            check_number(f"seconds of part {number}", seconds)
-            check_seconds(seconds, f"seconds of part {number}")
             sofar += seconds
             border = sofar * self.codes_per_second
             border = math.ceil(border - 1e-6) if number == len(parts) - 1 else round(border)
@@ -195,10 +225,22 @@ class PipelineParts:
         return rows
 
 
-def write_pipeline_settings(folder: str | Path, defaults: Mapping[str, Any]) -> None:
-    """Write the `pipeline.json` of a folder."""
-    settings = {"format": 1, "motionmillion": motionmillion.__version__, "defaults": dict(defaults)}
+def write_pipeline_settings(folder: str | Path, defaults: Mapping[str, Any], kind: str | None = None) -> None:
+    """Write the `pipeline.json` of a folder; `kind` is None for a tokenizer with a language model."""
+    settings: dict[str, Any] = {"format": 1, "motionmillion": motionmillion.__version__}
+    settings |= {"kind": kind} if kind else {}
+    settings["defaults"] = dict(defaults)
     write_text(json.dumps(settings, indent=2) + "\n", Path(folder) / "pipeline.json")
+
+
+def check_parts(parts: Sequence[tuple[str, float]]) -> None:
+    """Raise `ValueError` unless `parts` are texts with words and their seconds."""
+    if isinstance(parts, str) or not parts or not all(isinstance(p, tuple | list) and len(p) == 2 for p in parts):
+        raise ValueError(f'parts must be pairs of text and seconds, got {parts!r}; try [("a person walks", 4)]')
+    check_texts([text for text, _ in parts])
+    for number, (_, seconds) in enumerate(parts):
+        check_number(f"seconds of part {number}", seconds)
+        check_seconds(seconds, f"seconds of part {number}")
 
 
 def check_seconds(seconds: float | None, name: str = "seconds") -> None:

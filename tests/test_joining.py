@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from motionmillion.joining import backwards, continue_from, lead_into, place
+from motionmillion import joining
+from motionmillion.joining import backwards, continue_from, extended, fill_in, go_on, lead_into, place
 from motionmillion.motion import Motion, rotation_y
 
 
@@ -71,3 +72,50 @@ def test_bad_overlaps_are_named(turning_motion, overlap):
         continue_from(turning_motion.slice(0, 50), turning_motion, overlap)
     with pytest.raises(ValueError, match="generated must have the fps of first, 30, got 20"):
         continue_from(turning_motion, turning_motion.resample(20), 10)
+
+
+def test_new_motion_is_bent_until_it_goes_on(turning_motion):
+    first, rest = turning_motion.slice(0, 150), turning_motion.slice(150, 300)
+    usual = max(jump(turning_motion, frame) for frame in range(10, 290, 10))
+    aside = rest.replace(translation=rest.translation + torch.tensor([2.0, 0.03, 1.0]))
+    for new in (rest, aside):
+        motion = go_on(first, new)
+        assert motion.num_frames == 300 and torch.equal(motion.rotations[:150], first.rotations)
+        assert jump(motion, 150) < 1.5 * usual
+    assert float((motion.translation[200:] - turning_motion.translation[200:]).norm(dim=-1).max()) < 0.5  # moved over
+    still = go_on(first, aside, moves=False)
+    assert torch.allclose(still.translation[180:], aside.translation[30:], atol=1e-5)  # faded out
+    assert go_on(first.slice(0, 1), rest).num_frames == 151 and go_on(first, rest.slice(0, 1)).num_frames == 151
+
+
+def test_a_gap_is_filled_without_changing_its_ends(turning_motion):
+    first, new, last = (turning_motion.slice(start, start + 100) for start in (0, 100, 200))
+    new = new.replace(translation=new.translation + torch.tensor([0.0, 0.05, 0.0]))
+    usual = max(jump(turning_motion, frame) for frame in range(10, 290, 10))
+    for count in (100, 5, 1):
+        motion = fill_in(first, new.slice(0, count), last, moves=False)
+        assert motion.num_frames == 200 + count
+        assert torch.equal(motion.rotations[:100], first.rotations)
+        assert torch.allclose(motion.rotations[-100:], last.rotations, atol=1e-5)
+        assert torch.allclose(motion.translation[-100:], last.translation, atol=1e-5)
+    motion = fill_in(first, new, last)
+    assert jump(motion, 100) < 1.5 * usual and jump(motion, 200) < 1.5 * usual
+    assert fill_in(None, new, None) is new
+
+
+def test_extending_goes_on_at_the_last_speed(turning_motion):
+    motion = extended(turning_motion, 3)
+    steps = motion.translation.diff(dim=0)[-4:]
+    assert motion.num_frames == 303 and torch.allclose(steps, steps[:1].expand(4, 3), atol=1e-5)
+    turns = motion.rotations[-4:] @ motion.rotations[-5:-1].mT
+    assert torch.allclose(turns, turns[:1].expand(4, -1, -1, -1), atol=1e-4)
+    mean = extended(turning_motion, 1, steps=4)
+    step = (turning_motion.translation[-1] - turning_motion.translation[-5]) / 4
+    assert torch.allclose(mean.translation[-1] - mean.translation[-2], step, atol=1e-5)
+    alone = extended(turning_motion.slice(0, 1), 2)
+    assert torch.allclose(alone.rotations[2], alone.rotations[0], atol=1e-6)
+
+
+def test_pieces_are_joined_as_they_stand(turning_motion):
+    pieces = [turning_motion.slice(0, 10), turning_motion.slice(10, 25)]
+    assert torch.equal(joining.joined(pieces).rotations, turning_motion.rotations[:25])

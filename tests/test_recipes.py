@@ -16,13 +16,17 @@ from motionmillion.training.recipe import load_recipe, load_yaml
 from motionmillion.training.trainer import MotionTrainingArguments
 
 ROOT = Path(__file__).resolve().parents[1]
-NO_RECIPES = {"captions.yaml", "verb_prompts.yaml", "ablation.yaml"}
+NO_RECIPES = {"captions.yaml", "verb_prompts.yaml", "ablation.yaml", "synthetic.yaml"}
 RECIPES = [path for path in sorted(ROOT.glob("recipes/**/*.yaml")) if path.name not in NO_RECIPES]
 
 
 def part_of(path: Path) -> str:
     if path.parent.name == "evaluator":
         return "evaluator"
+    if path.parent.name == "flow" and path.stem == "few_step":
+        return "few-step"
+    if path.parent.name == "flow" and (path.stem == "light" or path.stem.startswith("dit")):
+        return "dit"
     return "lm" if path.parent.name == "lm" or path.stem.startswith("lm") else "tokenizer"
 
 

@@ -91,7 +91,7 @@ def encode_features(tokenizer: MotionTokenizer, clips: Sequence[Tensor], batch_s
 
 
 def encode_motion(tokenizer: MotionTokenizer, clips: Sequence[Tensor]) -> list[Tensor]:
-    """Codes `[N]` of each of the features `[T, D]`, or latents `[N, Q]` of a tokenizer without a codebook; on the CPU."""
+    """Codes `[N]` of each of the features `[T, D]`, of a tokenizer without a codebook latents `[N, Q]`; on the CPU."""
     if tokenizer.config.codebook_size:
         return encode_features(tokenizer, clips)
     return [tokenizer.encode_latents(features[None].to(tokenizer.device))[0].float().cpu() for features in clips]

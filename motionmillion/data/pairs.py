@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from motionmillion.data.augment import random_variants
 from motionmillion.data.clips import MotionClip
-from motionmillion.data.tokens import TextBank, draw_caption
+from motionmillion.data.tokens import TextBank, Texts, draw_caption
 from motionmillion.features import Representation
 from motionmillion.text import TextEncoder
 
@@ -35,6 +35,7 @@ class PairDataset(Dataset):
         speed, trim: range of the versions, see `random_variant`.
         own_caption_share: for a window cut out of a longer take, how often a caption of its own is drawn.
         seed: draws the versions.
+        texts: features where they are there already; `encoder` is then not used.
 
     Raises:
         ValueError: if no clip has a caption.
@@ -50,19 +51,22 @@ class PairDataset(Dataset):
         trim: float = 0.15,
         own_caption_share: float = 0.5,
         seed: int = 0,
+        texts: Texts | None = None,
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
         clips = [clip for clip in clips if clip.captions]
         if not clips:
-            raise ValueError("clips must have captions to train an evaluator, got none with any")
+            raise ValueError("clips must have captions to train on, got none with any")
         self.own_caption_share = own_caption_share
         self.versions = [random_variants(clip, variants, generator, speed, trim) for clip in clips]
         self.features = [
             [representation.encode(version.motion.canonicalize()) for version in versions]
             for versions in self.versions
         ]
-        captions = [c for versions in self.versions for version in versions for c in version.captions]
-        self.texts = TextBank(captions, encoder)
+        if texts is None:
+            captions = [c for versions in self.versions for version in versions for c in version.captions]
+            texts = TextBank(captions, encoder)
+        self.texts = texts
 
     def __len__(self) -> int:
         return len(self.versions)

@@ -11,6 +11,7 @@ Source: the settings are those of ViMoGen (arXiv 2510.26794).
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -42,7 +43,8 @@ class Corruption:
     def __post_init__(self) -> None:
         for name in ("rate", "scale", "blend"):
             value = getattr(self, name)
-            if len(value) != 2 or not 0 <= value[0] <= value[1]:
+            numbers = isinstance(value, Sequence) and all(isinstance(each, int | float) for each in value)
+            if not numbers or len(value) != 2 or not 0 <= value[0] <= value[1]:
                 raise ValueError(f"{name} must be two rising numbers from 0 on, got {value!r}")
             if name != "scale" and value[1] > 1:
                 raise ValueError(f"{name} must be shares in [0, 1], got {value!r}")

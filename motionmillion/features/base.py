@@ -59,6 +59,8 @@ class Representation(ABC):
     fps: float
     layout: Layout
     skeleton: Skeleton = SMPL22
+    ahead: tuple[str, ...] = ()
+    """Blocks of a frame that tell of the step to the next one."""
 
     @property
     def dim(self) -> int:
@@ -79,6 +81,10 @@ class Representation(ABC):
     @abstractmethod
     def decode(self, features: Tensor, route: Route = "rotations") -> Motion:
         """Motion of features `[T, D]`, joint rotations taken from the named block."""
+
+    def window(self, features: Tensor, start: int, stop: int) -> Tensor:
+        """Features `[stop - start, D]` of these frames of `[T, D]`, as if the motion began with them."""
+        return features[start:stop]
 
     def source(self, motion: Motion, frames: int = 1) -> Motion:
         """The motion at `fps`.

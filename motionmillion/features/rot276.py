@@ -51,6 +51,7 @@ class Rot276(Representation):
     layout = Layout(
         rotations=126, positions=66, velocities=66, root_rotation=6, heading_change=6, translation=3, root_velocity=3
     )
+    ahead = ("velocities", "heading_change", "root_velocity")
     from_velocity = False
     """Whether root and positions are summed up from the velocities."""
 
@@ -79,6 +80,25 @@ class Rot276(Representation):
             translation.diff(dim=0),
         ]
         return torch.cat([block.flatten(1) for block in blocks], dim=1).float()
+
+    def window(self, features: Tensor, start: int, stop: int) -> Tensor:
+        """Features `[stop - start, D]` of these frames, moved and turned to where a motion begins."""
+        blocks = self.layout.split(features[start:stop].double())
+        joints, steps = (blocks[name].unflatten(1, (22, 3)) for name in ("positions", "velocities"))
+        across = joints[0, _RIGHT_HIP] - joints[0, _LEFT_HIP]
+        turn = _rotation_z(-torch.atan2(across[1], across[0]))
+        origin = joints[0, 0] * joints.new_tensor([1.0, 1.0, 0.0])
+        orientation, change = (_from_6d(blocks[name], 1)[:, 0] for name in ("root_rotation", "heading_change"))
+        moved = [
+            blocks["rotations"],
+            (joints - origin) @ turn.mT,
+            steps @ turn.mT,
+            _to_6d(turn @ orientation),
+            _to_6d(turn @ change @ turn.mT),
+            (blocks["translation"] + _pelvis(joints) - origin) @ turn.mT - _pelvis(joints),
+            blocks["root_velocity"] @ turn.mT,
+        ]
+        return torch.cat([block.flatten(1) for block in moved], dim=1).to(features.dtype)
 
     def rotations(self, features: Tensor) -> tuple[Tensor, Tensor]:
         blocks = self.layout.split(features)
@@ -132,6 +152,11 @@ class Rot276Velocity(Rot276):
 def _pelvis(like: Tensor) -> Tensor:
     """Place of the pelvis in SMPL-X's rest body `[3]`; never turned, whichever way the world is up."""
     return like.new_tensor(SMPLX_PELVIS)
+
+
+def _rotation_z(angle: Tensor) -> Tensor:
+    """Matrix `[3, 3]` that turns by `angle` about z."""
+    return _AXES.to(angle) @ rotation_y(angle) @ _AXES.to(angle)
 
 
 def _to_6d(rotations: Tensor) -> Tensor:

@@ -5,7 +5,7 @@
 
 A new format is one new file with a reader or a writer and one new line in `_FORMATS`. Options go to the format's own
 function: see `motionmillion.io.smpl`, `.bvh`, `.features`, `.html` and `.video`.
-`.npy` holds features of any representation or joint positions, told apart by the array's shape.
+`.npy` holds features of any representation or joint positions, told apart by the array's shape; `.txt` the caption.
 Unusual: nothing heavy is imported before a file is read or written.
 """
 
@@ -33,6 +33,7 @@ _FORMATS = {
     ".html": _Format(None, "html:write_html"),
     ".mp4": _Format(None, "video:write_mp4"),
     ".png": _Format(None, "video:write_png"),
+    ".txt": _Format(None, "caption:write_caption"),
 }
 
 

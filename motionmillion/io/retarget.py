@@ -16,8 +16,11 @@ Shapes: T frames, N source joints, J = 22 joints.
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 
 from motionmillion.io.bvh_file import axis_rotation
+from motionmillion.io.joint_names import map_joints
+from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22
 
 _LIMB_BONES = ("hip", "knee", "ankle", "shoulder", "elbow")
@@ -69,6 +72,26 @@ def retarget(
     lowest = (joints[:, [body.smpl[n] for n in feet], 1] + root[:, None, 1]).min()
     root[:, 1] += positions[:, [mapping[n] for n in feet], 1].min() * scale - lowest
     return local, root
+
+
+def on_smpl22(motion: Motion, align: str = "limbs") -> Motion:
+    """A motion of any human skeleton on SMPL22's, found as in BVH files; one with SMPL22's joints as it is.
+
+    Args:
+        align: see `retarget`.
+
+    Raises:
+        ValueError: if its joints cannot be mapped, listing the missing ones.
+    """
+    skeleton = motion.skeleton
+    if skeleton.names == SMPL22.names:
+        return motion
+    joints = map_joints(skeleton.names, skeleton.parents, path="motion")
+    rest, _ = skeleton.forward_kinematics(torch.eye(3).expand(len(skeleton), 3, 3), torch.zeros(3))
+    positions, rotations = skeleton.forward_kinematics(motion.rotations.double(), motion.translation.double())
+    bodies = [array.detach().cpu().double().numpy() for array in (rest, positions, rotations)]
+    local, root = retarget(joints, bodies[0], bodies[1], bodies[2], align=align)
+    return motion.replace(rotations=torch.from_numpy(local), translation=torch.from_numpy(root), skeleton=SMPL22)
 
 
 class _Bodies:

@@ -5,6 +5,8 @@
 | folder, synthetic | where clips come from: a folder or a list of folders, or so many synthetic clips |
 | sources | instead of these, a list of sources: `folder` and how it is used, see below |
 | text_encoder, sentence, text_length | see `motionmillion.text.TextEncoder` |
+| text_features | folder of features of all captions, made with that encoder, which is then not loaded |
+| shortest | frames below which a clip is left out, at the frame rate of the features |
 | variants, speed, trim | versions of each clip, see `motionmillion.data.pairs` |
 | own_caption_share | how often a window of a longer take is described by a caption of its own |
 | caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
@@ -13,42 +15,48 @@
 | corruption | settings of `motionmillion.data.references.Corruption`, over ViMoGen's |
 | sampling | default options of the pipeline that is written |
 
-A source is a mapping: `folder`, `text_share`, `trusted_text`, `trusted_reference`, `weight`, `splits` (all clips of these
-count as training clips; left out, the folder's own splits hold). What it does not say is read from `source.json` in its
-folder where there is one, the manifest of a data set that knows how it should be used. `model` takes `size` (a name of
+A source is a mapping: `folder`, `text_share`, `trusted_text`, `trusted_reference`, `share` (of all visits, those that
+go to it, such as 0.06; sources without one divide the rest by their clips), `splits` (all clips of these count as
+training clips; left out, the folder's own splits hold). What it does not say is read from `source.json` in its folder
+where there is one, the manifest of a data set that knows how it should be used. `model` takes `size` (a name of
 `MotionDiTConfig.from_name`) and arguments of the config; `text_dim` follows from the encoder.
 
-Validation is the loss on the clips of the split `val` with fixed noise, in both branches. Written at the end:
+Validation is the loss on the clips of the split `val` with fixed noise, each told by its text or a reference as the
+draw has it; the plain error of the velocity is also given for each of the two alone. Written at the end:
 `<output>/final`, a pipeline, with the averaged weights where `training.ema_decay` is set.
 """
 
-import contextlib
+import dataclasses
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 from transformers import set_seed
 
-from motionmillion.configuration import check_number, unknown_key_error
+from motionmillion.configuration import check_number, check_whole, unknown_key_error
 from motionmillion.data.captions import add_captions, load_caption_rules
 from motionmillion.data.clips import SPLITS, MotionClip, load_clips
 from motionmillion.data.flow_pairs import FlowPairs, Source, collate_flow
 from motionmillion.data.references import Corruption
-from motionmillion.features.stats import feature_stats
+from motionmillion.features import get
+from motionmillion.features.stats import FeatureStats, feature_stats
 from motionmillion.lm.dit import MotionDiT
 from motionmillion.lm.dit_config import MotionDiTConfig
-from motionmillion.text import MINILM, TextEncoder
-from motionmillion.training.lm_data import category_weights
+from motionmillion.pipeline_dit_parts import check_dit_defaults
+from motionmillion.pipeline_parts import write_pipeline_settings
+from motionmillion.text import MINILM, DeferredTextEncoder, TextEncoder
+from motionmillion.training.export import PARTS, filled, whole_weights
+from motionmillion.training.lm_data import category_weights, text_shards
 from motionmillion.training.recipe import Recipe, clips_of, take_options
 from motionmillion.training.resume import check_output
 from motionmillion.training.trainer import build_trainer, run, training_arguments
 
 _BATCH = 32
 _SOURCE_FILE = "source.json"
-_SOURCE_KEYS = ("folder", "text_share", "trusted_text", "trusted_reference", "weight", "splits")
+_SOURCE_KEYS = ("folder", "text_share", "trusted_text", "trusted_reference", "share", "splits")
 
 
 def train_dit(recipe: Recipe, resume: bool = False) -> dict[str, float]:
@@ -62,54 +70,85 @@ def train_dit(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     """
     # 1. check what can be checked before anything is loaded
     data = dit_data_options(recipe)
-    corruption = Corruption(**_corruption_options(data["corruption"]))
     check_output(recipe, resume)
     arguments = training_arguments(recipe)
     # 2. clips and texts
-    training, validation = dit_sources(recipe, data)
-    encoder = TextEncoder(data["text_encoder"], data["sentence"], data["text_length"], arguments.device)
-    options = {**recipe.model, "text_dim": encoder.dim}
-    size = options.pop("size", None)
-    config = MotionDiTConfig.from_name(size, **options) if size else MotionDiTConfig(**options)
-    # 3. model
+    sources = dit_sources(recipe, data)
+    encoder = caption_encoder(data, arguments.device)
+    config = dit_config(recipe, encoder.dim)
+    # 3. model and data
     set_seed(recipe.seed)
     model = MotionDiT(config)
-    common: dict[str, Any] = dict(reference_blocks=config.reference_blocks if config.num_reference_layers else ())
-    common |= dict(longest=config.max_frames)
-    versions = {key: data[key] for key in ("variants", "speed", "trim", "own_caption_share")}
-    train = FlowPairs(
-        training,
-        model.representation,
-        encoder,
-        config.text_dropout,
-        corruption,
-        **common,
-        **versions,
-        seed=recipe.seed,
-    )
-    held_out = FlowPairs(validation, model.representation, encoder, corruption=corruption, **common)
+    train, held_out = dit_data_sets(recipe, data, sources, encoder, model)
     encoder.to("cpu")
-    stats = feature_stats((f for own in train.features for f in own), model.representation.layout)
-    model.set_statistics(stats)
-    train.normalize(stats)
-    held_out.normalize(stats)
-    # 4. train
+    # 4. train, and write it
     trainer = build_trainer(
         model, arguments, train, held_out, collate_flow, lambda m: evaluate_dit(m, held_out, recipe.seed)
     )
-    balance = category_weights([clips[0].category for clips in train.versions], data["balance"])
-    trainer.sample_weights = train.weights if balance is None else train.weights * balance
-    with plain_attention(arguments.device):
-        figures = run(trainer, recipe)
-    # 5. write it
+    trainer.sample_weights = visits(train, data)
+    return run_and_save(trainer, recipe, encoder, data["sampling"] or {})
+
+
+def dit_config(recipe: Recipe, text_dim: int) -> MotionDiTConfig:
+    """The config that a recipe's `model` section makes, for text features of that width."""
+    options = {**recipe.model, "text_dim": text_dim}
+    size = options.pop("size", None)
+    return MotionDiTConfig.from_name(size, **options) if size else MotionDiTConfig(**options)
+
+
+def caption_encoder(data: dict[str, Any], device: torch.device) -> TextEncoder:
+    """The text encoder of the options `data`; without weights where features of all captions are there."""
+    named = (data["text_encoder"], data["sentence"], data["text_length"])
+    return DeferredTextEncoder(*named) if data["text_features"] else TextEncoder(*named, device)
+
+
+def dit_data_sets(
+    recipe: Recipe,
+    data: dict[str, Any],
+    sources: tuple[list[Source], list[Source]],
+    encoder: TextEncoder,
+    model: MotionDiT,
+    stats: FeatureStats | None = None,
+) -> tuple[FlowPairs, FlowPairs]:
+    """Training and validation, normalised by `stats`, or those of the former, and the model takes them over."""
+    config = model.config
+    common: dict[str, Any] = dict(representation=model.representation, encoder=encoder)
+    common |= dict(corruption=corruption_of(data["corruption"]))
+    common |= dict(reference_blocks=config.reference_blocks if config.num_reference_layers else ())
+    common |= dict(longest=config.max_frames, shortest=data["shortest"], texts=text_shards(data, encoder))
+    versions = {key: data[key] for key in ("variants", "speed", "trim", "own_caption_share")}
+    train = FlowPairs(sources[0], text_dropout=config.text_dropout, **common, **versions, seed=recipe.seed)
+    held_out = FlowPairs(sources[1], **common)
+    if stats is None:
+        stats = feature_stats((f for own in train.features for f in own), model.representation.layout)
+    model.set_statistics(stats)
+    train.normalize(stats)
+    held_out.normalize(stats)
+    return train, held_out
+
+
+def visits(train: FlowPairs, data: dict[str, Any]) -> torch.Tensor | None:
+    """How often to visit each clip, by the shares of the sources and, within these, by category."""
+    return train.weights(category_weights([clips[0].category for clips in train.versions], data["balance"]))
+
+
+def run_and_save(trainer: Any, recipe: Recipe, encoder: TextEncoder, sampling: dict[str, Any]) -> dict[str, float]:
+    """Train, and write the pipeline `<output>/final`, whose default options are `sampling`; the validation figures."""
+    output = Path(recipe.output)
     if trainer.is_world_process_zero():
-        trainer.trained_model.save_pretrained(Path(recipe.output) / "final" / "dit")
+        save_parts(encoder, sampling, output / PARTS)
+    figures = run(trainer, recipe)
+    weights = whole_weights(trainer)
+    if weights is not None:
+        filled(MotionDiT, trainer.trained_model.config, weights).save_pretrained(output / "final" / "dit")
+        save_parts(encoder, sampling, output / "final")
     return figures
 
 
-def plain_attention(device: torch.device) -> Any:
-    """A context in which CPUs take the plain kernel: the backward pass of the fused one is slow on short sequences."""
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else contextlib.nullcontext()
+def save_parts(encoder: TextEncoder, sampling: dict[str, Any], folder: Path) -> None:
+    """Write what a pipeline's folder holds besides the transformer."""
+    encoder.save_pretrained(folder)
+    write_pipeline_settings(folder, sampling, "dit")
 
 
 def dit_data_options(recipe: Recipe) -> dict[str, Any]:
@@ -122,7 +161,16 @@ def dit_data_options(recipe: Recipe) -> dict[str, Any]:
         recipe.data,
         "data section",
         **dict(folder=None, synthetic=0, sources=None, text_encoder=MINILM, sentence=True, text_length=150),
-        **dict(variants=8, speed=0.1, trim=0.15, own_caption_share=0.5, caption_rules=None, balance=0.0),
+        **dict(
+            text_features=None,
+            shortest=2,
+            variants=8,
+            speed=0.1,
+            trim=0.15,
+            own_caption_share=0.5,
+            caption_rules=None,
+            balance=0.0,
+        ),
         **dict(text_share=0.8, corruption=None, sampling=None),
     )
     if check_number("data.text_share", data["text_share"]) > 1:
@@ -130,15 +178,19 @@ def dit_data_options(recipe: Recipe) -> dict[str, Any]:
     places = [name for name in ("folder", "synthetic", "sources") if data[name]]
     if len(places) != 1:
         raise ValueError(f"data must name one of folder, synthetic and sources, got {places or 'none'}")
-    _corruption_options(data["corruption"])
+    check_whole("data.shortest", data["shortest"], 2)
+    if data["sources"] and not isinstance(data["sources"], list):
+        raise ValueError(f"data.sources must be a list of mappings, got {data['sources']!r}")
+    corruption_of(data["corruption"])
+    check_dit_defaults(data["sampling"])
     return data
 
 
-def _corruption_options(given: Any) -> dict[str, Any]:
-    known = set(Corruption.__dataclass_fields__)
-    if not isinstance(given, dict | None) or set(given or {}) - known:
-        raise unknown_key_error("data.corruption", set(given or {}) - known, known)
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in (given or {}).items()}
+def corruption_of(given: Any) -> Corruption:
+    """The settings of a recipe over ViMoGen's."""
+    if not isinstance(given, dict | None):
+        raise ValueError(f"data.corruption must be a mapping, got {given!r}")
+    return Corruption(**take_options(given or {}, "data.corruption", **dataclasses.asdict(Corruption())))
 
 
 def dit_sources(recipe: Recipe, data: dict[str, Any]) -> tuple[list[Source], list[Source]]:
@@ -154,11 +206,29 @@ def dit_sources(recipe: Recipe, data: dict[str, Any]) -> tuple[list[Source], lis
         train = [add_captions(clip, rules) for clip in clips if clip.split == "train" and clip.captions]
         training.append(Source(train, **settings))
         validation.append(Source([clip for clip in clips if clip.split == "val" and clip.captions], **settings))
+    for split, found in (("train", training), ("val", validation)):
+        if not any(source.clips for source in found):
+            raise ValueError(f"data must have clips with captions in the split {split!r}, got none")
     return training, validation
 
 
 def _source_clips(entry: Any) -> tuple[dict[str, Any], list[MotionClip]]:
     """How one source is used, and its clips."""
+    settings = source_settings(entry)
+    splits, folder = settings.pop("splits", None), settings.pop("folder")
+    clips = load_clips(folder, splits or SPLITS)
+    return settings, [clip.replace(split="train") for clip in clips] if splits else clips
+
+
+def source_settings(entry: Any, config: MotionDiTConfig | None = None) -> dict[str, Any]:
+    """What an entry of `data.sources` and the manifest in its folder say.
+
+    Args:
+        config: of the model, for a check of the blocks that are trusted.
+
+    Raises:
+        ValueError: for unknown keys and blocks, values out of range, and a damaged manifest.
+    """
     if not isinstance(entry, dict) or "folder" not in entry:
         raise ValueError(f"data.sources must be mappings with a folder, got {entry!r}")
     file = Path(entry["folder"]) / _SOURCE_FILE
@@ -166,24 +236,42 @@ def _source_clips(entry: Any) -> tuple[dict[str, Any], list[MotionClip]]:
         own = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{_SOURCE_FILE} must be a JSON object, got {str(file)!r} ({error})") from None
+    if not isinstance(own, dict):
+        raise ValueError(f"{_SOURCE_FILE} must be a JSON object, got a {type(own).__name__} in {str(file)!r}")
     settings = {**own, **entry}
     if set(settings) - set(_SOURCE_KEYS):
         raise unknown_key_error("a source", set(settings) - set(_SOURCE_KEYS), _SOURCE_KEYS)
-    splits, folder = settings.pop("splits", None), settings.pop("folder")
-    clips = load_clips(folder, splits or SPLITS)
-    return settings, [clip.replace(split="train") for clip in clips] if splits else clips
+    unknown = set(settings.get("splits") or ()) - set(SPLITS)
+    if unknown:
+        raise unknown_key_error("splits of a source", unknown, SPLITS)
+    source = Source([], **{key: value for key, value in settings.items() if key not in ("folder", "splits")})
+    if config is not None:
+        source.check_blocks(get(config.features).layout)
+    return settings
 
 
 @torch.no_grad()
 def evaluate_dit(model: MotionDiT, dataset: FlowPairs, seed: int) -> dict[str, float]:
-    """Losses on whole clips with noise that follows from `seed`: as trained, and the plain error of each branch."""
-    totals: dict[str, list[float]] = {}
-    with torch.random.fork_rng(devices=[]):
+    """Means over whole clips with noise that follows from `seed`.
+
+    "loss" is weighed as in training, "velocity" is the plain squared error; "velocity_text" and "velocity_reference"
+    are those of the clips that were told by a text and by a reference.
+    """
+    sums: Counter[str] = Counter()
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         for batch in DataLoader(dataset, batch_size=_BATCH, collate_fn=collate_flow):
-            batch = {name: value.to(model.device) for name, value in batch.items()}
-            rows = len(batch["labels"])
-            output = model(**batch)
-            totals.setdefault("loss", []).extend([float(output.loss)] * rows)
-            totals.setdefault("velocity", []).extend([float(output.losses["velocity"])] * rows)
-    return {name: sum(values) / len(values) for name, values in totals.items()}
+            told = batch.get("use_reference", torch.zeros(len(batch["labels"]), dtype=torch.bool))
+            for name, rows in (("text", ~told), ("reference", told)):
+                count = int(rows.sum())
+                if not count:
+                    continue
+                output = model(**{key: value[rows].to(model.device) for key, value in batch.items()})
+                error = count * float(output.losses["velocity"])
+                sums.update({"loss": count * float(output.loss), "velocity": error, f"velocity_{name}": error})
+                sums.update({f"{name} rows": count})
+    counts = {name: sums[f"{name} rows"] for name in ("text", "reference")}
+    every = sum(counts.values())
+    means = {name: sums[name] / every for name in ("loss", "velocity")}
+    return means | {f"velocity_{name}": sums[f"velocity_{name}"] / count for name, count in counts.items() if count}

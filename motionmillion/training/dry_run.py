@@ -68,7 +68,7 @@ def dry_run(part: str, recipe: Recipe, path: str | Path, target: Target) -> tupl
     """The report on a recipe, and notes on what could not be looked at.
 
     Args:
-        part: "tokenizer", "lm" or "evaluator".
+        part: "tokenizer", "lm", "dit", "few-step" or "evaluator".
         path: the recipe's file; recipes beside it are looked at for what is not there yet.
 
     Raises:
@@ -81,6 +81,8 @@ def dry_run(part: str, recipe: Recipe, path: str | Path, target: Target) -> tupl
         resolved, lines = _tokenizer(recipe, arguments, target, notes)
     elif part == "evaluator":
         resolved, lines = _evaluator(recipe, arguments, target, notes)
+    elif part in ("dit", "few-step"):
+        resolved, lines = _dit(recipe, Path(path), arguments, stage, target, notes, part)
     else:
         resolved, lines = _lm(recipe, Path(path), arguments, stage, target, notes)
     config = yaml.safe_dump(asdict(resolved), sort_keys=False, width=119, allow_unicode=True)
@@ -156,6 +158,43 @@ def _lm(
     return replace(recipe, data=data), lines
 
 
+def _dit(
+    recipe: Recipe, path: Path, arguments: Any, stage: int, target: Target, notes: list[str], part: str
+) -> tuple[Recipe, list[str]]:
+    from motionmillion.lm.dit_config import MotionDiTConfig
+    from motionmillion.training.dit import dit_config, dit_data_options, source_settings
+    from motionmillion.training.dry_run_model import teacher_config, text_width
+    from motionmillion.training.plan_dit import dit_shape
+
+    data = dit_data_options(recipe)
+    _note_missing(data, ("folder", "text_features", "caption_rules"), notes)
+    config: MotionDiTConfig = (
+        dit_config(recipe, text_width(data, notes)) if part == "dit" else teacher_config(recipe, path, notes)
+    )
+    for source in data["sources"] or []:
+        source_settings(source, config)
+        _note_missing(source, ("folder",), notes)
+    shape = dit_shape(config, data["text_length"])
+    step = Step(
+        gpus=target.gpus,
+        rows=arguments.per_device_train_batch_size,
+        positions=-(-config.max_frames // config.patch),
+        predicted=1,
+        accumulation=arguments.gradient_accumulation_steps,
+        checkpointing=bool(arguments.gradient_checkpointing),
+    )
+    lines = [
+        *_model_lines(shape),
+        *_step_lines(step, shape, {"packing": 0}),
+        f"             as if all clips had {config.max_frames} frames and all texts {data['text_length']} words",
+        _steps_line(arguments),
+        *_time_lines(step, shape, arguments, find_gpu(target.gpu), target),
+        "",
+        *memory_table(shape, step, find_gpu(target.gpu), stage, bool(arguments.ema_decay)),
+    ]
+    return replace(recipe, data=data), lines
+
+
 def _step(config: Any, data: dict[str, Any], arguments: Any, target: Target) -> Step:
     """What a step works on: rows as long as the longest sample, or samples of the mean length packed into rows."""
     batch, longest = arguments.per_device_train_batch_size, data["text_length"] + config.context_codes + 1
@@ -178,7 +217,8 @@ def _step(config: Any, data: dict[str, Any], arguments: Any, target: Target) -> 
 
 
 def _model_lines(shape: ModelShape) -> list[str]:
-    lines = [f"parameters   {shape.parameters:,}, of them {shape.body:,} in {shape.layers} layers"]
+    layers = shape.layers + getattr(shape, "reference_layers", 0)
+    lines = [f"parameters   {shape.parameters:,}, of them {shape.body:,} in {layers} layers"]
     if shape.trained != shape.parameters:
         share = shape.trained / shape.parameters
         lines.append(f"trained      {shape.trained:,} in adapters, {share:.2%}")

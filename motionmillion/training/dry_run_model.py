@@ -16,12 +16,14 @@ from motionmillion.configuration import check_whole
 from motionmillion.data.text_shards import read_text_header
 from motionmillion.data.token_shards import read_header
 from motionmillion.lm import MotionLMConfig
+from motionmillion.lm.dit_config import MotionDiTConfig
 from motionmillion.pipeline import bundled, find_pipeline
 from motionmillion.text import MINILM
 from motionmillion.tokenizer import MotionTokenizerConfig
 from motionmillion.training.recipe import Recipe, load_yaml
 
 CODEBOOK, TEXT_DIM = 64000, 2048  # MotionMillion's
+LATENTS = 16
 
 TEXT_DIMS = {
     MINILM: 384,
@@ -51,8 +53,8 @@ def lm_config(recipe: Recipe, data: dict[str, Any], path: Path, notes: list[str]
         if started is not None:
             return started
     options = {key: value for key, value in recipe.model.items() if key != "lora"}
-    options["codebook_size"] = _codebook_size(data, path, notes)
-    options["text_dim"] = _text_dim(data, notes)
+    options |= _motion_sizes(data, path, notes, options.get("head", "codes"))
+    options["text_dim"] = text_width(data, notes)
     _check_tokens(data["tokens"], options["codebook_size"])
     size = options.pop("size", None)
     return MotionLMConfig.from_name(size, **options) if size else MotionLMConfig(**options)
@@ -63,7 +65,12 @@ def started_encoder(recipe: Recipe, data: dict[str, Any]) -> dict[str, Any]:
     name = str(data["start_from"] or "")
     if recipe.data.get("text_encoder") is not None or not (name in bundled() or Path(name, "pipeline.json").is_file()):
         return {}
-    settings = json.loads((find_pipeline(name) / "text_encoder.json").read_text(encoding="utf-8"))
+    return encoder_options(find_pipeline(name), recipe)
+
+
+def encoder_options(folder: Path, recipe: Recipe) -> dict[str, Any]:
+    """Text encoder options of a pipeline's folder that the recipe does not name itself."""
+    settings = json.loads((folder / "text_encoder.json").read_text(encoding="utf-8"))
     keys = {"text_encoder": "name", "sentence": "sentence", "text_length": "max_length"}
     return {key: settings[key_there] for key, key_there in keys.items() if recipe.data.get(key) is None}
 
@@ -85,23 +92,22 @@ def _started(name: str, path: Path, notes: list[str]) -> MotionLMConfig | None:
     return None
 
 
-def _codebook_size(data: dict[str, Any], path: Path, notes: list[str]) -> int:
-    """Codes of the recipe's tokenizer."""
+def _motion_sizes(data: dict[str, Any], path: Path, notes: list[str], head: str) -> dict[str, int]:
+    """Codes of the recipe's tokenizer, or channels of its latents."""
+    from motionmillion.training.lm_options import motion_of
+
     name = str(data["tokenizer"] or "")
     if name and Path(name, "config.json").is_file():
-        return _size_of(MotionTokenizerConfig.from_pretrained(name), name)
+        return motion_of(MotionTokenizerConfig.from_pretrained(name), head, name)
     for other, content in _recipes(path):
         if name and f"{content.get('output')}/final" == name.rstrip("/"):
             notes.append(f"the codebook is taken to be that of {_short(other)}, which writes the tokenizer")
-            return _size_of(MotionTokenizerConfig(**content.get("model", {})), name)
+            return motion_of(MotionTokenizerConfig(**content.get("model", {})), head, name)
+    if head == "flow":
+        notes.append(f"the tokenizer cannot be looked at; latents of {LATENTS} channels are assumed")
+        return {"codebook_size": 0, "latent_dim": LATENTS}
     notes.append(f"the tokenizer cannot be looked at; a codebook of {CODEBOOK:,} is assumed")
-    return CODEBOOK
-
-
-def _size_of(config: MotionTokenizerConfig, name: str) -> int:
-    if not config.codebook_size:
-        raise ValueError(f'data.tokenizer must have a codebook, got {name} with quantizer "none"')
-    return config.codebook_size
+    return {"codebook_size": CODEBOOK}
 
 
 def _check_tokens(given: str | list[str] | None, codebook_size: int) -> None:
@@ -116,7 +122,7 @@ def _check_tokens(given: str | list[str] | None, codebook_size: int) -> None:
                 )
 
 
-def _text_dim(data: dict[str, Any], notes: list[str]) -> int:
+def text_width(data: dict[str, Any], notes: list[str]) -> int:
     """Width of the text encoder's features, by those that are there, by its name, or by its folder."""
     name, features = str(data["text_encoder"]), data["text_features"]
     if features and Path(features).exists():
@@ -142,6 +148,22 @@ def _text_dim(data: dict[str, Any], notes: list[str]) -> int:
 
 def _short(path: Path) -> str:
     return os.path.relpath(path)
+
+
+def teacher_config(recipe: Recipe, path: Path, notes: list[str]) -> MotionDiTConfig:
+    """The config of the DiT that is distilled: on disk, or of the recipe that will write it."""
+    from motionmillion.training.distillation import few_step_options, find_teacher
+    from motionmillion.training.dit import dit_config, dit_data_options
+
+    name = str(few_step_options(recipe)[2])
+    if Path(name).is_dir():
+        return MotionDiTConfig.from_pretrained(find_teacher(name))
+    for other, content in _recipes(path):
+        if f"{content.get('output')}/final" == name.rstrip("/"):
+            notes.append(f"the teacher is taken to be that of {_short(other)}, which writes it")
+            below = Recipe(**content)
+            return dit_config(below, text_width(dit_data_options(below), notes))
+    raise ValueError(f"model.teacher must be a trained DiT, or what a recipe beside this one writes, got {name!r}")
 
 
 def _recipes(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

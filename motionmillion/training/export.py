@@ -2,7 +2,7 @@
 
     weights = whole_weights(trainer)                    # on every process; None on all but the first
     lm = language_model(trainer.trained_model, weights)
-    export_checkpoint("runs/lm/checkpoint-4000", "my_pipeline")
+    export_checkpoint("runs/lm/checkpoint-4000", "my_pipeline")         # of train lm and of train dit
 
 Under ZeRO 3 and FSDP no process holds all weights: they are gathered one by one, in the float32 of the optimizer, and
 kept on the first process's CPU. `export_checkpoint` needs one process and no GPU.
@@ -10,17 +10,20 @@ kept on the first process's CPU. `export_checkpoint` needs one process and no GP
 
 import contextlib
 import io
+import json
 import pickle
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from motionmillion.checkpoints import quiet_transformers
 from motionmillion.io.files import atomic_folder, check_new_folder
 from motionmillion.lm import MotionLM, MotionLMConfig
+from motionmillion.lm.dit import MotionDiT
+from motionmillion.lm.dit_config import MotionDiTConfig
 from motionmillion.training.distributed import check_deepspeed, safe_unpickling
 from motionmillion.training.lora import filled, is_adapted, loaded_adapters, merged
 from motionmillion.training.resume import AVERAGE_FILE, read_mark
@@ -48,6 +51,8 @@ def _whole(value: Tensor) -> Tensor:
     """One weight, gathered from all processes, in the precision of the optimizer where it has a copy."""
     if hasattr(value, "full_tensor"):  # FSDP
         return value.full_tensor()  # type: ignore[attr-defined]
+    if not isinstance(value, nn.Parameter):  # buffers are never split up
+        return value
     from deepspeed import zero
     from deepspeed.utils import safe_get_full_fp32_param
 
@@ -66,7 +71,7 @@ def language_model(model: Any, weights: dict[str, Tensor]) -> MotionLM:
         model: the trained model, for its config and its adapters.
         weights: all its weights, see `whole_weights`; merging changes them.
     """
-    return merged(model, weights) if is_adapted(model) else filled(model.config, weights)
+    return merged(model, weights) if is_adapted(model) else filled(MotionLM, model.config, weights)
 
 
 def export_checkpoint(checkpoint: str | Path, output: str | Path) -> Path:
@@ -74,27 +79,29 @@ def export_checkpoint(checkpoint: str | Path, output: str | Path) -> Path:
 
     Args:
         checkpoint: folder of a run, written without DeepSpeed, under ZeRO 1 to 3, or by FSDP as a full state dict.
-        output: new folder; a pipeline where the run's own parts lie beside the checkpoint, else a language model.
+        output: new folder; a pipeline where the run's own parts lie beside the checkpoint, else the model alone.
 
     Raises:
-        ValueError: if `checkpoint` is no whole checkpoint of a language model, or `output` cannot be written.
+        ValueError: if `checkpoint` is no whole checkpoint of a language model or a MotionDiT, or `output` cannot be
+            written.
         ImportError: if it was written by DeepSpeed or with LoRA and deepspeed or peft is missing.
     """
     checkpoint = Path(checkpoint)
     if not (checkpoint / "trainer_state.json").is_file() or read_mark(checkpoint) is None:
         raise ValueError(f"checkpoint must be a whole checkpoint-N folder of a run, got {str(checkpoint)!r}")
     check_new_folder(output)
-    lm = checkpoint_model(checkpoint)
-    parts = checkpoint.parent / PARTS
+    model = checkpoint_model(checkpoint)
+    parts, name = checkpoint.parent / PARTS, "dit" if isinstance(model, MotionDiT) else "lm"
     with atomic_folder(output) as folder, quiet_transformers():
         if parts.is_dir():
             shutil.copytree(parts, folder, dirs_exist_ok=True)
-        lm.save_pretrained(folder / "lm" if parts.is_dir() else folder)
+        model.save_pretrained(folder / name if parts.is_dir() else folder)
     return Path(output)
 
 
-def checkpoint_model(checkpoint: Path) -> MotionLM:
-    """The language model of a run's checkpoint, as it would be written at the end of the run."""
+def checkpoint_model(checkpoint: Path) -> MotionLM | MotionDiT:
+    """The model of a run's checkpoint, as it would be written at the end of the run."""
+    kind = _model_class(checkpoint)
     adapted = (checkpoint / "adapter_config.json").is_file()
     if (checkpoint / AVERAGE_FILE).is_file():
         state = torch.load(checkpoint / AVERAGE_FILE, map_location="cpu", weights_only=True)
@@ -104,7 +111,7 @@ def checkpoint_model(checkpoint: Path) -> MotionLM:
     elif adapted:
         return loaded_adapters(checkpoint)
     elif any(checkpoint.glob("model*.safetensors")):
-        return MotionLM.from_pretrained(checkpoint, dtype=torch.float32)
+        return kind.from_pretrained(checkpoint, dtype=torch.float32)
     else:
         raise ValueError(
             f"checkpoint must hold whole weights or DeepSpeed's, got neither in {str(checkpoint)!r}; with FSDP set "
@@ -112,7 +119,20 @@ def checkpoint_model(checkpoint: Path) -> MotionLM:
         )
     if adapted:
         return loaded_adapters(checkpoint, weights)
-    return filled(MotionLMConfig.from_pretrained(checkpoint), weights)
+    return filled(kind, kind.config_class.from_pretrained(checkpoint), weights)
+
+
+def _model_class(checkpoint: Path) -> type[MotionLM] | type[MotionDiT]:
+    """What was trained, by its config; with adapters a language model."""
+    config = checkpoint / "config.json"
+    found = json.loads(config.read_text(encoding="utf-8")).get("model_type") if config.is_file() else None
+    kinds = {MotionLMConfig.model_type: MotionLM, MotionDiTConfig.model_type: MotionDiT, None: MotionLM}
+    if found not in kinds:
+        raise ValueError(
+            f"checkpoint must be of a language model or a MotionDiT, got {found!r} in {str(checkpoint)!r}; its "
+            "weights are loaded from the folder as it is"
+        )
+    return kinds[found]
 
 
 def _deepspeed_weights(checkpoint: Path) -> dict[str, Tensor]:

@@ -17,9 +17,11 @@
 | samples | prompts that are shown as contact sheets at every evaluation, see `motionmillion.training.samples` |
 
 `model` takes `size` (a name of `MotionLMConfig.from_name`) and arguments of the config; codebook and text width follow
-from tokenizer and encoder. With `start_from` the model is that of the pipeline and only `model.lora` is used, which
-trains adapters, see `motionmillion.training.lora`; tokenizer, text encoder and sampling come from the pipeline where
-the recipe leaves them out.
+from tokenizer and encoder. With `head: flow` the tokenizer must have continuous latents, which come from motions, not
+from token shards; their mean and standard deviation become part of the model, and the noise on what the model reads is
+`model.latent_noise`, not `data.corruption`. With `start_from` the model is that of the pipeline and only `model.lora`
+is used, which trains adapters, see `motionmillion.training.lora`; tokenizer, text encoder and sampling come from the
+pipeline where the recipe leaves them out.
 
 Written at the end: `<output>/final`, a pipeline, also where the weights were spread over processes; with adapters they
 are merged into it, and `<output>/adapter` holds them alone.
@@ -32,13 +34,15 @@ from typing import Any
 
 from transformers import set_seed
 
+from motionmillion.data.latents import latent_statistics
 from motionmillion.lm import MotionLM, MotionLMConfig
+from motionmillion.lm.flow_lm import MotionFlowLM
 from motionmillion.pipeline import MotionPipeline, find_pipeline, find_tokenizer
 from motionmillion.text import DeferredTextEncoder, TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.training.export import PARTS, language_model, whole_weights
 from motionmillion.training.lm_data import evaluate_lm, lm_data
-from motionmillion.training.lm_options import lm_data_options, lora_options
+from motionmillion.training.lm_options import lm_data_options, lora_options, motion_of
 from motionmillion.training.lora import (
     add_adapters,
     check_peft,
@@ -64,12 +68,15 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     # 2. the parts of the pipeline
     parts = _parts(recipe, data)
     set_seed(recipe.seed)
-    model = _model(recipe.model, data["start_from"], parts)
+    model = _model(recipe, data, parts)
     model.lean_training = True
     pipeline = MotionPipeline(parts.tokenizer, model, parts.encoder, parts.sampling)
     trained = add_adapters(model, lora, str(data["start_from"])) if lora else model
     # 3. train
     sets = lm_data(recipe, data, parts.tokenizer, parts.encoder, model.config, arguments.device)
+    if isinstance(model, MotionFlowLM) and not data["start_from"]:
+        train: Any = sets.train
+        model.set_statistics(*latent_statistics(latents for versions in train.codes for latents in versions))
     trainer = build_trainer(
         trained,
         arguments,
@@ -112,8 +119,6 @@ def _parts(recipe: Recipe, data: dict[str, Any]) -> LMParts:
             raise ValueError(f"data must name the folder of a trained tokenizer, got none in {data['start_from']!r}")
         source = started / "tokenizer"
     tokenizer = MotionTokenizer.from_pretrained(find_tokenizer(source)).eval()
-    if not tokenizer.config.codebook_size:
-        raise ValueError(f'data.tokenizer must have a codebook, got {data["tokenizer"]!r} with quantizer "none"')
     options = {"name": data["text_encoder"], "sentence": data["sentence"], "max_length": data["text_length"]}
     if recipe.data.get("text_encoder") is None:
         given = {"sentence": "sentence", "max_length": "text_length"}
@@ -128,12 +133,13 @@ def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def _model(options: dict[str, Any], start_from: str | None, parts: LMParts) -> MotionLM:
+def _model(recipe: Recipe, data: dict[str, Any], parts: LMParts) -> MotionLM:
     """A new model, or the one to go on from."""
-    if start_from:
-        return starting_model(start_from)
-    options = {key: value for key, value in options.items() if key != "lora"}
-    options |= {"codebook_size": parts.tokenizer.config.codebook_size, "text_dim": parts.encoder.dim}
+    if data["start_from"]:
+        return starting_model(data["start_from"])
+    options = {key: value for key, value in recipe.model.items() if key != "lora"}
+    options |= motion_of(parts.tokenizer.config, options.get("head", "codes"), str(data["tokenizer"]))
+    options |= {"text_dim": parts.encoder.dim, "caption_dropout": float(data["caption_dropout"])}
     size = options.pop("size", None)
     return MotionLM(MotionLMConfig.from_name(size, **options) if size else MotionLMConfig(**options))
 

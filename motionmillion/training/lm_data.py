@@ -24,6 +24,7 @@ from motionmillion.data.tokens import ShardDataset, Texts, TokenCollator, TokenD
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.text import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
+from motionmillion.training.lm_options import check_latent_data
 from motionmillion.training.recipe import Recipe, clips_of
 
 EVALUATION_BATCH = 32
@@ -57,7 +58,9 @@ def lm_data(
         ValueError: for data without captioned clips of the splits `train` and `val`, shards of another codebook, and
             text features of another encoder or without some of the captions.
     """
-    texts = _text_shards(data, encoder)
+    if config.head == "flow":
+        check_latent_data(recipe, data)
+    texts = text_shards(data, encoder)
     if texts is None:
         encoder.to(device)
     if data["tokens"]:
@@ -85,7 +88,7 @@ def collators(data: dict[str, Any], config: MotionLMConfig) -> tuple[TokenCollat
     return TokenCollator(end, pad, longest=longest), TokenCollator(end, pad, *shares, longest=longest)
 
 
-def _text_shards(data: dict[str, Any], encoder: TextEncoder) -> TextShards | None:
+def text_shards(data: dict[str, Any], encoder: TextEncoder) -> TextShards | None:
     """The folder of text features, if it is one of the pipeline's own encoder."""
     if not data["text_features"]:
         return None
@@ -130,7 +133,8 @@ def evaluate_lm(model: MotionLM, dataset: Dataset, collate: TokenCollator, seed:
     Cross entropy (nats a token) and top-1 accuracy; of a flow head the loss of the flow at noise drawn by `seed`, in
     units of the training latents' variance, and of END (nats a place where the motion could end).
     """
-    sums: Counter[str] = Counter()
+    sums: dict[str, float] = {}
+    counts: dict[str, int] = {}
     flow = model.config.head == "flow"
     noise = {"generator": torch.Generator(model.device).manual_seed(seed)} if flow else {}
     with torch.random.fork_rng(devices=[]):
@@ -138,11 +142,13 @@ def evaluate_lm(model: MotionLM, dataset: Dataset, collate: TokenCollator, seed:
         for batch in DataLoader(dataset, batch_size=EVALUATION_BATCH, collate_fn=collate):
             inputs = {key: value.to(model.device) for key, value in batch.items()}
             output = model(**inputs, **noise, return_logits=False)
-            parts = dict(flow_loss=output.token_losses, end_loss=output.end_losses)
-            for name, values in (parts if flow else dict(loss=output.token_losses, accuracy=output.token_hits)).items():
-                sums[name] += float(values.sum())  # type: ignore[assignment]
-                sums[f"{name} count"] += values.numel()
-    means = {name: sums[name] / sums[f"{name} count"] for name in sums if not name.endswith(" count")}
+            figures = dict(loss=output.token_losses, accuracy=output.token_hits)
+            if flow:
+                figures = dict(flow_loss=output.token_losses, end_loss=output.end_losses)
+            for name, values in figures.items():
+                sums[name] = sums.get(name, 0.0) + float(values.sum())
+                counts[name] = counts.get(name, 0) + values.numel()
+    means = {name: sums[name] / counts[name] for name in sums}
     if flow:
         means = {"loss": means["flow_loss"] + model.config.end_weight * means["end_loss"], **means}
     return means

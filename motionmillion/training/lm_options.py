@@ -9,8 +9,10 @@ from typing import Any
 
 from motionmillion.configuration import check_number, check_whole, unknown_key_error
 from motionmillion.data.tokens import TokenCollator
-from motionmillion.pipeline_parts import DEFAULTS
+from motionmillion.pipeline_parts import DEFAULTS, FLOW_DEFAULTS
 from motionmillion.text import MINILM, check_texts
+from motionmillion.tokenizer import MotionTokenizerConfig
+from motionmillion.tokenizer.quantizer_options import ContinuousOptions, parse_options
 from motionmillion.training.lora import LoraOptions
 from motionmillion.training.recipe import Recipe, take_options
 
@@ -38,15 +40,58 @@ def lm_data_options(recipe: Recipe) -> dict[str, Any]:
         check_whole(f"data.{name}", data[name], least)
     if data["samples"]:
         check_texts(data["samples"])
-    unknown = set(data["sampling"] or {}) - set(DEFAULTS)
+    if data["sampling"]:  # null takes an option out of what a base recipe says
+        data["sampling"] = {name: value for name, value in data["sampling"].items() if value is not None}
+    flow = recipe.model.get("head") == "flow"
+    defaults = FLOW_DEFAULTS if flow else DEFAULTS
+    if data["start_from"]:  # whose head is not known yet
+        defaults = {**DEFAULTS, **FLOW_DEFAULTS}
+    unknown = set(data["sampling"] or {}) - set(defaults)
     if unknown:
-        raise unknown_key_error("data.sampling", unknown, DEFAULTS)
+        raise unknown_key_error("data.sampling", unknown, defaults)
+    if flow:
+        check_latent_data(recipe, data)
     sources = [name for name in ("folder", "tokens", "synthetic") if data[name]]
     if len(sources) != 1:
         raise ValueError(f"data must name one of folder, tokens and synthetic, got {sources or 'none'}")
     if not data["tokenizer"] and not data["start_from"]:
         raise ValueError("data must name the folder of a trained tokenizer, got none; train one first")
     return data
+
+
+def check_latent_data(recipe: Recipe, data: dict[str, Any]) -> None:
+    """Raise `ValueError` for data options that models with a flow head do not have."""
+    if data["tokens"]:
+        raise ValueError(
+            f'data.tokens must be left out with head "flow", got {data["tokens"]!r}; shards hold codes, name '
+            "motions as data.folder"
+        )
+    if recipe.data.get("corruption"):
+        raise ValueError(
+            f'data.corruption must be 0 with head "flow", got {data["corruption"]!r}; use model.latent_noise'
+        )
+
+
+def motion_of(config: MotionTokenizerConfig, head: str, name: str) -> dict[str, int]:
+    """Arguments of `MotionLMConfig` that follow from the tokenizer's config: codes, or channels of latents.
+
+    Args:
+        name: of the tokenizer, for the error.
+
+    Raises:
+        ValueError: for a tokenizer without what the head needs.
+    """
+    options = parse_options(config.quantizer)
+    continuous = isinstance(options, ContinuousOptions)
+    if (head == "flow") != continuous:
+        wanted, remedy = "continuous latents", "leave model.head out for codes"
+        if continuous:
+            wanted, remedy = "a codebook", "set model.head to flow for continuous latents"
+        kind = config.quantizer["type"]
+        raise ValueError(f'data.tokenizer must have {wanted}, got {name!r} with quantizer "{kind}"; {remedy}')
+    if isinstance(options, ContinuousOptions):
+        return {"codebook_size": 0, "latent_dim": options.channels}
+    return {"codebook_size": options.codebook_size}
 
 
 def lora_options(recipe: Recipe, data: dict[str, Any]) -> LoraOptions | None:

@@ -16,18 +16,21 @@ import importlib.util
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from motionmillion.configuration import check_number, check_whole
 from motionmillion.io.files import write_text
-from motionmillion.lm import MotionLM, MotionLMConfig
+from motionmillion.lm import MotionLM
 from motionmillion.pipeline import find_pipeline
 from motionmillion.training.recipe import take_options
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+_Model = TypeVar("_Model", bound=PreTrainedModel)
 
 _README = """# Adapters of {base}
 
@@ -166,13 +169,13 @@ def loaded_adapters(folder: Path, weights: dict[str, Tensor] | None = None) -> M
     return model.merge_and_unload()
 
 
-def filled(config: MotionLMConfig, weights: dict[str, Tensor]) -> MotionLM:
+def filled(model_class: type[_Model], config: Any, weights: dict[str, Tensor]) -> _Model:
     """A model with these weights, which are not copied."""
     with torch.device("meta"):
-        lm = MotionLM(config)
-    lm.load_state_dict(weights, assign=True)
-    lm.tie_weights()
-    return lm
+        model = model_class(config)
+    model.load_state_dict(weights, assign=True)
+    model.tie_weights()
+    return model
 
 
 def starting_model(name: str) -> MotionLM:

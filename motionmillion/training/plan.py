@@ -98,6 +98,29 @@ class ModelShape:
     intermediate: int  # I
     vocabulary: int  # V
 
+    def operations(self, step: "Step") -> float:
+        """Floating point operations of one optimizer step on all GPUs together; see the module's docstring."""
+        a_weight = 6 if self.trained == self.parameters else 4
+        body = a_weight * self.body * step.positions
+        attention = 2 * a_weight * self.layers * self.width * step.positions**2
+        head = a_weight * self.vocabulary * self.width * step.predicted
+        return float(step.all_rows * (body + attention + head))
+
+    def activations(self, step: "Step", autocast: bool) -> int:
+        """Bytes that one GPU keeps for the backward pass, without logits."""
+        layer = (34 if autocast else 24) * self.width + 8 * self.intermediate
+        own = (4 if autocast else 2) * self.width
+        layers = self.layers * own + layer if step.checkpointing else self.layers * layer
+        outside = (14 if autocast else 10) * self.width  # last norm, output layer
+        return step.rows * step.positions * (layers + outside)
+
+    def logits(self, step: "Step") -> int:
+        """Bytes of one chunk of logits: bfloat16 and float32, their softmax, and gradients of both."""
+        from motionmillion.lm.head import CHUNK_LOGITS
+
+        chunk = max(CHUNK_LOGITS // self.vocabulary, 1) * self.vocabulary
+        return 16 * min(chunk, step.rows * step.predicted * self.vocabulary)
+
 
 @dataclass(frozen=True)
 class Step:
@@ -172,6 +195,9 @@ def lm_shape(config: Any, lora: LoraOptions | None = None) -> ModelShape:
         chosen = [m for name, m in linear if name.rsplit(".", 1)[-1] in lora.targets]
         trained = sum(lora.rank * (m.in_features + m.out_features) for m in chosen)
         parameters += trained
+    vocabulary = model.lm_head.out_features
+    if config.head == "flow":  # as many logits as cost what the flow head does, for each of its draws
+        vocabulary = config.flow_draws * count_parameters(model.get_submodule("flow_head")) // config.hidden_size
     return ModelShape(
         parameters=parameters,
         trained=trained,
@@ -179,17 +205,13 @@ def lm_shape(config: Any, lora: LoraOptions | None = None) -> ModelShape:
         layers=config.num_hidden_layers,
         width=config.hidden_size,
         intermediate=config.intermediate_size,
-        vocabulary=model.lm_head.out_features,
+        vocabulary=vocabulary,
     )
 
 
 def step_flops(shape: ModelShape, step: Step) -> float:
     """Floating point operations of one optimizer step on all GPUs together; see the module's docstring."""
-    a_weight = 6 if shape.trained == shape.parameters else 4
-    body = a_weight * shape.body * step.positions
-    attention = 2 * a_weight * shape.layers * shape.width * step.positions**2
-    head = a_weight * shape.vocabulary * shape.width * step.predicted
-    return float(step.all_rows * (body + attention + head))
+    return shape.operations(step)
 
 
 def hours(flops: float, steps: int, gpus: int, gpu: Gpu, mfu: float) -> float:
@@ -216,7 +238,7 @@ def memory(shape: ModelShape, step: Step, stage: int, average: bool = False) -> 
         raise ValueError(f"stage must be one of {STAGES}, got {stage!r}")
     everything, trained, gpus = shape.parameters, shape.trained, step.gpus
     sharded = -(-trained // gpus)
-    activations, logits = _activations(shape, step, stage), _logits(shape, step)
+    activations, logits = shape.activations(step, autocast=stage == 0), shape.logits(step)
     kept = 4 * everything if average else 0
     if stage == 0:
         buckets = 4 * trained if gpus > 1 else 0
@@ -234,21 +256,3 @@ def memory(shape: ModelShape, step: Step, stage: int, average: bool = False) -> 
         at_step=4 * sharded,
         average=kept,
     )
-
-
-def _activations(shape: ModelShape, step: Step, stage: int) -> int:
-    """Bytes that are kept for the backward pass, without logits."""
-    autocast = stage == 0
-    layer = (34 if autocast else 24) * shape.width + 8 * shape.intermediate
-    own = (4 if autocast else 2) * shape.width
-    layers = shape.layers * own + layer if step.checkpointing else shape.layers * layer
-    outside = (14 if autocast else 10) * shape.width  # last norm, output layer
-    return step.rows * step.positions * (layers + outside)
-
-
-def _logits(shape: ModelShape, step: Step) -> int:
-    """Bytes of one chunk of logits: bfloat16 and float32, their softmax, and gradients of both."""
-    from motionmillion.lm.head import CHUNK_LOGITS
-
-    chunk = max(CHUNK_LOGITS // shape.vocabulary, 1) * shape.vocabulary
-    return 16 * min(chunk, step.rows * step.predicted * shape.vocabulary)

@@ -15,6 +15,7 @@ is the mean over its batches.
 """
 
 import bisect
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Dataset, IterableDataset, Sampler
@@ -89,6 +91,9 @@ class MotionTrainer(Trainer):
     Args:
         eval_dataset: the clips that `evaluation` looks at; transformers wants to see them.
         evaluation: called in evaluation mode without gradients; its figures are logged as `eval_<name>`.
+
+    Set `sample_weights` for how often samples are visited, `prepare` for what is done to a batch on the device before
+    the model sees it in training.
     """
 
     args: MotionTrainingArguments
@@ -97,6 +102,7 @@ class MotionTrainer(Trainer):
         super().__init__(*args, **kwargs)
         self.evaluation = evaluation
         self.sample_weights: torch.Tensor | None = None
+        self.prepare: Callable[[dict[str, Any]], dict[str, Any]] | None = None
         self.average: AveragedModel | None = None
         self.model_accepts_loss_kwargs = False  # else accumulated batches would be summed up
         self.loss_is_scaled_for_ga = False
@@ -128,6 +134,8 @@ class MotionTrainer(Trainer):
         return super().create_scheduler(num_training_steps, optimizer)
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any) -> Any:
+        if model.training and self.prepare is not None:
+            inputs = self.prepare(inputs)
         outputs = model(**inputs)
         if model.training:
             parts = dict(getattr(outputs, "losses", None) or {})
@@ -292,6 +300,11 @@ def run(trainer: MotionTrainer, recipe: Recipe) -> dict[str, float]:
         state = torch.load(newest / AVERAGE_FILE, map_location="cpu", weights_only=True)
         trainer.average.load_state_dict(state)
     set_seed(recipe.seed + args.process_index)  # what is drawn inside the model differs from process to process
-    with safe_unpickling():
+    with safe_unpickling(), plain_attention(args.device):
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     return trainer.evaluate()
+
+
+def plain_attention(device: torch.device) -> Any:
+    """A context in which CPUs take the plain kernel: the backward pass of the fused one is slow on short sequences."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else contextlib.nullcontext()

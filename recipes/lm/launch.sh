@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train a language model on the GPUs of one machine. Usage, from the repository's root:
+# Train a language model (or what PART names: dit) on the GPUs of one machine. Usage, from the repository's root:
 #   bash recipes/lm/launch.sh RECIPE.yaml [OPTIONS OF motionmillion train]
 #   GPUS=4 bash recipes/lm/launch.sh recipes/lm/111m.yaml --set data.tokens=my_tokens
 # GPUS is the number of processes; unless said, all GPUs that torch sees, and one process where there are none (then
@@ -11,4 +11,4 @@ shift
 : "${OMP_NUM_THREADS:=$(($(nproc) > GPUS ? $(nproc) / GPUS : 1))}"
 export OMP_NUM_THREADS
 exec python -m torch.distributed.run --standalone --nproc_per_node "$GPUS" \
-    -m motionmillion.cli train lm --config "$recipe" --resume "$@"
+    -m motionmillion.cli train "${PART:-lm}" --config "$recipe" --resume "$@"

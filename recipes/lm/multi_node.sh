@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Train a language model on several machines that see the same files. Usage, from the repository's root, either on every
-# machine, each with its own rank:
+# Train a language model (or what PART names: dit) on several machines that see the same files. Usage, from the
+# repository's root, either on every machine, each with its own rank:
 #   NODES=5 NODE_RANK=0 MASTER=node1 bash recipes/lm/multi_node.sh RECIPE.yaml [OPTIONS OF motionmillion train]
 # or on one of them, which starts the others by ssh (HOSTFILE: a machine a line, what follows its name is passed over):
 #   HOSTFILE=hosts bash recipes/lm/multi_node.sh RECIPE.yaml [OPTIONS OF motionmillion train]
@@ -23,7 +23,7 @@ start_all() {
     for host in "${hosts[@]}"; do
         # shellcheck disable=SC2029,SC2086  # all of it is meant to be expanded here; SSH may hold options
         ${SSH:-ssh} "$host" "cd $(printf %q "$PWD") && env HOSTFILE= PATH=$(printf %q "$PATH") NODES=${#hosts[@]} NODE_RANK=$rank \
-            MASTER=$(printf %q "${MASTER:-${hosts[0]}}") MASTER_PORT=$MASTER_PORT GPUS=$GPUS$settings \
+            MASTER=$(printf %q "${MASTER:-${hosts[0]}}") MASTER_PORT=$MASTER_PORT GPUS=$GPUS PART=${PART:-lm}$settings \
             bash recipes/lm/multi_node.sh $(printf '%q ' "$recipe" "$@")" &
         started+=("$!")
         rank=$((rank + 1))
@@ -42,4 +42,4 @@ export NCCL_DEBUG=${NCCL_DEBUG:-WARN} OMP_NUM_THREADS=${OMP_NUM_THREADS:-4}
 exec python -m torch.distributed.run \
     --nnodes "${NODES:?say how many machines, or name a HOSTFILE}" --node_rank "${NODE_RANK:?rank of this machine}" \
     --master_addr "${MASTER:?name of the first machine}" --master_port "$MASTER_PORT" --nproc_per_node "$GPUS" \
-    -m motionmillion.cli train lm --config "$recipe" --resume "$@"
+    -m motionmillion.cli train "${PART:-lm}" --config "$recipe" --resume "$@"

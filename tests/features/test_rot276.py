@@ -141,3 +141,13 @@ def test_bad_motions_and_routes_are_named(turning_motion):
     with pytest.raises(ValueError, match="route must be"):
         CODEC.decode(CODEC.encode(turning_motion), route="both")  # type: ignore[arg-type]
     assert turning_motion.skeleton is SMPL22
+
+
+def test_a_window_is_what_the_cut_motion_would_give(turning_motion):
+    rot276 = features.get("rot276")
+    motion = turning_motion.resample(20)
+    whole = rot276.encode(motion)
+    for start, stop in ((0, 50), (37, 120), (150, len(whole))):
+        expected = rot276.encode(motion.slice(start, stop + 1))
+        assert torch.allclose(rot276.window(whole, start, stop), expected, atol=1e-5)
+    assert torch.equal(features.get("rot272").window(whole[:, :272], 3, 7), whole[3:7, :272])  # has no place in a world

@@ -8,7 +8,8 @@ from torch import nn
 from transformers.cache_utils import StaticCache
 
 from motionmillion.lm import MotionLM, MotionLMConfig
-from motionmillion.lm.decoder import StaticDecoder, prepared_weights, supported
+from motionmillion.lm.decode_step import prepared_weights, supported
+from motionmillion.lm.decoder import StaticDecoder
 from motionmillion.lm.few_rows import Projection, blocked_layout
 from motionmillion.lm.generation import stream
 

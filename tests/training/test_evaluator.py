@@ -75,7 +75,7 @@ def test_a_visit_draws_a_version_and_one_of_its_captions():
     assert batch["features"].shape[1] == batch["lengths"].max()
     assert batch["text_mask"].sum(1).tolist() == [int(row.abs().sum(1).gt(0).sum()) for row in batch["text_features"]]
     assert torch.allclose(batch["sentences"][0], batch["text_features"][0][batch["text_mask"][0]].mean(0))
-    with pytest.raises(ValueError, match="must have captions to train an evaluator"):
+    with pytest.raises(ValueError, match="must have captions to train on"):
         PairDataset([clip.replace(captions=()) for clip in clips], get("rot272"), encoder)
 
 

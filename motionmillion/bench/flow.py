@@ -1,0 +1,308 @@
+"""Benchmark of the ways to make motion: codes, latents by a flow head, and MotionDiT, in seconds for the same motion.
+
+    rows = bench_flow(["44m"], steps=[1, 4, 10, 20, 50])
+    rows = bench_pipelines(["mini", "runs/flow/dit-mini/final"], steps=[10, 50])
+    print(flow_report(rows, "cpu")[0])
+
+Of a size all kinds take turns, each with random weights: text of 20 positions in, features of the motion out, so that
+the language models' tokenizer is counted and the text encoder, which all share, is not. The tokenizer is the published
+architecture, 15 codes or latents a second. Saved pipelines take turns in the same way, with everything from the
+sentence to the motion. Speeds are against the codes of the same turns.
+
+| kind | passes through the transformer | velocities |
+|---|---|---|
+| codes | a token each | none |
+| flow head | a latent each | `evaluations` of the small head for each latent |
+| dit | `evaluations` of the whole transformer | the same |
+
+`evaluations` are `FlowSampling.evaluations`. Unusual: of a DiT all frames go through at once, so a pass costs more
+than that of one token. Guidance doubles the rows of every pass, and is not counted.
+"""
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from motionmillion.bench.baseline import published_tokenizer
+from motionmillion.bench.lm import DTYPES, TEXT, make_lm
+from motionmillion.bench.measure import describe_machine, extra_memory, take_turns
+from motionmillion.configuration import check_number, check_whole
+from motionmillion.lm.dit import MotionDiT
+from motionmillion.lm.dit_config import MotionDiTConfig
+from motionmillion.lm.dit_sampling import Conditions, sample_motion
+from motionmillion.lm.flow import FlowSampling
+from motionmillion.pipeline import MotionPipeline
+from motionmillion.pipeline_dit import DiTPipeline
+from motionmillion.tokenizer import MotionTokenizer
+
+CODES, FLOW, DIT = "codes", "flow head", "dit"
+STEPS = (1, 4, 10, 20, 50)
+SIZES = {"mini": "mini", "44m": "44m", "343m": "343m", "1b": "1.3b"}
+"""Sizes of language models, and the DiT that is about as large."""
+PROMPT = "a person walks forward and waves with the right hand"
+
+_CODEBOOK = 65536
+_LATENTS = 16
+_TEXT_DIM = 2048
+
+
+@dataclasses.dataclass(frozen=True)
+class FlowRow:
+    """One kind at one number of steps; times are medians over the turns."""
+
+    kind: str
+    name: str  # size or pipeline
+    parameters: int  # of the transformer, its head included
+    steps: int | None  # of the solver; None without one
+    motions: int  # made together
+    seconds: float  # for all of them
+    realtime: float  # seconds of motion made in a second
+    speed: float | None  # against the codes of the same turns; None without codes
+    passes: int  # through the transformer
+    velocities: int
+    extra_mb: float | None  # peak memory above the models
+
+
+@dataclasses.dataclass(frozen=True)
+class _System:
+    """What takes a turn."""
+
+    kind: str
+    name: str
+    parameters: int
+    steps: int | None
+    passes: int
+    velocities: int
+    call: Callable[[], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """What every system is asked for."""
+
+    seconds: float
+    batch: int
+    guidance: float
+    solver: str
+
+    def sampling(self, steps: int, shift: float) -> FlowSampling:
+        return FlowSampling(steps=steps, solver=self.solver, shift=shift, guidance_scale=self.guidance)
+
+
+def bench_flow(
+    sizes: Sequence[str],
+    steps: Sequence[int] = STEPS,
+    seconds: float = 5.0,
+    batch_size: int = 1,
+    guidance_scale: float = 1.0,
+    solver: str = "euler",
+    patch: int = 1,
+    dtype: str = "float32",
+    repeats: int = 3,
+    device: str = "cpu",
+    progress: Callable[[str], None] = lambda line: None,
+) -> list[FlowRow]:
+    """Time all kinds with random weights, in turns, at every size.
+
+    Args:
+        seconds: of motion.
+        batch_size: motions made together.
+        patch: frames that a position of the DiT stands for.
+
+    Raises:
+        ValueError: for unknown sizes and dtypes, and numbers out of range.
+    """
+    task = _task(seconds, batch_size, guidance_scale, solver, steps, repeats)
+    check_whole("patch", patch, 1)
+    for size in sizes:
+        if size not in SIZES:
+            raise ValueError(f"size must be one of {list(SIZES)}, got {size!r}")
+    rows: list[FlowRow] = []
+    for size in sizes:
+        progress(f"{size}: random weights")
+        systems = _language_models(size, task, steps, dtype, device) + _dits(size, task, steps, patch, dtype, device)
+        rows += _take_turns(systems, task, repeats, torch.device(device), progress)
+    return rows
+
+
+def bench_pipelines(
+    models: Sequence[str],
+    steps: Sequence[int] = STEPS,
+    seconds: float = 5.0,
+    batch_size: int = 1,
+    guidance_scale: float | None = None,
+    repeats: int = 3,
+    device: str = "cpu",
+    progress: Callable[[str], None] = lambda line: None,
+) -> list[FlowRow]:
+    """Time whole pipelines in turns, each but those of codes at every number of steps.
+
+    Args:
+        models: bundled names, folders or hub ids.
+        steps: none for each pipeline's own.
+        guidance_scale: None for that of each pipeline.
+
+    Raises:
+        ValueError: for what is no pipeline, and numbers out of range.
+    """
+    task = _task(seconds, batch_size, 1.0 if guidance_scale is None else guidance_scale, "euler", steps, repeats)
+    systems: list[_System] = []
+    for model in models:
+        progress(f"{model}: loading")
+        pipe = MotionPipeline.from_pretrained(model, device)
+        systems += _of_pipeline(pipe, model, task, steps, guidance_scale)
+    return _take_turns(systems, task, repeats, torch.device(device), progress)
+
+
+def _task(seconds: float, batch_size: int, guidance: float, solver: str, steps: Sequence[int], repeats: int) -> _Task:
+    check_whole("batch_size", batch_size, 1)
+    check_whole("repeats", repeats, 1)
+    if not check_number("seconds", seconds) > 0:
+        raise ValueError(f"seconds must be above 0, got {seconds!r}")
+    task = _Task(seconds, batch_size, guidance, solver)
+    for count in steps:
+        task.sampling(count, 1.0)
+    return task
+
+
+def _language_models(size: str, task: _Task, steps: Sequence[int], dtype: str, device: str) -> list[_System]:
+    """Codes and, at each number of steps, latents."""
+    codes = published_tokenizer(_CODEBOOK, 512, device).eval()
+    config = codes.config.to_dict() | {"quantizer": {"type": "none", "channels": _LATENTS}}
+    latents = MotionTokenizer(type(codes.config).from_dict(config)).to(device).eval()  # type: ignore[arg-type]
+    count = round(task.seconds * codes.representation.fps / codes.config.frames_per_token)
+    lm = make_lm(size, codes.config.codebook_size, dtype, device, _TEXT_DIM)
+    flow = make_lm(size, 0, dtype, device, _TEXT_DIM, head="flow", latent_dim=_LATENTS)
+    text = torch.randn(1, TEXT, _TEXT_DIM, generator=torch.Generator().manual_seed(0))
+    text = text.expand(task.batch, -1, -1).to(lm.device, lm.dtype)
+    options: dict[str, Any] = dict(max_new_tokens=count, min_new_tokens=count, seeds=list(range(task.batch)))
+    options["guidance_scale"] = task.guidance
+
+    def write_codes() -> None:
+        with torch.inference_mode():
+            codes.decode(lm.generate(text, **options))
+
+    def write_latents(sampling: FlowSampling) -> Callable[[], None]:
+        def run() -> None:
+            with torch.inference_mode():
+                latents.decode_latents(flow.generate(text, steps=sampling.steps, solver=sampling.solver, **options))
+
+        return run
+
+    systems = [_System(CODES, size, lm.num_parameters(), None, count, 0, write_codes)]
+    for number in steps:
+        sampling = task.sampling(number, flow.config.flow_matching.shift)
+        velocities = count * sampling.evaluations
+        call = write_latents(sampling)
+        systems.append(_System(FLOW, size, flow.num_parameters(), number, count, velocities, call))
+    return systems
+
+
+def _dits(size: str, task: _Task, steps: Sequence[int], patch: int, dtype: str, device: str) -> list[_System]:
+    torch.manual_seed(0)
+    config = MotionDiTConfig.from_name(SIZES[size], text_dim=_TEXT_DIM, patch=patch, num_reference_layers=0)
+    dit = MotionDiT(config).to(DTYPES[dtype]).to(torch.device(device)).eval()  # type: ignore[arg-type]
+    frames = round(task.seconds * dit.representation.fps)
+    text = torch.randn(task.batch, TEXT, _TEXT_DIM, generator=torch.Generator().manual_seed(0)).to(device)
+    told = Conditions(text, torch.ones(task.batch, TEXT, dtype=torch.bool, device=text.device))
+
+    def run(sampling: FlowSampling) -> Callable[[], Any]:
+        return lambda: sample_motion(dit, told, [frames] * task.batch, list(range(task.batch)), sampling)
+
+    systems = []
+    for number in steps:
+        sampling = task.sampling(number, config.flow_matching.shift)
+        count = sampling.evaluations
+        name = SIZES[size] if patch == 1 else f"{SIZES[size]}, patch {patch}"
+        systems.append(_System(DIT, name, dit.num_parameters(), number, count, count, run(sampling)))
+    return systems
+
+
+def _of_pipeline(
+    pipe: MotionPipeline, model: str, task: _Task, steps: Sequence[int], guidance: float | None
+) -> list[_System]:
+    """A saved pipeline, at each number of steps where it has a solver."""
+    from motionmillion.eval.protocol import plain_name
+
+    name = plain_name(model)
+    options: dict[str, Any] = dict(seconds=task.seconds, num_samples=task.batch, batch_size=task.batch)
+    options["guidance_scale"] = guidance
+    if isinstance(pipe, DiTPipeline):
+        kind, size, tokens = DIT, pipe.dit.num_parameters(), 0
+    else:
+        kind, size = FLOW if pipe.continuous else CODES, pipe.lm.num_parameters()
+        tokens = round(task.seconds * pipe.codes_per_second)
+    if kind == CODES:
+        return [_System(kind, name, size, None, tokens, 0, lambda: pipe(PROMPT, **options))]
+
+    def run(number: int) -> Callable[[], Any]:
+        return lambda: pipe(PROMPT, steps=number, **options)
+
+    systems = []
+    for number in steps or [pipe.defaults["steps"]]:
+        count = FlowSampling(steps=number, solver=pipe.defaults["solver"]).evaluations
+        passes, velocities = (count, count) if kind == DIT else (tokens, tokens * count)
+        systems.append(_System(kind, name, size, number, passes, velocities, run(number)))
+    return systems
+
+
+def _take_turns(
+    systems: Sequence[_System],
+    task: _Task,
+    repeats: int,
+    device: torch.device,
+    progress: Callable[[str], None],
+) -> list[FlowRow]:
+    memory = []
+    for system in systems:
+        progress(f"{system.name}: {system.kind}, {system.steps or 'no'} steps, first call")
+        memory.append(extra_memory(system.call, device, warm=False))
+    progress(f"{systems[0].name}: {repeats} turns")
+    times = take_turns([system.call for system in systems], repeats, device)
+    codes = next((own for system, own in zip(systems, times, strict=True) if system.kind == CODES), None)
+    rows = []
+    for system, own, extra in zip(systems, times, memory, strict=True):
+        middle = statistics.median(own)
+        rows.append(
+            FlowRow(
+                **{field: getattr(system, field) for field in ("kind", "name", "parameters", "steps")},
+                motions=task.batch,
+                seconds=middle,
+                realtime=task.seconds * task.batch / middle,
+                speed=None if codes is None else statistics.median(a / b for a, b in zip(codes, own, strict=True)),
+                passes=system.passes,
+                velocities=system.velocities,
+                extra_mb=extra,
+            )
+        )
+    return rows
+
+
+def flow_report(
+    rows: Sequence[FlowRow], device: str, about: str = "", command: str = ""
+) -> tuple[str, dict[str, Any]]:
+    """Markdown and JSON, with the machine in words.
+
+    Args:
+        about: what was asked for, in words.
+        command: that makes the same table.
+    """
+    machine = describe_machine(device)
+    lines = [*([f"    {command}", ""] if command else []), " ".join(filter(None, [f"{machine}; seed 0.", about])), ""]
+    lines.append("| kind | model | parameters | steps | seconds | against codes | real time | passes | velocities |")
+    lines[-1] += " extra MB |"
+    lines.append("|---" * 10 + "|")
+    for row in rows:
+        memory, speed = (None if v is None else v for v in (row.extra_mb, row.speed))
+        lines.append(
+            f"| {row.kind} | {row.name} | {row.parameters / 1e6:,.1f} M | {row.steps or '-'} | {row.seconds:.3g} | "
+            f"{'-' if speed is None else f'{speed:.2f}x'} | {row.realtime:.1f}x | {row.passes} | {row.velocities:,} | "
+            f"{'-' if memory is None else f'{memory:,.0f}'} |"
+        )
+    lines += ["", "Against codes: how many times as fast as the codes of the same turns. Real time: seconds of motion"]
+    lines += ["made in a second. Passes go through the transformer, velocities are asked of it or of its flow head."]
+    results = {"command": command, "machine": machine, "seed": 0, "about": about}
+    return "\n".join(lines), results | {"rows": [dataclasses.asdict(row) for row in rows]}

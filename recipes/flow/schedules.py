@@ -1,0 +1,166 @@
+"""Noise of training, and where sampling starts: small checks of what ViMoGen does, with seeds and intervals.
+
+    python recipes/flow/schedules.py --data PATH/TO/cmu_text_motion --seeds 3
+
+| variant | noise | weights |
+|---|---|---|
+| grid, bell | 1000 steps shifted by 5 | a bell that is nothing at pure noise: ViMoGen's |
+| grid | the same | none |
+| logit-normal | shifted by 3, the logit Gaussian | none |
+| uniform, clean | shifted by 2, uniform | sigma squared, the error of the clean motion: that of dit-mini.yaml |
+
+Small MotionDiTs of texts alone are trained with each, on the same batches seed by seed, and asked for the captions of
+the split `test`, each with the shift of its training: from sigma 1, and from 0.921 with pure noise, as the released
+ViMoGen starts. The error of the velocity is that of the test clips at fixed sigmas and noise.
+
+Written into the output folder: a run for each variant and seed; an interrupted run goes on with the same command.
+Results: `schedules.json` and a section of RESULTS.md here. Measures and intervals: `measures.py`.
+
+Letters: S seeds, N clips, T frames, D feature size.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from measures import INTERVALS, TITLES, Examiner, about, cached, generate, stacked, table, write_section
+from torch.nn.utils.rnn import pad_sequence
+
+from motionmillion.eval.repeats import FRECHET, Repeats, summarise
+from motionmillion.io.files import write_text
+from motionmillion.lm.flow import TIMESTEPS, interpolate
+from motionmillion.pipeline import MotionPipeline
+from motionmillion.pipeline_dit import DiTPipeline
+from motionmillion.training.dit import train_dit
+from motionmillion.training.recipe import Recipe, load_yaml, merge
+
+HERE = Path(__file__).parent
+VARIANTS = {
+    "grid, bell": {"sampling": "grid", "shift": 5.0, "weighting": "bell"},
+    "grid": {"sampling": "grid", "shift": 5.0, "weighting": "none"},
+    "logit-normal": {"sampling": "logit_normal", "shift": 3.0, "weighting": "none"},
+    "uniform, clean": {"sampling": "uniform", "shift": 2.0, "weighting": "clean"},
+}
+PAIRS = [("grid, bell", "grid"), ("logit-normal", "grid, bell"), ("uniform, clean", "grid, bell")]
+SIGMAS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)
+START = 0.921
+LATE = ", from sigma 0.921"
+COLUMNS = ("r1", "r3", "matching", FRECHET, "jitter", "dynamic")
+ERRORS = {f"error_{sigma:g}": f"at sigma {sigma:g}" for sigma in SIGMAS}
+_BATCH = 28
+
+
+def recipe(data: str, flow: Mapping[str, Any], seed: int, steps: int, output: Path, size: str) -> Recipe:
+    """A small training of texts alone, like recipes/flow/dit-mini.yaml but for what is named here."""
+    content = load_yaml(HERE / "dit-mini.yaml")
+    model = {"size": size, "num_reference_layers": 0, "dropout": 0.0}
+    training = {"max_steps": steps, "learning_rate": 1.0e-3, "warmup_steps": min(100, steps // 2)}
+    training |= {"eval_strategy": "no", "save_steps": 200, "save_total_limit": 1, "ema_decay": 0.99}
+    changes = {"data": {"folder": data, "variants": 4, "sampling": {"steps": 20, "guidance_scale": 2.5}}}
+    rules = HERE.parent / "mini" / "captions.yaml"
+    content = merge(content, {**changes, "model": model, "training": training})
+    content["data"]["caption_rules"] = str(rules)
+    content["model"]["flow"] = dict(flow)
+    del content["training"]["eval_steps"]
+    return Recipe(**{**content, "output": str(output), "seed": seed})
+
+
+def trained(run: Recipe) -> DiTPipeline:
+    """The pipeline of a run, trained now unless it is there."""
+    final = Path(run.output) / "final"
+    if not (final / "pipeline.json").exists():
+        train_dit(run, resume=True)
+    pipe = MotionPipeline.from_pretrained(final)
+    assert isinstance(pipe, DiTPipeline)
+    return pipe
+
+
+@torch.no_grad()
+def velocity_errors(pipe: DiTPipeline, examiner: Examiner, seed: int = 0) -> dict[str, np.ndarray]:
+    """Mean square error of the velocity of each clip `[1, N]` at each sigma, told by its caption."""
+    dit, found = pipe.dit, {name: [] for name in ERRORS}
+    longest = dit.config.max_frames
+    clips = [dit.normalize(dit.representation.encode(clip.motion.canonicalize()))[:longest] for clip in examiner.clips]
+    generator = torch.Generator().manual_seed(seed)
+    for start in range(0, len(clips), _BATCH):
+        part = clips[start : start + _BATCH]
+        clean = pad_sequence(part, batch_first=True)  # [B, T, D]
+        there = torch.arange(clean.shape[1]) < torch.tensor([len(each) for each in part])[:, None]
+        text, words = pipe.text_encoder(examiner.texts[start : start + _BATCH])
+        noise = torch.randn(clean.shape, generator=generator)
+        for name, sigma in zip(ERRORS, SIGMAS, strict=True):
+            time = torch.full((len(part),), sigma * TIMESTEPS)
+            velocity = dit(interpolate(clean, noise, sigma), time, text=text, text_mask=words, frame_mask=there)
+            error = (velocity - (noise - clean)).square().mean(2) * there
+            found[name] += (error.sum(1) / there.sum(1)).tolist()
+    return {name: np.array([own]) for name, own in found.items()}
+
+
+def figures(pipe: DiTPipeline, examiner: Examiner, seed: int, folder: Path, shift: float) -> tuple[Repeats, Repeats]:
+    """Figures of one trained model, from sigma 1 with the errors of its velocity, and from `START`."""
+    share = START / (shift - (shift - 1) * START)  # the strength whose shifted sigma it is
+
+    def make(options: Mapping[str, Any]) -> Repeats:
+        return examiner.measure(generate(pipe, examiner.texts, examiner.seconds, seed, options))
+
+    def make_first() -> Repeats:
+        found = make({})
+        return Repeats({**found.values, **velocity_errors(pipe, examiner)}, found.points)
+
+    late = {"denoising_strength": share}
+    return cached(folder / "figures.npz", make_first), cached(folder / "figures_late.npz", lambda: make(late))
+
+
+def report(result: Mapping[str, Any]) -> str:
+    """The result as Markdown."""
+    lines = ["## Noise of training and start of sampling", "", f"    {result['command']}", ""]
+    lines += [f"{result['machine']}; {result['about']}", "", *table(result["arms"], COLUMNS, "variant"), ""]
+    lines += [*table(result["differences"], COLUMNS, "difference"), "", INTERVALS, "", "Error of the velocity:", ""]
+    for rows in ("arms", "differences"):
+        known = {name: own for name, own in result[rows].items() if LATE not in name}
+        lines += [*table(known, list(ERRORS), rows[:-1]), ""]
+    return "\n".join(lines)
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--data", required=True, help="folder with clips.jsonl, cmu_text_motion")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=600, help="of each training")
+    parser.add_argument("--size", default="nano", help="of MotionDiT")
+    parser.add_argument("--output", type=Path, default=Path("runs/flow/schedules"), help="folder of the runs")
+    parser.add_argument("--resamples", type=int, default=200, help="of the intervals of FID")
+    parser.add_argument("--results", type=Path, default=HERE, help="folder of schedules.json and RESULTS.md")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = arguments(argv)
+    TITLES.update(ERRORS)
+    examiner = Examiner(args.data, "test")
+    runs: dict[str, list[Repeats]] = {}
+    for seed in range(args.seeds):
+        for name, flow in VARIANTS.items():
+            folder = args.output / name.replace(", ", "-") / str(seed)
+            pipe = trained(recipe(args.data, flow, seed, args.steps, folder, args.size))
+            for label, own in zip(
+                (name, name + LATE), figures(pipe, examiner, seed, folder, flow["shift"]), strict=True
+            ):
+                runs.setdefault(label, []).append(own)
+    arms = {name: examiner.placed(stacked(own)) for name, own in runs.items()}
+    pairs = [*PAIRS, *((name + LATE, name) for name in VARIANTS)]
+    words = f"{len(examiner.clips)} captions of {len(set(examiner.takes))} test takes, seeds 0 to {args.seeds - 1}, "
+    words += f"size {args.size}, {args.steps} steps; evaluator {examiner.evaluator.weights_sha256()[:12]}."
+    found = summarise(arms, pairs, examiner.real, examiner.takes, args.resamples)
+    result = {**about("schedules.py", argv), "about": words, "variants": VARIANTS, **found}
+    write_text(json.dumps(result, indent=1) + "\n", args.results / "schedules.json")
+    write_section("schedules", report(result), args.results / "RESULTS.md")
+    print(report(result))
+
+
+if __name__ == "__main__":
+    main()
