@@ -32,7 +32,7 @@ from motionmillion.checkpoints import ExactStatistics, StrictLoading
 from motionmillion.features import get
 from motionmillion.features.stats import FeatureStats
 from motionmillion.lm.dit_config import MotionDiTConfig
-from motionmillion.lm.dit_layers import Block, VelocityHead, frame_sines, time_sines
+from motionmillion.lm.dit_layers import Block, VelocityHead, faded, frame_sines, time_sines
 from motionmillion.lm.flow import TIMESTEPS
 
 _LEAST_SIGMA = 0.05
@@ -77,7 +77,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
             self.reference_blocks = nn.ModuleList(
                 Block(*shape, dropout=config.dropout, eps=eps) for _ in range(config.num_reference_layers)
             )
-        self.head = VelocityHead(width, config.patch * config.motion_dim, eps)
+        self.head = VelocityHead(width, config.patch * config.motion_dim * (1 + config.overlap), eps)
         self.register_buffer("mean", torch.zeros(config.motion_dim))
         self.register_buffer("std", torch.ones(config.motion_dim))
         self.post_init()
@@ -91,6 +91,9 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
             nn.init.zeros_(module.bias)
         elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
             module.reset_parameters()
+
+    def get_input_embeddings(self) -> None:  # type: ignore[override]
+        """There is no table of tokens; accelerate asks for one under FSDP."""
 
     def set_statistics(self, stats: FeatureStats) -> None:
         """Take over mean and standard deviation `[D]` of the training data."""
@@ -174,8 +177,12 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
             trusted = trusted * feature_mask[:, None].to(error)
         weights = self._block_weights(error) if weight is None else weight[:, None, None] * self._block_weights(error)
         count = trusted.sum().clamp(min=1)
+        loss = (error * trusted * weights).sum() / count
         losses = {"velocity": (error.detach() * trusted).sum() / count}
-        return MotionDiTOutput(loss=(error * trusted * weights).sum() / count, velocity=velocity, losses=losses)
+        if self.config.smoothness:
+            steps = (velocity.float() - target).diff(dim=1).square() * trusted[:, 1:] * weights
+            loss = loss + self.config.smoothness * steps.sum() / count
+        return MotionDiTOutput(loss=loss, velocity=velocity, losses=losses)
 
     def _velocity(
         self, output: Tensor, x: Tensor | None, timestep: Tensor | None, least: float = _LEAST_SIGMA
@@ -224,7 +231,11 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         hidden = _with_places(self.embed_motion(tokens.to(dtype)))
         for block in self.blocks:
             hidden = block(hidden, modulation, mask, contexts, chosen)
-        return self.head(hidden, time[:, None]).unflatten(2, (self.config.patch, -1)).flatten(1, 2)[:, : x.shape[1]]
+        output = self.head(hidden, time[:, None]).unflatten(
+            2, (-1, self.config.motion_dim)
+        )  # [B, N, patch, D] or twice
+        output = faded(output, mask) if self.config.overlap else output.flatten(1, 2)
+        return output[:, : x.shape[1]]
 
     def _words(self, text: Tensor | None, mask: Tensor | None, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Words as a context `[B, L, C]` and its mask; one zero where a row has none."""

@@ -41,6 +41,8 @@ class MotionDiTConfig(PretrainedConfig):
         hidden_size, intermediate_size, num_hidden_layers, num_attention_heads: of the transformer.
         num_reference_layers: of the encoder of a reference motion; 0 makes a model of texts alone (ViMoGen-light).
         patch: frames that one position of the transformer stands for; more is faster and coarser.
+        overlap: each position speaks of twice its frames, and neighbours fade into each other, so that a motion has no
+            jumps where patches meet; for a patch above 1.
         frequency_dim: sines and cosines that tell the timestep.
         text_padding: "masked" hides text padding; "attended" pads every text with zeros to `text_length` and lets the
             model see them, as the released ViMoGen does.
@@ -51,6 +53,7 @@ class MotionDiTConfig(PretrainedConfig):
             cannot carry it; clean motion is simple and needs much less. None chooses "velocity" from twice that width
             on, else "clean".
         flow: arguments of `motionmillion.lm.flow.FlowMatching`, how training noise is drawn.
+        smoothness: weight of the error of the steps from frame to frame in the loss; 0 leaves it out.
         block_weights: weights of the loss by block of the features; blocks that are not named have 1.
         text_dropout: share of training texts that were left out; 0 means that guidance has nothing to go by.
         dropout: in the blocks, for training on little data.
@@ -74,12 +77,14 @@ class MotionDiTConfig(PretrainedConfig):
         num_reference_layers: int = 15,
         num_attention_heads: int = 12,
         patch: int = 1,
+        overlap: bool = False,
         frequency_dim: int = 256,
         text_padding: str = "masked",
         text_length: int = 226,
         max_frames: int = 200,
         prediction: str | None = None,
         flow: Mapping[str, Any] | None = None,
+        smoothness: float = 0.0,
         block_weights: Mapping[str, float] | None = None,
         text_dropout: float = 0.5,
         dropout: float = 0.0,
@@ -117,6 +122,10 @@ class MotionDiTConfig(PretrainedConfig):
                 f"num_reference_layers must be 0 for features {features!r}, got {num_reference_layers}; references "
                 f"are known for {sorted(_REFERENCE_BLOCKS)}"
             )
+        if not isinstance(overlap, bool) or (overlap and patch == 1):
+            raise ValueError(f"overlap must be true or false, and false for a patch of 1, got {overlap!r}")
+        self.overlap = overlap
+        self.smoothness = check_number("smoothness", smoothness)
         self.prediction = prediction
         self.text_padding, self.text_dropout, self.dropout = text_padding, text_dropout, dropout
         self.layer_norm_eps = layer_norm_eps

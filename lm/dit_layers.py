@@ -120,6 +120,26 @@ class VelocityHead(nn.Module):
         return self.linear(F.layer_norm(x, (self.width,), eps=self.eps) * (1 + scale) + shift)
 
 
+def faded(output: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Frames `[B, N * K, D]` of positions that each speak of 2 K frames `[B, N, 2 K, D]`, half a patch on either side.
+
+    Where two positions speak of a frame, the one fades out while the other fades in; where only one does, it counts
+    fully. `mask` `[B, N]` leaves positions out.
+    """
+    patch = output.shape[2] // 2
+    rise = ((torch.arange(patch, device=output.device, dtype=output.dtype) + 0.5) / patch)[:, None]  # [K, 1]
+    there = torch.ones_like(output[..., :1])  # [B, N, 2 K, 1]
+    if mask is not None:
+        there = there * mask[..., None, None]
+
+    def added(values: Tensor) -> Tensor:  # [B, N, 2 K, *] -> [B, (N + 1) * K, *], from half a patch before frame 0 on
+        early, late = (values * there).split(patch, dim=2)
+        return (F.pad(early * rise, (0, 0, 0, 0, 0, 1)) + F.pad(late * (1 - rise), (0, 0, 0, 0, 1, 0))).flatten(1, 2)
+
+    frames = added(output) / added(torch.ones_like(there)).clamp(min=1e-6)
+    return frames[:, patch // 2 : patch // 2 + output.shape[1] * patch]
+
+
 def _normed(norm: nn.RMSNorm, x: Tensor) -> Tensor:
     return norm(x.to(norm.weight.dtype))  # autocast leaves norms to the dtype of their input
 

@@ -6,8 +6,9 @@
     convert_dit("model.pt", "my_dit")                # see motionmillion.convert_dit
     convert_evaluator("epoch=199.ckpt", "my_evaluator")    # see motionmillion.convert_evaluator
 
-Reads the FSQ tokenizer and the language model of MotionMillion-Codes (Go to Zero, arXiv 2507.07095), and the transformer
-of ViMoGen (arXiv 2510.26794). Checkpoints are pickles there: they are read with `weights_only=True`, which runs nothing that they contain.
+Reads the FSQ tokenizer and the language model of MotionMillion-Codes (Go to Zero, arXiv 2507.07095), and the
+transformer of ViMoGen (arXiv 2510.26794). Checkpoints are pickles there: they are read with `weights_only=True`, which
+runs nothing that they contain.
 
 What is unusual there and carried over: the patcher named in the options has zero levels, so there is no wavelet.
 """

@@ -50,7 +50,8 @@ def open_state(
         state = next((content if k is None else content[k] for k in keys if k is None or k in content), None)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         found = f"; it holds {', '.join(map(repr, list(content)[:5]))}" if isinstance(content, dict) else ""
-        raise ValueError(f"checkpoint must hold its weights under {' or '.join(repr(k) for k in keys if k)}, got {str(checkpoint)!r}{found}")
+        named = " or ".join(repr(k) for k in keys if k)
+        raise ValueError(f"checkpoint must hold its weights under {named}, got {str(checkpoint)!r}{found}")
     # DistributedDataParallel puts "module." before every name
     return {name.removeprefix("module."): value for name, value in state.items()}
 

@@ -3,6 +3,7 @@
 Letters: B batch, T frames, D feature size, K frames that are kept, L text length, C text feature size.
 """
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -87,7 +88,9 @@ class DiTParts:
             )
         transition = self.option("transition", given)
         check_seconds(transition, "transition")
-        overlap = min(max(round(transition * self.fps), 1), max(self.dit.config.max_frames // 2, 1))
+        patch = self.dit.config.patch  # a patch that is kept in part fits badly to the one before
+        overlap = max(math.ceil(round(transition * self.fps) / patch), 1) * patch
+        overlap = min(overlap, max(self.dit.config.max_frames // 2, 1))
         recovery, smoothing = self.option("recovery", given), self.option("smoothing", given)
         self._check_recovery(recovery)
         check_number("smoothing", smoothing)

@@ -379,3 +379,11 @@ def test_velocities_are_summed_up_for_rot276_alone(tiny_dit_pipeline):
         pipe("jump", recovery="velocity")
     with pytest.raises(ValueError, match="edit must be asked of a model of rot276, got one of 'rot272'"):
         pipe.edit(walk, "jump", frames=(1, 5))
+
+
+def test_whole_patches_are_kept(tiny_dit_pipeline):
+    config = copy.deepcopy(tiny_dit_pipeline.dit.config)
+    config.patch = 4
+    pipe = DiTPipeline(MotionDiT(config), tiny_dit_pipeline.text_encoder)
+    assert [pipe.settings({"transition": t}).overlap for t in (0.05, 0.2, 0.5, 1.0, 9.0)] == [4, 4, 12, 20, 30]
+    assert tiny_dit_pipeline.settings({}).overlap == 10

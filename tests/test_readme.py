@@ -32,6 +32,7 @@ def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
         "motionmillion/bundled/mini/README.md",
         "motionmillion/bundled/pose_prior/README.md",
         "recipes/evaluator/README.md",
+        "recipes/flow/README.md",
         "recipes/bench/README.md",
         "recipes/lm/README.md",
         "recipes/mini/README.md",

@@ -15,8 +15,8 @@ their own number of layers, each counts with its own:
 | | 16 C N + 12 C S, under autocast 18 C N + 12 C S | each cross-attention |
 
 Every row goes through both cross-attentions and one result is taken, so both count. Outside the layers 8 C (under
-autocast 10 C) and 8 bytes a feature are kept for each position. With gradient checkpointing a layer keeps its input alone, 2 C or 4 C, and
-one layer at a time is computed again. Attention never holds its scores (SDPA).
+autocast 10 C) and 8 bytes a feature are kept for each position. With gradient checkpointing a layer keeps its input
+alone, 2 C or 4 C, and one layer at a time is computed again. Attention never holds its scores (SDPA).
 
 Letters: N, L, S as above, C width, I intermediate width, D features of a position.
 """

@@ -150,4 +150,5 @@ def test_a_window_is_what_the_cut_motion_would_give(turning_motion):
     for start, stop in ((0, 50), (37, 120), (150, len(whole))):
         expected = rot276.encode(motion.slice(start, stop + 1))
         assert torch.allclose(rot276.window(whole, start, stop), expected, atol=1e-5)
-    assert torch.equal(features.get("rot272").window(whole[:, :272], 3, 7), whole[3:7, :272])  # has no place in a world
+    # has no place in a world
+    assert torch.equal(features.get("rot272").window(whole[:, :272], 3, 7), whole[3:7, :272])

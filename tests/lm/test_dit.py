@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from motionmillion.features.stats import FeatureStats
 from motionmillion.lm.dit import MotionDiT
 from motionmillion.lm.dit_config import MotionDiTConfig
-from motionmillion.lm.dit_layers import frame_sines, time_sines
+from motionmillion.lm.dit_layers import faded, frame_sines, time_sines
 from motionmillion.lm.flow import FlowMatching
 
 SHAPE = dict(text_dim=12, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_reference_layers=2)
@@ -70,7 +70,14 @@ def row_of(batch: dict[str, Tensor], row: int) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"patch": 4}, {"prediction": "clean"}, {"patch": 4, "text_padding": "attended"}]
+    "changes",
+    [
+        {},
+        {"patch": 4},
+        {"patch": 3, "overlap": True},
+        {"prediction": "clean"},
+        {"patch": 4, "overlap": True, "text_padding": "attended"},
+    ],
 )
 def test_neither_padding_nor_company_changes_a_row(batch, changes):
     dit = make(**changes)
@@ -204,6 +211,39 @@ def test_sines_of_places_and_times():
     assert torch.allclose(places[2, 4:6], torch.tensor([math.sin(0.02), math.cos(0.02)]))
     times = time_sines(torch.tensor([1000.0]), 4)
     assert torch.allclose(times, torch.tensor([[math.cos(1000), math.cos(10), math.sin(1000), math.sin(10)]]))
+
+
+@pytest.mark.parametrize("patch", [1, 3, 4])
+def test_overlapping_patches_fade_into_each_other(patch):
+    times = torch.arange(6 * patch).float()
+    spoken = torch.stack([times[0] + n * patch - patch // 2 + torch.arange(2 * patch) for n in range(6)])[
+        None, ..., None
+    ]
+    assert torch.allclose(faded(spoken)[0, :, 0], times)  # who agrees is not changed
+    lone = torch.zeros_like(spoken)
+    lone[:, 2] = 1.0  # one position says 1, the others 0: it rises and falls by equal steps and adds up to a patch
+    hill = faded(lone)[0, :, 0]
+    assert float(hill.sum()) == pytest.approx(patch)
+    assert float(hill.diff().abs().max()) <= 1 / patch + 1e-6
+    mask = torch.arange(6)[None] < 4
+    spoken[:, 4:] = 1e3
+    assert torch.allclose(faded(spoken, mask)[0, : 4 * patch, 0], times[: 4 * patch])
+
+
+def test_smoothness_adds_the_error_of_the_steps(batch):
+    dit, smooth = make(flow={"weighting": "none"}), make(flow={"weighting": "none"}, smoothness=0.5)
+    labels = batch.pop("x").clamp(-3, 3)
+    del batch["timestep"]
+    losses = []
+    for model in (dit, smooth):
+        torch.manual_seed(3)
+        with torch.no_grad():
+            losses.append(model(labels=labels, **batch))
+    torch.manual_seed(3)
+    wrong = losses[0].velocity - FlowMatching(weighting="none").draw(labels).target
+    steps = wrong.diff(dim=1).square() * batch["frame_mask"][:, 1:, None]
+    expected = 0.5 * float(steps.sum()) / (276 * int(batch["frame_mask"].sum()))
+    assert float(losses[1].loss - losses[0].loss) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("prediction", ["velocity", "clean"])
@@ -380,6 +420,8 @@ def test_inputs_that_do_not_fit_are_named(dit, batch, changes, message):
         ({"hidden_size": 0}, "hidden_size must be a whole number of at least 1"),
         ({"num_reference_layers": -1}, "num_reference_layers must be a whole number of at least 0"),
         ({"patch": 0}, "patch must be a whole number of at least 1"),
+        ({"overlap": True}, "overlap must be true or false, and false for a patch of 1, got True"),
+        ({"smoothness": -1}, "smoothness must be a number that is not negative, got -1"),
         ({"frequency_dim": 7}, "frequency_dim must be even, got 7"),
         ({"text_padding": "left"}, "text_padding must be one of .*masked.*, got 'left'"),
         ({"prediction": "noise"}, "prediction must be one of .*velocity.*, got 'noise'"),

@@ -44,7 +44,8 @@ def write(tiny_encoder, tmp_path) -> Callable[..., Path]:
     def write(folder: Path = tmp_path, **sections: Any) -> Path:
         training = {"max_steps": 6, "per_device_train_batch_size": 3, "learning_rate": 1e-2, "warmup_steps": 2}
         training |= {"eval_steps": 3, "save_steps": 3, "logging_steps": 1, "ema_decay": 0.8}
-        data = {"synthetic": 12, "variants": 2, "text_encoder": str(tiny_encoder), "text_length": 32, "text_share": 0.5}
+        data = {"synthetic": 12, "variants": 2, "text_encoder": str(tiny_encoder), "text_length": 32}
+        data["text_share"] = 0.5
         data |= sections.get("data", {})
         content = {
             "output": str(folder / "run"),
@@ -234,7 +235,7 @@ def test_validation_tells_the_branches_apart_and_leaves_random_numbers_alone():
         ({"synthetic": None, "sources": "x"}, "data.sources must be a list of mappings, got 'x'"),
         ({"shortest": 1}, "data.shortest must be a whole number of at least 2"),
         ({"corruption": 0.3}, "data.corruption must be a mapping, got 0.3"),
-        ({"corruption": {"rates": [0, 1]}}, "data.corruption must hold known keys only, got 'rates'; did you mean rate"),
+        ({"corruption": {"rates": [0, 1]}}, "data.corruption must hold known keys only, got 'rates'; did you mean"),
         ({"corruption": {"rate": 0.3}}, "rate must be two rising numbers"),
         ({"sampling": {"stepz": 3}}, "pipeline defaults must hold known keys only, got 'stepz'"),
         ({"captions": 3}, "data section must hold known keys only, got 'captions'"),
@@ -384,7 +385,8 @@ def test_the_plan_of_the_published_training():
     assert memory(shape, Step(gpus=8, rows=128, positions=200, predicted=1), 2).logits == 0
     options = load_recipe(path)
     assert MotionDiTConfig.from_name(**{"name": "1.3b", "text_dim": 4096}).prediction == "velocity"
-    assert options.data["corruption"] == {k: list(v) if isinstance(v, tuple) else v for k, v in vars(Corruption()).items()}
+    published = {name: list(v) if isinstance(v, tuple) else v for name, v in vars(Corruption()).items()}
+    assert options.data["corruption"] == published
     for override, message in (
         ("data.sources=[{folder: x, trusted_text: [hands]}]", "trusted blocks must hold known keys only, got 'hands'"),
         ("data.sources=[{folder: x, share: 2}]", "share must be above 0 and below 1, got 2"),
