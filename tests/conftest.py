@@ -1,6 +1,10 @@
-"""Shared fixtures: a motion that turns through full circles, tiny models and a pipeline of them, a browser."""
+"""Shared fixtures: a motion that turns through full circles, tiny models and a pipeline of them, a browser.
+
+Test processes that run side by side share the cores: each, and what it starts, computes with its part of them.
+"""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -19,6 +23,20 @@ from motionmillion.lm.dit import MotionDiT
 from motionmillion.lm.dit_config import MotionDiTConfig
 from motionmillion.motion import Motion, rotation_y
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Processes of `-n auto`; each holds its own copy of the models."""
+    return min(os.cpu_count() or 1, 4)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        torch.set_num_threads(threads)
+        os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
 @pytest.fixture(scope="session")
