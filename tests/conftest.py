@@ -62,7 +62,6 @@ def tiny_tokenizer() -> MotionTokenizer:
 
 @pytest.fixture(scope="session")
 def tiny_lm() -> MotionLM:
-    torch.manual_seed(0)
     config = MotionLMConfig(
         codebook_size=125,
         text_dim=384,
@@ -72,6 +71,7 @@ def tiny_lm() -> MotionLM:
         num_attention_heads=4,
     )
     lm = MotionLM(config).eval()
+    torch.manual_seed(0)
     for parameter in lm.parameters():  # larger weights, so that texts and tokens make a difference
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.3)
@@ -89,9 +89,9 @@ def tiny_latents() -> MotionTokenizer:
 @pytest.fixture(scope="session")
 def tiny_flow_lm() -> MotionLM:
     """A flow head over those latents, with weights large enough that texts and latents make a difference."""
-    torch.manual_seed(0)
     shape = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4)
     lm = MotionLM(MotionLMConfig(head="flow", codebook_size=0, latent_dim=8, text_dim=384, flow_layers=2, **shape))
+    torch.manual_seed(0)
     for parameter in lm.parameters():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.15)

@@ -73,11 +73,11 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Conv1d | nn.Linear | nn.LayerNorm):
+        if self.refiner is not None and module is self.refiner.conv2:
+            nn.init.zeros_(self.refiner.conv2.weight)
+            nn.init.zeros_(self.refiner.conv2.bias)  # type: ignore[arg-type]
+        elif isinstance(module, nn.Conv1d | nn.Linear | nn.LayerNorm):
             module.reset_parameters()
-        elif isinstance(module, Refiner):
-            nn.init.zeros_(module.conv2.weight)
-            nn.init.zeros_(module.conv2.bias)  # type: ignore[arg-type]
 
     def set_statistics(self, stats: FeatureStats) -> None:
         """Take over mean and standard deviation `[D]` of the training data."""

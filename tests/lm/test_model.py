@@ -212,3 +212,12 @@ def test_bad_text_features_are_named(tiny_lm, batch):
         tiny_lm(tokens, features[..., :5])
     with pytest.raises(ValueError, match="text_features must be given"):
         tiny_lm(tokens)
+
+
+def test_branches_that_are_added_begin_smaller_the_deeper_the_model():
+    shape = dict(codebook_size=125, text_dim=8, hidden_size=64, intermediate_size=128, num_attention_heads=4)
+    lm = MotionLM(MotionLMConfig(num_hidden_layers=8, initializer_range=0.02, **shape))
+    for layer in lm.layers:
+        for added in (layer.self_attn.o_proj, layer.mlp.down_proj):
+            assert float(added.weight.detach().std()) == pytest.approx(0.02 / 4, rel=0.1)
+        assert float(layer.mlp.up_proj.weight.detach().std()) == pytest.approx(0.02, rel=0.1)

@@ -274,3 +274,9 @@ def test_unknown_config_keys_are_errors(tmp_path):
 def test_bad_input_is_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_the_refiner_begins_by_changing_nothing():
+    tokenizer = tiny(refiner_width=8).eval()
+    x = torch.randn(1, 20, tokenizer.representation.dim)
+    assert torch.equal(tokenizer.refiner(x), x)
