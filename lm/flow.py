@@ -295,12 +295,6 @@ def solve_around(
     return torch.where(keep, known, x)
 
 
-def seeded_noise(shape: Sequence[int], seeds: Sequence[int], temperature: float = 1.0) -> Tensor:
-    """Noise `[B, ...]` for rows of `shape`, on the CPU, each from its own seed: no row depends on another."""
-    rows = [torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    return torch.stack(rows) * temperature
-
-
 def _check_shift(shift: float) -> None:
     if not check_number("shift", shift) > 0:
         raise ValueError(f"shift must be above 0, got {shift!r}; 1 is off")

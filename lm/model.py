@@ -81,7 +81,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         # residual branches shrink with depth, as in GPT-2; transformers asks only modules with weights of their own
-        if any(module in (layer.self_attn.o_proj, layer.mlp.down_proj) for layer in self.layers):
+        if any(module in (layer.self_attn.o_proj, layer.mlp.down_proj) for layer in self.layers):  # type: ignore[union-attr]
             scale = self.config.initializer_range / math.sqrt(2 * self.config.num_hidden_layers)
             nn.init.normal_(module.weight, std=scale)  # type: ignore[arg-type]
 

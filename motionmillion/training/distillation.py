@@ -2,8 +2,8 @@
 
     motionmillion train few-step --config recipes/flow/few_step.yaml
 
-`data` takes the keys of `motionmillion.training.dit`; text encoder, sentence and text length are those of the
-teacher's pipeline where the recipe does not name them. Texts are never left out.
+`data` takes the keys of `motionmillion.training.dit`; text encoder, sentence, text length and sampling are those of
+the teacher's pipeline where the recipe does not name them. Texts are never left out.
 
 | key of `model` | meaning |
 |---|---|
@@ -22,7 +22,6 @@ pipeline whose defaults are the student's steps without further guidance. How it
 
 import dataclasses
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,12 +30,9 @@ from transformers import set_seed
 
 from motionmillion.configuration import check_number
 from motionmillion.data.flow_pairs import FlowPairs, collate_flow
-from motionmillion.features.stats import FeatureStats
 from motionmillion.lm.dit import MotionDiT
 from motionmillion.lm.dit_config import MotionDiTConfig
 from motionmillion.lm.few_step import Distiller, FewStep
-from motionmillion.pipeline import find_pipeline
-from motionmillion.text import SETTINGS
 from motionmillion.training.dit import (
     caption_encoder,
     dit_data_options,
@@ -45,9 +41,9 @@ from motionmillion.training.dit import (
     run_and_save,
     visits,
 )
-from motionmillion.training.dry_run_model import encoder_options
 from motionmillion.training.recipe import Recipe, take_options
 from motionmillion.training.resume import check_output
+from motionmillion.training.started_dit import check_encoder, copied, find_dit, load_dit, own_options, statistics
 from motionmillion.training.trainer import build_trainer, training_arguments
 
 _BATCH = 32
@@ -67,28 +63,24 @@ def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     """
     # 1. check what can be checked before anything is loaded
     options, dropout, teacher_name = few_step_options(recipe)
-    folder = find_teacher(teacher_name)
-    data = dit_data_options(recipe)
-    if recipe.data.get("text_encoder") is None and (folder.parent / SETTINGS).is_file():
-        data |= encoder_options(folder.parent, recipe)
+    folder = find_dit(teacher_name, "model.teacher")
+    data = own_options(folder, recipe, dit_data_options(recipe))
+    if data["start_from"]:
+        raise ValueError(
+            f"data.start_from must be left out, got {data['start_from']!r}; the student starts as its teacher"
+        )
     check_output(recipe, resume)
     arguments = training_arguments(recipe)
     # 2. teacher and student
-    teacher = MotionDiT.from_pretrained(folder, dtype=torch.float32)
-    teacher.to(arguments.device)  # type: ignore[arg-type]
+    teacher = load_dit(folder, arguments.device)
     distiller = Distiller(teacher, options)
     set_seed(recipe.seed)
     student = student_of(distiller, dropout)
     # 3. data
     sources = dit_sources(recipe, data)
     encoder = caption_encoder(data, arguments.device)
-    if encoder.dim != teacher.config.text_dim:
-        raise ValueError(
-            f"text_encoder must be the teacher's, whose features are {teacher.config.text_dim} wide, got "
-            f"{data['text_encoder']!r} with {encoder.dim}"
-        )
-    stats = FeatureStats(*(teacher.get_buffer(name).cpu() for name in ("mean", "std")))
-    train, held_out = dit_data_sets(recipe, data, sources, encoder, student, stats)
+    check_encoder(teacher, encoder, data["text_encoder"])
+    train, held_out = dit_data_sets(recipe, data, sources, encoder, student, statistics(teacher))
     encoder.to("cpu")
     # 4. train, and write it
     trainer = build_trainer(
@@ -114,27 +106,10 @@ def few_step_options(recipe: Recipe) -> tuple[FewStep, float, str]:
     return FewStep(**given), dropout, str(teacher)
 
 
-def find_teacher(name: str) -> Path:
-    """The folder of a teacher's transformer.
-
-    Raises:
-        ValueError: if it is no MotionDiT.
-    """
-    folder = find_pipeline(name)
-    inside = folder / "dit"
-    folder = inside if inside.is_dir() else folder
-    if not (folder / "config.json").is_file() or (folder / "lm").is_dir():
-        raise ValueError(f"model.teacher must be a pipeline with a DiT, or its transformer, got {name!r}")
-    return folder
-
-
 def student_of(distiller: Distiller, dropout: float = 0.0) -> MotionDiT:
     """A copy of the teacher to be trained, whose config says what it is made for."""
     changes = {"few_step": distiller.made_for, "text_dropout": 0.0, "dropout": dropout}
-    config = MotionDiTConfig.from_dict({**distiller.teacher.config.to_dict(), **changes})
-    student = MotionDiT(config)
-    student.load_state_dict(distiller.teacher.state_dict())
-    return student
+    return copied(distiller.teacher, MotionDiTConfig.from_dict({**distiller.teacher.config.to_dict(), **changes}))
 
 
 @torch.no_grad()

@@ -14,12 +14,15 @@
 | text_share | how often a clip is told by its text rather than by a reference, where a source does not say |
 | corruption | settings of `motionmillion.data.references.Corruption`, over ViMoGen's |
 | sampling | default options of the pipeline that is written |
+| start_from | pipeline of a trained DiT to go on from, or its transformer; see below |
 
 A source is a mapping: `folder`, `text_share`, `trusted_text`, `trusted_reference`, `share` (of all visits, those that
 go to it, such as 0.06; sources without one divide the rest by their clips), `splits` (all clips of these count as
 training clips; left out, the folder's own splits hold). What it does not say is read from `source.json` in its folder
 where there is one, the manifest of a data set that knows how it should be used. `model` takes `size` (a name of
-`MotionDiTConfig.from_name`) and arguments of the config; `text_dim` follows from the encoder.
+`MotionDiTConfig.from_name`) and arguments of the config; `text_dim` follows from the encoder. With `start_from` the
+model and the statistics of its features are those of the pipeline, text encoder and sampling too where the recipe
+names none, and `model` takes what leaves weights as they are (`motionmillion.training.started_dit.TUNABLE`).
 
 Validation is the loss on the clips of the split `val` with fixed noise, each told by its text or a reference as the
 draw has it; the plain error of the velocity is also given for each of the two alone. Written at the end:
@@ -52,6 +55,15 @@ from motionmillion.training.export import PARTS, filled, whole_weights
 from motionmillion.training.lm_data import category_weights, text_shards
 from motionmillion.training.recipe import Recipe, clips_of, take_options
 from motionmillion.training.resume import check_output
+from motionmillion.training.started_dit import (
+    check_encoder,
+    copied,
+    find_dit,
+    load_dit,
+    own_options,
+    statistics,
+    tuned_config,
+)
 from motionmillion.training.trainer import build_trainer, run, training_arguments
 
 _BATCH = 32
@@ -70,16 +82,23 @@ def train_dit(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     """
     # 1. check what can be checked before anything is loaded
     data = dit_data_options(recipe)
+    started = find_dit(str(data["start_from"]), "data.start_from") if data["start_from"] else None
+    if started is not None:
+        data = own_options(started, recipe, data)
     check_output(recipe, resume)
     arguments = training_arguments(recipe)
     # 2. clips and texts
     sources = dit_sources(recipe, data)
     encoder = caption_encoder(data, arguments.device)
-    config = dit_config(recipe, encoder.dim)
     # 3. model and data
     set_seed(recipe.seed)
-    model = MotionDiT(config)
-    train, held_out = dit_data_sets(recipe, data, sources, encoder, model)
+    if started is None:
+        model, stats = MotionDiT(dit_config(recipe, encoder.dim)), None
+    else:
+        old = load_dit(started, arguments.device)
+        check_encoder(old, encoder, data["text_encoder"])
+        model, stats = copied(old, tuned_config(old.config, recipe.model)), statistics(old)
+    train, held_out = dit_data_sets(recipe, data, sources, encoder, model, stats)
     encoder.to("cpu")
     # 4. train, and write it
     trainer = build_trainer(
@@ -171,7 +190,7 @@ def dit_data_options(recipe: Recipe) -> dict[str, Any]:
             caption_rules=None,
             balance=0.0,
         ),
-        **dict(text_share=0.8, corruption=None, sampling=None),
+        **dict(text_share=0.8, corruption=None, sampling=None, start_from=None),
     )
     if check_number("data.text_share", data["text_share"]) > 1:
         raise ValueError(f"data.text_share must be in [0, 1], got {data['text_share']!r}")

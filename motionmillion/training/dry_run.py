@@ -162,15 +162,22 @@ def _dit(
     recipe: Recipe, path: Path, arguments: Any, stage: int, target: Target, notes: list[str], part: str
 ) -> tuple[Recipe, list[str]]:
     from motionmillion.lm.dit_config import MotionDiTConfig
+    from motionmillion.training.distillation import few_step_options
     from motionmillion.training.dit import dit_config, dit_data_options, source_settings
-    from motionmillion.training.dry_run_model import teacher_config, text_width
+    from motionmillion.training.dry_run_model import text_width, trained_dit_config
     from motionmillion.training.plan_dit import dit_shape
+    from motionmillion.training.started_dit import tuned_config
 
     data = dit_data_options(recipe)
     _note_missing(data, ("folder", "text_features", "caption_rules"), notes)
-    config: MotionDiTConfig = (
-        dit_config(recipe, text_width(data, notes)) if part == "dit" else teacher_config(recipe, path, notes)
-    )
+    config: MotionDiTConfig
+    if part == "few-step":
+        config = trained_dit_config(few_step_options(recipe)[2], "model.teacher", path, notes)
+    elif data["start_from"]:
+        config = trained_dit_config(str(data["start_from"]), "data.start_from", path, notes)
+        config = tuned_config(config, recipe.model)
+    else:
+        config = dit_config(recipe, text_width(data, notes))
     for source in data["sources"] or []:
         source_settings(source, config)
         _note_missing(source, ("folder",), notes)

@@ -150,20 +150,23 @@ def _short(path: Path) -> str:
     return os.path.relpath(path)
 
 
-def teacher_config(recipe: Recipe, path: Path, notes: list[str]) -> MotionDiTConfig:
-    """The config of the DiT that is distilled: on disk, or of the recipe that will write it."""
-    from motionmillion.training.distillation import few_step_options, find_teacher
-    from motionmillion.training.dit import dit_config, dit_data_options
+def trained_dit_config(name: str, argument: str, path: Path, notes: list[str]) -> MotionDiTConfig:
+    """The config of the DiT that the recipe at `path` goes on from: on disk, or of the recipe that will write it.
 
-    name = str(few_step_options(recipe)[2])
+    Raises:
+        ValueError: if it is neither; the message calls it `argument`.
+    """
+    from motionmillion.training.dit import dit_config, dit_data_options
+    from motionmillion.training.started_dit import find_dit
+
     if Path(name).is_dir():
-        return MotionDiTConfig.from_pretrained(find_teacher(name))
+        return MotionDiTConfig.from_pretrained(find_dit(name, argument))
     for other, content in _recipes(path):
         if f"{content.get('output')}/final" == name.rstrip("/"):
-            notes.append(f"the teacher is taken to be that of {_short(other)}, which writes it")
+            notes.append(f"the trained model is taken to be that of {_short(other)}, which writes it")
             below = Recipe(**content)
             return dit_config(below, text_width(dit_data_options(below), notes))
-    raise ValueError(f"model.teacher must be a trained DiT, or what a recipe beside this one writes, got {name!r}")
+    raise ValueError(f"{argument} must be a trained DiT, or what a recipe beside this one writes, got {name!r}")
 
 
 def _recipes(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

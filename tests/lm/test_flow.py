@@ -15,7 +15,6 @@ from motionmillion.lm.flow import (
     guide,
     interpolate,
     keep_known,
-    seeded_noise,
     shifted,
     sigma_schedule,
     solve,
@@ -238,16 +237,8 @@ def test_what_is_kept_arrives_and_the_rest_follows_it():
     assert torch.allclose(same[:, 1], noise[:, 1], atol=1e-3)  # what has nothing to do with it is left alone
 
 
-def test_seeded_noise_depends_on_nothing_but_its_seed():
-    both = seeded_noise((4, 3), [5, 6])
-    assert torch.equal(both, torch.cat([seeded_noise((4, 3), [5]), seeded_noise((4, 3), [6])]))
-    assert not torch.equal(both[0], both[1])
-    assert torch.equal(seeded_noise((4, 3), [5], temperature=0.5), 0.5 * both[:1])
-    assert not seeded_noise((4, 3), [5], temperature=0.0).any()
-
-
 def test_rows_are_solved_as_if_alone_and_keep_their_dtype():
-    noise = seeded_noise((3,), range(6))
+    noise = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
     velocity = gaussian_velocity(MEAN.float(), COVARIANCE.float())
     sampling = FlowSampling(steps=8, solver="midpoint")
     together = solve(velocity, noise, sampling)

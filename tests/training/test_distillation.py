@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from motionmillion.lm.dit import MotionDiT
+from motionmillion.lm.dit_config import MotionDiTConfig
 from motionmillion.pipeline import MotionPipeline
-from motionmillion.training.distillation import few_step_options, find_teacher, train_few_step
+from motionmillion.training.distillation import few_step_options, train_few_step
 from motionmillion.training.dit import train_dit
-from motionmillion.training.recipe import Recipe
+from motionmillion.training.dry_run import Target, dry_run
+from motionmillion.training.recipe import Recipe, load_recipe
+from motionmillion.training.started_dit import find_dit, tuned_config
 
 
 def recipe_of(output: Path, data: dict[str, Any], model: dict[str, Any], steps: int, **training: Any) -> Recipe:
@@ -83,12 +87,47 @@ def test_bad_recipes(teacher, tiny_pipeline_folder, tmp_path):
     with pytest.raises(ValueError, match=r"model.dropout must be in \[0, 1\), got 1"):
         options(teacher=str(teacher / "final"), dropout=1)
     with pytest.raises(ValueError, match="model.teacher must be a pipeline with a DiT, or its transformer, got"):
-        find_teacher(str(tiny_pipeline_folder))
-    assert find_teacher(str(teacher / "final" / "dit")) == find_teacher(str(teacher / "final"))
+        find_dit(str(tiny_pipeline_folder), "model.teacher")
+    folder = find_dit(str(teacher / "final"), "model.teacher")
+    assert folder == find_dit(str(teacher / "final" / "dit"), "model.teacher")
+    with pytest.raises(ValueError, match="data.start_from must be left out"):
+        recipe = student_recipe(teacher, tmp_path / "run", 2)
+        recipe.data["start_from"] = str(teacher / "final")
+        train_few_step(recipe)
 
 
 def test_another_text_encoder_is_refused(teacher, tmp_path):
     recipe = student_recipe(teacher, tmp_path / "run", 2)
     recipe.data["text_encoder"] = "sentence-transformers/all-MiniLM-L6-v2"
-    with pytest.raises(ValueError, match="text_encoder must be the teacher's, whose features are 16 wide, got .*384"):
+    with pytest.raises(
+        ValueError, match="text_encoder must be the one of the trained model, whose features are 16 wide, got .*384"
+    ):
         train_few_step(recipe)
+
+
+def test_training_goes_on_from_a_trained_model(teacher, tmp_path):
+    old = MotionDiT.from_pretrained(teacher / "final" / "dit")
+    data = dict(synthetic=24, variants=0, start_from=str(teacher / "final"), shortest=10)
+    train_dit(recipe_of(tmp_path / "run", data, {"dropout": 0.1}, 2, save_strategy="no", learning_rate=1e-5))
+    tuned = MotionDiT.from_pretrained(tmp_path / "run" / "final" / "dit")
+    assert tuned.config.to_diff_dict() == {**old.config.to_diff_dict(), "dropout": 0.1}
+    assert torch.equal(tuned.mean, old.mean) and torch.equal(tuned.std, old.std)
+    moved = [float((a - b).abs().max()) for a, b in zip(tuned.parameters(), old.parameters(), strict=True)]
+    assert 0 < max(moved) < 1e-4  # two steps away, no more
+    texts = [json.loads((run / "final" / "text_encoder.json").read_text()) for run in (teacher, tmp_path / "run")]
+    assert texts[0] == texts[1]
+    bad = recipe_of(tmp_path / "bad", data, {"hidden_size": 128}, 2)
+    with pytest.raises(ValueError, match="data.start_from must hold known keys only, got 'hidden_size'"):
+        train_dit(bad)
+    student = {**old.config.to_dict(), "few_step": {"steps": 4, "shift": 2.0, "guidance_scale": 1.5}}
+    with pytest.raises(ValueError, match="must be a model of many steps, got one distilled for 4"):
+        tuned_config(MotionDiTConfig.from_dict(student), {})
+
+
+def test_the_plan_of_a_run_that_goes_on_is_that_of_its_model(teacher, tmp_path):
+    recipe = tmp_path / "tune.yaml"
+    data = {"synthetic": 4, "start_from": str(teacher / "final")}
+    recipe.write_text(yaml.safe_dump({"output": "runs/tuned", "data": data, "training": {"max_steps": 3}}))
+    own = MotionDiT.from_pretrained(teacher / "final" / "dit").num_parameters()
+    text, notes = dry_run("dit", load_recipe(recipe), recipe, Target())
+    assert f"parameters   {own:,}" in text
