@@ -34,6 +34,7 @@ def script(name: str) -> ModuleType:
 
 
 measures, heads, gate, schedules = (script(name) for name in ("measures", "heads", "gate", "schedules"))
+synthetic = script("synthetic")
 
 
 @pytest.fixture(scope="module")
@@ -187,11 +188,12 @@ def test_schedules_from_end_to_end(data, tmp_path, monkeypatch):
     assert (tmp_path / "RESULTS.md").read_text() == written
 
 
-@pytest.mark.parametrize("name", ["heads", "gate", "schedules"])
+@pytest.mark.parametrize("name", ["heads", "gate", "schedules", "synthetic"])
 def test_committed_tables_are_those_of_the_committed_results(name):
     file = RECIPES / f"{name}.json"
     if not file.exists():
         pytest.skip(f"{name} has not been measured yet")
     schedules.TITLES.update(schedules.ERRORS)
-    report = {"heads": heads, "gate": gate, "schedules": schedules}[name].report(json.loads(file.read_text()))
+    scripts = {"heads": heads, "gate": gate, "schedules": schedules, "synthetic": synthetic}
+    report = scripts[name].report(json.loads(file.read_text()))
     assert report.strip() in (RECIPES / "RESULTS.md").read_text()

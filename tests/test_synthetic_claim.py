@@ -168,16 +168,18 @@ def test_the_whole_story(script, config, motion_set, tmp_path, monkeypatch):
         str(tmp_path / "config.yaml"),
         "--output",
         str(output),
+        "--results",
+        str(tmp_path),
     ]
     script.main([*command, "--arms", "real"])
-    assert set(json.loads((output / "synthetic.json").read_text())["arms"]) == {"real", "teacher"}
+    assert set(json.loads((tmp_path / "synthetic.json").read_text())["arms"]) == {"real", "teacher"}
     kept = (output / "0" / "real" / "scores.json").stat().st_mtime_ns
     script.main([*command, "--arms", "real", "synthetic"])  # goes on with what is not there
     assert (output / "0" / "real" / "scores.json").stat().st_mtime_ns == kept
-    result = json.loads((output / "synthetic.json").read_text())
+    result = json.loads((tmp_path / "synthetic.json").read_text())
     assert set(result["arms"]) == {"real", "synthetic", "teacher"} and set(result["differences"]) == {
         "synthetic - real"
     }
-    assert str(tmp_path) not in (output / "synthetic.md").read_text()
+    assert str(tmp_path) not in (tmp_path / "RESULTS.md").read_text()
     made = load_clips(output / "0" / "data" / "synthetic")
     assert len(made) == 3 and all("wav" in clip.captions[0] for clip in made)

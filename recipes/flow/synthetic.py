@@ -16,8 +16,9 @@ and asked for the held-out verbs in words that neither teacher nor student was g
 set aside, which wordings the teacher reads and how, and the student's weights and batches; arms of one seed share what
 they can, prompts share their noise, and arms are compared pair by pair.
 
-Written into the output folder: `<seed>/<arm>/scores.json`, then `synthetic.json` and `synthetic.md`. Give the same
-command again after an interruption: trainings go on from their checkpoint, arms that are scored are left out.
+Written into the output folder: `<seed>/<arm>/scores.json`. Results: `synthetic.json` and a section of RESULTS.md here.
+Give the same command again after an interruption: trainings go on from their checkpoint, arms that are scored are left
+out.
 Settings, verbs and wordings stand in `synthetic.yaml`, the test prompts in recipes/mini/verb_prompts.yaml.
 
 Unusual: retrieval asks each motion for its text among those of 32 prompts, texts of its own verb not counted, and is
@@ -39,7 +40,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from measures import BATCH, PHYSICS, about, cell, generate
+from measures import BATCH, PHYSICS, about, cell, generate, write_section
 
 from motionmillion.batch import generate_files, output_jobs
 from motionmillion.data.clips import SPLITS, ClipRecord, MotionClip, list_clips, load_clips
@@ -255,6 +256,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
     parser.add_argument("--config", type=Path, default=HERE / "synthetic.yaml")
     parser.add_argument("--output", type=Path, default=Path("runs/flow/synthetic"))
+    parser.add_argument("--results", type=Path, default=HERE, help="folder of synthetic.json and RESULTS.md")
     return parser.parse_args(argv)
 
 
@@ -283,8 +285,8 @@ def main(argv: list[str] | None = None) -> None:
         **summarise(arms, pairs, None, examiner.texts),
         "verbs": by_verb(scores),
     }
-    write_text(json.dumps(result, indent=1) + "\n", args.output / "synthetic.json")
-    write_text(report(result), args.output / "synthetic.md")
+    write_text(json.dumps(result, indent=1) + "\n", args.results / "synthetic.json")
+    write_section("synthetic", report(result), args.results / "RESULTS.md")
     print(report(result))
 
 
