@@ -33,7 +33,7 @@ def script(name: str) -> ModuleType:
         sys.path.remove(str(RECIPES))
 
 
-measures, heads, gate, schedules = (script(name) for name in ("measures", "heads", "gate", "schedules"))
+measures, heads, gate, ablations = (script(name) for name in ("measures", "heads", "gate", "ablations"))
 synthetic = script("synthetic")
 
 
@@ -173,27 +173,31 @@ def test_the_gate_from_end_to_end(data, folders, tmp_path):
 
 
 @pytest.mark.slow
-def test_schedules_from_end_to_end(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(schedules, "VARIANTS", dict(list(schedules.VARIANTS.items())[:2]))
-    monkeypatch.setattr(schedules, "PAIRS", schedules.PAIRS[:1])
+def test_ablations_from_end_to_end(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(ablations, "VARIANTS", dict(list(ablations.VARIANTS.items())[:2]))
+    monkeypatch.setattr(ablations, "PAIRS", ablations.PAIRS[:1])
     argv = ["--data", str(data), "--seeds", "1", "--steps", "2", "--resamples", "5", "--output", str(tmp_path / "o")]
-    schedules.main([*argv, "--results", str(tmp_path)])
-    result = json.loads((tmp_path / "schedules.json").read_text())
-    assert set(result["arms"]) == {"grid, bell", "grid", f"grid, bell{schedules.LATE}", f"grid{schedules.LATE}"}
-    assert result["arms"]["grid"]["error_0.5"]["mean"] > 0
-    assert "grid, bell - grid" in result["differences"]
+    ablations.main([*argv, "--results", str(tmp_path)])
+    result = json.loads((tmp_path / "ablations.json").read_text())
+    base = {ablations.BASE + sampling for sampling in ("", ablations.LATE, ", direct", ", not smoothed")}
+    assert set(result["arms"]) == {*base, "grid, bell", f"grid, bell{ablations.LATE}"}
+    assert result["arms"]["grid, bell"]["error_0.5"]["mean"] > 0
+    assert f"grid, bell - {ablations.BASE}" in result["differences"]
+    # what differs is what was asked for: the samplings give other motion from the same weights
+    jitter = {name: own["jitter"]["mean"] for name, own in result["arms"].items()}
+    assert len({round(jitter[name], 6) for name in base}) == len(base)
     written = (tmp_path / "RESULTS.md").read_text()
-    assert schedules.report(result).strip() in written
-    schedules.main([*argv, "--results", str(tmp_path)])  # nothing is trained again
+    assert ablations.report(result).strip() in written
+    ablations.main([*argv, "--results", str(tmp_path)])  # nothing is trained again
     assert (tmp_path / "RESULTS.md").read_text() == written
 
 
-@pytest.mark.parametrize("name", ["heads", "gate", "schedules", "synthetic"])
+@pytest.mark.parametrize("name", ["heads", "gate", "ablations", "synthetic"])
 def test_committed_tables_are_those_of_the_committed_results(name):
     file = RECIPES / f"{name}.json"
     if not file.exists():
         pytest.skip(f"{name} has not been measured yet")
-    schedules.TITLES.update(schedules.ERRORS)
-    scripts = {"heads": heads, "gate": gate, "schedules": schedules, "synthetic": synthetic}
+    ablations.TITLES.update(ablations.ERRORS)
+    scripts = {"heads": heads, "gate": gate, "ablations": ablations, "synthetic": synthetic}
     report = scripts[name].report(json.loads(file.read_text()))
     assert report.strip() in (RECIPES / "RESULTS.md").read_text()
