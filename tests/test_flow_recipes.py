@@ -34,7 +34,7 @@ def script(name: str) -> ModuleType:
 
 
 measures, heads, gate, ablations = (script(name) for name in ("measures", "heads", "gate", "ablations"))
-synthetic = script("synthetic")
+few_step, synthetic = script("few_step"), script("synthetic")
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +173,26 @@ def test_the_gate_from_end_to_end(data, folders, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_student_beside_its_teacher_from_end_to_end(data, folders, tmp_path):
+    pipe = MotionPipeline.from_pretrained(folders["dit"])
+    made_for = {"steps": 1, "shift": 2.0, "guidance_scale": 1.5}
+    pipe.dit.config.few_step = made_for
+    DiTPipeline(pipe.dit, pipe.text_encoder, {"steps": 1, "guidance_scale": 1.0, "shift": 2.0}).save_pretrained(
+        tmp_path / "student"
+    )
+    argv = ["--teacher", folders["dit"], "--student", str(tmp_path / "student"), "--data", str(data), "--seeds", "1"]
+    argv += ["--repeats", "1", "--resamples", "5", "--output", str(tmp_path / "o"), "--results", str(tmp_path)]
+    few_step.main(argv)
+    result = json.loads((tmp_path / "few_step.json").read_text())
+    assert set(result["arms"]) == {"teacher", "teacher, few", "student"} == set(result["seconds"])
+    assert result["steps"] == {"teacher": 2, "teacher, few": 1, "student": 1}
+    assert all(own["goal"]["mean"] > 0 for own in result["arms"].values())  # eight steps arrive elsewhere
+    assert few_step.report(result).strip() in (tmp_path / "RESULTS.md").read_text()
+    with pytest.raises(SystemExit, match="--student must be distilled from a MotionDiT"):
+        few_step.main(["--teacher", folders["dit"], "--student", folders["dit"], "--data", str(data)])
+
+
+@pytest.mark.slow
 def test_ablations_from_end_to_end(data, tmp_path, monkeypatch):
     monkeypatch.setattr(ablations, "VARIANTS", dict(list(ablations.VARIANTS.items())[:2]))
     monkeypatch.setattr(ablations, "PAIRS", ablations.PAIRS[:1])
@@ -192,12 +212,11 @@ def test_ablations_from_end_to_end(data, tmp_path, monkeypatch):
     assert (tmp_path / "RESULTS.md").read_text() == written
 
 
-@pytest.mark.parametrize("name", ["heads", "gate", "ablations", "synthetic"])
+@pytest.mark.parametrize("name", ["heads", "gate", "ablations", "synthetic", "few_step"])
 def test_committed_tables_are_those_of_the_committed_results(name):
     file = RECIPES / f"{name}.json"
     if not file.exists():
         pytest.skip(f"{name} has not been measured yet")
     ablations.TITLES.update(ablations.ERRORS)
-    scripts = {"heads": heads, "gate": gate, "ablations": ablations, "synthetic": synthetic}
-    report = scripts[name].report(json.loads(file.read_text()))
+    report = script(name).report(json.loads(file.read_text()))
     assert report.strip() in (RECIPES / "RESULTS.md").read_text()

@@ -57,6 +57,7 @@ TITLES = {
     "dynamic": "dynamic mm",
     "sliding": "foot sliding mm",
     "used": "reference used",
+    "goal": "from the goal mm",
 }
 
 
@@ -182,7 +183,7 @@ def cell(found: Mapping[str, float | None] | None, digits: int = 3) -> str:
 
 def table(rows: Mapping[str, Mapping[str, Any]], names: Sequence[str], first: str = "") -> list[str]:
     """Markdown lines: a row for each entry, a column for each measure."""
-    digits = dict.fromkeys(PHYSICS, 1)
+    digits = dict.fromkeys((*PHYSICS, "goal"), 1)
     lines = [f"| {first} | {' | '.join(TITLES[name] for name in names)} |", "|---" * (len(names) + 1) + "|"]
     for row, values in rows.items():
         lines.append(f"| {row} | {' | '.join(cell(values.get(name), digits.get(name, 3)) for name in names)} |")
