@@ -172,6 +172,26 @@ def test_the_gate_from_end_to_end(data, folders, tmp_path):
         gate.main(["--dit", folders["codes"], "--data", str(data)])
 
 
+def test_what_solvers_reach_is_known_on_gaussians(tmp_path):
+    solvers = script("solvers")
+    solvers.main(["--results", str(tmp_path)])
+    result = json.loads((tmp_path / "solvers.json").read_text())
+    assert solvers.report(result).strip() in (tmp_path / "RESULTS.md").read_text()
+    lost = {(r["shift"], r["solver"], r["velocities"]): 1 - r["shares"][1] for r in result["shares"]}
+    # where s is 1 Euler loses half as much in twice the steps, the midpoint a quarter or less
+    assert lost[1.0, "euler", 20] / lost[1.0, "euler", 10] == pytest.approx(0.5, abs=0.05)
+    assert lost[1.0, "midpoint", 20] < 0.3 * lost[1.0, "midpoint", 10] < 0.1 * lost[1.0, "euler", 10]
+    assert list(result["followed"].values()) == sorted(result["followed"].values())
+
+
+def test_the_threshold_is_chosen_on_val_alone():
+    found = {"val": (np.array([0.5, 0.6, 0.7]), np.array([0.1, 0.2, 0.3]))}
+    found["test"] = (np.array([0.2, 0.7]), np.array([0.4, 0.1]))
+    result = script("gate_threshold").measured(found)
+    assert result["chosen"] == 0.5 and result["rows"]["0.50"] == {"val": (1.0, 1.0), "test": (0.5, 1.0)}
+    assert result["area"] == {"val": 1.0, "test": 0.75}
+
+
 @pytest.mark.slow
 def test_a_student_beside_its_teacher_from_end_to_end(data, folders, tmp_path):
     pipe = MotionPipeline.from_pretrained(folders["dit"])
@@ -212,7 +232,7 @@ def test_ablations_from_end_to_end(data, tmp_path, monkeypatch):
     assert (tmp_path / "RESULTS.md").read_text() == written
 
 
-@pytest.mark.parametrize("name", ["heads", "gate", "ablations", "synthetic", "few_step"])
+@pytest.mark.parametrize("name", ["heads", "gate", "gate_threshold", "ablations", "synthetic", "few_step", "solvers"])
 def test_committed_tables_are_those_of_the_committed_results(name):
     file = RECIPES / f"{name}.json"
     if not file.exists():

@@ -5,21 +5,27 @@
 Every clip of the split val is held against all its captions, and against all captions of other categories. Of the
 thresholds whose mean of the two shares of right answers is within a percentage point of the best, the strictest is
 chosen, because a wrong reference does more harm than a missing one; it is measured anew on the split test. The clips
-of the split train would flatter it: the bundled evaluator was trained on them. Also printed: how many real clips pass
-the gate's threshold of jitter.
+of the split train would flatter it: the bundled evaluator was trained on them. Also: how many real clips pass the
+gate's threshold of jitter. Results: `gate_threshold.json` and a section of RESULTS.md here.
 """
 
 import argparse
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from measures import about, write_section
 from torch.nn.functional import normalize
 
 from motionmillion.data import MotionClip, load_clips
 from motionmillion.eval.evaluator import TextMotionEvaluator
 from motionmillion.eval.physics import physics_measures
 from motionmillion.gating import JITTER
+from motionmillion.io.files import write_text
 
+HERE = Path(__file__).parent
 THRESHOLDS = np.round(np.arange(0.0, 0.80001, 0.05), 2)
 
 
@@ -40,28 +46,52 @@ def shares(own: np.ndarray, foreign: np.ndarray, threshold: float) -> tuple[floa
     return float((own >= threshold).mean()), float((foreign < threshold).mean())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def measured(found: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
+    """Shares at every threshold, the chosen one, and how well the similarity tells captions apart."""
+    rows = {f"{t:.2f}": {split: shares(*own, t) for split, own in found.items()} for t in THRESHOLDS}
+    means = np.array([sum(row["val"]) / 2 for row in rows.values()])
+    best = float(THRESHOLDS[means >= means.max() - 0.01].max())
+    areas = {split: float((np.sort(no).searchsorted(yes) / len(no)).mean()) for split, (yes, no) in found.items()}
+    counts = {split: [len(own), len(foreign)] for split, (own, foreign) in found.items()}
+    return {"rows": rows, "chosen": best, "area": areas, "captions": counts}
+
+
+def smooth(clips: Sequence[MotionClip]) -> float:
+    """Share of clips that pass the gate's threshold of jitter."""
+    motions = [clip.motion for clip in clips]
+    measures = physics_measures([m.positions() for m in motions], fps=[m.fps for m in motions])
+    return float((measures["jitter_degree"] < JITTER).double().mean())
+
+
+def report(result: Mapping[str, Any]) -> str:
+    """The result as Markdown."""
+    lines = ["## Thresholds of the gate", "", f"    {result['command']}", "", result["machine"], ""]
+    lines += ["| similarity | val: own pass | val: foreign do not | test: own pass | test: foreign do not |"]
+    lines += ["|---|---|---|---|---|"]
+    for threshold, row in result["rows"].items():
+        mark = " (chosen)" if float(threshold) == result["chosen"] else ""
+        figures = " | ".join(f"{share:.3f}" for split in ("val", "test") for share in row[split])
+        lines.append(f"| {threshold}{mark} | {figures} |")
+    lines.append("")
+    for split, (own, foreign) in result["captions"].items():
+        words = f"{split}: {own} own captions, {foreign} foreign; area under the curve {result['area'][split]:.3f}; "
+        lines.append(f"- {words}{result['smooth'][split]:.3f} of the clips jitter less than {JITTER * 1000:g} mm.")
+    return "\n".join(lines) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", required=True, help="folder of real motion with captions")
-    args = parser.parse_args()
+    parser.add_argument("--results", type=Path, default=HERE, help="folder of gate_threshold.json and RESULTS.md")
+    args = parser.parse_args(argv)
     evaluator = TextMotionEvaluator.from_pretrained("mini")
     clips = {split: [c for c in load_clips(args.data, [split]) if c.captions] for split in ("val", "test")}
-    found = {split: similarities(evaluator, own) for split, own in clips.items()}
-    print("| similarity | val: own pass | val: foreign do not | test: own pass | test: foreign do not |")
-    print("|---|---|---|---|---|")
-    for threshold in THRESHOLDS:
-        row = [f"{share:.3f}" for split in ("val", "test") for share in shares(*found[split], threshold)]
-        print(f"| {threshold:.2f} | {' | '.join(row)} |")
-    means = np.array([sum(shares(*found["val"], threshold)) / 2 for threshold in THRESHOLDS])
-    best = THRESHOLDS[means >= means.max() - 0.01].max()
-    for split, (own, foreign) in found.items():
-        area = float((np.sort(foreign).searchsorted(own) / len(foreign)).mean())
-        mean = sum(shares(own, foreign, best)) / 2
-        print(f"{split}: {len(own)} own, {len(foreign)} foreign; right at {best:.2f}: {mean:.3f}; area {area:.3f}")
-    for split, own in clips.items():
-        measures = physics_measures([c.motion.positions() for c in own], fps=[c.motion.fps for c in own])
-        smooth = float((measures["jitter_degree"] < JITTER).double().mean())
-        print(f"{split}: {smooth:.3f} of {len(own)} clips jitter less than {JITTER}")
+    result = about("gate_threshold.py", argv)
+    result |= measured({split: similarities(evaluator, own) for split, own in clips.items()})
+    result |= {"smooth": {split: smooth(own) for split, own in clips.items()}}
+    write_text(json.dumps(result, indent=1) + "\n", args.results / "gate_threshold.json")
+    write_section("gate_threshold", report(result), args.results / "RESULTS.md")
+    print(report(result))
 
 
 if __name__ == "__main__":
