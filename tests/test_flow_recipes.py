@@ -219,7 +219,7 @@ def test_ablations_from_end_to_end(data, tmp_path, monkeypatch):
     argv = ["--data", str(data), "--seeds", "1", "--steps", "2", "--resamples", "5", "--output", str(tmp_path / "o")]
     ablations.main([*argv, "--results", str(tmp_path)])
     result = json.loads((tmp_path / "ablations.json").read_text())
-    base = {ablations.BASE + sampling for sampling in ("", ablations.LATE, ", direct", ", not smoothed")}
+    base = {ablations.BASE + sampling for sampling in ("", ablations.LATE, ", added up", ", not smoothed")}
     assert set(result["arms"]) == {*base, "grid, bell", f"grid, bell{ablations.LATE}"}
     assert result["arms"]["grid, bell"]["error_0.5"]["mean"] > 0
     assert f"grid, bell - {ablations.BASE}" in result["differences"]

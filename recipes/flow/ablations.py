@@ -14,9 +14,9 @@
 
 Small MotionDiTs of texts alone are trained with each, on the same batches seed by seed, and asked for the captions of
 the split `test`, each with the shift of its training. What differs in sampling alone is tried on trained models: a
-start from sigma 0.921 with pure noise, as the released ViMoGen starts; frames that are read one by one
-(`recovery: direct`); motion that is not smoothed. The error of the velocity is that of the test clips at fixed sigmas
-and noise.
+start from sigma 0.921 with pure noise, as the released ViMoGen starts; frames that are steps added up
+(`recovery: velocity`), also as released, and not read one by one; motion that is not smoothed. The error of the
+velocity is that of the test clips at fixed sigmas and noise.
 
 Written into the output folder: a run for each variant and seed; an interrupted run goes on with the same command.
 Results: `ablations.json` and a section of RESULTS.md here. Measures and intervals: `measures.py`.
@@ -59,7 +59,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 START = 0.921
 LATE = ", from sigma 0.921"
 SAMPLED: dict[str, dict[str, dict[str, Any]]] = {
-    BASE: {LATE: {}, ", direct": {"recovery": "direct"}, ", not smoothed": {"smoothing": 0.0}},
+    BASE: {LATE: {}, ", added up": {"recovery": "velocity"}, ", not smoothed": {"smoothing": 0.0}},
     "grid, bell": {LATE: {}},
 }
 """Further samplings of a variant and their options; that of `LATE` follows from the shift."""
