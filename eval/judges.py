@@ -254,7 +254,7 @@ def make_judge(spec: str, **options: Any) -> Judge:
         options: of its class; `device` is for models that run here and is left out elsewhere.
 
     Raises:
-        ValueError: for an address or a service without a model.
+        ValueError: for an address or a service without a model, and a name that nobody has.
     """
     if spec == "retrieval":
         from motionmillion.eval.judge_retrieval import RetrievalJudge
@@ -274,4 +274,9 @@ def make_judge(spec: str, **options: Any) -> Judge:
         return GeminiJudge(model, **options) if address == "gemini" else EndpointJudge(address, model, **options)
     from motionmillion.eval.judge_transformers import TransformersJudge
 
+    if "/" not in spec and not Path(spec).is_dir():  # no id of the hub, so nobody need be asked there
+        raise ValueError(
+            'judge must be "retrieval", "similarity", "https://host/v1#MODEL", "gemini:MODEL", a folder, or the id of '
+            f'a model on the hub, "owner/name", got {spec!r}'
+        )
     return TransformersJudge(spec, **options)

@@ -45,7 +45,7 @@ class MotionDiTOutput(ModelOutput):
 
     loss: Tensor | None = None  # []
     velocity: Tensor | None = None  # [B, T, D]
-    losses: dict[str, Tensor] | None = None  # "velocity": the plain squared error, without weights
+    losses: dict[str, Tensor] | None = None  # "velocity" or "clean", as the config's prediction: plain squared error
 
 
 class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
@@ -160,7 +160,10 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         elif target is None:
             return self._velocity(self._transform(x, timestep, **conditions), x, timestep, least=1e-4)
         velocity = self._velocity(self._transform(x, timestep, **conditions), x, timestep)
-        return self._loss(velocity, target, weight, frame_mask, feature_mask)
+        scale = None
+        if self.config.prediction == "clean" and timestep is not None:
+            scale = _sigmas(timestep, _LEAST_SIGMA)
+        return self._loss(velocity, target, weight, frame_mask, feature_mask, scale)
 
     def _loss(
         self,
@@ -169,8 +172,12 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         weight: Tensor | None,
         frame_mask: Tensor | None,
         feature_mask: Tensor | None,
+        scale: Tensor | None,
     ) -> MotionDiTOutput:
-        """Squared error of velocities `[B, T, D]` where frames and features count, with the weights of rows `[B]`."""
+        """Squared error of velocities `[B, T, D]` where frames and features count, with the weights of rows `[B]`.
+
+        `scale` `[B, 1, 1]` makes of the error of a velocity that of the last layer's output; None where it is one.
+        """
         error = (velocity.float() - target).square()
         trusted = torch.ones_like(error)
         if frame_mask is not None:
@@ -180,7 +187,8 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         weights = self._block_weights(error) if weight is None else weight[:, None, None] * self._block_weights(error)
         count = trusted.sum().clamp(min=1)
         loss = (error * trusted * weights).sum() / count
-        losses = {"velocity": (error.detach() * trusted).sum() / count}
+        plain = error.detach() if scale is None else error.detach() * scale.square()
+        losses = {self.config.prediction: (plain * trusted).sum() / count}
         if self.config.smoothness:
             steps = (velocity.float() - target).diff(dim=1).square() * trusted[:, 1:] * weights
             loss = loss + self.config.smoothness * steps.sum() / count
@@ -192,8 +200,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         """The velocity `[B, T, D]` that the last layer's output says, or leads to; sigma is at least `least`."""
         if self.config.prediction == "velocity" or x is None or timestep is None:
             return output
-        sigma = (timestep / TIMESTEPS).clamp(min=least)[:, None, None]
-        return (x - output) / sigma.to(x)
+        return (x - output) / _sigmas(timestep, least).to(x)
 
     def _transform(
         self,
@@ -301,6 +308,11 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
 
 def _two_layers(size: int, width: int, activation: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.Linear(size, width), activation, nn.Linear(width, width))
+
+
+def _sigmas(timestep: Tensor, least: float) -> Tensor:
+    """Sigmas `[B, 1, 1]` of timesteps `[B]`, at least `least`."""
+    return (timestep / TIMESTEPS).clamp(min=least)[:, None, None]
 
 
 def _with_places(hidden: Tensor) -> Tensor:

@@ -128,7 +128,12 @@ class MotionDiTConfig(PretrainedConfig):
         self.smoothness = check_number("smoothness", smoothness)
         self.prediction = prediction
         self.text_padding, self.text_dropout, self.dropout = text_padding, text_dropout, dropout
+        if not check_number("layer_norm_eps", layer_norm_eps) > 0:
+            raise ValueError(f"layer_norm_eps must be above 0, got {layer_norm_eps!r}")
         self.layer_norm_eps = layer_norm_eps
+        for name, given in (("flow", flow), ("block_weights", block_weights), ("few_step", few_step)):
+            if not isinstance(given, Mapping | None):
+                raise ValueError(f"{name} must be a mapping, got {given!r}")
         known = {field.name for field in dataclasses.fields(FlowMatching)}
         if set(flow or {}) - known:
             raise unknown_key_error("flow", set(flow or {}) - known, known)
@@ -138,7 +143,7 @@ class MotionDiTConfig(PretrainedConfig):
         self.block_weights = {name: check_number(name, w) for name, w in (block_weights or {}).items()}
         if few_step is not None and set(few_step) != set(_FEW_STEP):
             raise unknown_key_error("few_step", set(few_step) ^ set(_FEW_STEP), _FEW_STEP)
-        self.few_step = None if few_step is None else dict(few_step)
+        self.few_step = None if few_step is None else _made_for(few_step)
         super().__init__(**kwargs)
 
     @property
@@ -174,3 +179,12 @@ class MotionDiTConfig(PretrainedConfig):
         layers, reference, heads, hidden, intermediate = _SIZES[name]
         shape = dict(num_hidden_layers=layers, num_reference_layers=reference, num_attention_heads=heads)
         return cls(**{**shape, "hidden_size": hidden, "intermediate_size": intermediate, **overrides})
+
+
+def _made_for(few_step: Mapping[str, Any]) -> dict[str, Any]:
+    """What a student was made for; raises `ValueError` for values that are none."""
+    check_whole("few_step.steps", few_step["steps"], 1)
+    check_number("few_step.guidance_scale", few_step["guidance_scale"])
+    if not check_number("few_step.shift", few_step["shift"]) > 0:
+        raise ValueError(f"few_step.shift must be above 0, got {few_step['shift']!r}; 1 is off")
+    return dict(few_step)

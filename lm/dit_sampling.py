@@ -20,6 +20,9 @@ from torch.nn.utils.rnn import pad_sequence
 from motionmillion.lm.dit import MotionDiT
 from motionmillion.lm.flow import TIMESTEPS, FlowSampling, guide, interpolate, keep_known, solve, solve_around
 
+_TRUSTED = 0.3
+"""Strength from which on a network that predicts clean motion is believed entirely."""
+
 
 @dataclasses.dataclass
 class Conditions:
@@ -63,6 +66,10 @@ def sample_motion(
         start: normalised features `[B, T, D]` that `sampling.strength` leaves something of.
         rounds: how often each step is taken where something is kept, see `motionmillion.lm.flow.solve_around`.
 
+    Of a model that predicts clean motion a `strength` below 0.3 gives a mixture of the start and what is made of it:
+    whatever x is, its last step ends at the network's output, and with little noise that is seldom trained and further
+    from the start than with more.
+
     Raises:
         ValueError: for another number of seeds than of rows, and `known` without `keep` or the other way round.
     """
@@ -91,6 +98,9 @@ def sample_motion(
     else:
         x = torch.where(keep, interpolate(known, noise, float(sampling.sigmas[0])), x)
         x = torch.where(keep, known, solve(keep_known(velocity, known, keep, noise), x, sampling))
+    if start is not None and dit.config.prediction == "clean" and sampling.strength < _TRUSTED:
+        x = torch.lerp(start.to(x), x, sampling.strength / _TRUSTED)
+        x = x if known is None or keep is None else torch.where(keep, known, x)
     return dit.denormalize(x) * there[..., None]
 
 

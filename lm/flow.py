@@ -34,6 +34,7 @@ TIMESTEPS = 1000
 SAMPLINGS = ("grid", "uniform", "logit_normal")
 WEIGHTINGS = ("bell", "clean", "none")
 SOLVERS = ("euler", "heun", "midpoint")
+MAX_GUIDANCE = 100.0
 
 Velocity = Callable[[Tensor, float], Tensor]
 """Velocity `[B, ...]` of x `[B, ...]` at a sigma."""
@@ -55,7 +56,7 @@ def sigma_schedule(steps: int, shift: float = 5.0, strength: float = 1.0) -> Ten
     """
     check_whole("steps", steps, 1)
     _check_shift(shift)
-    if not 0 < check_number("strength", strength) <= 1:
+    if not (_is_number(strength) and 0 < strength <= 1):
         raise ValueError(f"strength must be above 0 and at most 1, got {strength!r}")
     return shifted(torch.linspace(strength, 0.0, steps + 1)[:-1], shift)
 
@@ -114,7 +115,7 @@ class FlowMatching:
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
         _check_shift(self.shift)
-        if not (isinstance(self.logit_mean, int | float) and math.isfinite(self.logit_mean)):
+        if not (_is_number(self.logit_mean) and math.isfinite(self.logit_mean)):
             raise ValueError(f"logit_mean must be a finite number, got {self.logit_mean!r}")
         if not check_number("logit_std", self.logit_std) > 0:
             raise ValueError(f"logit_std must be above 0, got {self.logit_std!r}")
@@ -185,11 +186,13 @@ class FlowSampling:
     def __post_init__(self) -> None:
         if self.solver not in SOLVERS:
             raise ValueError(f"solver must be one of {SOLVERS}, got {self.solver!r}")
-        for name in ("guidance_scale", "temperature"):
-            check_number(name, getattr(self, name))
+        if not (_is_number(self.guidance_scale) and 0 <= self.guidance_scale <= MAX_GUIDANCE):
+            raise ValueError(f"guidance_scale must be in 0 to {MAX_GUIDANCE:g}, got {self.guidance_scale!r}; 1 is off")
+        check_number("temperature", self.temperature)
         interval = self.guidance_interval
-        if not isinstance(interval, Sequence) or len(interval) != 2 or not 0 <= interval[0] <= interval[1] <= 1:
-            raise ValueError(f"guidance_interval must be two rising sigmas in 0..1, got {interval!r}")
+        pair = isinstance(interval, Sequence) and len(interval) == 2 and all(map(_is_number, interval))
+        if not pair or not 0 <= interval[0] <= interval[1] <= 1:
+            raise ValueError(f"guidance_interval must be two rising sigmas in 0..1, got {interval!r}; (0, 1) is all")
         sigma_schedule(self.steps, self.shift, self.strength)
 
     @property
@@ -293,6 +296,10 @@ def solve_around(
                 share = (1 - sigma) / (1 - after)
                 x = share * x + math.sqrt(sigma**2 - (share * after) ** 2) * fresh()
     return torch.where(keep, known, x)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check_shift(shift: float) -> None:

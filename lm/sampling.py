@@ -28,8 +28,7 @@ from transformers import (
 
 from motionmillion.configuration import check_whole, unknown_key_error
 from motionmillion.lm.config import MotionLMConfig
-
-MAX_GUIDANCE = 100.0
+from motionmillion.lm.flow import MAX_GUIDANCE
 
 _OF_FLOWS = {"steps", "solver", "shift", "guidance_interval"}
 

@@ -5,6 +5,7 @@ generate_files(jobs, "mini", "cpu", batch_size=16, options={"seconds": 4})
 """
 
 import sys
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ class Request:
             changed = dict(frames=self.edit_frames, joints=self.edit_joints or None)
             return [pipe.edit(self.edit, job.prompt, seed=job.seed, **changed, **rest) for job in jobs]
         prompts, seeds = [job.prompt for job in jobs], [job.seed for job in jobs]
-        return pipe.sample(prompts, seeds, prefix=self.prefix, **self._followed(pipe, jobs), **options)
+        return pipe.sample(prompts, seeds, prefix=self.prefix, **self._followed(pipe, jobs, options), **options)
 
     def prepare(self, pipe: "MotionPipeline") -> None:
         """Give the pipeline the judge that is asked for."""
@@ -102,7 +103,7 @@ class Request:
 
             pipe.gate = Gate(judge=self.judge)
 
-    def _followed(self, pipe: "MotionPipeline", jobs: Sequence[Job]) -> dict[str, Any]:
+    def _followed(self, pipe: "MotionPipeline", jobs: Sequence[Job], options: dict[str, Any]) -> dict[str, Any]:
         """References of the jobs and how far they are followed; what the gate decides goes to standard error."""
         if not self.references:
             return {}
@@ -111,6 +112,8 @@ class Request:
         own = [self.references[job.row if len(self.references) > 1 else 0] for job in jobs]
         if not isinstance(pipe, DiTPipeline):
             return {"reference": own}  # which other pipelines refuse
+        sampling = {name: value for name, value in options.items() if name != "seconds"}
+        pipe.check(own, sampling, options.get("seconds"), quiet=True)  # before a judge is asked
 
         def say(row: int, decision: "Decision") -> None:
             done = "followed" if decision.use else "left out"
@@ -181,6 +184,9 @@ def output_jobs(
 
     Args:
         resume: leave out jobs whose files all exist.
+
+    Raises:
+        ValueError: for outputs that cannot be written, and files to leave out that say another prompt.
     """
     if not outputs:
         raise ValueError("output must name at least one file, got none; add -o motion.html")
@@ -195,9 +201,35 @@ def output_jobs(
     for number, (row, prompt, sample) in enumerate(rows):
         numbered = [path.with_stem(f"{path.stem}-{number:0{digits}d}") for path in outputs]
         files = tuple(outputs) if len(rows) == 1 else tuple(numbered)
-        if not (resume and all(file.exists() for file in files)):
+        if resume and all(file.exists() for file in files):
+            _check_prompt(prompt, files)
+        else:
             jobs.append(Job(prompt, sample_seed(seed, sample), files, row))
     return jobs
+
+
+def _check_prompt(prompt: str, files: Sequence[Path]) -> None:
+    """Raise `ValueError` for files whose own caption is there and is not `prompt`."""
+    for file in files:
+        said = " ".join(_caption(file).split())
+        if said and said != " ".join(prompt.split()):
+            raise ValueError(
+                f"prompt must be that of the file to resume, {said!r}, got {prompt!r} for {str(file)!r}; remove the "
+                "file or choose another output"
+            )
+
+
+def _caption(file: Path) -> str:
+    """What a .txt or .npz file that was generated says it shows; "" for others."""
+    try:
+        if file.suffix.lower() == ".txt":
+            return file.read_text(encoding="utf-8")
+        if file.suffix.lower() == ".npz":
+            with np.load(file, allow_pickle=False) as arrays:
+                return str(arrays["caption"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        pass  # no file of ours
+    return ""
 
 
 def generate_files(

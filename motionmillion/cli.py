@@ -253,7 +253,9 @@ def bench(
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Time the tokenizer or the language model and measure memory, against the published way with the same weights.
+    """Time a part of the library and measure its memory.
+
+    tokenizer, lm: against the published way with the same weights.
 
     eval: time the physical measures of many motions against plain loops over frames, and measures of embeddings.
 
@@ -305,7 +307,7 @@ def convert(
     mean: Annotated[
         Path | None, typer.Option(help="Feature means it was trained with (.npy, [272] or [276]).")
     ] = None,
-    std: Annotated[Path | None, typer.Option(help="Standard deviations (.npy, [272]).")] = None,
+    std: Annotated[Path | None, typer.Option(help="Standard deviations (.npy, [272] or [276]).")] = None,
     rope_precision: Annotated[
         str | None, typer.Option(help="lm: rotary angles in float32 (default), bfloat16 or autocast.")
     ] = None,

@@ -42,12 +42,17 @@ def generate(
     end: Annotated[Path | None, typer.Option(help="Motion file to arrive at, from --prefix.")] = None,
     steps: Annotated[int | None, typer.Option(help="Flow models: steps of the solver; few are fast.")] = None,
     solver: Annotated[str | None, typer.Option(help="Flow models: euler, heun or midpoint.")] = None,
+    shift: Annotated[float | None, typer.Option(help="Flow models: above 1, more steps near noise.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="DiT: go back so often, to fit better to what is kept.")] = None,
     reference: Annotated[
         list[Path] | None, typer.Option(help="Motion file to follow. Repeat for one a sentence.")
     ] = None,
     reference_mode: Annotated[
         str, typer.Option(help="Follow the motion, the text, or both; auto decides by --judge and jitter.")
     ] = "auto",
+    reference_weight: Annotated[
+        float | None, typer.Option(help="Share of the reference with --reference-mode both, 0 to 1.")
+    ] = None,
     judge: Annotated[
         str, typer.Option(help="Who says if a reference shows the text: similarity, none, or as for evaluate.")
     ] = "similarity",
@@ -61,6 +66,10 @@ def generate(
     ] = None,
     smoothing: Annotated[float | None, typer.Option(help="DiT: smooth over so many frames; 0 is off.")] = None,
     recovery: Annotated[str | None, typer.Option(help="DiT: direct, or velocity, which adds up steps.")] = None,
+    source_fps: Annotated[
+        float | None, typer.Option(help="Frame rate of motion files given that do not say their own.")
+    ] = None,
+    up: Annotated[str | None, typer.Option(help="Vertical axis of motion files given, y or z, if not usual.")] = None,
     rewrite: Annotated[
         str | None,
         typer.Option(help="Language model that rewrites the prompts: name, folder, or https://host/v1#name."),
@@ -110,13 +119,15 @@ def generate(
     options |= dict(top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty)
     options |= dict(no_repeat_ngram_size=no_repeat_ngram_size, min_seconds=min_seconds, max_seconds=max_seconds)
     options |= dict(transition=transition, steps=steps, solver=solver, strength=strength, smoothing=smoothing)
+    options |= dict(shift=shift, rounds=rounds, reference_weight=reference_weight)
     options |= dict(recovery=recovery, compiled=compiled or None)
     options = {name: value for name, value in options.items() if value is not None}
-    given = [Motion.load(file) if file else None for file in (prefix, end, edit)]
+    reading = {name: value for name, value in (("fps", source_fps), ("up", up)) if value is not None}
+    given = [Motion.load(file, **reading) if file else None for file in (prefix, end, edit)]
     request = Request(
         parts,
         *given[:2],
-        references=tuple(Motion.load(file) for file in reference or []),
+        references=tuple(Motion.load(file, **reading) for file in reference or []),
         reference_mode=reference_mode,
         judge=None if judge == "none" else judge,
         edit=given[2],

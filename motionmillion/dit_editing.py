@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import roma
 import torch
 from torch import Tensor
@@ -66,7 +67,8 @@ def joint_numbers(names: Any) -> list[int]:
     found = set()
     for name in names:
         if name not in GROUPS and name not in SMPL22.names:
-            raise ValueError(f"joints must be among {', '.join((*GROUPS, *SMPL22.names))}, got {name!r}")
+            several = "; give each by itself, on the command line by repeating the option" if "," in str(name) else ""
+            raise ValueError(f"joints must be among {', '.join((*GROUPS, *SMPL22.names))}, got {name!r}{several}")
         found |= {SMPL22.index(joint) for joint in GROUPS.get(name, (name,))}
     return sorted(found)
 
@@ -125,9 +127,12 @@ def check_span(frames: Any, given: Motion, motion: Motion) -> tuple[int, int]:
     """
     if frames is None:
         return 0, motion.num_frames
-    whole = isinstance(frames, list | tuple) and all(isinstance(f, int) and not isinstance(f, bool) for f in frames)
+    frames = frames.tolist() if isinstance(frames, Tensor | np.ndarray) else frames
+    whole = isinstance(frames, list | tuple) and all(
+        isinstance(frame, int | np.integer) and not isinstance(frame, bool) for frame in frames
+    )
     if not whole or len(frames) != 2 or not 0 <= frames[0] < frames[1] <= given.num_frames:
-        raise ValueError(f"frames must be two rising numbers within 0..{given.num_frames}, got {frames!r}")
+        raise ValueError(f"frames must be two rising whole numbers within 0..{given.num_frames}, got {frames!r}")
     start, stop = (min(round(frame * motion.fps / given.fps), motion.num_frames) for frame in frames)
     if frames[1] == given.num_frames:
         stop = motion.num_frames

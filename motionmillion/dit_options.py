@@ -7,9 +7,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from motionmillion.configuration import check_number, unknown_key_error
+from motionmillion.configuration import check_number, check_whole, unknown_key_error
 from motionmillion.lm.flow import FlowSampling
 from motionmillion.motion import Motion
+from motionmillion.pipeline_parts import check_bounds, check_motion, shown
 from motionmillion.text import check_texts
 
 DIT_DEFAULTS: Mapping[str, Any] = {
@@ -36,6 +37,12 @@ CODES_ONLY = ("top_k", "top_p", "min_p", "repetition_penalty", "no_repeat_ngram_
 
 OF_A_CALL = ("strength", "compiled")
 """Options that only a call has."""
+
+OF_REFERENCES = ("reference", "reference_mode")
+"""Arguments of a call that its kin, such as `timeline`, do not have."""
+
+MAX_SMOOTHING = 100
+"""Frames that are smoothed over at most."""
 
 OF_SAMPLING = ("temperature", "steps", "solver", "shift", "guidance_scale", "guidance_interval")
 """Fields of `FlowSampling` among the options."""
@@ -69,12 +76,38 @@ class Settings:
     starts: bool
 
 
-def check_dit_defaults(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Default options of a pipeline; raises `ValueError` for unknown ones."""
+def check_dit_defaults(defaults: Mapping[str, Any] | None, features: str | None = None) -> dict[str, Any]:
+    """Default options of a pipeline, without those that are None.
+
+    Args:
+        features: of the model; None leaves open whether they fit.
+
+    Raises:
+        ValueError: for what is no mapping, unknown options, and values that every call would fail with.
+    """
+    if not isinstance(defaults, Mapping | None):
+        raise ValueError(f"pipeline defaults must be a mapping of options, got {defaults!r}")
     unknown = set(defaults or {}) - set(DIT_DEFAULTS)
     if unknown:
         raise unknown_key_error("pipeline defaults", unknown, DIT_DEFAULTS)
-    return dict(defaults or {})
+    own = {name: value for name, value in (defaults or {}).items() if value is not None}
+    _check_values({**DIT_DEFAULTS, **own}, features)
+    return own
+
+
+def _check_values(options: Mapping[str, Any], features: str | None) -> None:
+    """Raise `ValueError` for values of `DIT_DEFAULTS`' options that are out of range."""
+    FlowSampling(**{name: options[name] for name in OF_SAMPLING if options[name] is not None})
+    check_strength("denoising_strength", options["denoising_strength"])
+    check_share("reference_weight", options["reference_weight"])
+    if check_whole("rounds", options["rounds"], 1) > 1 and options["denoising_strength"] != 1:
+        raise ValueError(f"rounds must be 1 where denoising_strength is below 1, got {options['rounds']}")
+    if options["recovery"] not in RECOVERIES:
+        raise ValueError(f"recovery must be one of {tuple(RECOVERIES)}, got {options['recovery']!r}")
+    if options["recovery"] == "velocity" and features not in (None, "rot276"):
+        raise ValueError(f'recovery must be "direct" for features {features!r}, got "velocity"')
+    check_smoothing(options["smoothing"])
+    check_bounds(options)
 
 
 def check_dit_options(given: Mapping[str, Any]) -> None:
@@ -85,8 +118,14 @@ def check_dit_options(given: Mapping[str, Any]) -> None:
                 f"{name} must be left out for a DiT, which chooses among no codes, got {given[name]!r}; steps, "
                 "temperature and guidance_scale are there"
             )
+    for name in OF_REFERENCES:
+        if given.get(name) is not None:
+            raise ValueError(
+                f"{name} must be left out here, got {shown(given[name])}; only a call takes it: "
+                "pipe(text, reference=motion)"
+            )
     known = {*DIT_DEFAULTS, *OF_A_CALL}
-    unknown = set(given) - known - set(CODES_ONLY)
+    unknown = set(given) - known - {*CODES_ONLY, *OF_REFERENCES}
     if unknown:
         raise unknown_key_error("options", unknown, known)
 
@@ -98,13 +137,36 @@ def check_share(name: str, value: Any) -> float:
     return float(value)
 
 
+def check_strength(name: str, value: Any) -> float:
+    """`value` if it is a number above 0 and at most 1; raises `ValueError` otherwise."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < value <= 1:
+        raise ValueError(f"{name} must be above 0 and at most 1, got {value!r}; 1 is pure noise")
+    return float(value)
+
+
+def check_smoothing(value: Any) -> float:
+    """`value` if it is a number of frames that can be smoothed over; raises `ValueError` otherwise."""
+    if check_number("smoothing", value) > MAX_SMOOTHING:
+        raise ValueError(f"smoothing must be at most {MAX_SMOOTHING} frames, got {value!r}; 0 is off, 1 is usual")
+    return float(value)
+
+
+def no_lengths(given: Mapping[str, Any]) -> None:
+    """Raise `ValueError` for options about the length of a motion that has one."""
+    for name in ("default_seconds", "min_seconds", "max_seconds"):
+        if given.get(name) is not None:
+            raise ValueError(f"{name} must be left out of an edit, got {given[name]!r}; the motion has a length")
+
+
 def check_told(
     prompts: Any, reference: Motion | Sequence[Motion | None] | None
 ) -> tuple[list[str], list[Motion | None]]:
     """Texts, "" for those that say nothing, and a reference or None for each.
 
     Raises:
-        ValueError: for what is no text, one that says nothing and has no reference, and another number of references.
+        ValueError: for what is no text, one that says nothing and has no reference, another number of references, and
+            what is no motion.
     """
     texts = [prompts] if isinstance(prompts, str) else prompts
     references: list[Any] = list(reference) if isinstance(reference, list | tuple) else []
@@ -116,6 +178,8 @@ def check_told(
         raise ValueError(f"reference must be one motion, or one a prompt, {len(texts)}, got {len(references)}")
     told = []
     for text, own in zip(texts, references, strict=True):
+        if own is not None:
+            check_motion(own, "reference")
         empty = isinstance(text, str) and not text.strip()
         if empty and own is None:
             raise ValueError(
@@ -136,13 +200,13 @@ def check_modes(
     Raises:
         ValueError: for an unknown mode, and what a row lacks for its mode.
     """
-    modes = [mode] * len(texts) if isinstance(mode, str) else list(mode)
+    modes = list(mode) if isinstance(mode, list | tuple) else [mode] * len(texts)
     if len(modes) != len(texts):
         raise ValueError(f"reference_mode must be one, or one a prompt, {len(texts)}, got {len(modes)}")
     found = []
     for own, text, reference in zip(modes, texts, references, strict=True):
         if own not in MODES:
-            raise ValueError(f"reference_mode must be one of {MODES}, got {own!r}")
+            raise ValueError(f"reference_mode must be one of {MODES}, got {shown(own)}")
         if own in ("motion", "both") and reference is None:
             raise ValueError(f"reference_mode must be auto or text without a reference, got {own!r}")
         if own in ("motion", "both") and not follows:

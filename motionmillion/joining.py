@@ -7,6 +7,10 @@ The generated motion is turned about the vertical axis and moved along the groun
 what still differs in the last common frame, pose and velocity, fades out over the following ones (inertialization: the
 offset is carried on and decays, so that no frame is a mixture of two poses).
 
+Unusual: a difference of speed is carried on for a shorter time the larger it is, so that it never leads far; and where
+new motion leaps in the frames next to a given one, as that of a model can that was to arrive there and did not, the
+leap is taken out and becomes part of what fades out.
+
 Letters: T frames, J joints.
 """
 
@@ -23,6 +27,10 @@ FADE_SECONDS = 0.4
 _SLOW_FADE_SECONDS = 0.6
 _SEAM = 2
 """Frames that tell a pose and a speed."""
+_CARRIED = 0.6
+"""How far a difference of speed leads at most, radians or metres."""
+_LEAP_SECONDS = 0.3
+"""How near to a given motion leaps are looked for."""
 
 
 def place(motion: Motion, frame: int, like: Motion, like_frame: int) -> Motion:
@@ -38,7 +46,12 @@ def place(motion: Motion, frame: int, like: Motion, like_frame: int) -> Motion:
 
 
 def continue_from(
-    first: Motion, generated: Motion, overlap: int, fade: float = FADE_SECONDS, moves: bool = True
+    first: Motion,
+    generated: Motion,
+    overlap: int,
+    fade: float = FADE_SECONDS,
+    moves: bool = True,
+    root_fade: float | None = None,
 ) -> Motion:
     """`first`, unchanged, and what `generated` holds after the frames that they share.
 
@@ -47,6 +60,7 @@ def continue_from(
         overlap: frames, at least 1.
         fade: seconds in which the difference at the seam fades out.
         moves: whether all of `generated` is turned and moved along the ground; else these differences fade out too.
+        root_fade: the same for where the body is and how it is turned; None is `fade`.
 
     Raises:
         ValueError: for an overlap that is longer than either motion, and different frame rates.
@@ -67,12 +81,16 @@ def continue_from(
         return roma.rotmat_to_rotvec(rotations[end] @ rotations[end - back].mT)  # [J, 3]
 
     last = first.num_frames - 1
-    pose = roma.rotmat_to_rotvec(first.rotations[last] @ generated.rotations[seam].mT)
-    spin = lag(first.rotations, last) - lag(generated.rotations, seam)
+    turned = first.rotations[last] @ generated.rotations[seam].mT  # [J, 3, 3]
+    pose = roma.rotmat_to_rotvec(turned)
+    spin = lag(first.rotations, last) - (turned @ lag(generated.rotations, seam)[..., None])[..., 0]
     shift = first.translation[last] - generated.translation[seam]
     speed = shift - (first.translation[last - back] - generated.translation[seam - back])
-    turn = roma.rotvec_to_rotmat(_fading(pose, spin, rest, fade * first.fps))  # [rest, J, 3, 3]
-    moved = _fading(shift, speed, rest, fade * first.fps)
+    frames = pose.new_full((len(pose), 1), fade * first.fps)
+    frames[0] = (fade if root_fade is None else root_fade) * first.fps
+    turn = roma.rotvec_to_rotmat(_carried(spin, rest, fade * first.fps))  # [rest, J, 3, 3]
+    turn = turn @ roma.rotvec_to_rotmat(pose * _weights(rest, frames))
+    moved = shift * _weights(rest, frames[0]) + _carried(speed, rest, fade * first.fps)
     rotations = torch.cat([first.rotations, turn @ generated.rotations[overlap:]])
     translation = torch.cat([first.translation, generated.translation[overlap:] + moved])
     return generated.replace(rotations=rotations, translation=translation, skeleton=first.skeleton)
@@ -83,29 +101,58 @@ def lead_into(generated: Motion, last: Motion, overlap: int, fade: float = FADE_
     return backwards(continue_from(backwards(last), backwards(generated), overlap, fade))
 
 
-def go_on(first: Motion, new: Motion, moves: bool = True, fade: float = _SLOW_FADE_SECONDS) -> Motion:
+def go_on(
+    first: Motion,
+    new: Motion,
+    moves: bool = True,
+    fade: float = _SLOW_FADE_SECONDS,
+    root_fade: float | None = None,
+) -> Motion:
     """`first`, unchanged, and `new` after it, which was made to come next and is bent until pose and speed fit.
 
     Args:
-        fade, moves: see `continue_from`.
+        fade, moves, root_fade: see `continue_from`.
     """
-    led = backwards(extended(backwards(new), _SEAM, steps=2))
+    led = backwards(extended(_without_leaps(backwards(new), first), _SEAM, steps=_SEAM))
     overlap = min(_SEAM, first.num_frames)
-    return continue_from(first, led.slice(_SEAM - overlap, led.num_frames), overlap, fade, moves)
+    return continue_from(first, led.slice(_SEAM - overlap, led.num_frames), overlap, fade, moves, root_fade)
 
 
 def fill_in(first: Motion | None, new: Motion, last: Motion | None, moves: bool = True) -> Motion:
     """`new` between two motions, either of which may be missing, bent until pose and speed fit at both ends.
 
     Args:
-        moves: whether `new`, and `last` with it, are turned and moved along the ground to where `first` ends.
+        moves: whether `new`, and `last` with it, are turned and moved along the ground to where `first` ends; else
+            what differs there is spread over all of `new`.
     """
-    fade = _SLOW_FADE_SECONDS
+    fade, whole = _SLOW_FADE_SECONDS, new.num_frames / new.fps
     if first is not None and last is not None:  # neither bend reaches the other end
-        fade = min(fade, new.num_frames / new.fps)
+        fade = min(fade, whole)
+    root_fade = None if moves else max(fade, whole)
     if last is not None:
-        new = backwards(go_on(backwards(last), backwards(new), moves, fade))
-    return new if first is None else go_on(first, new, moves, fade)
+        new = backwards(go_on(backwards(last), backwards(new), moves, fade, root_fade))
+    return new if first is None else go_on(first, new, moves, fade, root_fade)
+
+
+def _without_leaps(motion: Motion, other: Motion) -> Motion:
+    """The motion with its last steps no longer than 1.5 times the longest before them, or the last ones of `other`."""
+    count = min(round(_LEAP_SECONDS * motion.fps), motion.num_frames // 3)
+    if not count:
+        return motion
+
+    def limited(steps: Tensor, usual: Tensor) -> Tensor:
+        length = steps.norm(dim=-1, keepdim=True)  # [T - 1, ..., 1]
+        most = 1.5 * torch.cat([length[:-count], usual.norm(dim=-1, keepdim=True)]).amax(0)
+        return (steps * (most / length.clamp(min=1e-9)).clamp(max=1))[-count:]
+
+    ends = other.slice(max(other.num_frames - 1 - count, 0), other.num_frames)
+    turns = [roma.rotmat_to_rotvec(m.rotations[1:] @ m.rotations[:-1].mT) for m in (motion, ends)]
+    rotations, path = motion.rotations.clone(), motion.translation.clone()
+    for frame, turn in enumerate(roma.rotvec_to_rotmat(limited(*turns)), start=motion.num_frames - count):
+        rotations[frame] = turn @ rotations[frame - 1]
+    moves = limited(path.diff(dim=0), ends.translation.diff(dim=0))
+    path[-count:] = path[-count - 1] + moves.cumsum(0)
+    return motion.replace(rotations=rotations, translation=path)
 
 
 def extended(motion: Motion, frames: int, steps: int = 1) -> Motion:
@@ -130,8 +177,15 @@ def backwards(motion: Motion) -> Motion:
     return motion.replace(rotations=motion.rotations.flip(0), translation=motion.translation.flip(0))
 
 
-def _fading(offset: Tensor, speed: Tensor, count: int, frames: float) -> Tensor:
-    """`offset` `[...]`, moving on at `speed` a frame, down to 0 within `frames` frames `[count, ...]`."""
-    time = torch.arange(1, count + 1, dtype=offset.dtype).view(-1, *[1] * offset.ndim)
-    weight = (1 + torch.cos(math.pi * (time / max(frames, 1.0)).clamp(max=1.0))) / 2
-    return (offset + speed * time) * weight
+def _weights(count: int, frames: Tensor) -> Tensor:
+    """From 1, not counted, down to 0 within `frames` frames `[...]`; `[count, ...]`."""
+    time = torch.arange(1, count + 1, dtype=frames.dtype).view(-1, *[1] * frames.ndim)
+    return (1 + torch.cos(math.pi * (time / frames.clamp(min=1.0)).clamp(max=1.0))) / 2
+
+
+def _carried(speed: Tensor, count: int, frames: float) -> Tensor:
+    """Where a difference of speed `[..., 3]` a frame leads before it fades out, within `frames` frames at most."""
+    # a speed that fades out within n frames leads 0.27 n times as far as one frame of it
+    length = speed.norm(dim=-1, keepdim=True).clamp(min=1e-9)
+    time = torch.arange(1, count + 1, dtype=speed.dtype).view(-1, *[1] * speed.ndim)
+    return speed * time * _weights(count, (_CARRIED / (0.27 * length)).clamp(max=frames))

@@ -58,8 +58,8 @@ class MotionPipeline(PipelineParts):
     | temperature, top_k, top_p, min_p | variety, see `motionmillion.lm.sampling.Sampling`; temperature 0 is greedy |
     | repetition_penalty, no_repeat_ngram_size | limits on repetition, see there |
     | guidance_scale | how closely to follow the text, see there |
-    | steps, solver, guidance_interval | only with a flow head, see `motionmillion.lm.flow.FlowSampling`; there are \
-      no top_k, top_p, min_p and limits on repetition then, and temperature 0 is the same for every seed |
+    | steps, solver, shift, guidance_interval | only with a flow head, see `motionmillion.lm.flow.FlowSampling`; \
+      there are no top_k, top_p, min_p and limits on repetition then, and temperature 0 is the same for every seed |
     | min_seconds, max_seconds | bounds for motions whose length is left to the model |
     | transition | seconds of the motion before that a text goes on from; more clings to what was done there |
     | cache, compiled, int8 | speed, see `motionmillion.lm.generation.stream` |

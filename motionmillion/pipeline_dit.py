@@ -85,9 +85,13 @@ class DiTPipeline(DiTEditing, MotionPipeline):
     ) -> list[Motion]:
         """Motions for prompts, `num_samples` in a row for each.
 
+        A motion begins near the origin, on the floor and facing +z, as far as the model does, wherever its reference
+        stands; `motionmillion.joining.place` puts it there. One with a prefix goes on from that.
+
         Args:
             prompts: sentences; "" where a reference is all there is to go by.
-            seconds: length of every motion; None takes the reference's, or `default_seconds`.
+            seconds: length of every motion; None takes that of a reference that is followed or started from, else
+                `default_seconds`.
             seed: the same seed gives the same motions.
             batch_size: rows that are made together; bounds memory, changes no result.
             prefix: a motion to go on from; the result begins with it, and `seconds` counts what follows it.
@@ -102,13 +106,14 @@ class DiTPipeline(DiTEditing, MotionPipeline):
             ValueError: for prompts without words, options out of range, and references that the model cannot follow.
         """
         texts, references = check_told(prompts, reference)
+        options |= dict(temperature=temperature, guidance_scale=guidance_scale)
+        self.check(references, options, seconds, quiet=True)  # before anybody is asked who may be slow or cost money
         if rewriter is not None and any(texts):
             rewrites = iter(rewriter([text for text in texts if text]))
             texts = [next(rewrites).rewritten if text else text for text in texts]
         check_whole("num_samples", num_samples, 1)
         check_whole("batch_size", batch_size, 1)
         modes = self.modes(texts, references, reference_mode)
-        options |= dict(temperature=temperature, guidance_scale=guidance_scale)
         told = zip(texts, references, modes, strict=True)
         rows = [(*each, sample_seed(seed, n)) for each in told for n in range(num_samples)]
         motions = []
@@ -131,23 +136,45 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         """One batch: a motion for each prompt with its own seed; the other arguments are those of a call."""
         # 1. check what is asked for
         texts, references = check_told(prompts, reference)
-        settings = self.settings(options, starts=all(each is not None for each in references))
+        settings = self.check(references, options, seconds)
         modes = self.modes(texts, references, reference_mode)
-        weight = check_share("reference_weight", self.option("reference_weight", options))
         self._check_lights(references, settings)
+        weight: float = self.option("reference_weight", options)
         # 2. bring motions to what the model sees
         guides = self._guides(references)
         before = None if prefix is None else self.fitted(prefix, "prefix")
         rows = []
         for text, seed, guide, mode in zip(texts, seeds, guides, modes, strict=True):
+            share = {"text": 0.0, "motion": 1.0, "both": weight}[mode]
+            guide = guide if share or settings.starts else None
             frames = self.frames(seconds, options, guide)
             check_start(guide, frames, settings, self.fps)
-            share = {"text": 0.0, "motion": 1.0, "both": weight}[mode]
             rows.append(self._row([(text, frames)], seed, settings, before, guide, share))
         # 3. make them
         made = self.make(rows, settings)
         motions = made if before is None else [joined([before, motion]) for motion in made]
         return [motion.replace(caption=text) for text, motion in zip(texts, motions, strict=True)]
+
+    def check(
+        self,
+        references: Sequence[Motion | None],
+        options: Mapping[str, Any],
+        seconds: float | None = None,
+        quiet: bool = False,
+    ) -> Settings:
+        """What the options of a call come to, before anything is made or anybody is asked.
+
+        Args:
+            references: one a prompt.
+            quiet: leave out warnings.
+
+        Raises:
+            ValueError: for options out of range.
+        """
+        settings = self.settings(options, starts=all(each is not None for each in references), quiet=quiet)
+        check_share("reference_weight", self.option("reference_weight", options))
+        self.frames(seconds, options)
+        return settings
 
     def modes(
         self,
@@ -188,7 +215,7 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         fitted: dict[int, Motion] = {}
         for motion in references:
             if motion is not None and id(motion) not in fitted:
-                own = self.fitted(motion, "reference", said=True)
+                own = self.fitted(motion, "reference")
                 fitted[id(motion)] = lowered(own, floor_of(own))
         return [None if motion is None else fitted[id(motion)] for motion in references]
 

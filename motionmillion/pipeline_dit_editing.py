@@ -13,6 +13,7 @@ from typing import Any
 
 from motionmillion.configuration import check_number, check_whole
 from motionmillion.dit_editing import Change, arrived, bridged, check_span, edited, joint_numbers
+from motionmillion.dit_options import no_lengths
 from motionmillion.dit_windows import floor_of, last_frames, lowered, window_sizes
 from motionmillion.joining import fill_in, place
 from motionmillion.motion import Motion
@@ -54,6 +55,8 @@ class DiTEditing(DiTParts):
             raise ValueError(f"prompt must be one text, got {prompt!r}")
         text, settings = check_texts(prompt)[0], self.settings(options)
         check_number("seconds", seconds)
+        if not isinstance(keep_place, bool):
+            raise ValueError(f"keep_place must be True or False, got {keep_place!r}")
         count = self.frames(seconds, options)
         check_whole("candidates", candidates, 1)
         start, end = self.fitted(start, "start"), self.fitted(end, "end")
@@ -82,7 +85,8 @@ class DiTEditing(DiTParts):
     ) -> Motion:
         """The motion with some frames, or some joints, made anew as the prompt says; the rest stays exactly.
 
-        The result has the model's frame rate. Every frame is read by itself, whatever `recovery` is.
+        The result has the model's frame rate; another one is resampled first, with a warning. Every frame is read by
+        itself, whatever `recovery` is.
 
         Args:
             frames: first frame to change and the one after the last, counted in `motion`; None changes all.
@@ -96,6 +100,7 @@ class DiTEditing(DiTParts):
         if not isinstance(prompt, str):
             raise ValueError(f"prompt must be one text, got {prompt!r}")
         text, settings = check_texts(prompt)[0], self.settings(options, starts=True)
+        no_lengths(options)
         if self.dit.config.features != "rot276":
             raise ValueError(f"edit must be asked of a model of rot276, got one of {self.dit.config.features!r}")
         if frames is None and joints is None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from motionmillion.configuration import check_number, check_whole
+from motionmillion.configuration import check_whole
 from motionmillion.dit_options import (
     DIT_DEFAULTS,
     OF_SAMPLING,
@@ -21,6 +21,8 @@ from motionmillion.dit_options import (
     Settings,
     check_dit_defaults,
     check_dit_options,
+    check_smoothing,
+    check_strength,
 )
 from motionmillion.dit_windows import Row, Window, lowered, smoothed, window_sizes
 from motionmillion.features import get
@@ -44,8 +46,9 @@ class DiTParts:
                 f"{text_encoder.dim}"
             )
         self.dit, self.text_encoder = dit.eval(), text_encoder
-        self.defaults = {**DIT_DEFAULTS, **check_dit_defaults(defaults)}
+        self.defaults = {**DIT_DEFAULTS, **check_dit_defaults(defaults, dit.config.features)}
         self._compiled: Any = None
+        self._warned = False  # that a student of few steps is asked for others
 
     @property
     def device(self) -> torch.device:
@@ -62,11 +65,12 @@ class DiTParts:
         value = given.get(name)
         return self.defaults[name] if value is None else value
 
-    def settings(self, given: Mapping[str, Any], starts: bool = False) -> Settings:
+    def settings(self, given: Mapping[str, Any], starts: bool = False, quiet: bool = False) -> Settings:
         """What the options of a call come to.
 
         Args:
             starts: whether there is a motion to start from, which `strength` is about.
+            quiet: leave out warnings.
 
         Raises:
             ValueError: for options of codes, unknown ones, and values out of range.
@@ -75,17 +79,14 @@ class DiTParts:
         chosen = {name: self.option(name, given) for name in OF_SAMPLING}
         if chosen["shift"] is None:
             chosen["shift"] = self.dit.config.flow_matching.shift
-        strength = 1.0 if given.get("strength") is None else given["strength"]
+        strength = 1.0 if given.get("strength") is None else check_strength("strength", given["strength"])
         if strength != 1 and not starts:
             raise ValueError(f"strength must be 1 or left out without a motion to start from, got {strength!r}")
-        starting, pure = strength != 1, self.option("denoising_strength", given)
+        starting = strength != 1
+        pure = check_strength("denoising_strength", self.option("denoising_strength", given))
         sampling = FlowSampling(**chosen, strength=strength if starting else pure)
-        if sampling.guided and not self.dit.config.text_dropout:
-            warnings.warn(
-                f"guidance_scale {sampling.guidance_scale:g} has nothing to go by: the model was trained without "
-                "dropout of its texts; 1 turns guidance off",
-                stacklevel=4,
-            )
+        if not quiet:
+            self._warn(sampling)
         transition = self.option("transition", given)
         check_seconds(transition, "transition")
         patch = self.dit.config.patch  # a patch that is kept in part fits badly to the one before
@@ -93,7 +94,7 @@ class DiTParts:
         overlap = min(overlap, max(self.dit.config.max_frames // 2, 1))
         recovery, smoothing = self.option("recovery", given), self.option("smoothing", given)
         self._check_recovery(recovery)
-        check_number("smoothing", smoothing)
+        check_smoothing(smoothing)
         rounds = check_whole("rounds", self.option("rounds", given), 1)
         if rounds > 1 and sampling.strength != 1:
             raise ValueError(f"rounds must be 1 where strength or denoising_strength is below 1, got {rounds}")
@@ -101,6 +102,25 @@ class DiTParts:
         if not isinstance(compiled, bool):
             raise ValueError(f"compiled must be True or False, got {compiled!r}")
         return Settings(sampling, recovery, smoothing, overlap, rounds, compiled, starting)
+
+    def _warn(self, sampling: FlowSampling) -> None:
+        """Warn of guidance that has nothing to go by, and once of a student that is asked for other steps than its."""
+        made = self.dit.config.few_step
+        if made is not None:
+            asked = (sampling.steps, sampling.solver, float(sampling.shift), sampling.guided)
+            if asked != (made["steps"], "euler", float(made["shift"]), False) and not self._warned:
+                self._warned = True
+                warnings.warn(
+                    f"the model was distilled for steps={made['steps']}, solver='euler', shift={made['shift']:g} and "
+                    "guidance_scale=1 (its guidance is built in); with others its motions get worse",
+                    stacklevel=5,
+                )
+        elif sampling.guided and not self.dit.config.text_dropout:
+            warnings.warn(
+                f"guidance_scale {sampling.guidance_scale:g} has nothing to go by: the model was trained without "
+                "dropout of its texts; 1 turns guidance off",
+                stacklevel=5,
+            )
 
     def _check_recovery(self, recovery: Any) -> None:
         if recovery not in RECOVERIES:
@@ -130,11 +150,8 @@ class DiTParts:
         features, mask = self.text_encoder(prompts)
         return features.to(self.device), mask.to(self.device)
 
-    def fitted(self, motion: Any, name: str, said: bool = False) -> Motion:
-        """A motion on SMPL22's joints at the model's frame rate.
-
-        Args:
-            said: whether another frame rate is worth a warning; another skeleton always is.
+    def fitted(self, motion: Any, name: str) -> Motion:
+        """A motion on SMPL22's joints at the model's frame rate; warns of another skeleton and another frame rate.
 
         Raises:
             ValueError: for what is no motion, and joints that cannot be mapped.
@@ -143,7 +160,7 @@ class DiTParts:
         if motion.skeleton.names != self.dit.representation.skeleton.names:
             notes.append(f"mapped from {len(motion.skeleton)} joints onto SMPL's 22")
             motion = on_smpl22(motion)
-        if said and motion.fps != self.fps:
+        if motion.fps != self.fps:
             notes.append(f"resampled from {motion.fps:g} to {self.fps:g} frames per second")
         if notes:
             warnings.warn(f"{name} was {' and '.join(notes)}", stacklevel=4)

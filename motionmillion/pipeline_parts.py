@@ -23,7 +23,9 @@ from motionmillion.io.files import write_text
 from motionmillion.joining import continue_from
 from motionmillion.lm import MotionLM
 from motionmillion.lm.composition import Part
+from motionmillion.lm.flow import FlowSampling
 from motionmillion.lm.flow_sampler import DEFAULT_STEPS
+from motionmillion.lm.sampling import Sampling
 from motionmillion.motion import Motion
 from motionmillion.text import TextEncoder, check_texts
 from motionmillion.tokenizer import MotionTokenizer
@@ -49,17 +51,18 @@ FLOW_DEFAULTS: Mapping[str, Any] = {
     "temperature": 1.0,
     "steps": DEFAULT_STEPS,
     "solver": "euler",
+    "shift": None,
     "guidance_scale": 1.0,
     "guidance_interval": [0.0, 1.0],
     **{name: DEFAULTS[name] for name in ("min_seconds", "max_seconds", "transition")},
 }
-"""The same for a language model with a flow head."""
+"""The same for a language model with a flow head; without a shift it is that of the training."""
 
 _NOT_SAMPLING = ("min_seconds", "max_seconds", "transition")
 
 _SPEED = ("cache", "compiled", "int8")
 _DIT_ONLY = ("reference", "reference_mode", "reference_weight", "strength", "denoising_strength")
-_DIT_ONLY += ("recovery", "smoothing", "default_seconds")
+_DIT_ONLY += ("recovery", "smoothing", "default_seconds", "rounds")
 _DECODED_AT_ONCE = 256
 """Codes that go through the tokenizer's decoder together."""
 
@@ -90,10 +93,8 @@ class PipelineParts:
             )
         self.continuous = lm.config.head == "flow"
         known = FLOW_DEFAULTS if self.continuous else DEFAULTS
-        if set(defaults or {}) - set(known):
-            raise unknown_key_error("pipeline defaults", set(defaults or {}) - set(known), known)
         self.tokenizer, self.lm, self.text_encoder = tokenizer.eval(), lm.eval(), text_encoder
-        self.defaults = {**known, **(defaults or {})}
+        self.defaults = {**known, **check_defaults(defaults, self.continuous)}
 
     @property
     def device(self) -> torch.device:
@@ -115,14 +116,21 @@ class PipelineParts:
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Sampling arguments of `MotionLM.generate`: what is given and not None, over the pipeline's defaults."""
         for name in _DIT_ONLY:
-            if given.get(name) is not None:
-                raise ValueError(f"{name} must be left out for a language model, got {given[name]!r}; a DiT takes it")
+            value = given.get(name)
+            nothing = isinstance(value, list | tuple) and all(each is None for each in value)
+            if value is not None and not nothing:
+                raise ValueError(f"{name} must be left out for a language model, got {shown(value)}; a DiT takes it")
         unknown = set(given) - {*DEFAULTS, *FLOW_DEFAULTS, *_SPEED, *_DIT_ONLY}
         if unknown:
             raise unknown_key_error("options", unknown, {*self.defaults, *_SPEED})
         named = {name: value for name, value in given.items() if value is not None}
         chosen = {**self.defaults, **named}
-        return {name: value for name, value in chosen.items() if name not in _NOT_SAMPLING}
+        check_seconds(chosen["transition"], "transition")
+        return {
+            name: value
+            for name, value in chosen.items()
+            if name not in (*_NOT_SAMPLING, *_DIT_ONLY) and value is not None
+        }
 
     def option(self, name: str, given: Mapping[str, Any]) -> Any:
         """The value of one option: what is given and not None, else the pipeline's default."""
@@ -225,6 +233,44 @@ class PipelineParts:
         return rows
 
 
+def check_defaults(
+    defaults: Mapping[str, Any] | None, continuous: bool, name: str = "pipeline defaults"
+) -> dict[str, Any]:
+    """Default options of a pipeline with a language model, without those that are None.
+
+    Args:
+        continuous: whether it has a flow head.
+        name: what errors call the mapping.
+
+    Raises:
+        ValueError: for what is no mapping, unknown options, and values that every call would fail with.
+    """
+    known = FLOW_DEFAULTS if continuous else DEFAULTS
+    if not isinstance(defaults, Mapping | None):
+        raise ValueError(f"{name} must be a mapping of options, got {defaults!r}")
+    if set(defaults or {}) - set(known):
+        raise unknown_key_error(name, set(defaults or {}) - set(known), known)
+    own = {option: value for option, value in (defaults or {}).items() if value is not None}
+    chosen = {**known, **own}
+    fields = {option: value for option, value in chosen.items() if option not in _NOT_SAMPLING and value is not None}
+    if continuous:
+        FlowSampling(**fields)
+    else:
+        Sampling(**fields)
+    check_bounds(chosen)
+    return own
+
+
+def check_bounds(options: Mapping[str, Any]) -> None:
+    """Raise `ValueError` for default lengths, in seconds, that no call could have."""
+    for name in ("default_seconds", "max_seconds", "transition"):
+        check_seconds(options.get(name), name)
+    if check_number("min_seconds", options["min_seconds"]) > options["max_seconds"]:
+        raise ValueError(
+            f"min_seconds must be at most max_seconds, {options['max_seconds']!r}, got {options['min_seconds']!r}"
+        )
+
+
 def write_pipeline_settings(folder: str | Path, defaults: Mapping[str, Any], kind: str | None = None) -> None:
     """Write the `pipeline.json` of a folder; `kind` is None for a tokenizer with a language model."""
     settings: dict[str, Any] = {"format": 1, "motionmillion": motionmillion.__version__}
@@ -254,8 +300,14 @@ def check_seconds(seconds: float | None, name: str = "seconds") -> None:
 def check_motion(motion: Any, name: str) -> Motion:
     """`motion` if it is one; raises `ValueError` otherwise."""
     if not isinstance(motion, Motion):
-        raise ValueError(f"{name} must be a Motion, got {motion!r}; read a file with Motion.load")
+        raise ValueError(f"{name} must be a Motion, got {shown(motion)}; read a file with Motion.load")
     return motion
+
+
+def shown(value: Any) -> str:
+    """A value in one short line, for errors."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def check_device(name: str | torch.device) -> str:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from motionmillion import Motion
+from motionmillion.batch import output_jobs
 from motionmillion.cli import main
 from motionmillion.data import synthesize
 from motionmillion.data.token_shards import load_token_shards
@@ -64,6 +65,20 @@ def test_an_interrupted_batch_is_finished_by_resume(run, model, tmp_path):
     for name in ("clip-0001.bvh", "clip-0005.bvh"):
         assert (tmp_path / "whole" / name).read_bytes() == expected[name]
     assert (tmp_path / "whole" / "clip-0000.bvh").read_text() == "kept"
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".npz"])
+def test_resume_refuses_files_of_other_prompts(tmp_path, suffix):
+    outputs = [tmp_path / "clip.bvh", tmp_path / f"clip{suffix}"]
+    for number, prompt in enumerate(("a person walks", "someone waves")):
+        motion = synthesize("walk", seed=number, seconds=2).replace(caption=prompt)
+        for path in outputs:
+            motion.save(path.with_stem(f"clip-{number:04d}"))
+    assert not output_jobs(["a person  walks", "someone waves"], outputs, 1, 0, resume=True)
+    with pytest.raises(ValueError, match=r"resume, 'someone waves', got 'a person sits' for '.*clip-0001.*; remove"):
+        output_jobs(["a person walks", "a person sits"], outputs, 1, 0, resume=True)
+    outputs[1].with_stem("clip-0001").write_text("" if suffix == ".txt" else "no arrays")
+    assert not output_jobs(["a person walks", "a person sits"], outputs, 1, 0, resume=True)
 
 
 def test_tokenize_and_detokenize(run, model, tmp_path, tiny_tokenizer):

@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -55,6 +56,32 @@ def test_a_reference_is_followed_and_the_gate_says_why(run, model, walk, tmp_pat
     assert code == 0 and "there is no text" not in err  # nothing to decide
     code, _, err = run("generate", "jump", *flags, "-o", tmp_path / "j.npz", "--judge", "none", "--strength", 0.5)
     assert code == 0 and "m/frame^2" in err and "shows" not in err
+
+
+def test_joint_positions_are_a_reference_too(run, model, walk, tmp_path):
+    np.save(tmp_path / "joints.npy", Motion.load(walk).positions().numpy())
+    flags = ("--model", model, "--reference", tmp_path / "joints.npy", "-o", tmp_path / "out.npz", "--judge", "none")
+    code, _, err = run("generate", "jump", *flags, "--source-fps", 30, "--reference-mode", "both", "--shift", 2)
+    assert code == 0 and "resampled from 30 to 20" in err and Motion.load(tmp_path / "out.npz").num_frames == 60
+    code, _, err = run("generate", "jump", *flags)
+    assert code == 2 and "--source-fps" in err
+    code, _, err = run("generate", "jump", *flags, "--source-fps", 30, "--up", "x")
+    assert code == 2 and "up must be" in err
+    weights = []
+    for weight in (0.1, 0.9):
+        more = ("--source-fps", 30, "--reference-mode", "both", "--reference-weight", weight, "--rounds", 1)
+        assert run("generate", "jump", *flags, *more)[0] == 0
+        weights.append(Motion.load(tmp_path / "out.npz").positions())
+    assert not torch.allclose(*weights, atol=1e-3)
+
+
+def test_a_judge_is_asked_last(run, model, walk, tmp_path):
+    flags = ("--model", model, "--reference", walk, "-o", tmp_path / "out.npz")
+    for wrong, message in ((("--strength", 1.5), "strength must be"), (("--smoothing", -1), "smoothing must be")):
+        code, _, err = run("generate", "a person walks", *flags, *wrong)
+        assert code == 2 and message in err and "the reference is smooth" not in err
+    code, _, err = run("generate", "a person walks", *flags, "--judge", "nobody")
+    assert code == 2 and "got 'nobody'" in err
 
 
 def test_batches_of_references_are_resumed(run, model, walk, tmp_path):

@@ -1,5 +1,6 @@
 """Kept frames and joints: they stay exactly, and nothing jumps where new motion begins or ends."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -113,6 +114,18 @@ def test_edited_frames_change_and_the_others_stay(smooth_pipeline, clip):
     assert not keeps(smooth_pipeline.edit(clip, "jump", frames=(20, 45), seed=4), motion, slice(20, 45))
 
 
+@pytest.mark.parametrize("angle", [1.6, 3.1])
+def test_an_edit_arrives_where_the_rest_is_turned_round(smooth_pipeline, angle):
+    clip = smooth_pipeline("stand", seconds=4, seed=11)[0]
+    rotations = clip.rotations.clone()
+    rotations[50:, 0] = rotation_y(torch.tensor(angle)) @ rotations[50:, 0]
+    turned = clip.replace(rotations=rotations)
+    motion = smooth_pipeline.edit(turned, "turn", frames=(20, 50), seed=1)
+    assert keeps(motion, turned, [*range(20), *range(50, 80)])
+    inside = jumps(motion)[15:55]
+    assert float(inside.max()) < 4 * float(jumps(clip).max())  # with a tear 20 to 50 times
+
+
 @pytest.mark.parametrize("frames", [(0, 30), (30, 60), (59, 60)])
 def test_edits_may_reach_an_end(smooth_pipeline, clip, frames):
     motion = smooth_pipeline.edit(clip, "jump", frames=frames)
@@ -162,7 +175,9 @@ def test_frames_are_counted_in_the_motion_that_is_given(smooth_pipeline, clip):
     assert check_span(None, fast, clip) == (0, 60)
     assert check_span((0, fast.num_frames), fast, clip) == (0, 60)
     assert check_span((1, 2), fast, clip) == (0, 1)
-    motion = smooth_pipeline.edit(fast, "jump", frames=(60, 120))
+    assert check_span(np.array([60, 120]), fast, clip) == check_span(torch.tensor([60, 120]), fast, clip) == (20, 40)
+    with pytest.warns(UserWarning, match="motion was resampled from 60 to 20 frames per second"):
+        motion = smooth_pipeline.edit(fast, "jump", frames=(60, 120))
     assert motion.fps == 20 and keeps(motion, fast.resample(20), [*range(20), *range(40, 60)])
 
 
@@ -185,11 +200,17 @@ def test_what_is_free_in_the_features():
     ("change", "message"),
     [
         (dict(), "frames or joints must be given, got neither"),
-        (dict(frames=(5, 5)), "frames must be two rising numbers within 0..60, got \\(5, 5\\)"),
-        (dict(frames=(5, 61)), "frames must be two rising numbers within 0..60"),
-        (dict(frames=5), "frames must be two rising numbers"),
-        (dict(frames=(0.5, 2)), "frames must be two rising numbers"),
+        (dict(frames=(5, 5)), "frames must be two rising whole numbers within 0..60, got \\(5, 5\\)"),
+        (dict(frames=(5, 61)), "frames must be two rising whole numbers within 0..60"),
+        (dict(frames=5), "frames must be two rising whole numbers"),
+        (dict(frames=(0.5, 2)), "frames must be two rising whole numbers"),
         (dict(joints=["tail"]), "joints must be among left_arm, .* got 'tail'"),
+        (dict(joints=["left_arm,head"]), "got 'left_arm,head'; give each by itself, on the command line by repeating"),
+        (
+            dict(joints="head", max_seconds=3),
+            "max_seconds must be left out of an edit, got 3; the motion has a length",
+        ),
+        (dict(joints="head", reference=2), "reference must be left out here, got 2; only a call takes it"),
         (dict(joints=[]), "joints must be a list of names, got \\[\\]"),
         (dict(frames=(1, 5), prompt=""), "prompt must say what the person does"),
         (dict(frames=(1, 5), prompt=["jump"]), "prompt must be one text"),
@@ -210,6 +231,7 @@ def test_bad_edits_are_named(smooth_pipeline, clip, change, message):
         (dict(prompt=["jump"]), "prompt must be one text"),
         (dict(seconds=None), "seconds must be a number"),
         (dict(seconds=4.1), "seconds must be at most 4 between two motions, got 4.1"),
+        (dict(keep_place="y"), "keep_place must be True or False, got 'y'"),
         (dict(candidates=0), "candidates must be a whole number"),
         (dict(max_seconds=3), "max_seconds must be left out where seconds"),
     ],

@@ -103,6 +103,36 @@ def test_a_gap_is_filled_without_changing_its_ends(turning_motion):
     assert fill_in(None, new, None) is new
 
 
+@pytest.mark.parametrize("angle", [1.6, 3.1])
+def test_new_motion_that_leaps_at_its_end_is_bent_without_a_tear(turning_motion, angle):
+    first, new, last = (turning_motion.slice(start, start + 60) for start in (0, 60, 120))
+    usual = max(jump(turning_motion, frame) for frame in range(10, 290, 10))
+    turn = rotation_y(torch.tensor(angle))
+    rotations, path = new.rotations.clone(), new.translation + torch.linspace(0, 0.5, 60)[:, None]
+    rotations[:, 0] = turn @ rotations[:, 0]
+    rotations[-1] = rotation_y(torch.tensor(-angle / 2)) @ rotations[-1]  # half of the way back in one frame
+    path[-1] -= 0.3
+    rough = rotation_y(0.02 * torch.randn(60, 22, generator=torch.Generator().manual_seed(0)))
+    leaping = Motion(rough @ rotations, path)
+    motion = fill_in(first, leaping, last, moves=False)
+    assert torch.equal(motion.rotations[:60], first.rotations)
+    assert torch.allclose(motion.rotations[-60:], last.rotations, atol=1e-5)
+    own = max(jump(leaping, frame) for frame in range(2, 50))
+    worst = max(jump(motion, frame) for frame in range(50, 130))
+    assert jump(leaping, 57) > 2 * own and worst < 2 * max(own, usual)
+    back = fill_in(backwards(last), backwards(leaping), None, moves=False)
+    assert max(jump(back, frame) for frame in range(50, 118)) < 2 * max(own, usual)
+
+
+def test_a_large_difference_of_speed_does_not_lead_far(turning_motion):
+    first, still = turning_motion.slice(0, 20), turning_motion.slice(20, 21)
+    path = first.translation.clone()
+    path[-1, 1] += 0.5  # half a metre up in one frame
+    rest = still.replace(rotations=still.rotations.expand(40, -1, -1, -1), translation=path[-1:].expand(40, -1))
+    motion = go_on(first.replace(translation=path), rest, moves=False)
+    assert float((motion.translation[20:, 1] - path[-1, 1]).max()) < 0.7
+
+
 def test_extending_goes_on_at_the_last_speed(turning_motion):
     motion = extended(turning_motion, 3)
     steps = motion.translation.diff(dim=0)[-4:]

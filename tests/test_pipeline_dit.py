@@ -2,6 +2,7 @@
 
 import copy
 import json
+import warnings
 
 import pytest
 import torch
@@ -125,6 +126,8 @@ def test_a_reference_gives_its_length_unless_seconds_do(tiny_dit_pipeline, walk)
     follow = dict(reference=walk, reference_mode="motion")
     with pytest.warns(UserWarning, match="reference was resampled from 30 to 20 frames per second"):
         assert tiny_dit_pipeline("jump", **follow)[0].num_frames == 60
+    with pytest.warns(UserWarning, match="prefix was resampled from 30 to 20 frames per second"):
+        tiny_dit_pipeline("jump", seconds=0.5, prefix=walk)
     follow["reference"] = walk.resample(20)
     longer = tiny_dit_pipeline("jump", seconds=4, **follow)[0]
     shorter = tiny_dit_pipeline("jump", seconds=1, **follow)[0]
@@ -136,7 +139,8 @@ def test_a_reference_gives_its_length_unless_seconds_do(tiny_dit_pipeline, walk)
 
 def test_what_is_followed(tiny_dit_pipeline, walk):
     pipe, reference = tiny_dit_pipeline, walk.resample(20)
-    modes = {mode: pipe("jump", reference=reference, reference_mode=mode)[0] for mode in ("text", "motion", "both")}
+    ways = ("text", "motion", "both")
+    modes = {way: pipe("jump", seconds=3, reference=reference, reference_mode=way)[0] for way in ways}
     assert not any(close(modes[a], modes[b]) for a, b in (("text", "motion"), ("text", "both"), ("motion", "both")))
     assert close(modes["text"], pipe("jump", seconds=3)[0])
     waves = pipe("a person waves", reference=reference, reference_mode="motion")[0]
@@ -163,10 +167,29 @@ def test_the_gate_decides_where_it_is_asked(tiny_dit_pipeline, walk, open_gate):
     assert open_gate == [("jump", reference), ("a person waves", reference)]  # once a prompt, and not without words
     assert close(found[0], tiny_dit_pipeline("jump", reference=reference, reference_mode="motion")[0])
     assert close(found[2], tiny_dit_pipeline("a person waves", reference=reference, reference_mode="text")[0])
+    short = tiny_dit_pipeline(["jump", "a person waves"], reference=reference.slice(0, 1))
+    assert [motion.num_frames for motion in short] == [1, 40]  # what is not followed gives no length
     told = []
     modes = tiny_dit_pipeline.modes(["jump", "jump"], [reference, None], say=lambda *each: told.append(each))
     assert modes == ["motion", "text"]
     assert [(row, decision.reason) for row, decision in told] == [(0, "short texts pass")]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(strength=1.5), "strength must be above 0 and at most 1"),
+        (dict(smoothing=-1), "smoothing must be a number"),
+        (dict(reference_weight=2), "reference_weight must be in"),
+        (dict(seconds=61), "seconds must be above 0"),
+    ],
+)
+def test_nobody_is_asked_about_a_call_that_fails(tiny_dit_pipeline, walk, open_gate, change, message):
+    rewritten = []
+    call = dict(reference=walk.resample(20), rewriter=rewritten.append, **change)
+    with pytest.raises(ValueError, match=message):
+        tiny_dit_pipeline("jump", **call)
+    assert not open_gate and not rewritten
 
 
 def test_a_reference_of_another_skeleton_is_mapped(tiny_dit_pipeline, walk):
@@ -195,10 +218,10 @@ def test_strength_says_how_much_is_left_of_the_start(smooth_pipeline, tiny_dit_p
     pipe, reference = smooth_pipeline, smooth_pipeline("stand", seconds=2, seed=9)[0]
     distances = []
     for strength in (0.02, 0.2, 0.6, 1.0):
-        motion = pipe("jump", reference=reference, reference_mode="text", strength=strength)[0]
+        motion = pipe("jump", seconds=2, reference=reference, reference_mode="text", strength=strength)[0]
         distances.append(float((motion.rotations[:, 1:] - reference.rotations[:, 1:]).abs().mean()))
     assert distances == sorted(distances) and distances[0] < 0.2 * distances[-1]
-    whole = pipe("jump", reference=reference, reference_mode="text", strength=1)[0]
+    whole = pipe("jump", seconds=2, reference=reference, reference_mode="text", strength=1)[0]
     assert close(whole, pipe("jump", seconds=2)[0])
     long = synthesize("walk", seed=2, seconds=7).resample(20)  # several windows
     motion = tiny_dit_pipeline("jump", reference=long, reference_mode="both", strength=0.5)[0]
@@ -273,6 +296,22 @@ def test_models_without_dropout_of_texts_are_not_guided_in_silence(tiny_dit_pipe
         pipe("jump", seconds=0.5, guidance_scale=3.0)
 
 
+def test_a_student_of_few_steps_is_asked_for_them(tiny_dit_pipeline):
+    dit = copy.deepcopy(tiny_dit_pipeline.dit)
+    dit.config.few_step, dit.config.text_dropout = {"steps": 2, "shift": 3.0, "guidance_scale": 2.0}, 0.0
+    own = {"steps": 2, "shift": 3.0}
+    for other in ({"steps": 3}, {"shift": 1.0}, {"guidance_scale": 2.0}, {"solver": "heun"}):
+        pipe = DiTPipeline(dit, tiny_dit_pipeline.text_encoder, own)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            pipe("jump", seconds=0.5)
+        with pytest.warns(UserWarning, match="distilled for steps=2, solver='euler', shift=3 and guidance_scale=1"):
+            pipe("jump", seconds=0.5, **other)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            pipe("jump", seconds=0.5, **other)  # said once
+
+
 def test_models_of_texts_alone(tiny_dit_pipeline, walk):
     dit = MotionDiT(light_config(tiny_dit_pipeline.dit.config))
     dit.mean.copy_(tiny_dit_pipeline.dit.mean)
@@ -311,10 +350,13 @@ def light_config(config: MotionDiTConfig) -> MotionDiTConfig:
         (lambda p, m: p("jump", solver="rk4"), "solver must be one of"),
         (lambda p, m: p("jump", shift=0), "shift must be above 0"),
         (lambda p, m: p("jump", guidance_interval=(1, 0)), "guidance_interval must be two rising sigmas"),
+        (lambda p, m: p("jump", guidance_interval="ab"), "guidance_interval must be two rising sigmas"),
+        (lambda p, m: p("jump", guidance_scale=101), "guidance_scale must be in 0 to 100, got 101; 1 is off"),
         (lambda p, m: p("jump", temperature=-1), "temperature must be a number that is not negative"),
-        (lambda p, m: p("jump", denoising_strength=0), "strength must be above 0"),
+        (lambda p, m: p("jump", denoising_strength=0), "^denoising_strength must be above 0"),
         (lambda p, m: p("jump", recovery="both"), "recovery must be one of"),
         (lambda p, m: p("jump", smoothing=-1), "smoothing must be a number that is not negative"),
+        (lambda p, m: p("jump", smoothing=1e6), "smoothing must be at most 100 frames, got 1000000.0; 0 is off"),
         (lambda p, m: p("jump", transition=0), "transition must be above 0"),
         (lambda p, m: p("jump", rounds=0), "rounds must be a whole number of at least 1"),
         (lambda p, m: p("jump", rounds=2, denoising_strength=0.7), "rounds must be 1 where strength or denoising_s"),
@@ -331,8 +373,15 @@ def light_config(config: MotionDiTConfig) -> MotionDiTConfig:
         (lambda p, m: p("jump", seconds=9, reference=m, reference_mode="text", strength=0.5), "most those of the ref"),
         (lambda p, m: p("jump", reference=m, reference_mode="auto", strength=0), "strength must be above 0"),
         (lambda p, m: p("jump", reference="walk.bvh", reference_mode="motion"), "reference must be a Motion, got 'w"),
+        (lambda p, m: p("jump", reference="walk.bvh"), "reference must be a Motion, got 'walk.bvh'; read a file with"),
+        (lambda p, m: p("jump", reference=3), "reference must be a Motion, got 3"),
+        (
+            lambda p, m: p("jump", reference=torch.zeros(50, 9)),
+            "reference must be a Motion, got tensor.*\\.\\.\\.; read",
+        ),
         (lambda p, m: p(["jump", "run"], reference=[m]), "reference must be one motion, or one a prompt, 2, got 1"),
         (lambda p, m: p("jump", reference=m, reference_mode="video"), "reference_mode must be one of"),
+        (lambda p, m: p("jump", reference=m, reference_mode=None), "reference_mode must be one of .*, got None"),
         (lambda p, m: p("jump", reference=m, reference_mode=["text"] * 2), "reference_mode must be one, or one a"),
         (lambda p, m: p("jump", reference_mode="motion"), "reference_mode must be auto or text without a reference"),
         (lambda p, m: p("", reference=m, reference_mode="both"), "prompt must say what the person does, got ''; a"),
@@ -342,7 +391,8 @@ def light_config(config: MotionDiTConfig) -> MotionDiTConfig:
         (lambda p, m: p.timeline([("jump", None)]), "seconds of part 0 must be a number"),
         (lambda p, m: p.timeline([("jump", 1)], num_samples=0), "num_samples must be a whole number"),
         (lambda p, m: p.timeline([("jump", 1)], max_seconds=3), "max_seconds must be left out where seconds"),
-        (lambda p, m: p.timeline([("jump", 1)], reference=m), "options must hold known keys only, got 'reference'"),
+        (lambda p, m: p.timeline([("jump", 1)], reference=m), "reference must be left out here, .*only a call takes"),
+        (lambda p, m: p.stream("jump", reference_mode="both"), "reference_mode must be left out here, got 'both'"),
         (lambda p, m: p.stream([("jump", 1)], seconds=2), "seconds must be left out where the parts have their own"),
     ],
 )

@@ -40,6 +40,9 @@ def test_a_prompt_gives_the_same_motion_in_any_company(pipe):
     assert close(*(pipe("jump", seconds=1, seed=seed, temperature=0)[0] for seed in (0, 1)))
     few, many = (pipe("jump", seconds=1, steps=steps)[0] for steps in (1, 8))
     assert not close(few, many)
+    shift = pipe.lm.flow.shift
+    ways = [pipe("jump", seconds=1, shift=each)[0] for each in (None, shift, 4 * shift)]
+    assert close(*ways[:2]) and not close(*ways[1:])
 
 
 def test_motions_end_by_themselves_or_at_the_limit(pipe):
@@ -85,6 +88,9 @@ def test_save_and_load_give_the_same_motion(pipe, tmp_path):
         ({"top_k": 5}, "top_k must be left out for a model of latents"),
         ({"top_p": 0.9}, "top_p must be left out for a model of latents"),
         ({"steps": 0}, "steps must be a whole number"),
+        ({"shift": 0}, "shift must be above 0"),
+        ({"transition": -1}, "transition must be above 0 and at most 60, got -1"),
+        ({"rounds": 2}, "rounds must be left out for a language model, got 2; a DiT takes it"),
         ({"solver": "x"}, "solver must be one of"),
         ({"step": 4}, "options must hold known keys only, got 'step'; did you mean steps"),
     ],
@@ -98,6 +104,11 @@ def test_a_pipeline_of_codes_follows_no_flow(tiny_pipeline):
     with pytest.raises(ValueError, match="steps must be left out for a model of codes"):
         tiny_pipeline("walk", steps=5)
     assert "steps" not in tiny_pipeline.defaults
+    with pytest.raises(ValueError, match="shift must be left out for a model of codes"):
+        tiny_pipeline("walk", shift=2.0)
+    with pytest.raises(ValueError, match="transition must be above 0"):
+        tiny_pipeline("walk", transition=-1)
+    assert tiny_pipeline("walk", seconds=0.5, reference=[None])[0].num_frames == 15
 
 
 def test_parts_that_do_not_fit_are_refused(pipe, tiny_tokenizer, tiny_lm):

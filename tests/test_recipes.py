@@ -25,7 +25,7 @@ def part_of(path: Path) -> str:
         return "evaluator"
     if path.parent.name == "flow" and path.stem == "few_step":
         return "few-step"
-    if path.parent.name == "flow" and (path.stem == "light" or path.stem.startswith("dit")):
+    if path.parent.name == "flow" and (path.stem in ("light", "tune") or path.stem.startswith("dit")):
         return "dit"
     return "lm" if path.parent.name == "lm" or path.stem.startswith("lm") else "tokenizer"
 
@@ -244,6 +244,33 @@ def test_launch_starts_the_processes_of_a_dry_run_that_writes_nothing_and_needs_
     assert "note: data.tokens is not there yet: data/tokens" in done.stderr
     assert "note: the tokenizer cannot be looked at; a codebook of 64,000 is assumed" in done.stderr
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_light_keeps_the_options_of_its_trainings_apart_and_refuses_other_prompts(environment, tmp_path):
+    """With a command that writes down what it is asked for in the place of `motionmillion`."""
+    command = tmp_path / "bin" / "motionmillion"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\necho "$@" >> "{tmp_path}/asked.txt"\n')
+    command.chmod(0o755)
+    prompts, out = tmp_path / "prompts.txt", tmp_path / "out"
+    prompts.write_text("a person walks\n")
+    environment["PATH"] = f"{command.parent}{os.pathsep}{environment['PATH']}"
+    options = ["--set", "model.size=nano", "--", "--set", "training.max_steps=3"]
+
+    def light(*more: str) -> subprocess.CompletedProcess[str]:
+        given = ["bash", "recipes/flow/light.sh", "clips", str(prompts), "mini", str(out), *more]
+        return subprocess.run(given, capture_output=True, text=True, env=environment)
+
+    assert light(*options).returncode == 0
+    made, student, few = (tmp_path / "asked.txt").read_text().splitlines()
+    assert made.startswith("generate --prompts-file") and student.startswith("train dit")
+    assert student.endswith("share: 0.06}] --set model.size=nano") and "max_steps" not in student
+    assert few.startswith("train few-step") and few.endswith("/student/final --set training.max_steps=3")
+    assert light().returncode == 0  # without options, and again
+    prompts.write_text("a person sits\n")
+    refused = light()
+    assert refused.returncode == 2 and "PROMPTS and TEACHER must be those that" in refused.stderr
+    assert len((tmp_path / "asked.txt").read_text().splitlines()) == 6
 
 
 @pytest.mark.slow

@@ -57,12 +57,23 @@ class Source:
             raise ValueError(f"text_share must be in [0, 1], got {self.text_share!r}")
         if self.share is not None and not 0 < check_number("share", self.share) < 1:
             raise ValueError(f"share must be above 0 and below 1, got {self.share!r}; leave it out for the rest")
+        for name in ("trusted_text", "trusted_reference"):
+            check_names(name, getattr(self, name))
 
     def check_blocks(self, layout: Layout) -> None:
         """Raise `ValueError` for trusted blocks that `layout` does not have."""
         named = {*(self.trusted_text or ()), *(self.trusted_reference or ())}
         if named - set(layout):
             raise unknown_key_error("trusted blocks", named - set(layout), layout)
+
+
+def check_names(name: str, value: Any) -> Sequence[str] | None:
+    """`value` if it is None or a list of names; raises `ValueError` for anything else, and for an empty list."""
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(each, str) for each in value):
+        raise ValueError(f"{name} must be a list of at least one name, got {value!r}; leave it out for all")
+    return value
 
 
 class FlowPairs(PairDataset):

@@ -12,6 +12,7 @@ the teacher's pipeline where the recipe does not name them. Texts are never left
 | substeps | of the teacher in each of them |
 | guidance_scale | with which the teacher follows its texts; it becomes part of the student |
 | shift | of the steps; left out, that of the teacher's training |
+| starts | where steps begin: "teacher", on the teacher's own way from noise, or "motion", at clean motion with noise |
 | dropout | in the student's blocks |
 
 The student begins as a copy of the teacher. Validation gives, besides the loss, `gap`, how far the student arrives
@@ -30,6 +31,7 @@ from transformers import set_seed
 
 from motionmillion.configuration import check_number
 from motionmillion.data.flow_pairs import FlowPairs, collate_flow
+from motionmillion.dit_options import check_dit_defaults
 from motionmillion.lm.dit import MotionDiT
 from motionmillion.lm.dit_config import MotionDiTConfig
 from motionmillion.lm.few_step import Distiller, FewStep
@@ -81,14 +83,15 @@ def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     encoder = caption_encoder(data, arguments.device)
     check_encoder(teacher, encoder, data["text_encoder"])
     train, held_out = dit_data_sets(recipe, data, sources, encoder, student, statistics(teacher))
+    sampling = {"steps": options.steps, "solver": "euler", "shift": distiller.shift, "guidance_scale": 1.0}
+    sampling = check_dit_defaults({**(data["sampling"] or {}), **sampling}, student.config.features)
     encoder.to("cpu")
     # 4. train, and write it
     trainer = build_trainer(
         student, arguments, train, held_out, collate_flow, lambda m: evaluate(m, distiller, held_out, recipe.seed)
     )
     trainer.sample_weights, trainer.prepare = visits(train, data), distiller.drawn
-    sampling = {"steps": options.steps, "solver": "euler", "shift": distiller.shift, "guidance_scale": 1.0}
-    return run_and_save(trainer, recipe, encoder, {**(data["sampling"] or {}), **sampling})
+    return run_and_save(trainer, recipe, encoder, sampling)
 
 
 def few_step_options(recipe: Recipe) -> tuple[FewStep, float, str]:
@@ -114,7 +117,10 @@ def student_of(distiller: Distiller, dropout: float = 0.0) -> MotionDiT:
 
 @torch.no_grad()
 def evaluate(student: MotionDiT, distiller: Distiller, dataset: FlowPairs, seed: int) -> dict[str, float]:
-    """Means over clips, with noise that follows from `seed`: "loss", "velocity", and the gaps of the first clips."""
+    """Means over clips, with noise that follows from `seed`: "loss", the plain error, and the gaps of the first clips.
+
+    The plain squared error is that of the last layer: "velocity" or "clean", as `MotionDiTConfig.prediction` says.
+    """
     sums: Counter[str] = Counter()
     devices = [student.device] if student.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
@@ -127,7 +133,7 @@ def evaluate(student: MotionDiT, distiller: Distiller, dataset: FlowPairs, seed:
                 found = zip(("gap", "gap_teacher"), gaps, strict=True)
                 sums.update({"looked at": rows, **{name: float(each.sum()) for name, each in found}})
             output: Any = student(**distiller.drawn(batch))
-            figures = {"loss": output.loss, "velocity": output.losses["velocity"]}
+            figures = {"loss": output.loss, **output.losses}
             sums.update({"rows": rows, **{name: rows * float(value) for name, value in figures.items()}})
-    means = {name: sums[name] / sums["rows"] for name in ("loss", "velocity")}
+    means = {name: sums[name] / sums["rows"] for name in ("loss", student.config.prediction)}
     return means | {name: sums[name] / sums["looked at"] for name in ("gap", "gap_teacher")}

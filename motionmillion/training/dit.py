@@ -25,8 +25,9 @@ model and the statistics of its features are those of the pipeline, text encoder
 names none, and `model` takes what leaves weights as they are (`motionmillion.training.started_dit.TUNABLE`).
 
 Validation is the loss on the clips of the split `val` with fixed noise, each told by its text or a reference as the
-draw has it; the plain error of the velocity is also given for each of the two alone. Written at the end:
-`<output>/final`, a pipeline, with the averaged weights where `training.ema_decay` is set.
+draw has it; the plain error of what the last layer says (`velocity`, or `clean` motion) is given for all of them and
+for each of the two alone. Written at the end: `<output>/final`, a pipeline, with the averaged weights where
+`training.ema_decay` is set.
 """
 
 import dataclasses
@@ -42,13 +43,13 @@ from transformers import set_seed
 from motionmillion.configuration import check_number, check_whole, unknown_key_error
 from motionmillion.data.captions import add_captions, load_caption_rules
 from motionmillion.data.clips import SPLITS, MotionClip, load_clips
-from motionmillion.data.flow_pairs import FlowPairs, Source, collate_flow
+from motionmillion.data.flow_pairs import FlowPairs, Source, check_names, collate_flow
 from motionmillion.data.references import Corruption
+from motionmillion.dit_options import check_dit_defaults
 from motionmillion.features import get
 from motionmillion.features.stats import FeatureStats, feature_stats
 from motionmillion.lm.dit import MotionDiT
 from motionmillion.lm.dit_config import MotionDiTConfig
-from motionmillion.pipeline_dit_parts import check_dit_defaults
 from motionmillion.pipeline_parts import write_pipeline_settings
 from motionmillion.text import MINILM, DeferredTextEncoder, TextEncoder
 from motionmillion.training.export import PARTS, filled, whole_weights
@@ -99,6 +100,7 @@ def train_dit(recipe: Recipe, resume: bool = False) -> dict[str, float]:
         check_encoder(old, encoder, data["text_encoder"])
         model, stats = copied(old, tuned_config(old.config, recipe.model)), statistics(old)
     train, held_out = dit_data_sets(recipe, data, sources, encoder, model, stats)
+    check_dit_defaults(data["sampling"], model.config.features)
     encoder.to("cpu")
     # 4. train, and write it
     trainer = build_trainer(
@@ -201,7 +203,8 @@ def dit_data_options(recipe: Recipe) -> dict[str, Any]:
     if data["sources"] and not isinstance(data["sources"], list):
         raise ValueError(f"data.sources must be a list of mappings, got {data['sources']!r}")
     corruption_of(data["corruption"])
-    check_dit_defaults(data["sampling"])
+    if data["sampling"] is not None:
+        data["sampling"] = check_dit_defaults(data["sampling"])
     return data
 
 
@@ -248,7 +251,7 @@ def source_settings(entry: Any, config: MotionDiTConfig | None = None) -> dict[s
     Raises:
         ValueError: for unknown keys and blocks, values out of range, and a damaged manifest.
     """
-    if not isinstance(entry, dict) or "folder" not in entry:
+    if not isinstance(entry, dict) or not isinstance(entry.get("folder"), str | Path):
         raise ValueError(f"data.sources must be mappings with a folder, got {entry!r}")
     file = Path(entry["folder"]) / _SOURCE_FILE
     try:
@@ -257,25 +260,40 @@ def source_settings(entry: Any, config: MotionDiTConfig | None = None) -> dict[s
         raise ValueError(f"{_SOURCE_FILE} must be a JSON object, got {str(file)!r} ({error})") from None
     if not isinstance(own, dict):
         raise ValueError(f"{_SOURCE_FILE} must be a JSON object, got a {type(own).__name__} in {str(file)!r}")
+    if "folder" in own:
+        raise ValueError(
+            f"folder must be left out, got {own['folder']!r} in {str(file)!r}; it is about its own folder"
+        )
     settings = {**own, **entry}
+    try:
+        _check_source(own, config)
+    except ValueError as error:
+        raise ValueError(f"{error}; in {str(file)!r}") from None
+    _check_source(settings, config)
+    return settings
+
+
+def _check_source(settings: dict[str, Any], config: MotionDiTConfig | None) -> None:
+    """Raise `ValueError` for keys and values that a source cannot have."""
     if set(settings) - set(_SOURCE_KEYS):
         raise unknown_key_error("a source", set(settings) - set(_SOURCE_KEYS), _SOURCE_KEYS)
-    unknown = set(settings.get("splits") or ()) - set(SPLITS)
-    if unknown:
-        raise unknown_key_error("splits of a source", unknown, SPLITS)
+    splits = check_names("splits", settings.get("splits"))
+    if set(splits or ()) - set(SPLITS):
+        raise unknown_key_error("splits of a source", set(splits or ()) - set(SPLITS), SPLITS)
     source = Source([], **{key: value for key, value in settings.items() if key not in ("folder", "splits")})
     if config is not None:
         source.check_blocks(get(config.features).layout)
-    return settings
 
 
 @torch.no_grad()
 def evaluate_dit(model: MotionDiT, dataset: FlowPairs, seed: int) -> dict[str, float]:
     """Means over whole clips with noise that follows from `seed`.
 
-    "loss" is weighed as in training, "velocity" is the plain squared error; "velocity_text" and "velocity_reference"
-    are those of the clips that were told by a text and by a reference.
+    "loss" is weighed as in training; "velocity", for models that predict clean motion "clean", is the plain squared
+    error of what the last layer says; "velocity_text" and "velocity_reference", or "clean_text" and
+    "clean_reference", are those of the clips that were told by a text and by a reference.
     """
+    kind = model.config.prediction
     sums: Counter[str] = Counter()
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
@@ -287,10 +305,10 @@ def evaluate_dit(model: MotionDiT, dataset: FlowPairs, seed: int) -> dict[str, f
                 if not count:
                     continue
                 output = model(**{key: value[rows].to(model.device) for key, value in batch.items()})
-                error = count * float(output.losses["velocity"])
-                sums.update({"loss": count * float(output.loss), "velocity": error, f"velocity_{name}": error})
+                error = count * float(output.losses[kind])
+                sums.update({"loss": count * float(output.loss), kind: error, f"{kind}_{name}": error})
                 sums.update({f"{name} rows": count})
     counts = {name: sums[f"{name} rows"] for name in ("text", "reference")}
     every = sum(counts.values())
-    means = {name: sums[name] / every for name in ("loss", "velocity")}
-    return means | {f"velocity_{name}": sums[f"velocity_{name}"] / count for name, count in counts.items() if count}
+    means = {name: sums[name] / every for name in ("loss", kind)}
+    return means | {f"{kind}_{name}": sums[f"{kind}_{name}"] / count for name, count in counts.items() if count}

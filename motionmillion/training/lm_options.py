@@ -9,7 +9,7 @@ from typing import Any
 
 from motionmillion.configuration import check_number, check_whole, unknown_key_error
 from motionmillion.data.tokens import TokenCollator
-from motionmillion.pipeline_parts import DEFAULTS, FLOW_DEFAULTS
+from motionmillion.pipeline_parts import DEFAULTS, FLOW_DEFAULTS, check_defaults
 from motionmillion.text import MINILM, check_texts
 from motionmillion.tokenizer import MotionTokenizerConfig
 from motionmillion.tokenizer.quantizer_options import ContinuousOptions, parse_options
@@ -40,15 +40,15 @@ def lm_data_options(recipe: Recipe) -> dict[str, Any]:
         check_whole(f"data.{name}", data[name], least)
     if data["samples"]:
         check_texts(data["samples"])
+    if data["sampling"] is not None and not isinstance(data["sampling"], dict):
+        raise ValueError(f"data.sampling must be a mapping of options, got {data['sampling']!r}")
     if data["sampling"]:  # null takes an option out of what a base recipe says
         data["sampling"] = {name: value for name, value in data["sampling"].items() if value is not None}
     flow = recipe.model.get("head") == "flow"
-    defaults = FLOW_DEFAULTS if flow else DEFAULTS
-    if data["start_from"]:  # whose head is not known yet
-        defaults = {**DEFAULTS, **FLOW_DEFAULTS}
-    unknown = set(data["sampling"] or {}) - set(defaults)
-    if unknown:
-        raise unknown_key_error("data.sampling", unknown, defaults)
+    if not data["start_from"]:  # else the head is not known yet
+        check_defaults(data["sampling"], flow, "data.sampling")
+    elif unknown := set(data["sampling"] or {}) - {*DEFAULTS, *FLOW_DEFAULTS}:
+        raise unknown_key_error("data.sampling", unknown, {*DEFAULTS, *FLOW_DEFAULTS})
     if flow:
         check_latent_data(recipe, data)
     sources = [name for name in ("folder", "tokens", "synthetic") if data[name]]

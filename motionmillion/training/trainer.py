@@ -8,7 +8,7 @@
 
 Several processes: start the same command with `accelerate launch` or `torchrun`, see
 `motionmillion.training.distributed`. A run that is resumed goes on exactly, with average, order of the samples and
-random numbers.
+random numbers; one that has all its steps is loaded as it ended, and trains nothing.
 
 Unusual: schedules count optimizer steps of the run, whatever the number of processes; the loss of an accumulated step
 is the mean over its batches.
@@ -93,7 +93,7 @@ class MotionTrainer(Trainer):
         evaluation: called in evaluation mode without gradients; its figures are logged as `eval_<name>`.
 
     Set `sample_weights` for how often samples are visited, `prepare` for what is done to a batch on the device before
-    the model sees it in training.
+    the model sees it in training. `trained_steps` says whether a batch has been trained on.
     """
 
     args: MotionTrainingArguments
@@ -115,6 +115,7 @@ class MotionTrainer(Trainer):
         self.add_callback(Progress)
         self._loss_sums: dict[str, torch.Tensor] = {}
         self._loss_count = 0
+        self.trained_steps = False
 
     @property
     def trained_model(self) -> Any:
@@ -138,6 +139,7 @@ class MotionTrainer(Trainer):
             inputs = self.prepare(inputs)
         outputs = model(**inputs)
         if model.training:
+            self.trained_steps = True
             parts = dict(getattr(outputs, "losses", None) or {})
             if getattr(outputs, "perplexity", None) is not None:
                 parts["perplexity"] = outputs.perplexity
@@ -145,6 +147,13 @@ class MotionTrainer(Trainer):
                 self._loss_sums[name] = self._loss_sums.get(name, 0) + value.detach()  # type: ignore[assignment]
             self._loss_count += 1
         return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        """No step where the checkpoint already has all of them; transformers would take one more."""
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
         """Visits in an order of their own for each epoch, in proportion to `sample_weights` where they are set."""
@@ -183,6 +192,8 @@ class MotionTrainer(Trainer):
             rotate_checkpoints(output, limit, self.state.best_model_checkpoint)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        if "train_loss" in logs and not self.trained_steps:  # a summary of nothing
+            return
         if "loss" in logs and self._loss_count:
             means = {k: float(v) / self._loss_count for k, v in self._loss_sums.items()}
             logs = {**logs, **{k if k == "perplexity" else f"loss_{k}": v for k, v in means.items()}}
@@ -288,6 +299,8 @@ def build_trainer(
 def run(trainer: MotionTrainer, recipe: Recipe) -> dict[str, float]:
     """Train, from the newest whole checkpoint of the output folder where there is one; the last evaluation's figures.
 
+    Nothing is trained where that checkpoint has all steps; the model is then as it was at the end of the run.
+
     Raises:
         ValueError: if there are checkpoints, but none to go on from.
     """
@@ -302,6 +315,8 @@ def run(trainer: MotionTrainer, recipe: Recipe) -> dict[str, float]:
     set_seed(recipe.seed + args.process_index)  # what is drawn inside the model differs from process to process
     with safe_unpickling(), plain_attention(args.device):
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+    if newest is not None and not trainer.trained_steps and args.should_save:
+        print(f"step {trainer.state.global_step} was the last one already, nothing is left to train", flush=True)
     return trainer.evaluate()
 
 

@@ -232,3 +232,5 @@ def test_names_of_judges():
     for spec in ("https://host/v1", "https://host/v1#", "gemini:"):
         with pytest.raises(ValueError, match=f"judge must name a model, got '{spec}'; write .*MODEL"):
             make_judge(spec)
+    with pytest.raises(ValueError, match='judge must be "retrieval", "similarity", .*, got \'nobody\''):
+        make_judge("nobody")

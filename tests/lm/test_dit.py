@@ -268,11 +268,13 @@ def test_loss_is_the_weighed_error_of_what_is_there_and_trusted(batch, predictio
         for frame in range(int(batch["frame_mask"][row].sum())):
             for feature in range(276 if row < 2 else 126 if row == 2 else 0):
                 error = float(velocity[row, frame, feature] - drawn.target[row, frame, feature]) ** 2
-                plain, count = plain + error, count + 1
+                last = error if prediction == "velocity" else error * float(drawn.sigma[row]) ** 2
+                plain, count = plain + last, count + 1
                 total += error * float(drawn.weight[row] * by_block[feature])
     assert float(drawn.sigma.min()) > 0.05  # below, clean predictions are weighed down
     assert float(output.loss) == pytest.approx(total / count, rel=1e-4)
-    assert float(output.losses["velocity"]) == pytest.approx(plain / count, rel=1e-4)
+    assert set(output.losses) == {prediction}  # the error of what the last layer says
+    assert float(output.losses[prediction]) == pytest.approx(plain / count, rel=1e-4)
 
 
 def test_what_is_not_trusted_gets_no_gradient(batch):
@@ -433,6 +435,15 @@ def test_inputs_that_do_not_fit_are_named(dit, batch, changes, message):
         ({"flow": {"shift": 0}}, "shift must be above 0"),
         ({"block_weights": {"root": 3}}, "block_weights must hold known keys only, got 'root'"),
         ({"block_weights": {"rotations": -1}}, "rotations must be a number that is not negative, got -1"),
+        ({"block_weights": 5}, "block_weights must be a mapping, got 5"),
+        ({"flow": 5}, "flow must be a mapping, got 5"),
+        ({"flow": {"logit_mean": True}}, "logit_mean must be a finite number, got True"),
+        ({"few_step": 5}, "few_step must be a mapping, got 5"),
+        ({"few_step": {"steps": 0, "shift": 2, "guidance_scale": 1}}, "few_step.steps must be a whole number of at"),
+        ({"few_step": {"steps": 4, "shift": 0, "guidance_scale": 1}}, "few_step.shift must be above 0, got 0"),
+        ({"few_step": {"steps": 4, "shift": 2, "guidance_scale": "x"}}, "few_step.guidance_scale must be a number"),
+        ({"layer_norm_eps": -1}, "layer_norm_eps must be a number that is not negative, got -1"),
+        ({"layer_norm_eps": 0}, "layer_norm_eps must be above 0, got 0"),
     ],
 )
 def test_bad_configs_are_named(changes, message):

@@ -8,7 +8,7 @@ import torch
 from motionmillion.lm.dit import MotionDiT
 from motionmillion.lm.dit_config import MotionDiTConfig
 from motionmillion.lm.dit_sampling import Conditions, Velocities, sample_motion
-from motionmillion.lm.flow import FlowSampling
+from motionmillion.lm.flow import FlowSampling, solve
 
 FRAMES, SEEDS = [12, 7, 9], [3, 4, 5]
 
@@ -73,6 +73,38 @@ def test_kept_values_come_back_exactly(dit, told, values):
         found = sample_motion(dit, told, [12] * 3, SEEDS, sampling, known, keep, rounds=rounds)
         assert torch.equal(found[keep], wanted[keep])
         assert not torch.allclose(found[~keep], wanted[~keep], atol=0.1)
+
+
+def test_less_noise_never_leads_further_from_the_start(dit, told):
+    """The network's output is bad at every sigma and worst near the motion, as without training it is."""
+    config = copy.deepcopy(dit.config)
+    config.prediction = "clean"
+    clean = MotionDiT(config).eval()
+    clean.load_state_dict(dit.state_dict())
+    start = torch.randn(3, 12, 276, generator=torch.Generator().manual_seed(4))
+    found = {
+        strength: sample_motion(clean, told, [12] * 3, SEEDS, FlowSampling(steps=6, strength=strength), start=start)
+        for strength in (0.001, 0.01, 0.1, 0.29999, 0.3, 1.0)
+    }
+    far = [float((each - clean.denormalize(start)).square().mean().sqrt()) for each in found.values()]
+    assert far[0] < 0.02 * far[4] and far[0] < far[1] < far[2] < far[3]
+    assert torch.allclose(found[0.29999], found[0.3], atol=0.1)  # no jump where the mixture ends
+    keep = torch.zeros(3, 12, 276, dtype=torch.bool)
+    keep[:, :4] = True
+    sampling = FlowSampling(steps=2, strength=0.1)
+    kept = sample_motion(clean, told, [12] * 3, SEEDS, sampling, start + 1, keep, start=start)
+    assert torch.equal(kept[keep], clean.denormalize(start + 1)[keep])
+
+
+def test_velocities_are_followed_whatever_the_strength(dit, told):
+    start = torch.randn(3, 12, 276, generator=torch.Generator().manual_seed(4))
+    sampling = FlowSampling(steps=3, strength=0.1)
+    found = sample_motion(dit, told, [12] * 3, SEEDS, sampling, start=start)
+    noise = torch.stack([torch.randn(12, 276, generator=torch.Generator().manual_seed(seed)) for seed in SEEDS])
+    there = torch.ones(3, 12, dtype=torch.bool)
+    with torch.no_grad():
+        wanted = solve(Velocities(dit, told, there, sampling), sampling.start(noise, start), sampling)
+    assert torch.equal(found, dit.denormalize(wanted))
 
 
 def test_what_is_free_depends_on_what_is_kept(dit, told, values):

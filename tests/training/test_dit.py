@@ -93,7 +93,11 @@ def test_a_stopped_run_resumes_exactly_and_ends_with_the_average(write, log_of, 
     for folder in (whole / "final", tmp_path / "exported"):
         pipe = MotionPipeline.from_pretrained(folder)
         assert pipe("a person walks", seconds=1, steps=2)[0].num_frames == 20
-    assert {"eval_loss", "eval_velocity"} < set(figures)
+    assert {"eval_loss", "eval_clean"} < set(figures)
+    before = {path: path.read_bytes() for path in (whole / "final").rglob("*") if path.is_file()}
+    assert train_dit(load_recipe(write(tmp_path / "whole")), resume=True) == figures  # it has all of its steps
+    assert not (whole / "checkpoint-7").exists()
+    assert before == {path: path.read_bytes() for path in (whole / "final").rglob("*") if path.is_file()}
 
 
 def test_the_average_is_that_of_every_step(write, tmp_path):
@@ -147,14 +151,27 @@ def test_sources_say_how_they_are_used(write, tmp_path):
         ({"text_share": 1.0}, "data.sources must be mappings with a folder"),
         ({"folder": str(mocap), "splits": ["all"]}, "splits of a source must hold known keys only, got 'all'"),
         ({"folder": str(mocap), "text_share": 2}, r"text_share must be in \[0, 1\], got 2"),
+        ({"folder": str(mocap), "trusted_text": []}, r"trusted_text must be a list of at least one name, got \[\]"),
+        ({"folder": 5}, "data.sources must be mappings with a folder"),
     ):
         recipe = load_recipe(write(data={"synthetic": None, "sources": [entry]}))
         with pytest.raises(ValueError, match=message):
             dit_sources(recipe, dit_data_options(recipe))
-    for broken in ("{", "[1]"):
+    for broken, message in (
+        ("{", "source.json must be a JSON object, got"),
+        ("[1]", "source.json must be a JSON object, got"),
+        ('{"trusted_text": 5}', "trusted_text must be a list of at least one name, got 5; .* in '.*source.json'"),
+        ('{"trusted_reference": "rotations"}', "trusted_reference must be a list of .*, got 'rotations'"),
+        ('{"splits": 5}', "splits must be a list of at least one name, got 5; .* in '.*source.json'"),
+        ('{"splits": ["all"]}', "splits of a source must hold known keys only, got 'all'; .* in '.*source.json'"),
+        ('{"text_share": 2}', "text_share must be in .* in '.*source.json'"),
+        ('{"share": 2}', "share must be above 0 .* in '.*source.json'"),
+        ('{"texts": 2}', "a source must hold known keys only, got 'texts'.* in '.*source.json'"),
+        ('{"folder": "/etc"}', "folder must be left out, got '/etc' in '.*source.json'"),
+    ):
         (video / "source.json").write_text(broken)
         recipe = load_recipe(write(data={"synthetic": None, "sources": [{"folder": str(video)}]}))
-        with pytest.raises(ValueError, match="source.json must be a JSON object, got"):
+        with pytest.raises(ValueError, match=message):
             dit_sources(recipe, dit_data_options(recipe))
 
 
@@ -224,6 +241,10 @@ def test_validation_tells_the_branches_apart_and_leaves_random_numbers_alone():
     assert figures["velocity"] == pytest.approx(2, abs=0.1)  # a new model predicts 0 for noise - clean
     texts = evaluate_dit(dit, Clips([False, False]), seed=3)  # type: ignore[arg-type]
     assert "velocity_reference" not in texts and texts["velocity"] == texts["velocity_text"]
+    clean = MotionDiT(MotionDiTConfig(**{**SHAPE, "text_dim": 16, "prediction": "clean"})).eval()
+    figures = evaluate_dit(clean, Clips([False, True, False, False]), seed=3)  # type: ignore[arg-type]
+    assert set(figures) == {"loss", "clean", "clean_text", "clean_reference"}
+    assert figures["clean"] == pytest.approx(1, abs=0.05)  # it predicts 0 for motion of variance 1, at every sigma
 
 
 @pytest.mark.parametrize(
@@ -238,6 +259,19 @@ def test_validation_tells_the_branches_apart_and_leaves_random_numbers_alone():
         ({"corruption": {"rates": [0, 1]}}, "data.corruption must hold known keys only, got 'rates'; did you mean"),
         ({"corruption": {"rate": 0.3}}, "rate must be two rising numbers"),
         ({"sampling": {"stepz": 3}}, "pipeline defaults must hold known keys only, got 'stepz'"),
+        ({"sampling": 5}, "pipeline defaults must be a mapping of options, got 5"),
+        ({"sampling": {"steps": 0}}, "steps must be a whole number of at least 1, got 0"),
+        ({"sampling": {"solver": "rk"}}, "solver must be one of .*, got 'rk'"),
+        ({"sampling": {"shift": 0}}, "shift must be above 0, got 0"),
+        ({"sampling": {"denoising_strength": 0}}, "denoising_strength must be above 0 and at most 1, got 0"),
+        ({"sampling": {"reference_weight": 2}}, r"reference_weight must be in \[0, 1\], got 2"),
+        ({"sampling": {"rounds": 0}}, "rounds must be a whole number of at least 1, got 0"),
+        ({"sampling": {"rounds": 2, "denoising_strength": 0.5}}, "rounds must be 1 where denoising_strength is below"),
+        ({"sampling": {"recovery": "both"}}, "recovery must be one of .*, got 'both'"),
+        ({"sampling": {"smoothing": -1}}, "smoothing must be a number that is not negative, got -1"),
+        ({"sampling": {"default_seconds": 0}}, "default_seconds must be above 0"),
+        ({"sampling": {"transition": -1}}, "transition must be above 0"),
+        ({"sampling": {"min_seconds": 5, "max_seconds": 3}}, "min_seconds must be at most max_seconds, 3, got 5"),
         ({"captions": 3}, "data section must hold known keys only, got 'captions'"),
     ],
 )
@@ -396,6 +430,14 @@ def test_the_plan_of_the_published_training():
     ):
         with pytest.raises(ValueError, match=message):
             dry_run("dit", load_recipe(path, [override]), path, Target())
+
+
+def test_sampling_of_a_recipe_must_fit_the_features(write):
+    model = {"features": "rot272", "num_reference_layers": 0}
+    with pytest.raises(ValueError, match='recovery must be "direct" for features \'rot272\', got "velocity"'):
+        train_dit(load_recipe(write(data={"sampling": {"recovery": "velocity"}}, model=model)))
+    sampling = dit_data_options(load_recipe(write(data={"sampling": {"steps": None, "solver": "heun"}})))["sampling"]
+    assert sampling == {"solver": "heun"}  # null takes an option out of what a base recipe says
 
 
 def test_recipes_are_what_they_are_checked_as():

@@ -1,6 +1,7 @@
 """Order and draws of training samples, what a run prints, draws and keeps, and that none of it changes the losses."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -104,3 +105,25 @@ def test_prompts_are_drawn_at_every_evaluation(lm_recipe, tmp_path, capsys):
 def test_a_line_of_the_log():
     line = log_line(20, {"loss": 3.60712, "grad_norm": 5.0, "learning_rate": 1.234e-5, "total_flos": 1e12, "epoch": 2})
     assert line == "step 20  loss 3.607  grad norm 5  learning rate 1.234e-05  epoch 2"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files of a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("changes", [{"max_steps": 7, "ema_decay": 0.8}, {"max_steps": 5}])
+def test_a_finished_run_is_left_as_it_is(lm_recipe, tmp_path, capsys, changes):
+    """Five batches an epoch: step 7 lies in the middle of the second, step 5 at the end of the first."""
+    recipe = load_recipe(lm_recipe(training=changes))
+    figures = train_lm(recipe)
+    final, run = contents(tmp_path / "run" / "final"), tmp_path / "run"
+    names = sorted(path.name for path in run.glob("checkpoint-*"))
+    capsys.readouterr()
+    assert train_lm(recipe, resume=True) == figures
+    printed = capsys.readouterr().out
+    assert printed == f"step {changes['max_steps']} was the last one already, nothing is left to train\n"
+    assert contents(run / "final") == final and sorted(path.name for path in run.glob("checkpoint-*")) == names
+    longer = load_recipe(lm_recipe(training={**changes, "max_steps": 8}))
+    train_lm(longer, resume=True)
+    assert (run / "checkpoint-8").is_dir() and contents(run / "final") != final
