@@ -90,7 +90,7 @@ class DiTPipeline(DiTEditing, MotionPipeline):
 
         Args:
             prompts: sentences; "" where a reference is all there is to go by.
-            seconds: length of every motion; None takes that of a reference that is followed or started from, else
+            seconds: length of every motion; None takes that of its reference, also where the gate leaves it out, else
                 `default_seconds`.
             seed: the same seed gives the same motions.
             batch_size: rows that are made together; bounds memory, changes no result.
@@ -146,7 +146,6 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         rows = []
         for text, seed, guide, mode in zip(texts, seeds, guides, modes, strict=True):
             share = {"text": 0.0, "motion": 1.0, "both": weight}[mode]
-            guide = guide if share or settings.starts else None
             frames = self.frames(seconds, options, guide)
             check_start(guide, frames, settings, self.fps)
             rows.append(self._row([(text, frames)], seed, settings, before, guide, share))

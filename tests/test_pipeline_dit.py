@@ -167,8 +167,8 @@ def test_the_gate_decides_where_it_is_asked(tiny_dit_pipeline, walk, open_gate):
     assert open_gate == [("jump", reference), ("a person waves", reference)]  # once a prompt, and not without words
     assert close(found[0], tiny_dit_pipeline("jump", reference=reference, reference_mode="motion")[0])
     assert close(found[2], tiny_dit_pipeline("a person waves", reference=reference, reference_mode="text")[0])
-    short = tiny_dit_pipeline(["jump", "a person waves"], reference=reference.slice(0, 1))
-    assert [motion.num_frames for motion in short] == [1, 40]  # what is not followed gives no length
+    short = tiny_dit_pipeline(["jump", "a person waves"], reference=reference.slice(0, 10))
+    assert [motion.num_frames for motion in short] == [10, 10]  # followed or not, a reference gives the length
     told = []
     modes = tiny_dit_pipeline.modes(["jump", "jump"], [reference, None], say=lambda *each: told.append(each))
     assert modes == ["motion", "text"]
