@@ -336,6 +336,8 @@ def test_two_processes_stop_resume_and_end_with_whole_weights(write, log_of, tmp
             launch(recipe, "--resume")
         finals.append(weights_of(run / "final" / "dit"))
     assert equal(*finals)
+    launch(recipe, "--resume")  # all its steps are there already
+    assert not (run / "checkpoint-7").exists() and equal(weights_of(run / "final" / "dit"), finals[0])
     run = tmp_path / "whole" / "run"
     assert log_of(run) == log_of(tmp_path / "stopped" / "run")
     assert {value.dtype for value in finals[0].values()} == {torch.float32}
