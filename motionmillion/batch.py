@@ -178,12 +178,14 @@ def read_prompts(prompts: Sequence[str], file: Path | None, empty: bool = False)
 
 
 def output_jobs(
-    prompts: Sequence[str], outputs: Sequence[Path], num_samples: int, seed: int, resume: bool
+    prompts: Sequence[str], outputs: Sequence[Path], num_samples: int, seed: int, resume: bool, settled: bool = True
 ) -> list[Job]:
     """One job a motion, with numbered files where there are several; checks every output before anything is loaded.
 
     Args:
         resume: leave out jobs whose files all exist.
+        settled: whether prompts are the same in every run, so that a file of another one is a mistake; what a language
+            model rewrote may differ.
 
     Raises:
         ValueError: for outputs that cannot be written, and files to leave out that say another prompt.
@@ -202,7 +204,8 @@ def output_jobs(
         numbered = [path.with_stem(f"{path.stem}-{number:0{digits}d}") for path in outputs]
         files = tuple(outputs) if len(rows) == 1 else tuple(numbered)
         if resume and all(file.exists() for file in files):
-            _check_prompt(prompt, files)
+            if settled:
+                _check_prompt(prompt, files)
         else:
             jobs.append(Job(prompt, sample_seed(seed, sample), files, row))
     return jobs

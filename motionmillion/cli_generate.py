@@ -114,7 +114,8 @@ def generate(
     elif rewrite_cache is not None:
         raise ValueError(f"rewrite_cache must come with rewrite, got {str(rewrite_cache)!r} alone; name a model")
     parts = tuple((text, seconds) for text, (_, seconds) in zip(texts, parts, strict=False))
-    jobs = output_jobs(["; ".join(texts)] if parts else texts, output or [], num_samples, seed, resume)
+    whole = ["; ".join(texts)] if parts else texts
+    jobs = output_jobs(whole, output or [], num_samples, seed, resume, settled=rewrite is None)
     options: dict[str, Any] = dict(seconds=seconds, temperature=temperature, guidance_scale=guidance_scale)
     options |= dict(top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty)
     options |= dict(no_repeat_ngram_size=no_repeat_ngram_size, min_seconds=min_seconds, max_seconds=max_seconds)

@@ -75,6 +75,7 @@ def test_resume_refuses_files_of_other_prompts(tmp_path, suffix):
         for path in outputs:
             motion.save(path.with_stem(f"clip-{number:04d}"))
     assert not output_jobs(["a person  walks", "someone waves"], outputs, 1, 0, resume=True)
+    assert not output_jobs(["a person walks", "a person sits"], outputs, 1, 0, resume=True, settled=False)
     with pytest.raises(ValueError, match=r"resume, 'someone waves', got 'a person sits' for '.*clip-0001.*; remove"):
         output_jobs(["a person walks", "a person sits"], outputs, 1, 0, resume=True)
     outputs[1].with_stem("clip-0001").write_text("" if suffix == ".txt" else "no arrays")
