@@ -22,6 +22,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,8 +57,7 @@ def sigma_schedule(steps: int, shift: float = 5.0, strength: float = 1.0) -> Ten
     """
     check_whole("steps", steps, 1)
     _check_shift(shift)
-    if not (_is_number(strength) and 0 < strength <= 1):
-        raise ValueError(f"strength must be above 0 and at most 1, got {strength!r}")
+    check_strength("strength", strength)
     return shifted(torch.linspace(strength, 0.0, steps + 1)[:-1], shift)
 
 
@@ -296,6 +296,13 @@ def solve_around(
                 share = (1 - sigma) / (1 - after)
                 x = share * x + math.sqrt(sigma**2 - (share * after) ** 2) * fresh()
     return torch.where(keep, known, x)
+
+
+def check_strength(name: str, value: Any) -> float:
+    """`value` if it is a number above 0 and at most 1; raises `ValueError` otherwise."""
+    if not (_is_number(value) and 0 < value <= 1):
+        raise ValueError(f"{name} must be above 0 and at most 1, got {value!r}; 1 is pure noise")
+    return float(value)
 
 
 def _is_number(value: object) -> bool:

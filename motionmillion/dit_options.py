@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from motionmillion.configuration import check_number, check_whole, unknown_key_error
-from motionmillion.lm.flow import FlowSampling
+from motionmillion.lm.flow import FlowSampling, check_strength
 from motionmillion.motion import Motion
 from motionmillion.pipeline_parts import check_bounds, check_motion, shown
 from motionmillion.text import check_texts
@@ -134,14 +134,6 @@ def check_share(name: str, value: Any) -> float:
     """`value` if it is a number in 0..1; raises `ValueError` otherwise."""
     if check_number(name, value) > 1:
         raise ValueError(f"{name} must be in [0, 1], got {value!r}")
-    return float(value)
-
-
-def check_strength(name: str, value: Any) -> float:
-    """`value` if it is a number above 0 and at most 1; raises `ValueError` otherwise."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < value <= 1:
-        raise ValueError(f"{name} must be above 0 and at most 1, got {value!r}; 1 is pure noise")
     return float(value)
 
 

@@ -150,8 +150,7 @@ class DiTPipeline(DiTEditing, MotionPipeline):
             check_start(guide, frames, settings, self.fps)
             rows.append(self._row([(text, frames)], seed, settings, before, guide, share))
         # 3. make them
-        made = self.make(rows, settings)
-        motions = made if before is None else [joined([before, motion]) for motion in made]
+        motions = self._after(before, rows, settings)
         return [motion.replace(caption=text) for text, motion in zip(texts, motions, strict=True)]
 
     def check(
@@ -233,6 +232,11 @@ class DiTPipeline(DiTEditing, MotionPipeline):
             return Row(steps, guide=guide, share=share)
         return Row(steps, last_frames(before, settings.overlap), floor_of(before), guide, share)
 
+    def _after(self, before: Motion | None, rows: Sequence[Row], settings: Settings) -> list[Motion]:
+        """The motions of `rows`, each behind the one that it goes on from."""
+        made = self.make(rows, settings)
+        return made if before is None else [joined([before, motion]) for motion in made]
+
     def timeline(
         self,
         parts: Sequence[tuple[str, float]],
@@ -255,8 +259,7 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         check_whole("num_samples", num_samples, 1)
         before = None if prefix is None else self.fitted(prefix, "prefix")
         rows = [self._row(counts, sample_seed(seed, n), settings, before) for n in range(num_samples)]
-        made = self.make(rows, settings)
-        motions = made if before is None else [joined([before, motion]) for motion in made]
+        motions = self._after(before, rows, settings)
         return [motion.replace(caption="; ".join(text for text, _ in parts)) for motion in motions]
 
     def _part_frames(self, parts: Sequence[tuple[str, float]], options: Mapping[str, Any]) -> list[tuple[str, int]]:

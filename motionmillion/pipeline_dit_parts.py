@@ -22,7 +22,6 @@ from motionmillion.dit_options import (
     check_dit_defaults,
     check_dit_options,
     check_smoothing,
-    check_strength,
 )
 from motionmillion.dit_windows import Row, Window, lowered, smoothed, window_sizes
 from motionmillion.features import get
@@ -30,7 +29,7 @@ from motionmillion.io.retarget import on_smpl22
 from motionmillion.joining import extended, joined
 from motionmillion.lm.dit import MotionDiT
 from motionmillion.lm.dit_sampling import Conditions, sample_motion
-from motionmillion.lm.flow import FlowSampling
+from motionmillion.lm.flow import FlowSampling, check_strength
 from motionmillion.motion import Motion
 from motionmillion.pipeline_parts import check_motion, check_seconds, sample_seed
 from motionmillion.text import TextEncoder

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -141,6 +142,23 @@ def tiny_dit_pipeline(tiny_dit, text_encoder):
     from motionmillion.pipeline_dit import DiTPipeline
 
     return DiTPipeline(tiny_dit, text_encoder, {"steps": 4, "default_seconds": 2.0})
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command in this process: exit code, standard output, standard error."""
+
+    from motionmillion.cli import main
+
+    def call(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["motionmillion", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+            raise SystemExit(0)
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return call
 
 
 class SmoothField(MotionDiT):

@@ -11,7 +11,6 @@ import torch
 
 from motionmillion import Motion
 from motionmillion.batch import output_jobs
-from motionmillion.cli import main
 from motionmillion.data import synthesize
 from motionmillion.data.token_shards import load_token_shards
 
@@ -20,21 +19,6 @@ from motionmillion.data.token_shards import load_token_shards
 def model(tiny_pipeline, tmp_path_factory):
     """Folder of a pipeline with random weights."""
     return str(tiny_pipeline.save_pretrained(tmp_path_factory.mktemp("model")))
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command in this process: exit code, standard output, standard error."""
-
-    def call(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["motionmillion", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-            raise SystemExit(0)
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
 
 
 def test_generate_writes_every_output(run, model, tmp_path):

@@ -1,14 +1,11 @@
 """`motionmillion generate` and `evaluate` with a DiT: references, edits, batches that are resumed, and mistakes."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
 
 from motionmillion import Motion
 from motionmillion.batch import read_span
-from motionmillion.cli import main
 from motionmillion.data import synthesize
 from motionmillion.eval.generation import GenerationOptions, generate_suite
 from motionmillion.eval.suites import Prompt, Suite
@@ -25,21 +22,6 @@ def model(tiny_dit_pipeline, tmp_path_factory):
 def walk(tmp_path_factory):
     """A file of three seconds of walking at 30 frames per second."""
     return synthesize("walk", seed=1, seconds=3).save(tmp_path_factory.mktemp("motions") / "walk.bvh")
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command in this process: exit code, standard output, standard error."""
-
-    def call(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["motionmillion", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-            raise SystemExit(0)
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
 
 
 def test_a_reference_is_followed_and_the_gate_says_why(run, model, walk, tmp_path):
