@@ -6,6 +6,11 @@ Tokens are the codes 0..K-1, END = K and PAD = K + 1. The input embedding has a 
 none for PAD, which is never predicted. Both can be padded to a multiple, for the sake of matrix sizes that GPUs like
 and tensor parallelism can split; rows that only pad are never read and never predicted.
 
+With `codes="factorised"` a code is read and written in digits, see `motionmillion.lm.factorised`: tables have a row
+for each value of a digit, not for each code, so a small model can learn a large codebook.
+
+    config = MotionLMConfig.from_name("mini", codebook_size=64000, codes="factorised", code_levels=[8, 8, 8, 5, 5, 5])
+
 With `head="flow"` the motion is a sequence of continuous latents, drawn by flow matching: there are no codes (K = 0),
 END is predicted alone, and PAD stands for no text.
 
@@ -13,6 +18,7 @@ END is predicted alone, and PAD stands for no text.
 """
 
 import dataclasses
+import math
 from typing import Any
 
 from transformers import LlamaConfig
@@ -22,6 +28,7 @@ from motionmillion.lm.flow import FlowMatching
 
 ROPE_PRECISIONS = ("float32", "bfloat16", "autocast")
 HEADS = ("codes", "flow")
+CODES = ("joint", "factorised")
 
 _HEAD_FLOW = {"sampling": "logit_normal", "shift": 1.0, "weighting": "none"}
 """Flow matching of a head where its config does not say otherwise.
@@ -31,6 +38,8 @@ tell half way, where the logit-normal distribution has most of its mass (arXiv 2
 """
 
 _FLOW_ONLY = ("latent_dim", "flow_width", "flow_layers", "flow_draws", "flow", "latent_noise", "end_weight")
+
+_FACTORISED_ONLY = ("code_levels", "depth_width", "depth_layers")
 
 # layers, heads, hidden size, intermediate size: Go to Zero (arXiv 2507.07095), released configurations
 _SIZES = {
@@ -62,6 +71,12 @@ class MotionLMConfig(LlamaConfig):
             bfloat16 and under autocast.
         caption_dropout: share of samples that lost their text in training, which guidance builds on; None if nobody
             has noted it.
+        codes: "joint" for a row of the tables for each code, "factorised" for codes in digits.
+        code_levels: number of values of each digit, least significant first, at least two digits; their product is
+            the codebook size. The levels of an FSQ tokenizer, or products of neighbours among them.
+        depth_width: width of the transformer over the digits, a multiple of 32; None for three quarters of the
+            hidden size.
+        depth_layers: its layers.
         head: "codes" for tokens of a codebook, "flow" for continuous latents.
         latent_dim: channels of a latent, those of the tokenizer's quantizer "none".
         flow_width: width of the flow head; None for that of the transformer.
@@ -88,6 +103,10 @@ class MotionLMConfig(LlamaConfig):
     rope_precision: str = "float32"
     rms_norm_eps: float = 1e-5
     caption_dropout: float | None = None
+    codes: str = "joint"
+    code_levels: list[int] | None = None
+    depth_width: int | None = None
+    depth_layers: int = 2
     head: str = "codes"
     latent_dim: int = 0
     flow_width: int | None = None
@@ -100,6 +119,7 @@ class MotionLMConfig(LlamaConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         check_keys(kwargs, type(self), "LM config")
         self._check_head()
+        self._check_codes()
         sizes = ("text_dim", "hidden_size", "num_hidden_layers", "num_attention_heads")
         for name in (*sizes, "context_codes", "vocab_multiple"):
             check_whole(name, getattr(self, name), 1)
@@ -147,6 +167,41 @@ class MotionLMConfig(LlamaConfig):
         check_number("end_weight", self.end_weight)
         _ = self.flow_matching
 
+    def _check_codes(self) -> None:
+        """Raise `ValueError` for levels that are no factors of the codebook, and for such of joint codes."""
+        if self.codes not in CODES:
+            raise ValueError(f"codes must be one of {CODES}, got {self.codes!r}")
+        if self.codes == "joint":
+            for name in _FACTORISED_ONLY:
+                if getattr(self, name) != getattr(type(self), name):
+                    raise ValueError(f'{name} must be left out with codes "joint", got {getattr(self, name)!r}')
+            return
+        if self.head != "codes":
+            raise ValueError(f'codes must be "joint" with head {self.head!r}, got "factorised"; latents have no codes')
+        levels = self.code_levels
+        if not isinstance(levels, list) or len(levels) < 2:
+            raise ValueError(f"code_levels must be a list of at least two numbers, got {levels!r}; try [40, 25]")
+        for level in levels:
+            check_whole("code_levels", level, 2)
+        if math.prod(levels) != self.codebook_size:
+            raise ValueError(
+                f"code_levels must multiply to codebook_size, {self.codebook_size}, got {levels!r} with the product "
+                f"{math.prod(levels)}; take the levels of the tokenizer's quantizer"
+            )
+        if self.vocab_multiple != 1 or self.tie_word_embeddings:
+            raise ValueError(
+                f'vocab_multiple must be 1 and tie_word_embeddings off with codes "factorised", got '
+                f"{self.vocab_multiple!r} and {self.tie_word_embeddings!r}"
+            )
+        check_whole("depth_layers", self.depth_layers, 1)
+        if check_whole("depth_width", self.depth_head_width, 32) % 32:
+            raise ValueError(f"depth_width must be a multiple of 32, got {self.depth_head_width!r}")
+
+    @property
+    def depth_head_width(self) -> int:
+        """Width of the transformer over the digits of factorised codes."""
+        return max(self.hidden_size * 3 // 4 // 32 * 32, 32) if self.depth_width is None else self.depth_width
+
     @property
     def head_width(self) -> int:
         """Width of the flow head."""
@@ -171,14 +226,24 @@ class MotionLMConfig(LlamaConfig):
         return self.codebook_size + 1
 
     @property
+    def end_row(self) -> int:
+        """Row of END in the input embedding; that of PAD follows."""
+        return self.codebook_size if self.codes == "joint" else sum(self.code_levels or [])
+
+    @property
     def embedding_rows(self) -> int:
-        """Rows of the input embedding: codes, END, PAD, and padding."""
-        return -(-(self.codebook_size + 2) // self.vocab_multiple) * self.vocab_multiple
+        """Rows of the input embedding: codes or values of their digits, END, PAD, and padding."""
+        return -(-(self.end_row + 2) // self.vocab_multiple) * self.vocab_multiple
+
+    @property
+    def predicted_tokens(self) -> int:
+        """What the output layer chooses from: codes or values of their first digit, and END."""
+        return 1 + (self.codebook_size if self.codes == "joint" else (self.code_levels or [])[0])
 
     @property
     def head_rows(self) -> int:
-        """Rows of the output layer: codes, END, and padding."""
-        return -(-(self.codebook_size + 1) // self.vocab_multiple) * self.vocab_multiple
+        """Rows of the output layer: what it chooses from, and padding."""
+        return -(-self.predicted_tokens // self.vocab_multiple) * self.vocab_multiple
 
     @classmethod
     def from_name(cls, name: str, **overrides: Any) -> "MotionLMConfig":

@@ -10,7 +10,8 @@ of classifier-free guidance; the embedding of PAD stands in its place. Several s
 
 Unusual: `logits[:, n]` predicts motion token n, the first of them from the end of the text, so there is one more
 position than tokens given (not in packed rows). A config with `head="flow"` makes a `MotionFlowLM`, whose motion is
-continuous latents: `MotionLM(config)` and `MotionLM.from_pretrained(folder)` give the class that the config asks for.
+continuous latents, one with `codes="factorised"` a `MotionFactorisedLM`: `MotionLM(config)` and
+`MotionLM.from_pretrained(folder)` give the class that the config asks for.
 
 Shapes: B batch, L text length, N motion tokens, S = L + N, C width, K codebook size.
 """
@@ -59,6 +60,10 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
             from motionmillion.lm.flow_lm import MotionFlowLM
 
             return super().__new__(MotionFlowLM)  # type: ignore[arg-type,return-value]
+        if cls is MotionLM and getattr(config, "codes", "joint") == "factorised":
+            from motionmillion.lm.factorised import MotionFactorisedLM
+
+            return super().__new__(MotionFactorisedLM)  # type: ignore[arg-type,return-value]
         return super().__new__(cls)
 
     def __init__(self, config: MotionLMConfig) -> None:
@@ -68,7 +73,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         self.layers = nn.ModuleList(LlamaDecoderLayer(config, i) for i in range(config.num_hidden_layers))
         self.norm = LlamaRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.rotary_emb = RotaryEmbedding(config)
-        self.lm_head = OutputHead(config.hidden_size, config.head_rows, config.codebook_size + 1)
+        self.lm_head = OutputHead(config.hidden_size, config.head_rows, config.predicted_tokens)
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.gradient_checkpointing = False
         self.lean_training = False  # leaves the logits out of training steps with labels
@@ -241,7 +246,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
             instead = ~words & (valid > 0)
         weight = self.project_text.weight if self.project_text.weight.is_floating_point() else self.embed_tokens.weight
         text = self.project_text(features.to(weight.dtype))  # its own dtype, which FSDP casts; else it is quantized
-        padding = torch.tensor(self.config.padding_token_id, device=text.device)
+        padding = torch.tensor(self.config.end_row + 1, device=text.device)
         nothing = self.embed_tokens(padding).to(text.dtype)  # a call, which gathers weights under ZeRO 3 and FSDP
         return torch.where(instead[..., None], nothing, text), valid
 

@@ -140,10 +140,7 @@ class Sampler:
             history: codes so far `[B, N]`; anything from END on in rows that have ended.
             forbid_end: END must not be chosen.
         """
-        scores = logits.float()
-        if self.sampling.guided:
-            conditional, unconditional = scores.chunk(2)
-            scores = unconditional + self.sampling.guidance_scale * (conditional - unconditional)
+        scores = self.guided_scores(logits)
         end = self.config.end_token_id
         if self.repetition and history.shape[1]:
             free = scores[:, end]
@@ -152,11 +149,22 @@ class Sampler:
         if forbid_end:
             scores = scores.clone()
             scores[:, end] = -torch.inf
+        return self.draw(scores)
+
+    def guided_scores(self, logits: Tensor) -> Tensor:
+        """Logits `[B, n]`, float32, of `[2 B, n]` with and without text, or of `[B, n]`."""
+        if not self.sampling.guided:
+            return logits.float()
+        conditional, unconditional = logits.float().chunk(2)
+        return unconditional + self.sampling.guidance_scale * (conditional - unconditional)
+
+    def draw(self, scores: Tensor) -> Tensor:
+        """One of n choices a row `[B]`, by their logits `[B, n]`."""
         if self.sampling.greedy:
             return scores.argmax(dim=-1)
         noise = torch.stack([torch.rand(scores.shape[1], generator=g) for g in self.generators]).to(scores.device)
         gumbel = -(-noise.clamp(min=1e-20).log()).log()
-        return (self.truncation(history, scores) + gumbel).argmax(dim=-1)  # type: ignore[arg-type]
+        return (self.truncation(None, scores) + gumbel).argmax(dim=-1)  # type: ignore[arg-type]
 
     def ended(self, chosen: Tensor) -> Tensor:
         """Which of the tokens `[B]` end their row."""

@@ -11,8 +11,9 @@
 | root | pelvis path, integrated, L1 | m |
 | velocity | joint velocities, L1 | m/s |
 | acceleration | joint accelerations, L1 | m/s^2 |
+| contact | velocities of ankles and feet in the frames in which they stand on the floor, L1 | m/s |
 
-The last four rows look at decoded motion, by both routes at once: positions read from the position block and positions
+The last five rows look at decoded motion, by both routes at once: positions read from the position block and positions
 that forward kinematics gives for the rotation block. They see the drift that integrated headings cause, and keep the
 two routes together.
 
@@ -28,8 +29,13 @@ from motionmillion.features import Representation
 FEATURE_LOSSES = ("features", "local_positions", "root_features", "local_acceleration", "bands")
 """Those that look at features."""
 
-KINEMATIC_LOSSES = ("joints", "root", "velocity", "acceleration")
+KINEMATIC_LOSSES = ("joints", "root", "velocity", "acceleration", "contact")
 """Those that look at decoded motion."""
+
+STANDING_SPEED = 0.15
+"""A foot slower than this stands, m/s: sliding feet of real motion capture stay below it."""
+
+_FEET = ("left_ankle", "right_ankle", "left_foot", "right_foot")
 
 LOSSES = FEATURE_LOSSES + KINEMATIC_LOSSES
 """All of them."""
@@ -82,6 +88,11 @@ def reconstruction_losses(
         if "acceleration" in names:
             bend = difference.diff(n=2, dim=1).abs()
             losses["acceleration"] = _mean(bend, mask[:, 2:]) * representation.fps**2
+        if "contact" in names:
+            feet = [representation.skeleton.index(name) for name in _FEET]
+            slip = difference[..., feet, :].diff(dim=1).abs().mean(-1) * representation.fps  # [B, T - 1, 2, 4]
+            speed = theirs[..., feet, :].diff(dim=1).norm(dim=-1) * representation.fps
+            losses["contact"] = _mean(slip * (speed < STANDING_SPEED), mask[:, 1:])
     return losses
 
 

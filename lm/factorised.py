@@ -1,0 +1,196 @@
+"""Factorised codes: a code is read and written digit by digit, so that a large codebook needs no large tables.
+
+    config = MotionLMConfig.from_name("mini", codebook_size=64000, codes="factorised", code_levels=[512, 125])
+    lm = MotionLM(config)                              # a MotionFactorisedLM, because of `codes`
+    output = lm(codes, text_features, text_mask, labels=codes)
+
+With levels `L_0, L_1, ...` the digits of a code are those of a number in mixed radix, the first one least significant:
+`code = d_0 + L_0 (d_1 + L_1 (d_2 + ...))`. Both FSQ and residual FSQ number their codes in this way, so digits can be
+single levels of the quantizer, several of them together (40 = 8 * 5), or whole stages. The embedding of a code is the
+sum of the embeddings of its digits. The output layer predicts the first digit or END; a small transformer over the
+digits (`DepthHead`) predicts each further one from the position's state and the digits before it. The probability of
+a code is the product of those of its digits, so losses are exact, and comparable with those of joint codes.
+
+Source: the depth transformers of RQ-Transformer (arXiv 2203.01941) and Moshi (arXiv 2410.00037), over FSQ's levels.
+
+Letters: B batch, N codes, M counted positions, D digits, C width of the transformer, W width of the depth head, K
+codebook size.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import LlamaConfig
+from transformers.cache_utils import Cache
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMSNorm
+
+from motionmillion.lm.decode_step import StepEnds
+from motionmillion.lm.factorised_sampler import FactorisedSampler
+from motionmillion.lm.model import IGNORED, MotionLM, check_tokens
+from motionmillion.lm.output import MotionLMOutput
+from motionmillion.lm.rotary import RotaryEmbedding
+
+
+class DepthHead(nn.Module):
+    """Logits of the second and every further digit of a code.
+
+    Args:
+        levels: of each digit, the first one included.
+        state_dim: C.
+        width: W, a multiple of 32.
+        layers: transformer layers over the digits.
+    """
+
+    def __init__(self, levels: Sequence[int], state_dim: int, width: int, layers: int) -> None:
+        super().__init__()
+        self.levels = list(levels)
+        heads = max(width // 64, 1)
+        config = LlamaConfig(
+            hidden_size=width,
+            intermediate_size=2 * width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            num_key_value_heads=heads,
+            rms_norm_eps=1e-5,
+        )
+        config._attn_implementation = "sdpa"
+        config.rope_precision = "float32"
+        self.read_state = nn.Linear(state_dim, width)
+        self.read_digits = nn.ModuleList(nn.Embedding(count, width) for count in self.levels[:-1])
+        self.layers = nn.ModuleList(LlamaDecoderLayer(config, i) for i in range(layers))
+        self.norm = LlamaRMSNorm(width, eps=1e-5)
+        self.rotary_emb = RotaryEmbedding(config)
+        self.write = nn.ModuleList(nn.Linear(width, count, bias=False) for count in self.levels[1:])
+
+    def forward(self, states: Tensor, digits: Tensor) -> list[Tensor]:
+        """Logits of the digits that follow the given ones.
+
+        Args:
+            states: `[M, C]`.
+            digits: the first d digits `[M, d]`, `1 <= d < D`.
+
+        Returns:
+            logits `[M, L_i]` of the digits i = 1 .. d, each from the digits before it.
+        """
+        hidden = self.states(states, digits)
+        return [self.write[i](hidden[:, i]) for i in range(digits.shape[1])]
+
+    def last(self, states: Tensor, digits: Tensor) -> Tensor:
+        """Logits `[M, L_d]` of the one digit after the given ones `[M, d]`."""
+        count = digits.shape[1]
+        return self.write[count - 1](self.states(states, digits)[:, -1])
+
+    def states(self, states: Tensor, digits: Tensor) -> Tensor:
+        """States `[M, d, W]` that predict the digits 1 .. d."""
+        embedded = [table(digits[:, i]) for i, table in enumerate(self.read_digits) if i < digits.shape[1]]
+        hidden = self.read_state(states)[:, None] + torch.stack(embedded, dim=1)  # [M, d, W]
+        positions = torch.arange(digits.shape[1], device=digits.device)[None]
+        rotary = self.rotary_emb(hidden, positions)
+        for layer in self.layers:  # without a mask attention is causal
+            hidden = layer(hidden, attention_mask=None, position_ids=positions, position_embeddings=rotary)
+        return self.norm(hidden)
+
+
+class MotionFactorisedLM(MotionLM):
+    """Language model over codes that are read and written digit by digit; see `MotionLMConfig`."""
+
+    def add_parts(self) -> None:
+        config = self.config
+        self.levels = list(config.code_levels or [])
+        self.depth = DepthHead(self.levels, config.hidden_size, config.depth_head_width, config.depth_layers)
+        self.places = [math.prod(self.levels[:i]) for i in range(len(self.levels))]
+
+    def split_codes(self, codes: Tensor) -> Tensor:
+        """Digits `[..., D]` of codes `[...]`."""
+        places, levels = (torch.tensor(numbers, device=codes.device) for numbers in (self.places, self.levels))
+        return codes[..., None] // places % levels
+
+    def join_digits(self, digits: Tensor) -> Tensor:
+        """Codes `[...]` of digits `[..., D]`."""
+        return (digits * torch.tensor(self.places, device=digits.device)).sum(dim=-1)
+
+    def embed_motion(self, motion: Tensor) -> Tensor:
+        """Embeddings `[B, N, C]` of tokens `[B, N]`: the sum over the digits, or the row of END or PAD."""
+        config = self.config
+        codes = motion < config.end_token_id
+        digits = self.split_codes(torch.where(codes, motion, 0))
+        first_rows = [sum(self.levels[:i]) for i in range(len(self.levels))]  # of each digit's part of the table
+        digits = digits + torch.tensor(first_rows, device=motion.device)
+        special = motion - config.end_token_id + config.end_row  # rows of END and PAD
+        rows = torch.where(codes[..., None], digits, special[..., None])
+        embedded = self.embed_tokens(rows)  # [B, N, D, C]
+        return torch.where(codes[..., None], embedded.sum(dim=-2), embedded[..., 0, :])
+
+    def forward(  # type: ignore[override]
+        self,
+        input_ids: Tensor,
+        text_features: Tensor | None = None,
+        text_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        use_cache: bool = False,
+        text_segments: Tensor | None = None,
+        segments: Tensor | None = None,
+        return_logits: bool | None = None,
+        logits_to_keep: int = 0,
+        **kwargs: Any,
+    ) -> MotionLMOutput:
+        """States that the digits are chosen from, and the loss where `labels` are given.
+
+        Args: those of `MotionLM.forward`; `return_logits` is of no effect, because logits of digits are small.
+
+        Returns:
+            states `[B, N + 1, C]`, logits `[B, N + 1, L_0 + 1]` of the first digit and END (packed or cached: N), the
+            cache, and of labels the mean loss in nats a token and the losses of single tokens, sums over digits.
+        """
+        check_tokens(input_ids, self.config)
+        hidden, cache = self.hidden_states(
+            *(input_ids, text_features, text_mask, attention_mask, past_key_values, use_cache),
+            *(text_segments, segments),
+        )
+        kept = hidden[:, -logits_to_keep:]
+        logits: Any = self.lm_head(kept)
+        output = MotionLMOutput(logits=logits, states=kept, past_key_values=cache)
+        if labels is not None:
+            losses, hits = self._losses(hidden, labels)
+            output.loss = losses.sum() / max(losses.numel(), 1)  # type: ignore[assignment]
+            output.token_losses, output.token_hits = losses.detach(), hits
+        return output
+
+    def _losses(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses `[M]`, in nats a token, and whether every digit of it was the likeliest `[M]`."""
+        if labels.shape[1] > hidden.shape[1]:
+            raise ValueError(f"labels must be as many as input_ids, {hidden.shape[1] - 1}, got {labels.shape[1]}")
+        counted = (labels != self.config.padding_token_id) & (labels != IGNORED)
+        states, tokens = hidden[:, : labels.shape[1]][counted], labels[counted]
+        codes = tokens < self.config.end_token_id
+        digits = self.split_codes(torch.where(codes, tokens, 0))  # [M, D]
+        first = torch.where(codes, digits[:, 0], self.levels[0])  # END follows the values of the first digit
+        losses, hits = self.lm_head(states, first)
+        for i, logits in enumerate(self.depth(states, digits[:, :-1]), start=1):
+            wanted, logits = digits[:, i], logits.float()
+            losses = losses + torch.where(codes, F.cross_entropy(logits, wanted, reduction="none"), 0.0)
+            hits = hits & (~codes | (logits.argmax(dim=-1) == wanted))
+        return losses, hits
+
+    def step_ends(self, project: Callable[[nn.Linear], Callable[[Tensor], Tensor]]) -> StepEnds:
+        return _DigitEnds(self)
+
+    def sampler(self, options: dict[str, Any], seeds: Sequence[int]) -> FactorisedSampler:
+        """What chooses the next codes, one seed a row; `options` are those of `Sampling`."""
+        return FactorisedSampler.of_model(self, options, seeds)
+
+
+class _DigitEnds:
+    """Tokens `[B]` in, states `[B, C]` out."""
+
+    def __init__(self, lm: MotionFactorisedLM) -> None:
+        self.embed = lm.embed_motion
+
+    def read(self, x: Tensor) -> Tensor:
+        return x
