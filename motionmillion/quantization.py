@@ -23,7 +23,7 @@ import torch
 LIBRARIES = {"8bit": "bitsandbytes", "4bit": "bitsandbytes", "int8": "torchao"}
 """What can be asked for, and the library that does it."""
 
-_KEPT = ["embed_tokens", "lm_head", "project_text", "read_latents", "flow_head"]
+_KEPT = ["embed_tokens", "lm_head", "project_text", "read_latents", "flow_head", "depth"]
 
 
 def quantization_config(name: str, dtype: torch.dtype = torch.float32) -> Any:

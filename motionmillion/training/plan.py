@@ -198,6 +198,9 @@ def lm_shape(config: Any, lora: LoraOptions | None = None) -> ModelShape:
     vocabulary = model.lm_head.out_features
     if config.head == "flow":  # as many logits as cost what the flow head does, for each of its draws
         vocabulary = config.flow_draws * count_parameters(model.get_submodule("flow_head")) // config.hidden_size
+    elif config.codes == "factorised":  # likewise for the depth head, which goes through the digits one by one
+        digits = len(config.code_levels) - 1
+        vocabulary += digits * count_parameters(model.get_submodule("depth")) // config.hidden_size
     return ModelShape(
         parameters=parameters,
         trained=trained,
