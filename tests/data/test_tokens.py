@@ -24,10 +24,15 @@ def test_items_hold_codes_of_a_variant_and_features_of_a_true_caption(dataset, t
 
 
 def test_collation_pads_and_ends_every_row(dataset):
-    batch = TokenCollator(end=125, pad=126)([dataset[i] for i in range(6)])
-    for row, label in enumerate(batch["labels"].tolist()):
-        assert label.count(125) == 1
-        assert set(label[label.index(125) + 1 :]) <= {126}
+    torch.manual_seed(0)
+    samples = [dataset[i] for i in (*range(6), *range(6))]
+    assert {sample["ends"] for sample in samples} == {True, False}
+    batch = TokenCollator(end=125, pad=126)(samples)
+    for row, (label, sample) in enumerate(zip(batch["labels"].tolist(), samples, strict=True)):
+        codes = len(sample["codes"])
+        assert label[:codes] == sample["codes"].tolist()
+        assert label[codes : codes + 1] == [125] * sample["ends"] + [126] * (not sample["ends"]) or len(label) == codes
+        assert set(label[codes + 1 :]) <= {126} and label.count(125) == sample["ends"]
         assert batch["text_mask"][row].any()
     assert torch.equal(batch["input_ids"], batch["labels"])
 
@@ -100,7 +105,7 @@ def shards(tmp_path_factory):
 def test_shards_give_codes_with_a_true_caption(shards):
     texts = {"walk": torch.zeros(2, 3), "go": torch.ones(1, 3), "own": torch.full((4, 3), 2.0)}
     dataset = ShardDataset([shards], "train", 125, texts, own_caption_share=1.0)
-    assert len(dataset) == 5 and dataset.categories == ["b", "a", "b", "a", "b"]  # one without captions is left out
+    assert len(dataset) == 5 and dataset.groups() == ["b", "a", "b", "a", "b"]  # one without captions is left out
     torch.manual_seed(0)
     for item in range(5):
         drawn = [dataset[item] for _ in range(20)]
