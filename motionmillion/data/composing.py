@@ -9,8 +9,9 @@ out, and counted by the reason. The captions of the new clips have the source "c
 """
 
 import dataclasses
+import functools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,8 +24,8 @@ from motionmillion.data.progress import say
 DESCRIBED = "described"
 """Source of the sentences that are measured from the motion."""
 
-_TRIES = 6
-"""Draws of partners for each clip that is wanted."""
+_TRIES, _OVERLAY_TRIES = 6, 25
+"""Draws of partners for each clip that is wanted; few clips speak of the arms alone."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +112,7 @@ class _Maker:
         for clip in clips:
             groups.setdefault(clip.description, []).append(clip)
         self.groups = list(groups.values())
+        self._settings: dict[str, Any] = {"generator": generator, "wordings": options.wordings}
 
     def _draw(self, others: Sequence[MotionClip]) -> MotionClip:
         """An element of `others`, evenly."""
@@ -120,8 +122,12 @@ class _Maker:
         """A clip of a description that is drawn evenly."""
         return self._draw(self.groups[int(torch.randint(len(self.groups), (), generator=self.generator))])
 
-    def _made(self, kind: str, result: MotionClip | str, ends: bool) -> MotionClip | None:
-        """The clip with its source, or None for a reason, which is counted."""
+    def _made(self, kind: str, make: Callable[[], MotionClip | str], ends: bool) -> MotionClip | None:
+        """What `make` gives with its source, or None for a reason, which is counted."""
+        try:
+            result = make()
+        except ValueError as error:
+            result = str(error)
         if isinstance(result, str):
             self.refused[f"{kind}, {result}"] += 1
             return None
@@ -133,6 +139,7 @@ class _Maker:
             return []
         from motionmillion.data.composition import join_clips
 
+        settings = {**self._settings, "longest": self.options.max_seconds}
         made: list[MotionClip] = []
         for _ in range(_TRIES * count):
             if len(made) == count:
@@ -142,8 +149,7 @@ class _Maker:
             if sum(part.motion.seconds for part in parts) > self.options.max_seconds:
                 self.refused["sequences, longer than max_seconds"] += 1
                 continue
-            result = join_clips(parts, self.generator, wordings=self.options.wordings)
-            clip = self._made("sequences", result, parts[-1].ends)
+            clip = self._made("sequences", functools.partial(join_clips, parts, **settings), parts[-1].ends)
             made += [clip] if clip else []
         return made
 
@@ -153,13 +159,13 @@ class _Maker:
             return []
         from motionmillion.data.composition import overlay_clips
 
+        settings = self._settings
         made: list[MotionClip] = []
-        for _ in range(_TRIES * count):
+        for _ in range(_OVERLAY_TRIES * count):
             if len(made) == count:
                 break
             lower, upper = self._clip(), self._clip()
-            result = overlay_clips(lower, upper, self.generator, wordings=self.options.wordings)
-            clip = self._made("overlays", result, lower.ends)
+            clip = self._made("overlays", functools.partial(overlay_clips, lower, upper, **settings), lower.ends)
             made += [clip] if clip else []
         return made
 
@@ -167,7 +173,7 @@ class _Maker:
         """Every clip backwards that can be; how a window of a longer take begins is not how its motion begins."""
         from motionmillion.data.composition import reverse_clip
 
-        results = [self._made("reversals", reverse_clip(clip), clip.whole) for clip in self.clips]
+        results = [self._made("reversals", functools.partial(reverse_clip, clip), clip.whole) for clip in self.clips]
         return [clip for clip in results if clip]
 
     def described(self, clip: MotionClip) -> MotionClip:

@@ -62,25 +62,27 @@ def test_damage_is_said_and_made_good(tmp_path, damage):
     assert same(cached_sequences(tmp_path, "k", never), made)
 
 
-def test_only_new_texts_are_encoded(tmp_path, tiny_encoder, monkeypatch):
-    encoder = TextEncoder(str(tiny_encoder), max_length=16)
-    asked: list[str] = []
+class Counting(TextEncoder):
+    """An encoder that keeps what it was asked."""
 
-    class Counting(TextEncoder):
-        def __call__(self, texts):
-            asked.extend(texts)
-            return encoder(texts)
+    asked: list[str]
 
-    counting = Counting(str(tiny_encoder), max_length=16)
+    def __call__(self, texts):
+        self.asked = [*getattr(self, "asked", []), *texts]
+        return super().__call__(texts)
+
+
+def test_only_new_texts_are_encoded(tmp_path, text_encoder):
+    encoder, counting = text_encoder, Counting(sentence=True)
     first = cached_texts(tmp_path, ["a person walks", "waves"], counting, progress=False)
     again = cached_texts(tmp_path, ["waves", "jumps"], counting, progress=False)
-    assert sorted(asked) == ["a person walks", "jumps", "waves"] and len(again) == 3
+    assert sorted(counting.asked) == ["a person walks", "jumps", "waves"] and len(again) == 3
     for text in ("a person walks", "waves", "jumps"):
         features, mask = encoder([text])
         assert again[text].dtype == torch.float32
         assert torch.allclose(again[text], features[0][mask[0]], atol=5e-3)
     assert torch.equal(first["waves"], again["waves"])
-    cached_texts(tmp_path, ["waves"], Counting(str(tiny_encoder), sentence=True, max_length=16), progress=False)
+    cached_texts(tmp_path, ["waves"], Counting(max_length=16), progress=False)
     assert len(list(tmp_path.glob("texts-*.safetensors"))) == 2
 
 
