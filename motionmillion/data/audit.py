@@ -34,12 +34,12 @@ BACKWARD_SHARE = 0.5
 FOLDED_DEGREES = 70.0
 """Neck and head together against the chest."""
 FOLDED_SHARE = 0.9
-INSIDE_RADIUS = {"trunk": 0.085, "thigh": 0.05}
-"""Metres around the bones that a hand cannot come into."""
-INSIDE_SHARE = 0.25
+INSIDE_RADIUS = {"trunk": 0.075, "thigh": 0.05}
+"""Metres around the line from pelvis to chest, and around thighs, that a hand cannot come into."""
+INSIDE_SHARE = 0.5
 HAND = 0.08
 """Metres from wrist to knuckles."""
-FLIP_DEGREES = 50.0
+FLIP_DEGREES = 80.0
 """Turn of a joint within a thirtieth of a second."""
 FLIP_RATIO = 4.0
 """And how many times the turns before and after."""
@@ -139,7 +139,7 @@ def hands_inside(motion: Motion, margin: float = 0.0) -> Tensor:
 def _hand_depths(motion: Motion, positions: Tensor, turned: Tensor) -> dict[str, Tensor]:
     """How deep either arm is inside the body, `[T]`, metres; negative outside."""
     index = motion.skeleton.index
-    capsules = [(index("pelvis"), index("neck"), INSIDE_RADIUS["trunk"])]
+    capsules = [(index("pelvis"), index("spine3"), INSIDE_RADIUS["trunk"])]
     capsules += [(index(f"{s}_hip"), index(f"{s}_knee"), INSIDE_RADIUS["thigh"]) for s in ("left", "right")]
     depths = {}
     for side in ("left", "right"):

@@ -52,7 +52,7 @@ _OWN_ARMS = frozenset(
 )
 """Verbs that need no word for the arm to be clear."""
 _NOT_UPPER = re.compile(
-    r"\b(?:legs?|foot|feet|knees?|hips?|waist|toes?|heels?|thighs?|walk\w*|run\w*|step\w*|jump\w*|hop\w*|turn\w*|sit\w*"
+    r"\b(?:tiptoes?|legs?|foot|feet|knees?|hips?|waist|toes?|heels?|thighs?|walk\w*|run\w*|step\w*|jump\w*|hop\w*|turn\w*|sit\w*"
     r"|kneel\w*|crouch\w*|squat\w*|bend\w*|bent|lean\w*|kick\w*|danc\w*|spin\w*|l[iy](?:e|es|ing)|floor|ground|climb\w*|"
     r"swim\w*|twist\w*|bow\w*|lung\w*|stoop\w*|down to|body|side to side|around|sway\w*|walls?|ball|rope|ladder|spot|"
     r"place|forwards?|backwards?|stool|chair|stance|march\w*|stride\w*|animals?|bird|chicken|dog|cat|like|as|fast|"
@@ -100,7 +100,8 @@ def overlay_clips(
         return "no caption of legs alone"
     if not above:
         return "no caption of arms alone"
-    captions = _word(below, above, generator, wordings)
+    told = [phrase for phrase in above if phrase.verb != "move"]  # "moves both arms" says little
+    captions = _word(below, told or above, generator, wordings)
     if not captions:
         return "captions do not go together"
     motion = _mix(lower.motion, upper.motion.resample(lower.motion.fps), generator)
