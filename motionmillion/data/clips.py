@@ -33,6 +33,8 @@ from motionmillion.motion import Motion
 
 SPLITS = ("train", "val", "test")
 MOTION_SUFFIXES = (".npz", ".bvh", ".npy")
+OWN_SOURCES = ("kinematic", "measured")
+"""Sources of captions in a motion set that were made from the very window of the clip."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ def _list_motion_set(folder: Path) -> list[ClipRecord]:
                     subject=str(entry.get("subject", "")),
                     category=entry.get("category", ""),
                     whole=bool(entry.get("whole_take", True)),
-                    own_captions=tuple(c["text"] for c in captions if c.get("source") == "kinematic"),
+                    own_captions=tuple(c["text"] for c in captions if c.get("source") in OWN_SOURCES),
                     take=entry["take"],
                     start=entry["start"],
                     end=entry["end"],

@@ -14,8 +14,8 @@ from motionmillion.data.describing.timeline import Mask
 from motionmillion.data.describing.track import RATE, BodyTrack
 from motionmillion.motion import Motion
 
-STILL = 0.1
-"""Metres that no joint leaves its mean place by, of a body that keeps still."""
+STILL = (0.07, 0.2)
+"""Metres that no joint leaves its mean place by, and metres a second that none exceeds, of a body that keeps still."""
 IN_PLACE = 0.25
 """The same for the pelvis of a body that stays where it is."""
 
@@ -29,14 +29,15 @@ def measure_facts(motion: Motion) -> MotionFacts:
     track = BodyTrack.of(motion)
     timeline = postures.posture_timeline(track)
     start, end = (postures.posture_at(timeline, len(track), at_end) for at_end in (False, True))
-    away = track.world - track.world.mean(0)
+    away = np.linalg.norm(track.world - track.world.mean(0), axis=-1).max()
+    fastest = np.linalg.norm(np.gradient(track.world, axis=0), axis=-1).max() * RATE
     return MotionFacts(
         seconds=motion.seconds,
         start=start,
         end=end,
         start_facing=postures.facing_at(track, False) if start == "lying" else None,
         end_facing=postures.facing_at(track, True) if end == "lying" else None,
-        still=bool(np.linalg.norm(away, axis=-1).max() < STILL),
+        still=bool(away < STILL[0] and fastest < STILL[1]),
         in_place=locomotion.moved(track) < IN_PLACE,
         events=tuple(sorted(_events(track, timeline), key=lambda event: (event.start, event.end))),
     )
