@@ -6,10 +6,12 @@
 What lies near a threshold is left out, so that what is there is true.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from motionmillion.data.describing import arms, legs, locomotion, postures
-from motionmillion.data.describing.facts import Event, MotionFacts, PostureChange, Squat, Travel
+from motionmillion.data.describing.facts import Event, Jump, MotionFacts, Travel
 from motionmillion.data.describing.timeline import Mask
 from motionmillion.data.describing.track import RATE, BodyTrack
 from motionmillion.motion import Motion
@@ -56,7 +58,7 @@ def _events(track: BodyTrack, timeline: postures.Timeline) -> list[Event]:
         *locomotion.measure_turns(track, travels),
         *jumps,
         *squats,
-        *(bend for bend in postures.measure_bends(track) if not _part_of(bend, changes)),
+        *(bend for bend in postures.measure_bends(track) if not _part_of(bend, [*changes, *jumps])),
         *changes,
         *arms.measure_raises(track),
         *arms.measure_waves(track),
@@ -78,13 +80,13 @@ def _mask(track: BodyTrack, timeline: postures.Timeline, posture: str) -> Mask:
     return mask
 
 
-def _covered(travel: Travel, jumps: list) -> bool:
+def _covered(travel: Travel, jumps: Sequence[Jump]) -> bool:
     """Whether a travel is made of jumps, which say where they go themselves."""
     common = sum(max(0.0, min(travel.end, jump.end) - max(travel.start, jump.start)) for jump in jumps)
     return common > 0.3 * (travel.end - travel.start)
 
 
-def _part_of(event: Event, others: list[Squat] | list[PostureChange]) -> bool:
+def _part_of(event: Event, others: Sequence[Event]) -> bool:
     """Whether an event happens within one of `others`, give or take a step."""
     slack = 3 / RATE
     return any(other.start - slack < event.end and event.start < other.end + slack for other in others)
