@@ -361,7 +361,9 @@ def describe(
     folder: Annotated[Path, typer.Argument(help="Motion set, or folder of motion files.")],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Folder for text files, else beside the motions; .jsonl for a motion set."),
+        typer.Option(
+            "-o", "--output", help="Folder for text files, else beside the motions; .jsonl for a motion set."
+        ),
     ] = None,
     count: Annotated[int | None, typer.Option(help="Sentences of a motion at the most, drawn at random.")] = None,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,

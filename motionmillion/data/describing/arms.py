@@ -70,7 +70,13 @@ def measure_raises(track: BodyTrack) -> list[HandRaise]:
         for start, stop in spans(up[side], gap=0.2 * RATE, shortest=RAISED_SECONDS * RATE):
             if (high[other][start:stop] < DOWN).mean() > 0.9 and high[other][start:stop].max() < RAISED - 0.08:
                 found.append(_raise(side, (start, stop), high[side], {_level(high[side], (start, stop))}))
-        chest = (high[side] > CHEST[0]) & (high[side] < CHEST[1]) & (high[other] < CHEST[2]) & upright & _front(track, side)
+        chest = (
+            (high[side] > CHEST[0])
+            & (high[side] < CHEST[1])
+            & (high[other] < CHEST[2])
+            & upright
+            & _front(track, side)
+        )
         for start, stop in spans(chest, gap=0.15 * RATE, shortest=CHEST_SECONDS * RATE):
             around = high[side][max(0, start - RATE) : stop + RATE].max() < RAISED - 0.05
             if around and (high[side][:start] < CHEST[2]).any():
@@ -83,7 +89,12 @@ def measure_waves(track: BodyTrack) -> list[Wave]:
     found: dict[str, list[tuple[Span, int]]] = {"left": [], "right": []}
     for side, sign in SIDES:
         wrist, elbow, shoulder = (track.own(f"{side}_{part}") for part in ("wrist", "elbow", "shoulder"))
-        ready = (sign * (wrist - track.own("head"))[:, 0] > WAVE_ASIDE) & (_above(track, side) > -0.05) & (wrist[:, 1] > elbow[:, 1] + 0.13) & (track.tilt < UPRIGHT)
+        ready = (
+            (sign * (wrist - track.own("head"))[:, 0] > WAVE_ASIDE)
+            & (_above(track, side) > -0.05)
+            & (wrist[:, 1] > elbow[:, 1] + 0.13)
+            & (track.tilt < UPRIGHT)
+        )
         for start, stop in spans(ready, gap=0.1 * RATE, shortest=0.6 * RATE):
             swing = (wrist - elbow)[start:stop, 0]
             points = turning_points(swing, WAVE_SWING)

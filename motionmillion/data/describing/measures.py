@@ -50,6 +50,7 @@ def _events(track: BodyTrack, timeline: postures.Timeline) -> list[Event]:
     jumps = legs.measure_jumps(track)
     squats = postures.measure_squats(track, timeline)
     kicks = legs.measure_kicks(track)
+    fast = [travel for travel in travels if travel.gait in ("run", "jog")]  # its arms swing like punches
     crawling = _mask(track, timeline, "on hands and knees")
     changes = [c for c in postures.measure_changes(timeline) if not _part_of(c, squats)]
     return [
@@ -62,7 +63,7 @@ def _events(track: BodyTrack, timeline: postures.Timeline) -> list[Event]:
         *changes,
         *arms.measure_raises(track),
         *arms.measure_waves(track),
-        *arms.measure_punches(track),
+        *(punch for punch in arms.measure_punches(track) if not _part_of(punch, [*jumps, *fast])),
         *arms.measure_claps(track),
         *arms.measure_arms_out(track),
         *arms.measure_hands_on_hips(track),

@@ -58,7 +58,9 @@ def _travel(event: Travel) -> list[str]:
         plain += [f"{verb}{pace} {way}"] if pace else []
     if event.steps:
         steps = f"[take] {number(event.steps)} steps "
-        plain.append(steps + (f"to the {event.direction}" if event.direction in ("left", "right") else event.direction))
+        plain.append(
+            steps + (f"to the {event.direction}" if event.direction in ("left", "right") else event.direction)
+        )
     if far and event.direction in ("forward", "backward") and not event.curve:
         plain.append(f"{verb}{pace} {event.direction} for about {number(metres)} {unit}")
     return plain
@@ -70,7 +72,12 @@ def _turn(event: Turn) -> list[str]:
     around = event.angle > _HALF_TURN and event.angle < 300
     plain = {
         45: [f"[turn] slightly {side}", f"[turn] 45 degrees {side}"],
-        90: [f"[turn] {event.side}", f"[turn] {side}", f"[make] a quarter turn {side}", f"[turn] {side} by 90 degrees"],
+        90: [
+            f"[turn] {event.side}",
+            f"[turn] {side}",
+            f"[make] a quarter turn {side}",
+            f"[turn] {side} by 90 degrees",
+        ],
         180: [f"[turn] around {side}", f"[make] a half turn {side}", f"[turn] 180 degrees {side}"],
         270: [f"[turn] around {side}", f"[make] three quarters of a turn {side}", f"[turn] {side} by 270 degrees"],
         360: [f"[turn] in a full circle {side}", f"[make] a full turn {side}", f"[turn] 360 degrees {side}"],
@@ -79,7 +86,13 @@ def _turn(event: Turn) -> list[str]:
 
 
 def _jump(event: Jump) -> list[str]:
-    ways = {"up": " up", "forward": " forward", "backward": " backward", "left": " to the left", "right": " to the right"}
+    ways = {
+        "up": " up",
+        "forward": " forward",
+        "backward": " backward",
+        "left": " to the left",
+        "right": " to the right",
+    }
     way = ways.get(event.direction or "", "")
     often = f" {times(event.count)}" if event.count > 1 else ""
     if event.feet in ("left", "right"):
@@ -105,7 +118,9 @@ def _raise(event: HandRaise) -> list[str]:
     else:
         plain = [f"[raise] {hand}", f"[lift] {arm}", f"[lift] {hand}"]
         if event.level:
-            plain.append(f"[raise] {hand} {_LEVELS[event.level]}" + ("s" if event.level == "shoulder" and not one else ""))
+            plain.append(
+                f"[raise] {hand} {_LEVELS[event.level]}" + ("s" if event.level == "shoulder" and not one else "")
+            )
     if not event.begun:
         level = " above the head" if event.level == "above the head" else ""
         plain = [f"[hold] {hand} up", f"[hold] {arm} raised", f"[hold] {hand} up{level}"]
@@ -117,7 +132,11 @@ def _raise(event: HandRaise) -> list[str]:
 
 def _wave(event: Wave) -> list[str]:
     if event.side == "both":
-        return ["[wave] with both hands", "[wave] both hands", "[hold] up both hands and [wave] them from side to side"]
+        return [
+            "[wave] with both hands",
+            "[wave] both hands",
+            "[hold] up both hands and [wave] them from side to side",
+        ]
     hand = f"the {event.side} hand"
     return [f"[wave] with {hand}", f"[wave] {hand}", f"[hold] up {hand} and [wave] it from side to side"]
 
@@ -139,7 +158,11 @@ def _clap(event: Clap) -> list[str]:
 
 
 def _arms_out(event: ArmsOut) -> list[str]:
-    return ["[stretch] both arms out to the sides", "[hold] the arms out sideways", "[spread] the arms wide to the sides"]
+    return [
+        "[stretch] both arms out to the sides",
+        "[hold] the arms out sideways",
+        "[spread] the arms wide to the sides",
+    ]
 
 
 def _hips(event: HandsOnHips) -> list[str]:
@@ -182,7 +205,9 @@ def _lunge(event: Lunge) -> list[str]:
 
 def _squat(event: Squat) -> list[str]:
     often = f" {times(event.count)}" if event.count > 1 else ""
-    plain = [f"[squat] down and [stand] up again{often}"] if often else ["[squat]", "[squat] down and [stand] up again"]
+    plain = (
+        [f"[squat] down and [stand] up again{often}"] if often else ["[squat]", "[squat] down and [stand] up again"]
+    )
     if event.deep is not None:
         kind = "deep" if event.deep else "shallow"
         some = f"{number(event.count)} {kind} squats" if often else f"a {kind} squat"
@@ -196,7 +221,11 @@ def _bend(event: Bend) -> list[str]:
     if event.direction == "forward":
         return [f"[bend] forward{often}", f"[bend] over{often}", f"[bend] the upper body forward{back}"]
     side = event.direction
-    return [f"[lean] to the {side}", f"[bend] sideways to the {side}{often}", f"[lean] the upper body to the {side}{back}"]
+    return [
+        f"[lean] to the {side}",
+        f"[bend] sideways to the {side}{often}",
+        f"[lean] the upper body to the {side}{back}",
+    ]
 
 
 _DOWN = {

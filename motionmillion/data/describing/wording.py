@@ -1,8 +1,8 @@
 """Sentences from facts: commands, plain sentences, detailed ones that say the order of events.
 
-    describe_motion(motion)                                 # all sentences, always in the same order
-    describe_motion(motion, generator, count=4)             # four drawn at random
-    describe_clip(clip, generator, count=4)                 # the clip with them among its captions
+describe_motion(motion)                                 # all sentences, always in the same order
+describe_motion(motion, generator, count=4)             # four drawn at random
+describe_clip(clip, generator, count=4)                 # the clip with them among its captions
 """
 
 from collections.abc import Callable, Sequence
@@ -51,9 +51,7 @@ _POSTURES = {
 }
 
 
-def describe_motion(
-    motion: Motion, generator: torch.Generator | None = None, count: int | None = None
-) -> list[str]:
+def describe_motion(motion: Motion, generator: torch.Generator | None = None, count: int | None = None) -> list[str]:
     """True sentences about a motion; none where nothing about it is clear.
 
     Args:
@@ -72,9 +70,7 @@ def describe_motion(
     return sentences[:count]
 
 
-def describe_clip(
-    clip: MotionClip, generator: torch.Generator | None = None, count: int | None = None
-) -> MotionClip:
+def describe_clip(clip: MotionClip, generator: torch.Generator | None = None, count: int | None = None) -> MotionClip:
     """The clip with sentences about its motion among `captions` and `own_captions`; see `describe_motion`."""
     sentences = describe_motion(clip.motion, generator, count)
     captions = tuple(dict.fromkeys((*clip.captions, *sentences)))
