@@ -33,7 +33,7 @@ from motionmillion.motion import Motion
 
 SPLITS = ("train", "val", "test")
 MOTION_SUFFIXES = (".npz", ".bvh", ".npy")
-OWN_SOURCES = ("kinematic", "watched")
+OWN_SOURCES = ("kinematic", "measured", "watched")
 """Sources of captions that were made from the very clip, rather than from its whole take."""
 
 _TITLE_SOURCES = ("cmu_index", "label")

@@ -29,6 +29,8 @@ WAVE_PERIOD = (0.25, 1.3)
 """Seconds of a wave there and back."""
 WAVE_ELBOW = (0.6, 0.2)
 """Share of the wrist's way, and metres, that the elbow may go along; else the whole arm swings."""
+WAVE_ASIDE = 0.12
+"""Wrist beside the head; a fist on guard, or a hand at the face, is nearer."""
 WAVE_MOVES = 4
 """Ways to a side: fewer are a gesture."""
 PUNCH_SPEED = 2.6
@@ -68,7 +70,13 @@ def measure_raises(track: BodyTrack) -> list[HandRaise]:
         for start, stop in spans(up[side], gap=0.2 * RATE, shortest=RAISED_SECONDS * RATE):
             if (high[other][start:stop] < DOWN).mean() > 0.9 and high[other][start:stop].max() < RAISED - 0.08:
                 found.append(_raise(side, (start, stop), high[side], {_level(high[side], (start, stop))}))
-        chest = (high[side] > CHEST[0]) & (high[side] < CHEST[1]) & (high[other] < CHEST[2]) & upright & _front(track, side)
+        chest = (
+            (high[side] > CHEST[0])
+            & (high[side] < CHEST[1])
+            & (high[other] < CHEST[2])
+            & upright
+            & _front(track, side)
+        )
         for start, stop in spans(chest, gap=0.15 * RATE, shortest=CHEST_SECONDS * RATE):
             around = high[side][max(0, start - RATE) : stop + RATE].max() < RAISED - 0.05
             if around and (high[side][:start] < CHEST[2]).any():
@@ -79,9 +87,14 @@ def measure_raises(track: BodyTrack) -> list[HandRaise]:
 def measure_waves(track: BodyTrack) -> list[Wave]:
     """Raised hands that go to and fro beside the head or body."""
     found: dict[str, list[tuple[Span, int]]] = {"left": [], "right": []}
-    for side, _ in SIDES:
+    for side, sign in SIDES:
         wrist, elbow, shoulder = (track.own(f"{side}_{part}") for part in ("wrist", "elbow", "shoulder"))
-        ready = (_above(track, side) > -0.05) & (wrist[:, 1] > elbow[:, 1] + 0.13) & (track.tilt < UPRIGHT)
+        ready = (
+            (sign * (wrist - track.own("head"))[:, 0] > WAVE_ASIDE)
+            & (_above(track, side) > -0.05)
+            & (wrist[:, 1] > elbow[:, 1] + 0.13)
+            & (track.tilt < UPRIGHT)
+        )
         for start, stop in spans(ready, gap=0.1 * RATE, shortest=0.6 * RATE):
             swing = (wrist - elbow)[start:stop, 0]
             points = turning_points(swing, WAVE_SWING)
@@ -91,7 +104,9 @@ def measure_waves(track: BodyTrack) -> list[Wave]:
                 wide, deep = (float(np.ptp((wrist - shoulder)[part, axis])) for axis in (0, 2))
                 if carried < min(WAVE_ELBOW[0] * wide, WAVE_ELBOW[1]) and wide > 0.9 * deep:
                     found[side].append(((part.start, part.stop), (last - first + 1) // 2))
-    return _waves(found)
+    waves = _waves(found)
+    other = {"left": "right", "right": "left"}
+    return [wave for wave in waves if wave.side == "both" or _idle(track, other[wave.side], wave)]
 
 
 def measure_punches(track: BodyTrack) -> list[Punch]:
@@ -137,7 +152,8 @@ def measure_claps(track: BodyTrack) -> list[Clap]:
     group: list[int] = []
     for point in [*meets, 10**9]:
         if group and not CLAP_PERIOD[0] * RATE <= point - group[-1] <= CLAP_PERIOD[1] * RATE:
-            if len(group) >= 3 and apart[group[0] : group[-1]].max() < CLAP_SWING[1]:
+            wide = apart[group[0] : group[-1] + 1].max() < CLAP_SWING[1]
+            if len(group) >= 3 and wide and _both_move(track, (group[0], group[-1] + 1)):
                 found.append(Clap(seconds(group[0]), seconds(group[-1]), len(group)))
             group = []
         group.append(point)
@@ -172,6 +188,12 @@ def _above(track: BodyTrack, side: str) -> Array:
     return track.up(f"{side}_wrist") - (track.up("left_shoulder") + track.up("right_shoulder")) / 2
 
 
+def _idle(track: BodyTrack, side: str, event: Wave) -> bool:
+    """Whether a hand stays down during an event."""
+    span = slice(round(event.start * RATE), round(event.end * RATE) + 1)
+    return float(_above(track, side)[span].max()) < DOWN + 0.1
+
+
 def _front(track: BodyTrack, side: str) -> Mask:
     return (track.own(f"{side}_wrist") - track.own("spine3"))[:, 2] > 0.12
 
@@ -181,6 +203,12 @@ def _arm(track: BodyTrack, side: str) -> float:
     lower = track.joint(f"{side}_wrist") - track.joint(f"{side}_elbow")
     lengths = np.linalg.norm(upper, axis=-1) + np.linalg.norm(lower, axis=-1)
     return float(np.median(lengths)) / track.size
+
+
+def _both_move(track: BodyTrack, span: Span) -> bool:
+    """Whether both hands have a part in a clap; a handshake is one's."""
+    swings = [float(np.ptp(track.own(f"{side}_wrist")[slice(*span), 0])) for side, _ in SIDES]
+    return min(swings) > 0.03
 
 
 def _level(height: Array, span: Span) -> Level | None:

@@ -12,7 +12,14 @@ from typing import Literal, TypeVar
 Side = Literal["left", "right", "both"]
 Direction = Literal["forward", "backward", "left", "right"]
 Posture = Literal[
-    "standing", "sitting", "sitting on the floor", "kneeling", "on one knee", "crouching", "on hands and knees", "lying"
+    "standing",
+    "sitting",
+    "sitting on the floor",
+    "kneeling",
+    "on one knee",
+    "crouching",
+    "on hands and knees",
+    "lying",
 ]
 Level = Literal["chest", "shoulder", "head", "above the head"]
 

@@ -19,9 +19,9 @@ LEFT_FLOOR = 0.06
 """Height of both soles in flight, metres."""
 FLIGHT = (0.13, 1.0)
 """Seconds of a flight."""
-FLIGHT_HEIGHT = 0.1
+FLIGHT_HEIGHT = 0.12
 """Metres that the lower sole rises to."""
-FALL = (5.0, 14.0)
+FALL = (6.5, 14.0)
 """Downward acceleration of the pelvis in flight, m/s2; gravity is 9.8, legs that tuck change it a little."""
 LEAP_SECONDS = 0.33
 """Flight from one foot to the other that is a leap; runners fly for up to 0.25 s."""
@@ -41,7 +41,7 @@ SERIES_SECONDS = 1.4
 """Between jumps, kicks or knee lifts that are counted together."""
 PLANTED = 0.1
 """Height of the sole of the leg that carries the body."""
-KICK_SPEED = 3.8
+KICK_SPEED = 4.2
 """Metres a second of the foot; a walking foot swings at 2.5 to 3.5, but low."""
 KICK_HEIGHT = (0.48, 0.9)
 """Ankle above the floor of a kick, and of a high one; dancers and runners throw their feet lower."""
@@ -139,6 +139,7 @@ def measure_lunges(track: BodyTrack) -> list[Lunge]:
     apart = (track.own("left_ankle") - track.own("right_ankle"))[:, 2]
     low = (track.up("pelvis") < LUNGE[3]) & (track.tilt < 45) & (track.up("pelvis") > 0.35)
     both = (track.air("left") < 0.15) & (track.air("right") < 0.15)
+    both = both & (track.up("left_wrist") > 0.3) & (track.up("right_wrist") > 0.3)  # no plank
     found: list[Lunge] = []
     for side, other, sign in (("left", "right", 1.0), ("right", "left", -1.0)):
         bent = (track.knee(side) > LUNGE[1]) & (track.knee(side) - track.knee(other) > LUNGE[2])

@@ -48,11 +48,11 @@ CURVE_RADIUS = 0.6
 """Metres; a tighter bend is a turn."""
 ZIGZAG_DEGREES = 25.0
 """Swings of the heading that are not turns: the hips of a walker swing by up to 20."""
-TURN_DEGREES = 38.0
+TURN_DEGREES = 40.0
 """Smallest turn."""
 NAMED_TURNS = {45: 8, 90: 18, 180: 25, 270: 20, 360: 30}
 """Degrees of a turn, and how far off a turn may be that is called so."""
-FEET_SHARE = 0.6
+FEET_SHARE = 0.7
 """Share of a turn that the feet must follow, or the body only twists."""
 IN_PLACE = (0.45, 0.9)
 """Metres of path during a turn: below the first it is on the spot, above the second while walking."""

@@ -133,9 +133,7 @@ def _masks(track: BodyTrack) -> dict[Posture, Mask]:
     middle = (track.own("pelvis") + track.own("spine3"))[:, 2] / 2
     on_knees = (knees < ON_FLOOR).all(0)
     seat = np.stack([track.up(f"{s}_hip") - track.up(f"{s}_knee") for s in ("left", "right")])
-    kneeling = (
-        on_knees & (height > KNEELING[0]) & (tilt < KNEELING[1]) & (behind > 0.15).all(0) & (bends > 65).all(0)
-    )
+    kneeling = on_knees & (height > KNEELING[0]) & (tilt < KNEELING[1]) & (behind > 0.15).all(0) & (bends > 65).all(0)
     neck = track.up("neck")
     lying = (height < LYING[0]) & (tilt > LYING[1]) & (neck < np.where(track.chest[:, 1] < 0, LYING[3], LYING[2]))
     all_fours = (
@@ -199,8 +197,15 @@ def _bends(there: list[Span], angle: Array, upright: float, direction: str) -> l
             continue
         begin = int(np.flatnonzero(before)[-1])
         end = stop + int(np.flatnonzero(after)[0]) if after.any() else len(angle) - 1
-        if found and found[-1].straightens and seconds(begin) - found[-1].end < 2 and begin >= found[-1].end * RATE - 1:
-            found[-1] = Bend(found[-1].start, seconds(end), found[-1].direction, bool(after.any()), found[-1].count + 1)
+        if (
+            found
+            and found[-1].straightens
+            and seconds(begin) - found[-1].end < 2
+            and begin >= found[-1].end * RATE - 1
+        ):
+            found[-1] = Bend(
+                found[-1].start, seconds(end), found[-1].direction, bool(after.any()), found[-1].count + 1
+            )
         elif not found or seconds(begin) >= found[-1].end:
             found.append(Bend(seconds(begin), seconds(end), direction, bool(after.any()), 1))  # type: ignore[arg-type]
     return found

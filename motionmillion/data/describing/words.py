@@ -1,7 +1,7 @@
 """Small grammar of the captions: verbs in brackets that take their form, counts, articles.
 
-    finite("[raise] the right hand and [wave]")        # "raises the right hand and waves"
-    command("[raise] the right hand and [wave]")       # "raise the right hand and wave"
+finite("[raise] the right hand and [wave]")        # "raises the right hand and waves"
+command("[raise] the right hand and [wave]")       # "raise the right hand and wave"
 """
 
 import re
