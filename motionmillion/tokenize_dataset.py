@@ -26,7 +26,7 @@ import motionmillion
 from motionmillion.batch import load_tokenizer
 from motionmillion.data.clips import SPLITS, ClipRecord, list_clips
 from motionmillion.data.encoding_pool import Piece, Results, encode_pieces, usable_cores
-from motionmillion.data.token_shards import COLUMNS, FORMAT, HEADER, check_pyarrow, read_header
+from motionmillion.data.token_shards import COLUMNS, FORMAT, HEADER, OPTIONAL, check_pyarrow, read_header
 from motionmillion.data.token_writer import ShardWriter, fingerprint, plan_shards
 from motionmillion.io.files import PathError, check_writable
 from motionmillion.pipeline import find_tokenizer
@@ -119,7 +119,8 @@ def _make_header(
     }
     run = fingerprint({"format": FORMAT, **made_by})
     shards = math.ceil(len(records) / shard_size)
-    return {"format": FORMAT, "run": run, "complete": False, **made_by, "columns": list(COLUMNS), "shards": shards}
+    columns = [*COLUMNS, *OPTIONAL]
+    return {"format": FORMAT, "run": run, "complete": False, **made_by, "columns": columns, "shards": shards}
 
 
 def _check_options(splits: tuple[str, ...], **numbers: int) -> None:

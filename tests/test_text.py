@@ -240,3 +240,20 @@ def test_bad_encoders_are_named(folders, tmp_path):
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(ValueError, match="must have all its weights, got 1 missing: encoder.layer.0"):
         TextEncoder(str(tmp_path))
+
+
+def test_cut_prompts_are_said_once_each_and_only_when_asked(text_encoder, recwarn):
+    text_encoder(["walks " * 600])
+    assert not recwarn
+    short = TextEncoder(max_length=6)
+    with pytest.warns(UserWarning, match='prompt "a person walks and then waves to someone ..." has 12 tokens .* 6,'):
+        short.warn_of_cuts(["walk", "a person walks and then waves to someone tall twice"])
+    recwarn.clear()
+    short.warn_of_cuts(["a person walks and then waves to someone tall twice"])
+    assert not recwarn
+
+
+def test_a_pipeline_says_which_prompt_is_cut(tiny_pipeline):
+    long = f"a person walks {'and walks ' * 80}"
+    with pytest.warns(UserWarning, match='prompt "a person walks and walks and walks and ...'):
+        tiny_pipeline.read([long])

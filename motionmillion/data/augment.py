@@ -19,6 +19,9 @@ _OPPOSITE = {
     "anticlockwise": "clockwise",
 }
 
+_END_CUT = 0.3
+"""Seconds that a clip may lose at its end and still show how the motion ends."""
+
 
 def mirror_caption(text: str) -> str:
     """The caption of the mirrored motion: left and right exchanged, capitals kept.
@@ -43,6 +46,7 @@ def mirror_clip(clip: MotionClip) -> MotionClip:
         motion=clip.motion.mirror().replace(caption=mirror_caption(clip.motion.caption)),
         captions=tuple(mirror_caption(c) for c in clip.captions),
         own_captions=tuple(mirror_caption(c) for c in clip.own_captions),
+        sources=clip.sources,
     )
 
 
@@ -84,6 +88,8 @@ def random_variant(
     Args:
         generator: the only source of randomness.
         shortest: frames below which nothing is cut away.
+
+    A clip that loses more than 0.3 s at its end does not end any more (`MotionClip.ends`).
     """
     draws = torch.rand(4, generator=generator).tolist()
     if draws[0] < 0.5:
@@ -92,4 +98,5 @@ def random_variant(
     frames = clip.motion.num_frames
     removed = min(int(frames * trim * draws[2]), max(frames - shortest, 0))
     start = int(removed * draws[3])
-    return clip.replace(motion=clip.motion.slice(start, frames - removed + start))
+    ends = clip.ends and removed - start <= _END_CUT * clip.motion.fps
+    return clip.replace(motion=clip.motion.slice(start, frames - removed + start), ends=ends)

@@ -6,7 +6,7 @@
 A rules file is a YAML list; each entry has `match`, a regular expression that a caption of the clip must contain,
 optionally `unless`, one that none of its captions may contain, and `captions`, the sentences to add. `{1}` in a
 sentence stands for the expression's first group. Sentences that match a caption of the window itself (`own_captions`)
-become captions of the window; case does not count.
+become captions of the window; case does not count. Their source is "rule".
 """
 
 import re
@@ -17,7 +17,10 @@ from pathlib import Path
 import yaml
 
 from motionmillion.configuration import unknown_key_error
-from motionmillion.data.clips import MotionClip
+from motionmillion.data.clips import MotionClip, sources_of
+
+RULE = "rule"
+"""Source of the captions that rules add."""
 
 
 @dataclass(frozen=True)
@@ -72,4 +75,7 @@ def add_captions(clip: MotionClip, rules: Sequence[CaptionRule]) -> MotionClip:
                 added += sentences
                 own += sentences if text in clip.own_captions else []
     captions = tuple(dict.fromkeys((*clip.captions, *added)))
-    return clip.replace(captions=captions, own_captions=tuple(dict.fromkeys((*clip.own_captions, *own))))
+    blank = ("",) * len(clip.captions)
+    sources = sources_of(captions, (*clip.captions, *added), (*(clip.sources or blank), *([RULE] * len(added))))
+    own_captions = tuple(dict.fromkeys((*clip.own_captions, *own)))
+    return clip.replace(captions=captions, own_captions=own_captions, sources=sources)

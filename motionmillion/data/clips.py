@@ -8,8 +8,8 @@
 
 Two kinds of folder are read:
 - a motion set: `clips.jsonl` (one clip a line: `clip`, `take`, `shard`, `start`, `end`, `split`, `subject`,
-  `category`, `captions`), `motion-*.npz` shards (`take`, `start`, `poses` rotation vectors `[N, 22, 3]`, `trans`
-  `[N, 3]`) and `skeleton.json` (fps); y up, metres;
+  `category`, `captions` with their `source`), `motion-*.npz` shards (`take`, `start`, `poses` rotation vectors
+  `[N, 22, 3]`, `trans` `[N, 3]`) and `skeleton.json` (fps); y up, metres;
 - any folder of motion files (.npz, .bvh, .npy): the captions of `x.npz` stand in `x.txt`, one a line; the split comes
   from `train.txt`, `val.txt`, `test.txt` (one file name a line) where they exist, else from a hash of the subject,
   which is the name of the file's folder, or of the file itself where it lies in the top folder.
@@ -20,7 +20,7 @@ Unusual: splits never cut through a subject.
 import functools
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +33,10 @@ from motionmillion.motion import Motion
 
 SPLITS = ("train", "val", "test")
 MOTION_SUFFIXES = (".npz", ".bvh", ".npy")
+OWN_SOURCES = ("kinematic", "measured", "watched")
+"""Sources of captions that were made from the very clip, rather than from its whole take."""
+
+_TITLE_SOURCES = ("cmu_index", "label")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class MotionClip:
         captions: texts, each describing the whole clip.
         whole: False for a window cut out of a longer take, of which `captions` describe the whole.
         own_captions: the texts among `captions` that were made from this very window.
+        sources: where each of `captions` comes from, "" where that is not known; none at all is the same.
+        ends: whether the motion ends with this clip; of the windows of a take only the last one does.
     """
 
     name: str
@@ -54,18 +60,45 @@ class MotionClip:
     category: str = ""
     whole: bool = True
     own_captions: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    ends: bool = True
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
             raise ValueError(f"split must be one of {SPLITS}, got {self.split!r} for clip {self.name!r}")
+        if self.sources and len(self.sources) != len(self.captions):
+            raise ValueError(
+                f"sources must be one for each of the {len(self.captions)} captions, got {len(self.sources)} for clip "
+                f"{self.name!r}; leave them out if they are not known"
+            )
 
     @property
     def take(self) -> str:
         """The recording that the clip is a window of; windows of one recording are not independent of each other."""
         return self.name if self.whole else self.name.rsplit("_", 1)[0]
 
+    @property
+    def description(self) -> str:
+        """By which clips are alike, see `description_of`."""
+        return description_of(self.captions, self.sources, self.category)
+
     def replace(self, **changes) -> "MotionClip":
+        """The clip with `changes`; captions that it keeps keep their sources, unless these are given, too."""
+        if "captions" in changes and "sources" not in changes and self.sources:
+            changes["sources"] = sources_of(changes["captions"], self.captions, self.sources)
         return replace(self, **changes)
+
+
+def description_of(captions: Sequence[str], sources: Sequence[str], category: str) -> str:
+    """The title of a clip's take, in small letters; its category where there is no title."""
+    titles = (text for text, source in zip(captions, sources, strict=False) if source in _TITLE_SOURCES)
+    return next(titles, category).casefold()
+
+
+def sources_of(texts: Iterable[str], captions: Sequence[str], sources: Sequence[str]) -> tuple[str, ...]:
+    """Sources of `texts`, which are among `captions` with their `sources`; "" for others."""
+    known = dict(zip(reversed(captions), reversed(sources), strict=False))  # of equal captions the first one counts
+    return tuple(known.get(text, "") for text in texts)
 
 
 @dataclass(frozen=True)
@@ -86,6 +119,8 @@ class ClipRecord:
     category: str = ""
     whole: bool = True
     own_captions: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    ends: bool = True
     take: str = ""
     start: int = 0
     end: int = 0
@@ -148,6 +183,8 @@ class ClipReader:
             category=record.category,
             whole=record.whole,
             own_captions=record.own_captions,
+            sources=record.sources,
+            ends=record.ends,
         )
 
     @functools.cached_property
@@ -192,7 +229,8 @@ def _list_motion_set(folder: Path) -> list[ClipRecord]:
                     subject=str(entry.get("subject", "")),
                     category=entry.get("category", ""),
                     whole=bool(entry.get("whole_take", True)),
-                    own_captions=tuple(c["text"] for c in captions if c.get("source") == "kinematic"),
+                    own_captions=tuple(c["text"] for c in captions if c.get("source") in OWN_SOURCES),
+                    sources=tuple(caption.get("source") or "" for caption in captions),
                     take=entry["take"],
                     start=entry["start"],
                     end=entry["end"],
@@ -202,7 +240,10 @@ def _list_motion_set(folder: Path) -> list[ClipRecord]:
             raise ValueError(
                 f"clips.jsonl must hold one whole clip a line, got line {number} of {str(folder)!r} ({error!r})"
             ) from None
-    return records
+    last: dict[str, int] = {}
+    for record in records:
+        last[record.take] = max(record.end, last.get(record.take, 0))
+    return [replace(record, ends=record.end == last[record.take]) for record in records]
 
 
 def _list_files(folder: Path) -> list[ClipRecord]:

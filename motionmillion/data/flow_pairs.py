@@ -88,7 +88,8 @@ class FlowPairs(PairDataset):
         reference_blocks: blocks that a reference is told by; none for a model of texts alone.
         shortest: frames below which a clip is left out.
         longest: frames of an item at most; of longer clips a random window is taken, as if the motion began there.
-        versions: `variants`, `speed`, `trim`, `own_caption_share`, `seed` and `texts` of `PairDataset`.
+        versions: `variants`, `speed`, `trim`, `own_caption_share`, `caption_weights`, `seed` and `texts` of
+            `PairDataset`.
 
     Raises:
         ValueError: if no clip is long enough and has a caption, and for unknown blocks.

@@ -35,7 +35,7 @@ class PackedCollator:
         self.pad, self.end = collator.pad, collator.end
 
     def __call__(self, samples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        tokens = [self.collator.tokens(sample["codes"]) for sample in samples]
+        tokens = [self.collator.tokens(sample["codes"], sample.get("ends", True)) for sample in samples]
         kept = self.collator.captioned(len(samples)).tolist()
         texts = [
             sample["text"] if keep else sample["text"][:1] * 0 for sample, keep in zip(samples, kept, strict=True)

@@ -9,7 +9,7 @@ and one of its captions.
 Letters: B batch, T frames, D feature size, L text length, C text feature size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +19,8 @@ from torch.utils.data import Dataset
 
 from motionmillion.data.augment import random_variants
 from motionmillion.data.clips import MotionClip
-from motionmillion.data.tokens import TextBank, Texts, draw_caption
+from motionmillion.data.drawing import BALANCED_BY, check_balance_by, check_caption_sources, draw_caption, group_of
+from motionmillion.data.text_bank import TextBank, Texts
 from motionmillion.features import Representation
 from motionmillion.text import TextEncoder
 
@@ -36,9 +37,10 @@ class PairDataset(Dataset):
         own_caption_share: for a window cut out of a longer take, how often a caption of its own is drawn.
         seed: draws the versions.
         texts: features where they are there already; `encoder` is then not used.
+        caption_weights: how often a caption of each source is drawn, see `motionmillion.data.drawing`.
 
     Raises:
-        ValueError: if no clip has a caption.
+        ValueError: if no clip has a caption, or none of a source that `caption_weights` names.
     """
 
     def __init__(
@@ -52,12 +54,15 @@ class PairDataset(Dataset):
         own_caption_share: float = 0.5,
         seed: int = 0,
         texts: Texts | None = None,
+        caption_weights: Mapping[str, float] | None = None,
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
         clips = [clip for clip in clips if clip.captions]
         if not clips:
             raise ValueError("clips must have captions to train on, got none with any")
-        self.own_caption_share = own_caption_share
+        check_caption_sources(caption_weights, (clip.sources for clip in clips))
+        self.own_caption_share, self.caption_weights = own_caption_share, caption_weights
+        self._groups = {by: [group_of(clip, by) for clip in clips] for by in BALANCED_BY}
         self.versions = [random_variants(clip, variants, generator, speed, trim) for clip in clips]
         self.features = [
             [representation.encode(version.motion.canonicalize()) for version in versions]
@@ -71,10 +76,15 @@ class PairDataset(Dataset):
     def __len__(self) -> int:
         return len(self.versions)
 
+    def groups(self, by: str = "category") -> list[str | None]:
+        """The group of each clip, see `motionmillion.data.drawing.group_of`."""
+        return self._groups[check_balance_by(by)]
+
     def __getitem__(self, item: int) -> dict[str, Any]:
         draw = int(torch.randint(len(self.versions[item]), ()))
         clip = self.versions[item][draw]
-        caption = draw_caption(clip.captions, clip.own_captions, clip.whole, self.own_caption_share)
+        shares = (self.own_caption_share, clip.sources, self.caption_weights)
+        caption = draw_caption(clip.captions, clip.own_captions, clip.whole, *shares)
         return {"features": self.features[item][draw], "text": self.texts[caption]}
 
 

@@ -13,6 +13,7 @@ writes such folders (`motionmillion.tokenize_dataset`).
 | whole | bool | False for a window cut out of a longer take |
 | frames | int32 | at the frame rate of the tokenizer's features |
 | codes | list of int32 | `ceil(frames / frames_per_token)` of them |
+| sources, ends | list of string, bool | as in `MotionClip`; not in older folders |
 
 `tokens.json` says what made the codes. Its `run` is a fingerprint of tokenizer, source and options; every shard
 carries it in its own metadata (key "motionmillion"), with the numbers of its clips and codes and what was left out, so
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COLUMNS = ("name", "split", "subject", "category", "captions", "own_captions", "whole", "frames", "codes")
+OPTIONAL = ("sources", "ends")
 HEADER = "tokens.json"
 FORMAT = 1
 
@@ -55,6 +57,8 @@ class TokenClip:
     category: str = ""
     whole: bool = True
     own_captions: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    ends: bool = True
 
 
 def check_pyarrow() -> None:
@@ -72,7 +76,7 @@ def shard_name(shard: int, shards: int) -> str:
 
 
 def write_shard(rows: Sequence[dict[str, Any]], path: str | Path, note: dict[str, Any]) -> None:
-    """Write rows with the keys `COLUMNS` as a shard; whole or not at all.
+    """Write rows with the keys `COLUMNS`, and `OPTIONAL` where they have them, as a shard; whole or not at all.
 
     Args:
         note: what `read_note` gives back.
@@ -82,7 +86,9 @@ def write_shard(rows: Sequence[dict[str, Any]], path: str | Path, note: dict[str
 
     texts, words = pa.string(), pa.list_(pa.string())
     types = dict(captions=words, own_captions=words, whole=pa.bool_(), frames=pa.int32(), codes=pa.list_(pa.int32()))
-    schema = pa.schema([(name, types.get(name, texts)) for name in COLUMNS], metadata={_KEY: json.dumps(note)})
+    types |= dict(sources=words, ends=pa.bool_())
+    names = (*COLUMNS, *(name for name in OPTIONAL if rows and name in rows[0]))
+    schema = pa.schema([(name, types.get(name, texts)) for name in names], metadata={_KEY: json.dumps(note)})
     with atomic_path(path) as temporary:
         pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), temporary, compression="zstd")
 
@@ -99,7 +105,8 @@ def read_note(path: str | Path) -> dict[str, Any]:
     try:
         footer = pq.read_metadata(path)
         note = json.loads((footer.metadata or {})[_KEY])
-        if tuple(footer.schema.to_arrow_schema().names) != COLUMNS or footer.num_rows != note["clips"]:
+        names = tuple(footer.schema.to_arrow_schema().names)
+        if names not in (COLUMNS, (*COLUMNS, *OPTIONAL)) or footer.num_rows != note["clips"]:
             raise KeyError("clips")
     except FileNotFoundError:
         raise ValueError(f"shard must exist, got no {str(path)!r}; {_REMEDY}") from None
@@ -174,7 +181,9 @@ def load_token_shards(
 
 
 def read_token_tables(folders: Sequence[str | Path], split: str, codebook_size: int | None = None) -> "pa.Table":
-    """The clips of `split` that have captions, of all `folders`, as one Arrow table with the columns `COLUMNS`.
+    """The clips of `split` that have captions, of all `folders`, as one Arrow table.
+
+    It has the columns `COLUMNS` and `OPTIONAL`; where a folder lacks the latter, no source is known and all clips end.
 
     Raises:
         ImportError: without pyarrow.
@@ -192,7 +201,7 @@ def read_token_tables(folders: Sequence[str | Path], split: str, codebook_size: 
         size = header["tokenizer"].get("codebook_size")
         for path in paths:
             try:
-                table = pq.read_table(path, columns=list(COLUMNS))
+                table = _with_optional(pq.read_table(path))
             except (pa.ArrowException, OSError) as error:
                 raise _damaged(path, error) from None
             wanted = pc.and_(pc.equal(table["split"], split), pc.greater(pc.list_value_length(table["captions"]), 0))
@@ -202,6 +211,18 @@ def read_token_tables(folders: Sequence[str | Path], split: str, codebook_size: 
                 raise ValueError(f"codes must be in 0..{size - 1}, got others in {str(path)!r}; tokenize again")
             tables.append(table)
     return pa.concat_tables(tables)
+
+
+def _with_optional(table: "pa.Table") -> "pa.Table":
+    """A shard with the columns that older ones lack."""
+    import pyarrow as pa
+
+    rows = table.num_rows
+    if "sources" not in table.column_names:
+        table = table.append_column("sources", pa.array([[]] * rows, pa.list_(pa.string())))
+    if "ends" not in table.column_names:
+        table = table.append_column("ends", pa.array([True] * rows, pa.bool_()))
+    return table.select([*COLUMNS, *OPTIONAL])
 
 
 def _checked_shards(
@@ -253,5 +274,5 @@ def _clips(paths: Sequence[Path], splits: tuple[str, ...], size: int, hop: int) 
                     f"codes must be {-(-row['frames'] // hop)} numbers in 0..{size - 1}, got others for clip "
                     f"{row['name']!r} in {str(path)!r}; tokenize again with --overwrite"
                 )
-            captions, own = tuple(row.pop("captions")), tuple(row.pop("own_captions"))
-            yield TokenClip(codes=codes, captions=captions, own_captions=own, **row)
+            texts = {name: tuple(row.pop(name, ())) for name in ("captions", "own_captions", "sources")}
+            yield TokenClip(codes=codes, **texts, **row)

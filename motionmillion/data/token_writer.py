@@ -23,7 +23,15 @@ from typing import Any
 from motionmillion.data.clips import ClipRecord
 from motionmillion.data.encoding import EncodedClip
 from motionmillion.data.encoding_pool import Piece, Results
-from motionmillion.data.token_shards import COLUMNS, HEADER, read_note, shard_name, write_header, write_shard
+from motionmillion.data.token_shards import (
+    COLUMNS,
+    HEADER,
+    OPTIONAL,
+    read_note,
+    shard_name,
+    write_header,
+    write_shard,
+)
 
 _PIECE = 64
 """Clips that a worker gets at a time: a second or two of work."""
@@ -117,7 +125,7 @@ class ShardWriter:
         rows, skipped = [], []
         for record, result in zip(self.plan[number].records, results, strict=True):
             if isinstance(result, EncodedClip):
-                row = {name: getattr(record, name) for name in COLUMNS if hasattr(record, name)}
+                row = {name: getattr(record, name) for name in (*COLUMNS, *OPTIONAL) if hasattr(record, name)}
                 rows.append({**row, "frames": result.frames, "codes": result.codes})
             else:
                 skipped.append({"name": record.name, "file": record.file, "reason": result})

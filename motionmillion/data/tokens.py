@@ -11,44 +11,21 @@ samples into a row.
 Letters: B batch, N tokens, L text length, C text feature size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from motionmillion.data.augment import random_variants
-from motionmillion.data.clips import MotionClip
-from motionmillion.data.encoding import encode_motion
+from motionmillion.data.clips import MotionClip, description_of
+from motionmillion.data.drawing import check_balance_by, check_caption_sources, draw_caption
+from motionmillion.data.sequences import Sequences, Version, make_sequences
+from motionmillion.data.text_bank import TextBank, Texts
 from motionmillion.data.token_shards import read_token_tables
 from motionmillion.text import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
-
-
-class Texts(Protocol):
-    """Text features by caption: `TextBank` or `motionmillion.data.text_shards.TextShards`."""
-
-    def __getitem__(self, text: str, /) -> Tensor:
-        """Features `[L, C]`."""
-        ...
-
-
-class TextBank:
-    """Features `[L, C]` of every different text, computed once, on the encoder's device."""
-
-    def __init__(self, texts: Sequence[str], encoder: TextEncoder, batch: int = 64) -> None:
-        self.features: dict[str, Tensor] = {}
-        unique = sorted(set(texts), key=len)
-        for start in range(0, len(unique), batch):
-            part = unique[start : start + batch]
-            features, mask = encoder(part)
-            for text, states, valid in zip(part, features.cpu(), mask.cpu(), strict=True):
-                self.features[text] = states[valid].clone()
-
-    def __getitem__(self, text: str) -> Tensor:
-        return self.features[text]
 
 
 class TokenDataset(Dataset):
@@ -64,6 +41,12 @@ class TokenDataset(Dataset):
             is one, rather than one that describes the whole take.
         seed: draws the versions.
         texts: features where they are there already; `encoder` is then not used.
+        caption_weights: how often a caption of each source is drawn, see `motionmillion.data.drawing`.
+
+    A sample holds `codes`, the features `text` of a caption, and `ends`: whether the motion ends with its last code.
+
+    Raises:
+        ValueError: if no clip has a caption, or none of a source that `caption_weights` names.
     """
 
     def __init__(
@@ -77,34 +60,55 @@ class TokenDataset(Dataset):
         own_caption_share: float = 0.5,
         seed: int = 0,
         texts: Texts | None = None,
+        caption_weights: Mapping[str, float] | None = None,
     ) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        clips = [clip for clip in clips if clip.captions]
-        if not clips:
-            raise ValueError("clips must have captions to train a language model, got none with any")
-        self.own_caption_share = own_caption_share
-        self.versions: list[list[MotionClip]] = []
-        self.codes: list[list[Tensor]] = []
-        for clip in clips:
-            versions = random_variants(clip, variants, generator, speed, trim)
-            self.versions.append(versions)
-            features = [tokenizer.representation.encode(version.motion.canonicalize()) for version in versions]
-            self.codes.append(encode_motion(tokenizer, features))
-        captions = [c for versions in self.versions for version in versions for c in version.captions]
-        self.texts = text_bank(captions, encoder, texts)
-        self.categories = [clip.category for clip in clips]
+        sequences = make_sequences(clips, tokenizer, variants, speed, trim, seed)
+        self._take(
+            sequences, text_bank(list(sequences.captions()), encoder, texts), own_caption_share, caption_weights
+        )
+
+    @classmethod
+    def of(
+        cls,
+        sequences: Sequences,
+        texts: Texts,
+        own_caption_share: float = 0.5,
+        caption_weights: Mapping[str, float] | None = None,
+    ) -> "TokenDataset":
+        """A data set of clips that are encoded already."""
+        dataset = cls.__new__(cls)
+        dataset._take(sequences, texts, own_caption_share, caption_weights)
+        return dataset
+
+    def _take(
+        self,
+        sequences: Sequences,
+        texts: Texts,
+        own_caption_share: float,
+        caption_weights: Mapping[str, float] | None,
+    ) -> None:
+        check_caption_sources(caption_weights, (own[0].sources for own in sequences.versions))
+        self.codes, self.versions, self._groups = sequences.codes, sequences.versions, sequences.groups
+        self.texts = texts
+        self.own_caption_share, self.caption_weights = own_caption_share, caption_weights
 
     def __len__(self) -> int:
         return len(self.versions)
 
     def __getitem__(self, item: int) -> dict[str, Any]:
         draw = int(torch.randint(len(self.versions[item]), ()))
-        clip = self.versions[item][draw]
-        return {"codes": self.codes[item][draw], "text": self.texts[self.caption(clip)]}
+        version = self.versions[item][draw]
+        text = self.texts[self.caption(version)]
+        return {"codes": self.codes[item][draw], "text": text, "ends": version.ends}
 
-    def caption(self, clip: MotionClip) -> str:
-        """One of the clip's captions, at random."""
-        return draw_caption(clip.captions, clip.own_captions, clip.whole, self.own_caption_share)
+    def groups(self, by: str = "category") -> list[str | None]:
+        """The group of each clip, see `motionmillion.data.drawing.group_of`."""
+        return self._groups[check_balance_by(by)]
+
+    def caption(self, said: Version) -> str:
+        """One of the captions of a version, at random."""
+        shares = (self.own_caption_share, said.sources, self.caption_weights)
+        return draw_caption(said.captions, said.own_captions, said.whole, *shares)
 
 
 class ShardDataset(Dataset):
@@ -115,10 +119,11 @@ class ShardDataset(Dataset):
         split: clips to take.
         codebook_size: what the codes must be made for.
         texts: features of every caption; made here by `encoder` where there are none.
-        own_caption_share: as in `TokenDataset`.
+        own_caption_share, caption_weights: as in `TokenDataset`.
 
     Raises:
-        ValueError: for damaged shards, codes of another codebook, and a split without captions.
+        ValueError: for damaged shards, codes of another codebook, a split without captions, and one without captions
+            of the sources that `caption_weights` names.
     """
 
     def __init__(
@@ -129,23 +134,34 @@ class ShardDataset(Dataset):
         texts: Texts | None = None,
         encoder: TextEncoder | None = None,
         own_caption_share: float = 0.5,
+        caption_weights: Mapping[str, float] | None = None,
     ) -> None:
         table = read_token_tables(folders, split, codebook_size)
         if not table.num_rows:
             raise ValueError(f"tokens must hold clips with captions in the split {split!r}, got none in {folders}")
-        self.table = table.select(["codes", "captions", "own_captions", "whole"])
-        self.own_caption_share = own_caption_share
+        self.table = table.select(["codes", "captions", "own_captions", "whole", "sources", "ends"])
+        self.own_caption_share, self.caption_weights = own_caption_share, caption_weights
+        if caption_weights is not None:
+            check_caption_sources(caption_weights, [table["sources"].combine_chunks().flatten().unique().to_pylist()])
         captions = table["captions"].combine_chunks().flatten().unique().to_pylist() if texts is None else []
         self.texts = text_bank(captions, encoder, texts)
-        self.categories: list[str] = table["category"].to_pylist()
+        self._titles = table.select(["category", "captions", "sources"])
 
     def __len__(self) -> int:
         return self.table.num_rows
 
     def __getitem__(self, item: int) -> dict[str, Any]:
         row = self.table.slice(item, 1).to_pylist()[0]
-        caption = draw_caption(row["captions"], row["own_captions"], row["whole"], self.own_caption_share)
-        return {"codes": torch.tensor(row["codes"]), "text": self.texts[caption]}
+        shares = (self.own_caption_share, row["sources"], self.caption_weights)
+        caption = draw_caption(row["captions"], row["own_captions"], row["whole"], *shares)
+        return {"codes": torch.tensor(row["codes"]), "text": self.texts[caption], "ends": row["ends"]}
+
+    def groups(self, by: str = "category") -> list[str | None]:
+        """The group of each clip, see `motionmillion.data.drawing.group_of`."""
+        if check_balance_by(by) == "category":
+            return self._titles["category"].to_pylist()
+        rows = self._titles.to_pylist()
+        return [description_of(row["captions"], row["sources"], row["category"]) for row in rows]
 
 
 def text_bank(captions: Sequence[str], encoder: TextEncoder | None, texts: Texts | None) -> Texts:
@@ -157,13 +173,6 @@ def text_bank(captions: Sequence[str], encoder: TextEncoder | None, texts: Texts
     return TextBank(captions, encoder)
 
 
-def draw_caption(captions: Sequence[str], own: Sequence[str], whole: bool, own_share: float) -> str:
-    """One of `captions` at random; for a window of a longer take, with a chance of `own_share` one of its `own`."""
-    if not whole and own and float(torch.rand(())) < own_share:
-        captions = own
-    return captions[int(torch.randint(len(captions), ()))]
-
-
 class TokenCollator:
     """Pads samples to a batch: `input_ids` `[B, N]`, `text_features` `[B, L, C]`, `text_mask` `[B, L]`, `labels`.
 
@@ -173,6 +182,8 @@ class TokenCollator:
         corruption: share of input tokens replaced by random codes (labels stay), against copying one's own past.
         code_drop: share of samples that lose a code at their start or at their end (Go to Zero has one third).
         longest: codes of a sample at most; longer ones are cut at a random place and do not end.
+
+    Only samples whose motion ends (`ends`, True where a sample does not say) get an END.
     """
 
     motion = "input_ids"
@@ -198,7 +209,7 @@ class TokenCollator:
         self.caption_dropout, self.corruption, self.code_drop = caption_dropout, corruption, code_drop
 
     def __call__(self, samples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        rows = [self.tokens(sample["codes"]) for sample in samples]
+        rows = [self.tokens(sample["codes"], sample.get("ends", True)) for sample in samples]
         labels = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.pad)
         text = [sample["text"] for sample in samples]
         features = torch.nn.utils.rnn.pad_sequence(text, batch_first=True)
@@ -207,16 +218,16 @@ class TokenCollator:
         mask &= self.captioned(len(samples))[:, None]
         return {self.motion: self.inputs(labels), "labels": labels, "text_features": features, "text_mask": mask}
 
-    def tokens(self, codes: Tensor) -> Tensor:
-        """Codes `[n]` with END, after the random cuts."""
+    def tokens(self, codes: Tensor, ends: bool = True) -> Tensor:
+        """Codes `[n]` after the random cuts, with END where the motion ends."""
         end = codes.new_full((1, *codes.shape[1:]), self.end)
         if codes.shape[0] > 1 and float(torch.rand(())) < self.code_drop:
             codes = codes[1:] if float(torch.rand(())) < 0.5 else codes[:-1]
         if self.longest is not None and codes.shape[0] > self.longest:
             start = int(torch.randint(codes.shape[0] - self.longest + 1, ()))
-            codes, whole = codes[start : start + self.longest], start + self.longest == codes.shape[0]
-            return torch.cat([codes, end]) if whole else codes
-        return torch.cat([codes, end])
+            ends = ends and start + self.longest == codes.shape[0]
+            codes = codes[start : start + self.longest]
+        return torch.cat([codes, end]) if ends else codes
 
     def captioned(self, count: int) -> Tensor:
         """Which of `count` samples keep their text `[count]`."""

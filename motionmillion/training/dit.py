@@ -9,8 +9,11 @@
 | shortest | frames below which a clip is left out, at the frame rate of the features |
 | variants, speed, trim | versions of each clip, see `motionmillion.data.pairs` |
 | own_caption_share | how often a window of a longer take is described by a caption of its own |
+| caption_weights | how often a caption of each source is drawn, see `motionmillion.data.drawing` |
 | caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
+| compose | training clips made out of others, see `motionmillion.data.composing.ComposeOptions` |
 | balance | 0 visits every clip equally often, 1 every category; between them the share of both |
+| balance_by | what counts as a category: `category`, or `description`, the title of the take |
 | text_share | how often a clip is told by its text rather than by a reference, where a source does not say |
 | corruption | settings of `motionmillion.data.references.Corruption`, over ViMoGen's |
 | sampling | default options of the pipeline that is written |
@@ -43,6 +46,7 @@ from transformers import set_seed
 from motionmillion.configuration import check_number, check_whole, unknown_key_error
 from motionmillion.data.captions import add_captions, load_caption_rules
 from motionmillion.data.clips import SPLITS, MotionClip, load_clips
+from motionmillion.data.composing import ComposeOptions, compose_clips
 from motionmillion.data.flow_pairs import FlowPairs, Source, check_names, collate_flow
 from motionmillion.data.references import Corruption
 from motionmillion.dit_options import check_dit_defaults
@@ -54,6 +58,7 @@ from motionmillion.pipeline_parts import write_pipeline_settings
 from motionmillion.text import MINILM, DeferredTextEncoder, TextEncoder
 from motionmillion.training.export import PARTS, filled, whole_weights
 from motionmillion.training.lm_data import category_weights, text_shards
+from motionmillion.training.lm_options import check_drawing
 from motionmillion.training.recipe import Recipe, clips_of, take_options
 from motionmillion.training.resume import check_output
 from motionmillion.training.started_dit import (
@@ -137,7 +142,7 @@ def dit_data_sets(
     common |= dict(corruption=corruption_of(data["corruption"]))
     common |= dict(reference_blocks=config.reference_blocks if config.num_reference_layers else ())
     common |= dict(longest=config.max_frames, shortest=data["shortest"], texts=text_shards(data, encoder))
-    versions = {key: data[key] for key in ("variants", "speed", "trim", "own_caption_share")}
+    versions = {key: data[key] for key in ("variants", "speed", "trim", "own_caption_share", "caption_weights")}
     train = FlowPairs(sources[0], text_dropout=config.text_dropout, **common, **versions, seed=recipe.seed)
     held_out = FlowPairs(sources[1], **common)
     if stats is None:
@@ -150,7 +155,7 @@ def dit_data_sets(
 
 def visits(train: FlowPairs, data: dict[str, Any]) -> torch.Tensor | None:
     """How often to visit each clip, by the shares of the sources and, within these, by category."""
-    return train.weights(category_weights([clips[0].category for clips in train.versions], data["balance"]))
+    return train.weights(category_weights(train.groups(data["balance_by"]), data["balance"]))
 
 
 def run_and_save(trainer: Any, recipe: Recipe, encoder: TextEncoder, sampling: dict[str, Any]) -> dict[str, float]:
@@ -191,6 +196,9 @@ def dit_data_options(recipe: Recipe) -> dict[str, Any]:
             own_caption_share=0.5,
             caption_rules=None,
             balance=0.0,
+            caption_weights=None,
+            balance_by="category",
+            compose=None,
         ),
         **dict(text_share=0.8, corruption=None, sampling=None, start_from=None),
     )
@@ -203,6 +211,7 @@ def dit_data_options(recipe: Recipe) -> dict[str, Any]:
     if data["sources"] and not isinstance(data["sources"], list):
         raise ValueError(f"data.sources must be a list of mappings, got {data['sources']!r}")
     corruption_of(data["corruption"])
+    check_drawing(data)
     if data["sampling"] is not None:
         data["sampling"] = check_dit_defaults(data["sampling"])
     return data
@@ -218,6 +227,7 @@ def corruption_of(given: Any) -> Corruption:
 def dit_sources(recipe: Recipe, data: dict[str, Any]) -> tuple[list[Source], list[Source]]:
     """Training and validation sources of the options `data` of a recipe."""
     rules = load_caption_rules(data["caption_rules"]) if data["caption_rules"] else []
+    compose = ComposeOptions.from_section(data["compose"])
     if data["sources"]:
         loaded = [_source_clips(entry) for entry in data["sources"]]
     else:
@@ -226,6 +236,8 @@ def dit_sources(recipe: Recipe, data: dict[str, Any]) -> tuple[list[Source], lis
     for settings, clips in loaded:
         settings = {"text_share": data["text_share"], **settings}
         train = [add_captions(clip, rules) for clip in clips if clip.split == "train" and clip.captions]
+        if compose is not None and train:
+            train, _ = compose_clips(train, compose, recipe.seed)
         training.append(Source(train, **settings))
         validation.append(Source([clip for clip in clips if clip.split == "val" and clip.captions], **settings))
     for split, found in (("train", training), ("val", validation)):

@@ -16,16 +16,18 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from motionmillion.data.captions import add_captions, load_caption_rules
 from motionmillion.data.latents import LatentCollator
 from motionmillion.data.packing import PackedCollator
+from motionmillion.data.text_bank import TextBank, Texts
 from motionmillion.data.text_shards import TextShards
-from motionmillion.data.tokens import ShardDataset, Texts, TokenCollator, TokenDataset
+from motionmillion.data.token_cache import cached_texts
+from motionmillion.data.tokens import ShardDataset, TokenCollator, TokenDataset
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.text import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
+from motionmillion.training.lm_motions import motion_sequences
 from motionmillion.training.lm_options import check_latent_data
-from motionmillion.training.recipe import Recipe, clips_of
+from motionmillion.training.recipe import Recipe
 
 EVALUATION_BATCH = 32
 
@@ -74,7 +76,7 @@ def lm_data(
         validation=validation,
         collate=PackedCollator(collate, data["packing"]) if data["packing"] else collate,
         plain=plain,
-        weights=category_weights(train.categories, data["balance"]),
+        weights=category_weights(train.groups(data["balance_by"]), data["balance"]),
     )
 
 
@@ -107,23 +109,21 @@ def _from_shards(
     data: dict[str, Any], texts: Texts | None, encoder: TextEncoder, config: MotionLMConfig
 ) -> tuple[ShardDataset, ShardDataset]:
     folders = [data["tokens"]] if isinstance(data["tokens"], str) else data["tokens"]
-    train, validation = (
-        ShardDataset(folders, split, config.codebook_size, texts, encoder, data["own_caption_share"])
-        for split in ("train", "val")
-    )
-    return train, validation
+    given = (config.codebook_size, texts, encoder, data["own_caption_share"])
+    train = ShardDataset(folders, "train", *given, data["caption_weights"])
+    return train, ShardDataset(folders, "val", *given)
 
 
 def _from_motions(
     recipe: Recipe, data: dict[str, Any], texts: Texts | None, tokenizer: MotionTokenizer, encoder: TextEncoder
 ) -> tuple[TokenDataset, TokenDataset]:
-    clips = clips_of(data["folder"], data["synthetic"], recipe.seed)
-    rules = load_caption_rules(data["caption_rules"]) if data["caption_rules"] else []
-    training = [add_captions(clip, rules) for clip in clips if clip.split == "train" and clip.captions]
-    versions = {key: data[key] for key in ("variants", "speed", "trim", "own_caption_share")}
-    train = TokenDataset(training, tokenizer, encoder, **versions, seed=recipe.seed, texts=texts)
-    held_out = [clip for clip in clips if clip.split == "val"]
-    return train, TokenDataset(held_out, tokenizer, encoder, texts=texts)
+    training, held_out = motion_sequences(recipe, data, tokenizer)
+    if texts is None:
+        captions = list(dict.fromkeys([*training.captions(), *held_out.captions()]))
+        cache = data["cache"]
+        texts = cached_texts(cache, captions, encoder) if cache else TextBank(captions, encoder, progress=True)
+    train = TokenDataset.of(training, texts, data["own_caption_share"], data["caption_weights"])
+    return train, TokenDataset.of(held_out, texts)
 
 
 @torch.no_grad()
@@ -154,11 +154,17 @@ def evaluate_lm(model: MotionLM, dataset: Dataset, collate: TokenCollator, seed:
     return means
 
 
-def category_weights(categories: Sequence[str], balance: float) -> torch.Tensor | None:
-    """How often to visit each clip: its category's size to the power of -`balance`; None for all alike."""
+def category_weights(categories: Sequence[str | None], balance: float) -> torch.Tensor | None:
+    """How often to visit each clip: its category's size to the power of -`balance`; None for all alike.
+
+    A clip without a category (None) is visited as often as the others are on average.
+    """
     if not 0 <= balance <= 1:
         raise ValueError(f"balance must be in [0, 1], got {balance!r}")
     if balance == 0:
         return None
-    sizes = Counter(categories)
-    return torch.tensor([sizes[category] ** -balance for category in categories], dtype=torch.float64)
+    sizes = Counter(category for category in categories if category is not None)
+    known = [size**-balance for size in sizes.values() for _ in range(size)]
+    mean = sum(known) / len(known) if known else 1.0
+    weights = [mean if category is None else sizes[category] ** -balance for category in categories]
+    return torch.tensor(weights, dtype=torch.float64)

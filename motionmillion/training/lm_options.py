@@ -8,6 +8,8 @@ What the keys mean stands in `motionmillion.training.lm`.
 from typing import Any
 
 from motionmillion.configuration import check_number, check_whole, unknown_key_error
+from motionmillion.data.composing import ComposeOptions
+from motionmillion.data.drawing import check_balance_by, check_caption_weights
 from motionmillion.data.tokens import TokenCollator
 from motionmillion.pipeline_parts import DEFAULTS, FLOW_DEFAULTS, check_defaults
 from motionmillion.text import MINILM, check_texts
@@ -29,6 +31,7 @@ def lm_data_options(recipe: Recipe) -> dict[str, Any]:
         **dict(folder=None, tokens=None, synthetic=0, tokenizer=None, start_from=None),
         **dict(text_encoder=MINILM, sentence=True, text_length=150, text_features=None),
         **dict(variants=8, speed=0.1, trim=0.15, own_caption_share=0.5, balance=0.5, caption_rules=None),
+        **dict(caption_weights=None, balance_by="category", compose=None, cache=None),
         **dict(caption_dropout=0.1, corruption=0.1, code_drop=0.0, packing=0, sampling=None, samples=None),
     )
     shares = ("own_caption_share", "balance", "caption_dropout", "corruption", "code_drop")
@@ -36,6 +39,7 @@ def lm_data_options(recipe: Recipe) -> dict[str, Any]:
         if check_number(f"data.{name}", data[name]) > 1:
             raise ValueError(f"data.{name} must be in [0, 1], got {data[name]!r}")
     TokenCollator(0, 1, *(data[name] for name in shares[2:]))
+    check_drawing(data)
     for name, least in (("text_length", 1), ("variants", 0), ("packing", 0), ("synthetic", 0)):
         check_whole(f"data.{name}", data[name], least)
     if data["samples"]:
@@ -56,7 +60,24 @@ def lm_data_options(recipe: Recipe) -> dict[str, Any]:
         raise ValueError(f"data must name one of folder, tokens and synthetic, got {sources or 'none'}")
     if not data["tokenizer"] and not data["start_from"]:
         raise ValueError("data must name the folder of a trained tokenizer, got none; train one first")
+    if data["cache"] is not None and not isinstance(data["cache"], str):
+        raise ValueError(f"data.cache must be a folder, got {data['cache']!r}")
+    if data["tokens"]:
+        for name in ("compose", "cache"):
+            if data[name]:
+                raise ValueError(f"data.{name} must be left out with data.tokens, got {data[name]!r}; name motions")
     return data
+
+
+def check_drawing(data: dict[str, Any]) -> None:
+    """Check what a recipe's `data` section says about captions, groups and compositions.
+
+    Raises:
+        ValueError: for unknown names and values out of range.
+    """
+    data["caption_weights"] = check_caption_weights(data["caption_weights"], "data.caption_weights")
+    check_balance_by(data["balance_by"], "data.balance_by")
+    ComposeOptions.from_section(data["compose"])
 
 
 def check_latent_data(recipe: Recipe, data: dict[str, Any]) -> None:

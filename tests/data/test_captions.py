@@ -50,3 +50,9 @@ def test_sentence_order_is_kept_for_the_bundled_rules():
     rules = load_caption_rules(Path(__file__).resolve().parents[2] / "recipes" / "mini" / "captions.yaml")
     clip = add_captions(MotionClip("x", MOTION, ("direct traffic, wave",)), rules)
     assert "a person waves" in clip.captions and clip.captions[0] == "direct traffic, wave"
+
+
+def test_captions_of_rules_have_a_source():
+    clip = MotionClip("x", MOTION, ("he waves", "hello"), sources=("watched", "wording"))
+    assert add_captions(clip, [CaptionRule("wave", ("hello", "hi"))]).sources == ("watched", "wording", "rule")
+    assert add_captions(clip.replace(sources=()), [CaptionRule("wave", ("hi",))]).sources == ("", "", "rule")

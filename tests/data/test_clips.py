@@ -166,3 +166,46 @@ def test_mixed_bodies_take_legs_from_one_clip_and_arms_from_the_other():
     assert torch.equal(mixed.motion.rotations[60:120, arm], wave.motion.rotations[:, arm])  # starts over
     assert torch.equal(mixed.motion.translation, walk.motion.translation) and mixed.captions == ()
     assert len(FeatureWindows([walk, wave], CODEC, frames=48, copies=2, mixed=3).clips) == 10
+
+
+def test_sources_and_ends_are_read_from_a_motion_set(tmp_path):
+    write_motion_set(tmp_path, {name: synthesize("walk", seed=i, seconds=2) for i, name in enumerate(("a", "b"))})
+    lines = (tmp_path / "clips.jsonl").read_text().splitlines()
+    later = json.loads(lines[0]) | {"clip": "a_1", "start": 40, "end": 60}
+    later["captions"] = [
+        {"text": "Walk", "source": "cmu_index"},
+        {"text": "stops", "source": "watched"},
+        {"text": "x"},
+    ]
+    (tmp_path / "clips.jsonl").write_text("\n".join([json.dumps(later), *lines]))
+    clips = {clip.name: clip for clip in load_clips(tmp_path)}
+    assert {name: clip.ends for name, clip in clips.items()} == {"a_0": False, "a_1": True, "b_0": True}
+    assert clips["a_1"].sources == ("cmu_index", "watched", "") and clips["a_1"].own_captions == ("stops",)
+    assert clips["a_1"].description == "walk" and clips["a_0"].description == clips["a_0"].category
+
+
+def test_sources_follow_the_captions():
+    clip = MotionClip("x", synthesize("wave", 0), ("left", "b", "left"), sources=("watched", "wording", "paraphrase"))
+    assert mirror_clip(clip).sources == clip.sources and mirror_clip(clip).captions[0] == "right"
+    assert clip.replace(captions=("new", "left", "b")).sources == ("", "watched", "wording")
+    assert clip.replace(captions=("new",), sources=("described",)).sources == ("described",)
+    assert clip.replace(captions=()).sources == ()
+    with pytest.raises(ValueError, match="sources must be one for each of the 3 captions, got 2 for clip 'x'"):
+        clip.replace(sources=("a", "b"))
+
+
+def test_a_variant_that_loses_its_end_does_not_end():
+    clip = synthetic_clips(1, seed=3)[0]
+    generator = torch.Generator().manual_seed(0)
+    seen = set()
+    for _ in range(60):
+        plain = generator.clone_state()
+        variant = random_variant(clip, generator, speed=0.0, trim=0.4)
+        draws = torch.rand(4, generator=plain).tolist()
+        removed = min(int(clip.motion.num_frames * 0.4 * draws[2]), clip.motion.num_frames - 32)
+        lost = (removed - int(removed * draws[3])) / clip.motion.fps
+        assert variant.ends == (lost <= 0.3)
+        seen.add(variant.ends)
+        assert not random_variant(clip.replace(ends=False), plain, speed=0.0).ends
+    assert seen == {True, False}
+    assert random_variant(clip, generator, trim=0.0).ends

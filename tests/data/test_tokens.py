@@ -4,7 +4,10 @@ import pytest
 import torch
 
 from motionmillion.data import synthetic_clips
-from motionmillion.data.token_shards import shard_name, write_header, write_shard
+from motionmillion.data.latents import LatentCollator
+from motionmillion.data.packing import PackedCollator
+from motionmillion.data.sequences import Sequences
+from motionmillion.data.token_shards import load_token_shards, shard_name, write_header, write_shard
 from motionmillion.data.tokens import ShardDataset, TokenCollator, TokenDataset
 
 
@@ -24,10 +27,15 @@ def test_items_hold_codes_of_a_variant_and_features_of_a_true_caption(dataset, t
 
 
 def test_collation_pads_and_ends_every_row(dataset):
-    batch = TokenCollator(end=125, pad=126)([dataset[i] for i in range(6)])
-    for row, label in enumerate(batch["labels"].tolist()):
-        assert label.count(125) == 1
-        assert set(label[label.index(125) + 1 :]) <= {126}
+    torch.manual_seed(0)
+    samples = [dataset[i] for i in (*range(6), *range(6))]
+    assert {sample["ends"] for sample in samples} == {True, False}
+    batch = TokenCollator(end=125, pad=126)(samples)
+    for row, (label, sample) in enumerate(zip(batch["labels"].tolist(), samples, strict=True)):
+        codes = len(sample["codes"])
+        assert label[:codes] == sample["codes"].tolist()
+        assert label[codes : codes + 1] == [125] * sample["ends"] + [126] * (not sample["ends"]) or len(label) == codes
+        assert set(label[codes + 1 :]) <= {126} and label.count(125) == sample["ends"]
         assert batch["text_mask"][row].any()
     assert torch.equal(batch["input_ids"], batch["labels"])
 
@@ -80,6 +88,27 @@ def test_samples_beyond_the_context_are_cut_and_end_only_at_their_end():
     assert collate.tokens(torch.arange(8)).tolist() == [*range(8), 125]
 
 
+def test_only_motions_that_end_get_an_end():
+    collate, codes = TokenCollator(end=125, pad=126), torch.arange(5)
+    assert collate.tokens(codes, ends=False).tolist() == [*range(5)]
+    samples = [{"codes": codes, "text": torch.zeros(1, 3)} | extra for extra in ({}, {"ends": True}, {"ends": False})]
+    assert collate(samples)["labels"][:, -1].tolist() == [125, 125, 126]
+    packed = PackedCollator(collate, row=64)(samples)["labels"]
+    assert int((packed == 125).sum()) == 2 and int((packed < 125).sum()) == 15
+    latents = [{**sample, "codes": torch.zeros(2, 4)} for sample in samples]
+    assert LatentCollator()(latents)["labels"].isposinf().all(-1).sum(1).tolist() == [1, 1, 0]
+
+
+def test_captions_are_drawn_by_source(dataset):
+    said = dataset.versions[0][0].replace(captions=("a", "b", "c"), sources=("watched", "wording", "wording"))
+    dataset = TokenDataset.of(
+        Sequences(dataset.codes[:1], [[said]], {}), dict.fromkeys("abc"), caption_weights={"watched": 1}
+    )
+    assert {dataset.caption(said) for _ in range(20)} == {"a"}
+    with pytest.raises(ValueError, match="caption_weights must name sources that the captions have, got wached"):
+        TokenDataset.of(Sequences([], [[said]], {}), {}, caption_weights={"wached": 1})
+
+
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shards")
@@ -100,7 +129,7 @@ def shards(tmp_path_factory):
 def test_shards_give_codes_with_a_true_caption(shards):
     texts = {"walk": torch.zeros(2, 3), "go": torch.ones(1, 3), "own": torch.full((4, 3), 2.0)}
     dataset = ShardDataset([shards], "train", 125, texts, own_caption_share=1.0)
-    assert len(dataset) == 5 and dataset.categories == ["b", "a", "b", "a", "b"]  # one without captions is left out
+    assert len(dataset) == 5 and dataset.groups() == ["b", "a", "b", "a", "b"]  # one without captions is left out
     torch.manual_seed(0)
     for item in range(5):
         drawn = [dataset[item] for _ in range(20)]
@@ -109,6 +138,20 @@ def test_shards_give_codes_with_a_true_caption(shards):
         assert kinds == ({2.0} if item % 2 == 0 else {0.0, 1.0})  # windows have captions of their own
     assert len(ShardDataset([shards, shards], "train", 125, texts)) == 10
     assert len(ShardDataset([shards], "val", None, texts)) == 1
+
+
+def test_shards_with_sources_and_ends(shards, tmp_path):
+    row = dict(name="x", split="train", subject="", category="a", captions=["Title", "own"], own_captions=["own"])
+    row |= dict(whole=True, frames=4, codes=[3], sources=["cmu_index", "watched"], ends=False)
+    write_shard([row], tmp_path / shard_name(0, 1), {"run": "r", "clips": 1})
+    (tmp_path / "tokens.json").write_text((shards / "tokens.json").read_text())
+    texts = {"Title": torch.zeros(1, 3), "own": torch.ones(1, 3), "walk": torch.zeros(1, 3), "go": torch.zeros(1, 3)}
+    both = ShardDataset([tmp_path, shards], "train", 125, texts, caption_weights={"watched": 1})
+    assert all(float(both[0]["text"][0, 0]) == 1.0 for _ in range(10))
+    assert not both[0]["ends"] and both[1]["ends"]
+    assert both.groups("description") == ["title", "b", "a", "b", "a", "b"]
+    clip = next(iter(load_token_shards(tmp_path)))
+    assert (clip.sources, clip.ends) == (("cmu_index", "watched"), False)
 
 
 def test_text_features_of_shards_are_made_where_there_are_none(shards, tiny_pipeline):
@@ -122,5 +165,7 @@ def test_shards_that_do_not_fit_are_named(shards):
         ShardDataset([shards], "train", 64, {})
     with pytest.raises(ValueError, match="tokens must hold clips with captions in the split 'test'"):
         ShardDataset([shards], "test", 125, {})
+    with pytest.raises(ValueError, match="caption_weights must name sources .* got watched; the data has none"):
+        ShardDataset([shards], "train", 125, {}, caption_weights={"watched": 1})
     with pytest.raises(ValueError, match="texts must be given where there is no encoder"):
         ShardDataset([shards], "train", 125)

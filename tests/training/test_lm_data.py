@@ -13,6 +13,7 @@ from motionmillion.data.token_shards import shard_name, write_header, write_shar
 from motionmillion.data.tokens import TokenCollator
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.text import DeferredTextEncoder, TextEncoder
+from motionmillion.training import lm_motions
 from motionmillion.training.lm import train_lm
 from motionmillion.training.lm_data import category_weights, evaluate_lm, lm_data
 from motionmillion.training.lm_options import lm_data_options
@@ -118,6 +119,55 @@ def test_category_weights_balance_categories():
     assert full is not None and torch.isclose(full[0], full[1:].sum())
     with pytest.raises(ValueError, match="balance must be in"):
         category_weights(categories, 2)
+
+
+def test_clips_without_a_category_are_visited_like_the_average():
+    weights = category_weights(["a", "a", "a", "b", None, None], 1.0)
+    assert weights is not None and torch.isclose(weights[4], weights[:4].mean()) and weights[4] == weights[5]
+
+
+def test_a_cache_gives_the_same_data_and_reads_no_motion(lm_recipe, parts, tmp_path, monkeypatch):
+    plain = sets(load_recipe(lm_recipe(data={})), parts)
+    recipe = load_recipe(lm_recipe(data={"cache": str(tmp_path / "cache")}))
+    first = sets(recipe, parts)
+    monkeypatch.setattr(lm_motions, "make_sequences", None)  # would be called for a miss
+    again = sets(recipe, parts)
+    for item in range(len(plain.train)):
+        assert again.train.versions[item] == plain.train.versions[item]
+        torch.manual_seed(item)
+        one = plain.train[item]
+        for other in (first, again):
+            torch.manual_seed(item)
+            two = other.train[item]
+            assert torch.equal(one["codes"], two["codes"]) and one["ends"] == two["ends"]
+            assert torch.allclose(one["text"], two["text"], atol=5e-3)
+    assert torch.equal(again.weights, plain.weights)
+    with pytest.raises(TypeError):  # other versions are not in the cache
+        sets(load_recipe(lm_recipe(data={"cache": str(tmp_path / "cache"), "variants": 1})), parts)
+
+
+def test_composed_clips_are_trained_on(lm_recipe, parts):
+    pytest.importorskip("motionmillion.data.composition.reversal")
+    data = {"compose": {"sequences": 1.0}, "balance_by": "description", "caption_weights": {"composed": 1}}
+    found = sets(load_recipe(lm_recipe(data=data)), parts)
+    new = [number for number, own in enumerate(found.train.versions) if "composed" in own[0].sources]
+    assert new and all(found.train.groups("description")[number] is None for number in new)
+    assert len(found.weights) == len(found.train)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"caption_weights": {"watched": -1}}, "data.caption_weights.watched must be a number that is not negative"),
+        ({"balance_by": "take"}, "data.balance_by must be one of category, description, got 'take'"),
+        ({"compose": {"sequence": 1}}, "compose .*did you mean sequences"),
+        ({"cache": 3}, "data.cache must be a folder, got 3"),
+        ({"synthetic": None, "tokens": "codes", "cache": "x"}, "data.cache must be left out with data.tokens"),
+    ],
+)
+def test_wrong_options_are_named(lm_recipe, data, message):
+    with pytest.raises(ValueError, match=message):
+        lm_data_options(load_recipe(lm_recipe(data=data)))
 
 
 def test_text_features_of_another_encoder_are_refused(lm_recipe, shards, texts, tiny_tokenizer, tiny_encoder):

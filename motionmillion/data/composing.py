@@ -1,0 +1,188 @@
+"""More training clips out of those that are there: one after another, two bodies in one, backwards, described.
+
+    options = ComposeOptions(sequences=0.25, overlays=0.1, reversals=True, describe=6)
+    clips, refused = compose_clips(clips, options, seed=0)
+
+Partners are drawn by description, so that the many clips of a long take do not dominate. What cannot be made is left
+out, and counted by the reason. The captions of the new clips have the source "composed", the sentences that
+`motionmillion.data.describing` adds to the given ones "described".
+"""
+
+import dataclasses
+import functools
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from motionmillion.configuration import check_number, check_whole, unknown_key_error
+from motionmillion.data.clips import MotionClip
+from motionmillion.data.drawing import COMPOSED
+from motionmillion.data.progress import say
+
+DESCRIBED = "described"
+"""Source of the sentences that are measured from the motion."""
+
+_TRIES, _OVERLAY_TRIES = 6, 25
+"""Draws of partners for each clip that is wanted; few clips speak of the arms alone."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ComposeOptions:
+    """What to make out of clips.
+
+    Args:
+        sequences, overlays: clips that follow one another, and lower body of one with the upper body of another; so
+            many as this share of the given clips.
+        reversals: each clip backwards, where that is another action.
+        describe: sentences about the motion to add to each given clip; 0 for none.
+        wordings: captions of each sequence and overlay.
+        max_seconds: of the parts of a sequence together.
+    """
+
+    sequences: float = 0.0
+    overlays: float = 0.0
+    reversals: bool = False
+    describe: int = 0
+    wordings: int = 4
+    max_seconds: float = 12.0
+
+    def __post_init__(self) -> None:
+        for name in ("sequences", "overlays"):
+            check_number(f"compose.{name}", getattr(self, name))
+        if not isinstance(self.reversals, bool):
+            raise ValueError(f"compose.reversals must be true or false, got {self.reversals!r}")
+        check_whole("compose.describe", self.describe, 0)
+        check_whole("compose.wordings", self.wordings, 1)
+        if not check_number("compose.max_seconds", self.max_seconds) > 0:
+            raise ValueError(f"compose.max_seconds must be positive, got {self.max_seconds!r}")
+
+    @classmethod
+    def from_section(cls, section: Any) -> "ComposeOptions | None":
+        """The options that a recipe's mapping gives; None where it gives none.
+
+        Raises:
+            ValueError: for anything but a mapping, unknown keys and values out of range.
+        """
+        if section is None:
+            return None
+        known = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(section, Mapping):
+            raise ValueError(f"compose must be a mapping of options, got {section!r}; known are {', '.join(known)}")
+        if set(section) - known:
+            raise unknown_key_error(f"compose (known: {', '.join(sorted(known))})", set(section) - known, known)
+        return cls(**section)
+
+
+def compose_clips(
+    clips: Sequence[MotionClip], options: ComposeOptions, seed: int
+) -> tuple[list[MotionClip], Counter[str]]:
+    """The given clips, described where that is asked for, followed by the new ones.
+
+    Args:
+        clips: with captions; those without are kept and not used.
+        seed: of all draws.
+
+    Returns:
+        The clips, and how often something could not be made, by kind and reason.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    maker = _Maker([clip for clip in clips if clip.captions], options, generator)
+    made = {
+        "sequences": maker.sequences(round(options.sequences * len(clips))),
+        "overlays": maker.overlays(round(options.overlays * len(clips))),
+        "reversals": maker.reversals() if options.reversals else [],
+    }
+    described = [maker.described(clip) for clip in clips] if options.describe else list(clips)
+    counts = ", ".join(f"{len(new)} {kind}" for kind, new in made.items())
+    reasons = "; ".join(f"{reason}: {count}" for reason, count in maker.refused.most_common()) or "nothing"
+    sentences = sum(len(new.captions) - len(old.captions) for new, old in zip(described, clips, strict=True))
+    say(f"composed {counts} and {sentences} sentences out of {len(clips)} clips; refused: {reasons}")
+    return [*described, *(clip for new in made.values() for clip in new)], maker.refused
+
+
+class _Maker:
+    """Draws partners, makes clips of them, and counts why some cannot be made."""
+
+    def __init__(self, clips: Sequence[MotionClip], options: ComposeOptions, generator: torch.Generator) -> None:
+        self.clips, self.options, self.generator = clips, options, generator
+        self.refused: Counter[str] = Counter()
+        groups: dict[str, list[MotionClip]] = {}
+        for clip in clips:
+            groups.setdefault(clip.description, []).append(clip)
+        self.groups = list(groups.values())
+        self._settings: dict[str, Any] = {"generator": generator, "wordings": options.wordings}
+
+    def _draw(self, others: Sequence[MotionClip]) -> MotionClip:
+        """An element of `others`, evenly."""
+        return others[int(torch.randint(len(others), (), generator=self.generator))]
+
+    def _clip(self) -> MotionClip:
+        """A clip of a description that is drawn evenly."""
+        return self._draw(self.groups[int(torch.randint(len(self.groups), (), generator=self.generator))])
+
+    def _made(self, kind: str, make: Callable[[], MotionClip | str], ends: bool) -> MotionClip | None:
+        """What `make` gives with its source, or None for a reason, which is counted."""
+        try:
+            result = make()
+        except ValueError as error:
+            result = str(error)
+        if isinstance(result, str):
+            self.refused[f"{kind}, {result}"] += 1
+            return None
+        return result.replace(sources=(COMPOSED,) * len(result.captions), ends=ends)
+
+    def sequences(self, count: int) -> list[MotionClip]:
+        """Up to `count` clips of two or, one in four, three parts."""
+        if not count:
+            return []
+        from motionmillion.data.composition import join_clips
+
+        settings = {**self._settings, "longest": self.options.max_seconds}
+        made: list[MotionClip] = []
+        for _ in range(_TRIES * count):
+            if len(made) == count:
+                break
+            wanted = 3 if float(torch.rand((), generator=self.generator)) < 0.25 else 2
+            parts = [self._clip() for _ in range(wanted)]
+            if sum(part.motion.seconds for part in parts) > self.options.max_seconds:
+                self.refused["sequences, longer than max_seconds"] += 1
+                continue
+            clip = self._made("sequences", functools.partial(join_clips, parts, **settings), parts[-1].ends)
+            made += [clip] if clip else []
+        return made
+
+    def overlays(self, count: int) -> list[MotionClip]:
+        """Up to `count` clips with the lower body of one and the upper body of another."""
+        if not count:
+            return []
+        from motionmillion.data.composition import overlay_clips
+
+        settings = self._settings
+        made: list[MotionClip] = []
+        for _ in range(_OVERLAY_TRIES * count):
+            if len(made) == count:
+                break
+            lower, upper = self._clip(), self._clip()
+            clip = self._made("overlays", functools.partial(overlay_clips, lower, upper, **settings), lower.ends)
+            made += [clip] if clip else []
+        return made
+
+    def reversals(self) -> list[MotionClip]:
+        """Every clip backwards that can be; how a window of a longer take begins is not how its motion begins."""
+        from motionmillion.data.composition import reverse_clip
+
+        results = [self._made("reversals", functools.partial(reverse_clip, clip), clip.whole) for clip in self.clips]
+        return [clip for clip in results if clip]
+
+    def described(self, clip: MotionClip) -> MotionClip:
+        """The clip with sentences about its motion."""
+        from motionmillion.data.describing import describe_clip
+
+        if not clip.captions:
+            return clip
+        new = describe_clip(clip, self.generator, self.options.describe)
+        blank = ("",) * len(clip.captions)
+        known = dict(zip(reversed(clip.captions), reversed(clip.sources or blank), strict=True))
+        return new.replace(sources=tuple(known.get(text, DESCRIBED) for text in new.captions))

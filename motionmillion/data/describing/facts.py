@@ -1,0 +1,210 @@
+"""Facts: what has been measured on a motion, one small class a kind of event.
+
+Nothing here computes; `motionmillion.data.describing.measures` fills these in and
+`motionmillion.data.describing.wording` says them. A field that is None was too close to call.
+
+Seconds count from the first frame. Sides are the body's own. `Side` is "left", "right" or "both".
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+Side = Literal["left", "right", "both"]
+Direction = Literal["forward", "backward", "left", "right"]
+Posture = Literal[
+    "standing",
+    "sitting",
+    "sitting on the floor",
+    "kneeling",
+    "on one knee",
+    "crouching",
+    "on hands and knees",
+    "lying",
+]
+Level = Literal["chest", "shoulder", "head", "above the head"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happens between two times, seconds."""
+
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Travel(Event):
+    """The body moves over the floor, `direction` relative to where it faces.
+
+    Args:
+        gait: walk, jog, run or crawl.
+        pace: slow, normal or fast walking.
+        distance: length of the path, metres.
+        steps: how often a foot is put down.
+        curve: side to which the path bends.
+    """
+
+    direction: Direction
+    gait: Literal["walk", "jog", "run", "crawl"] | None
+    pace: Literal["slow", "normal", "fast"] | None
+    distance: float
+    steps: int | None
+    curve: Literal["left", "right"] | None
+
+
+@dataclass(frozen=True)
+class Turn(Event):
+    """The whole body turns.
+
+    Args:
+        angle: degrees, positive.
+        degrees: 45, 90, 180, 270 or 360 where `angle` is clearly near to it.
+        moving: whether the body walks meanwhile.
+    """
+
+    side: Literal["left", "right"]
+    angle: float
+    degrees: int | None
+    moving: bool | None
+
+
+@dataclass(frozen=True)
+class Jump(Event):
+    """Both feet leave the floor; `feet` says from which foot, the same one again and again for hops."""
+
+    count: int
+    direction: Literal["up", "forward", "backward", "left", "right"] | None
+    height: Literal["low", "high"] | None
+    feet: Side | None
+
+
+@dataclass(frozen=True)
+class HandRaise(Event):
+    """A hand goes up, the other one stays down unless `side` is "both"."""
+
+    side: Side
+    level: Level | None
+    begun: bool = True
+    lowered: bool = False
+
+
+@dataclass(frozen=True)
+class Wave(Event):
+    """A raised hand goes to and fro."""
+
+    side: Side
+    count: int
+
+
+@dataclass(frozen=True)
+class Punch(Event):
+    """Fast, straight extensions of a hand forward."""
+
+    side: Side | None
+    count: int | None
+
+
+@dataclass(frozen=True)
+class Clap(Event):
+    """The hands meet again and again."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class ArmsOut(Event):
+    """Both arms are stretched out sideways."""
+
+
+@dataclass(frozen=True)
+class HandsOnHips(Event):
+    """Both hands rest on the hips."""
+
+
+@dataclass(frozen=True)
+class Kick(Event):
+    """A foot is thrown up with the leg stretched."""
+
+    side: Side
+    direction: Literal["forward", "sideways", "backward"] | None
+    height: Literal["high"] | None
+    count: int
+
+
+@dataclass(frozen=True)
+class KneeLift(Event):
+    """A knee comes up to the height of the hip."""
+
+    side: Side
+    count: int
+
+
+@dataclass(frozen=True)
+class LegRaise(Event):
+    """A stretched leg is lifted slowly."""
+
+    side: Literal["left", "right"]
+    direction: Literal["forward", "sideways", "backward"]
+
+
+@dataclass(frozen=True)
+class Lunge(Event):
+    """A wide step with the knee of the `side` in front bent."""
+
+    side: Side
+    count: int
+
+
+@dataclass(frozen=True)
+class Squat(Event):
+    """The body goes down on its feet and comes up again."""
+
+    count: int
+    deep: bool | None
+
+
+@dataclass(frozen=True)
+class Bend(Event):
+    """The upper body bends; `straightens` where it comes up again."""
+
+    direction: Literal["forward", "left", "right"]
+    straightens: bool
+    count: int
+
+
+@dataclass(frozen=True)
+class PostureChange(Event):
+    """From one posture to another."""
+
+    before: Posture
+    after: Posture
+
+
+E_ = TypeVar("E_", bound=Event)
+
+
+@dataclass(frozen=True)
+class MotionFacts:
+    """What is clearly so in a motion.
+
+    Args:
+        seconds: length.
+        start, end: posture of the first and last half second.
+        start_facing, end_facing: for lying bodies what they lie on: back, front, left side or right side.
+        still: whether the body hardly moves at all.
+        in_place: whether the body stays where it is.
+        events: in order of their start.
+    """
+
+    seconds: float
+    start: Posture | None = None
+    end: Posture | None = None
+    start_facing: str | None = None
+    end_facing: str | None = None
+    still: bool = False
+    in_place: bool = False
+    events: tuple[Event, ...] = ()
+
+    def of(self, kind: type[E_]) -> tuple[E_, ...]:
+        """The events of one kind."""
+        return tuple(event for event in self.events if isinstance(event, kind))

@@ -1,0 +1,220 @@
+"""Travel and turns of a body on its feet (or hands and knees): direction, gait, pace, steps, curves, angles.
+
+    travels = measure_travel(track)
+    turns = measure_turns(track, travels)
+
+Directions are relative to where the body faces. Diagonal ways, drifts and steps between two classes are left out.
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from motionmillion.data.describing.facts import Direction, Travel, Turn
+from motionmillion.data.describing.timeline import Array, Mask, Span, smooth, spans, turning_points
+from motionmillion.data.describing.track import RATE, BodyTrack, angle_between, seconds
+
+MOVING_SPEED = 0.25
+"""Metres a second below which a body shifts its weight rather than goes anywhere."""
+SHORTEST_TRAVEL = (0.7, 0.6)
+"""Seconds and metres of a travel; less is a shift of the feet."""
+WAYS: dict[Direction, tuple[float, float]] = {
+    "forward": (0.0, 40.0),
+    "left": (90.0, 38.0),
+    "right": (-90.0, 38.0),
+    "backward": (180.0, 40.0),
+}
+"""Degrees from the heading, and how far from that a direction still has its name; between them lies no man's land."""
+STEP = (0.12, 0.22)
+"""Metres that a foot overtakes the other by in a step: at the least, and clearly. Both must give the same count."""
+MOST_STEPS = 8
+"""Longer walks are not counted."""
+PACES = {"slow": (0.0, 0.7), "normal": (0.95, 1.4), "fast": (1.7, 2.05)}
+"""Metres a second of a walk; people stroll at up to 0.8, walk at 1.0 to 1.5 and hurry from 1.7."""
+AIRBORNE = 0.05
+"""Metres that both soles are above the floor in a flight phase, more than soft or drifting feet show."""
+FLIGHT_SHARE = (0.03, 0.12)
+"""Share of a travel in flight: below the first it is a walk, above the second a jog or run at any speed of those."""
+JOG_SPEED = (1.7, 2.05, 2.5)
+"""Metres a second: slowest jog, the same with little flight (soft feet show less of it than there is), fastest."""
+RUN_SPEED = 2.7
+"""Metres a second from which on nobody walks."""
+MOST_FLIGHT = 0.5
+"""Share of a run in flight at the most; who flies longer leaps."""
+CURVE_DEGREES = 35.0
+"""Change of direction of a curved way; the course of a straight walk swings by up to 20."""
+CURVE_RADIUS = 0.6
+"""Metres; a tighter bend is a turn."""
+ZIGZAG_DEGREES = 25.0
+"""Swings of the heading that are not turns: the hips of a walker swing by up to 20."""
+TURN_DEGREES = 40.0
+"""Smallest turn."""
+NAMED_TURNS = {45: 8, 90: 18, 180: 25, 270: 20, 360: 30}
+"""Degrees of a turn, and how far off a turn may be that is called so."""
+FEET_SHARE = 0.7
+"""Share of a turn that the feet must follow, or the body only twists."""
+IN_PLACE = (0.45, 0.9)
+"""Metres of path during a turn: below the first it is on the spot, above the second while walking."""
+CRAWL_SPEED = 0.12
+"""Metres a second of a crawl."""
+
+
+def measure_travel(track: BodyTrack) -> list[Travel]:
+    """Stretches in which the body goes one way, in order."""
+    velocity = _velocity(track)
+    rate = np.linalg.norm(velocity, axis=-1)
+    way = np.degrees(angle_between(np.arctan2(velocity[:, 0], velocity[:, 1]) - smooth(track.heading, 6)))
+    moving = (rate > MOVING_SPEED) & track.upright
+    found = []
+    for name, (middle, width) in WAYS.items():
+        off = np.abs(np.remainder(way - middle + 180, 360) - 180)
+        for span in spans(moving & (off < width), gap=0.35 * RATE, shortest=SHORTEST_TRAVEL[0] * RATE):
+            travel = _travel(track, name, span, rate)
+            if travel is not None:
+                found.append(travel)
+    return sorted(found, key=lambda travel: travel.start)
+
+
+def measure_crawl(track: BodyTrack, crawling: Mask) -> list[Travel]:
+    """Travel on hands and knees, in frames `[T]` where the body is so."""
+    velocity = _velocity(track)
+    rate = np.linalg.norm(velocity, axis=-1)
+    ahead = np.stack([track.trunk[:, 0], track.trunk[:, 2]], axis=-1)
+    toward = (velocity * ahead).sum(-1)
+    found = []
+    for start, stop in spans(crawling & (rate > CRAWL_SPEED), gap=0.5 * RATE, shortest=RATE):
+        distance = float(rate[start:stop].sum() / RATE)
+        share = float(toward[start:stop].sum() / RATE) / distance
+        if distance > SHORTEST_TRAVEL[1] and abs(share) > 0.7:
+            way: Direction = "forward" if share > 0 else "backward"
+            found.append(Travel(seconds(start), seconds(stop), way, "crawl", None, distance, None, None))
+    return found
+
+
+def measure_turns(track: BodyTrack, travels: list[Travel]) -> list[Turn]:
+    """Turns of the whole body, in order; wide curves belong to the travel."""
+    heading = np.degrees(smooth(track.heading, 5))
+    feet = np.degrees(_feet_heading(track))
+    rate = np.linalg.norm(_velocity(track), axis=-1)
+    found = []
+    for start, stop in spans(track.upright, shortest=0.8 * RATE):
+        points = turning_points(heading[start:stop], ZIGZAG_DEGREES)
+        for first, last in zip(points, points[1:], strict=False):
+            span = _core(heading, start + first, start + last)
+            turn = _turn(heading, feet, rate, span)
+            if turn is not None and not _is_curve(turn, travels):
+                found.append(turn)
+    return found
+
+
+def moved(track: BodyTrack) -> float:
+    """Greatest distance of the pelvis from its mean place over the floor, metres."""
+    path = track.joint("pelvis")[:, [0, 2]]
+    return float(np.linalg.norm(path - path.mean(0), axis=-1).max())
+
+
+def _velocity(track: BodyTrack) -> Array:
+    """Of the pelvis over the floor (x, z) `[T, 2]`, metres a second, without the sway of the steps."""
+    return np.gradient(smooth(track.joint("pelvis")[:, [0, 2]], 0.25 * RATE), axis=0) * RATE
+
+
+def _travel(track: BodyTrack, way: Direction, span: Span, rate: Array) -> Travel | None:
+    start, stop = span
+    distance = float(rate[start:stop].sum() / RATE)
+    fewest, most = _steps(track, way, span)
+    if distance < SHORTEST_TRAVEL[1] or most < 2:
+        return None
+    gait, pace = _gait(track, span, distance)
+    if way != "forward" and gait in ("run", "jog"):
+        gait = None  # a shuffle or a hop
+    steps = most if fewest == most <= MOST_STEPS and gait == "walk" else None
+    return Travel(seconds(start), seconds(stop), way, gait, pace, distance, steps, _curve(track, way, span, distance))
+
+
+def _steps(track: BodyTrack, way: Direction, span: Span) -> tuple[int, int]:
+    """How often one foot overtakes the other clearly, and at all."""
+    axis = 0 if way in ("left", "right") else 2
+    start, stop = max(0, span[0] - RATE // 3), min(len(track), span[1] + RATE // 3)
+    apart = (track.own("left_foot") - track.own("right_foot"))[start:stop, axis] * track.size
+    clearly, hardly = (max(0, len(turning_points(apart, size)) - 1) for size in (STEP[1], STEP[0]))
+    return clearly, hardly
+
+
+def _gait(
+    track: BodyTrack, span: Span, distance: float
+) -> tuple[Literal["walk", "jog", "run"] | None, Literal["slow", "normal", "fast"] | None]:
+    start, stop = span
+    pace = distance / ((stop - start) / RATE)
+    both = np.minimum(track.air("left"), track.air("right"))[start:stop]
+    flight = float((both > AIRBORNE).mean())
+    if flight < FLIGHT_SHARE[0] and pace < JOG_SPEED[1]:
+        named = [name for name, (slowest, fastest) in PACES.items() if slowest <= pace <= fastest]
+        return "walk", named[0] if named else None  # type: ignore[return-value]
+    if flight > MOST_FLIGHT:
+        return None, None
+    if pace >= RUN_SPEED:
+        return "run", None
+    shortest = FLIGHT_SHARE[1] if pace < JOG_SPEED[1] else FLIGHT_SHARE[0]
+    if JOG_SPEED[0] <= pace <= JOG_SPEED[2] and flight >= shortest:
+        return "jog", None
+    return None, None
+
+
+def _curve(track: BodyTrack, way: Direction, span: Span, distance: float) -> Literal["left", "right"] | None:
+    """Side of a steady bend: the heading turns one way all along."""
+    if way in ("left", "right"):
+        return None
+    heading = np.degrees(smooth(track.heading, 0.3 * RATE))[span[0] : span[1]]
+    turned = float(heading[-1] - heading[0])
+    half = float(heading[len(heading) // 2] - heading[0])
+    steady = 0.25 < half / turned < 0.75 if turned else False
+    if abs(turned) < CURVE_DEGREES or not steady or distance / math.radians(abs(turned)) < CURVE_RADIUS:
+        return None
+    return "left" if turned > 0 else "right"
+
+
+def _feet_heading(track: BodyTrack) -> Array:
+    """Mean direction of the feet over the floor `[T]`, radians, unwrapped."""
+    sides = []
+    for side in ("left", "right"):
+        foot = track.joint(f"{side}_foot") - track.joint(f"{side}_ankle")
+        sides.append(np.unwrap(np.arctan2(foot[:, 0], foot[:, 2])))
+    return smooth((sides[0] + sides[1]) / 2, 5)
+
+
+def _core(heading: Array, start: int, stop: int) -> Span:
+    """The part of a turn in which nine tenths of it happen."""
+    progress = (heading[start : stop + 1] - heading[start]) / (heading[stop] - heading[start])
+    inside = np.flatnonzero((progress > 0.05) & (progress < 0.95))
+    return (start + int(inside[0]), start + int(inside[-1]) + 1) if len(inside) else (start, stop)
+
+
+def _turn(heading: Array, feet: Array, rate: Array, span: Span) -> Turn | None:
+    start, stop = span
+    last = min(stop, len(heading) - 1)
+    angle = (heading[last] - heading[start]) / 0.9
+    # The feet may follow a little later than the hips.
+    late = min(len(feet) - 1, last + RATE // 3)
+    followed = (feet[late] - feet[max(0, start - RATE // 6)]) / angle if angle else 0.0
+    if abs(angle) < TURN_DEGREES or not FEET_SHARE < followed < 1.6:
+        return None
+    named = [degrees for degrees, margin in NAMED_TURNS.items() if abs(abs(angle) - degrees) <= margin]
+    path = float(rate[start:stop].sum() / RATE)
+    moving = False if path < IN_PLACE[0] else True if path > IN_PLACE[1] else None
+    side: Literal["left", "right"] = "left" if angle > 0 else "right"
+    return Turn(seconds(start), seconds(stop), side, float(abs(angle)), named[0] if named else None, moving)
+
+
+def _is_curve(turn: Turn, travels: list[Travel]) -> bool:
+    """Whether a travel already says that its way bends to that side."""
+    for travel in travels:
+        if travel.curve == (turn.side if travel.direction == "forward" else _other(turn.side)):
+            common = min(turn.end, travel.end) - max(turn.start, travel.start)
+            if common > 0.7 * (turn.end - turn.start):
+                return True
+    return False
+
+
+def _other(side: Literal["left", "right"]) -> Literal["left", "right"]:
+    return "right" if side == "left" else "left"

@@ -1,0 +1,93 @@
+"""Measures the facts of a motion.
+
+    facts = measure_facts(motion)
+    facts.of(Turn)[0].side
+
+What lies near a threshold is left out, so that what is there is true.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from motionmillion.data.describing import arms, legs, locomotion, postures
+from motionmillion.data.describing.facts import Event, Jump, MotionFacts, Travel
+from motionmillion.data.describing.timeline import Mask
+from motionmillion.data.describing.track import RATE, BodyTrack
+from motionmillion.motion import Motion
+
+STILL = (0.07, 0.2)
+"""Metres that no joint leaves its mean place by, and metres a second that none exceeds, of a body that keeps still."""
+IN_PLACE = 0.25
+"""The same for the pelvis of a body that stays where it is."""
+
+
+def measure_facts(motion: Motion) -> MotionFacts:
+    """What is clearly so in a motion.
+
+    Raises:
+        ValueError: for fewer than two frames, or a skeleton without the joints of SMPL.
+    """
+    track = BodyTrack.of(motion)
+    timeline = postures.posture_timeline(track)
+    start, end = (postures.posture_at(timeline, len(track), at_end) for at_end in (False, True))
+    away = np.linalg.norm(track.world - track.world.mean(0), axis=-1).max()
+    fastest = np.linalg.norm(np.gradient(track.world, axis=0), axis=-1).max() * RATE
+    return MotionFacts(
+        seconds=motion.seconds,
+        start=start,
+        end=end,
+        start_facing=postures.facing_at(track, False) if start == "lying" else None,
+        end_facing=postures.facing_at(track, True) if end == "lying" else None,
+        still=bool(away < STILL[0] and fastest < STILL[1]),
+        in_place=locomotion.moved(track) < IN_PLACE,
+        events=tuple(sorted(_events(track, timeline), key=lambda event: (event.start, event.end))),
+    )
+
+
+def _events(track: BodyTrack, timeline: postures.Timeline) -> list[Event]:
+    travels = locomotion.measure_travel(track)
+    jumps = legs.measure_jumps(track)
+    squats = postures.measure_squats(track, timeline)
+    kicks = legs.measure_kicks(track)
+    fast = [travel for travel in travels if travel.gait in ("run", "jog")]  # its arms swing like punches
+    crawling = _mask(track, timeline, "on hands and knees")
+    changes = [c for c in postures.measure_changes(timeline) if not _part_of(c, squats)]
+    return [
+        *(travel for travel in travels if not _covered(travel, jumps)),
+        *locomotion.measure_crawl(track, crawling),
+        *locomotion.measure_turns(track, travels),
+        *jumps,
+        *squats,
+        *(bend for bend in postures.measure_bends(track) if not _part_of(bend, [*changes, *jumps])),
+        *changes,
+        *arms.measure_raises(track),
+        *arms.measure_waves(track),
+        *(punch for punch in arms.measure_punches(track) if not _part_of(punch, [*jumps, *fast])),
+        *arms.measure_claps(track),
+        *arms.measure_arms_out(track),
+        *arms.measure_hands_on_hips(track),
+        *kicks,
+        *legs.measure_knee_lifts(track, kicks),
+        *legs.measure_leg_raises(track, kicks),
+        *legs.measure_lunges(track),
+    ]
+
+
+def _mask(track: BodyTrack, timeline: postures.Timeline, posture: str) -> Mask:
+    mask = np.zeros(len(track), dtype=bool)
+    for name, (start, stop) in timeline:
+        mask[start:stop] |= name == posture
+    return mask
+
+
+def _covered(travel: Travel, jumps: Sequence[Jump]) -> bool:
+    """Whether a travel is made of jumps, which say where they go themselves."""
+    common = sum(max(0.0, min(travel.end, jump.end) - max(travel.start, jump.start)) for jump in jumps)
+    return common > 0.3 * (travel.end - travel.start)
+
+
+def _part_of(event: Event, others: Sequence[Event]) -> bool:
+    """Whether an event happens within one of `others`, give or take a step."""
+    slack = 3 / RATE
+    return any(other.start - slack < event.end and event.start < other.end + slack for other in others)

@@ -1,0 +1,158 @@
+"""A folder that keeps what is slow to make ahead of a training: codes of all versions of clips, features of captions.
+
+    key = fingerprint(everything that decides the codes)
+    sequences = cached_sequences("cache", key, lambda: make_sequences(clips, tokenizer, variants=8))
+    bank = cached_texts("cache", sequences.captions(), encoder)
+
+| file | content |
+|---|---|
+| codes-KEY.safetensors | codes or latents one after another, and as JSON what is said about every version |
+| texts-KEY.safetensors | features in float16 of every caption that was ever asked for, by encoder and settings |
+
+Files appear whole or not at all and carry a hash of their content; one that is damaged is made again, with a warning.
+The folder may be deleted at any time. Unusual: the source code that makes versions and features is part of the keys,
+so a change of it makes them anew.
+"""
+
+import functools
+import hashlib
+import itertools
+import json
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+import motionmillion
+from motionmillion.data.sequences import Sequences, Version
+from motionmillion.data.text_bank import TextBank
+from motionmillion.io.files import atomic_path
+from motionmillion.text import TextEncoder
+
+FORMAT = 1
+_MAKERS = ("data", "features", "kinematics", "motion.py", "skeleton.py")
+"""Code of the package that versions and features follow from."""
+
+
+def fingerprint(content: Any) -> str:
+    """SHA-256 of what JSON can hold, of the library's version and of the code that makes the data."""
+    whole = [FORMAT, motionmillion.__version__, _code(), content]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+@functools.cache
+def _code() -> str:
+    package, digest = Path(__file__).parents[1], hashlib.sha256()
+    for name in _MAKERS:
+        part = package / name
+        for path in sorted(part.rglob("*.py")) if part.is_dir() else [part]:
+            digest.update(path.read_bytes() if path.is_file() else b"")
+    return digest.hexdigest()
+
+
+def weights_hash(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of named tensors."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return digest.hexdigest()
+
+
+def cached_sequences(folder: str | Path, key: str, make: Callable[[], Sequences]) -> Sequences:
+    """The sequences of that key: from the folder, else from `make`, and then kept."""
+    path = Path(folder) / f"codes-{key[:32]}.safetensors"
+    found = _read(path, _unpack_sequences)
+    if found is None:
+        found = make()
+        _write(path, *_pack_sequences(found))
+    return found
+
+
+def cached_texts(
+    folder: str | Path, texts: Iterable[str], encoder: TextEncoder, batch: int = 64, progress: bool = True
+) -> TextBank:
+    """Features of `texts` and of what was kept before; those that are new are encoded and kept, too."""
+    settings = dict(name=encoder.name, sentence=encoder.sentence, max_length=encoder.max_length, dim=encoder.dim)
+    stamps = [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in sorted(Path(encoder.name).glob("*.*"))]
+    key = hashlib.sha256(json.dumps([FORMAT, settings, stamps], sort_keys=True).encode()).hexdigest()
+    path = Path(folder) / f"texts-{key[:32]}.safetensors"
+    bank = _read(path, _unpack_texts)
+    new = [text for text in dict.fromkeys(texts) if bank is None or text not in bank]
+    if new:
+        made = TextBank(new, encoder, batch, torch.float16, progress)
+        bank = made if bank is None else bank.joined(made)
+        _write(path, {"features": bank.features}, [[text, *span] for text, span in bank.rows.items()])
+    return bank if bank is not None else TextBank([], encoder)
+
+
+def _read(path: Path, unpack: Callable[[dict[str, Tensor], Any], Any]) -> Any:
+    """What a file holds; None, and a warning, if it is damaged; None if it is not there."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            tensors, noted = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        if noted.get("sha256") != weights_hash(tensors):
+            raise ValueError("its hash does not fit")
+        said = json.loads(tensors.pop("json").numpy().tobytes())
+        return unpack(tensors, said)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        warnings.warn(f"cache must be whole, got a damaged {str(path)!r} ({reason}); it is made again", stacklevel=3)
+        return None
+
+
+def _write(path: Path, tensors: dict[str, Tensor], said: Any) -> None:
+    content = json.dumps(said, ensure_ascii=False).encode()
+    tensors = {**tensors, "json": torch.frombuffer(bytearray(content), dtype=torch.uint8)}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={"sha256": weights_hash(tensors)})
+
+
+def _pack_sequences(sequences: Sequences) -> tuple[dict[str, Tensor], Any]:
+    every = [codes for own in sequences.codes for codes in own]
+    joined = torch.cat(every)
+    tensors = {
+        "codes": joined if joined.is_floating_point() else joined.int(),
+        "lengths": torch.tensor([len(codes) for codes in every], dtype=torch.int32),
+        "versions": torch.tensor([len(own) for own in sequences.codes], dtype=torch.int32),
+    }
+    words: dict[str, int] = {}
+
+    def numbers(texts: tuple[str, ...]) -> list[int]:
+        return [words.setdefault(text, len(words)) for text in texts]
+
+    versions = [
+        [numbers(v.captions), numbers(v.own_captions), numbers(v.sources), v.whole, v.ends]
+        for own in sequences.versions
+        for v in own
+    ]
+    return tensors, {"versions": versions, "words": list(words), "groups": sequences.groups}
+
+
+def _unpack_sequences(tensors: dict[str, Tensor], said: Any) -> Sequences:
+    codes = tensors["codes"] if tensors["codes"].is_floating_point() else tensors["codes"].long()
+    every, counts, words = codes.split(tensors["lengths"].tolist()), tensors["versions"].tolist(), said["words"]
+
+    def texts(numbers: list[int]) -> tuple[str, ...]:
+        return tuple(words[number] for number in numbers)
+
+    versions = [Version(*map(texts, entry[:3]), *entry[3:]) for entry in said["versions"]]
+    if not len(every) == len(versions) == sum(counts):
+        raise ValueError("its parts do not fit")
+    spans = [slice(end - count, end) for end, count in zip(itertools.accumulate(counts), counts, strict=True)]
+    return Sequences([list(every[span]) for span in spans], [versions[span] for span in spans], said["groups"])
+
+
+def _unpack_texts(tensors: dict[str, Tensor], said: Any) -> TextBank:
+    bank = TextBank.of(tensors["features"], {text: (start, end) for text, start, end in said})
+    if len(bank.features) != max((end for _, end in bank.rows.values()), default=0):
+        raise ValueError("its parts do not fit")
+    return bank
