@@ -85,7 +85,7 @@ def _gait(*names: str) -> Callable[[MotionFacts], set[str | None]]:
 
 
 def _any(kind: type) -> Callable[[MotionFacts], set[str | None]]:
-    return lambda facts: {kind.__name__ for _ in facts.of(kind)}
+    return lambda facts: {kind.__name__} if facts.of(kind) else set()
 
 
 def _to(*postures: str) -> Callable[[MotionFacts], set[str | None]]:

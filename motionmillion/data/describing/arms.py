@@ -6,9 +6,9 @@ shoulders and head. Shapes: T frames.
 
 import numpy as np
 
-from motionmillion.data.describing.facts import ArmsOut, Clap, HandRaise, HandsOnHips, Level, Punch, Side, Wave
-from motionmillion.data.describing.timeline import Array, Mask, Span, spans, turning_points
-from motionmillion.data.describing.track import RATE, BodyTrack, seconds
+from motionmillion.data.describing.facts import PAIRS, ArmsOut, Clap, HandRaise, HandsOnHips, Level, Punch, Side, Wave
+from motionmillion.data.describing.timeline import Array, Mask, Span, smooth, spans, turning_points
+from motionmillion.data.describing.track import RATE, BodyTrack, seconds, speed
 
 UPRIGHT = 35.0
 """Tilt of the trunk up to which heights of hands mean something, degrees."""
@@ -37,12 +37,16 @@ PUNCH_SPEED = 2.6
 """Metres a second forward, in the body's frame; reaching out takes up to 2."""
 PUNCH_REACH = (0.78, 0.88)
 """Shoulder to wrist in arm lengths: at most before, at least at the end."""
+PUNCH_STANCE = 1.0
+"""Metres a second of the pelvis at most; the arms of someone who dashes off swing as fast as punches."""
 PUNCH_HEIGHT = (-0.3, 0.2)
 """Wrist above the shoulder at the end."""
 CLAP_DISTANCE = 0.11
 """Between the wrists, metres, when the palms meet."""
 CLAP_SWING = (0.09, 0.6)
 """That the wrists go apart in between, at least and at most."""
+CLAPS = 4
+"""Fewer meetings of the hands may be chance."""
 CLAP_PERIOD = (0.15, 0.75)
 OUT_REACH = 0.9
 """Shoulder to wrist in arm lengths of a stretched arm."""
@@ -66,7 +70,7 @@ def measure_raises(track: BodyTrack) -> list[HandRaise]:
     for span in both:
         level_sides = {_level(high[side], span) for side, _ in SIDES}
         found.append(_raise("both", span, np.minimum(high["left"], high["right"]), level_sides))
-    for side, other in (("left", "right"), ("right", "left")):
+    for side, other in PAIRS:
         for start, stop in spans(up[side], gap=0.2 * RATE, shortest=RAISED_SECONDS * RATE):
             if (high[other][start:stop] < DOWN).mean() > 0.9 and high[other][start:stop].max() < RAISED - 0.08:
                 found.append(_raise(side, (start, stop), high[side], {_level(high[side], (start, stop))}))
@@ -120,6 +124,7 @@ def measure_punches(track: BodyTrack) -> list[Punch]:
 def _extensions(track: BodyTrack, share: float, slack: float) -> list[tuple[int, str]]:
     """Frames and sides of extensions with a `share` of a punch's speed and `slack` less reach."""
     hits: list[tuple[int, str]] = []
+    pelvis = speed(smooth(track.joint("pelvis")[:, [0, 2]], 5))
     for side, _ in SIDES:
         wrist, shoulder = track.own(f"{side}_wrist"), track.own(f"{side}_shoulder")
         reach = np.linalg.norm(wrist - shoulder, axis=-1) / _arm(track, side)
@@ -132,6 +137,8 @@ def _extensions(track: BodyTrack, share: float, slack: float) -> list[tuple[int,
             before, after = reach[max(0, start - 4) : start + 1].min(), reach[start : end + 3].max()
             drawn = reach[end : end + RATE // 2]
             height = (wrist - shoulder)[end, 1]
+            if track.tilt[end] > UPRIGHT or pelvis[end] > PUNCH_STANCE:
+                continue
             straight = ahead[end] > 0.75 * np.linalg.norm((wrist - shoulder)[end])
             if (
                 *(before < PUNCH_REACH[0] + slack, after > PUNCH_REACH[1] - slack, straight or slack > 0),
@@ -143,7 +150,7 @@ def _extensions(track: BodyTrack, share: float, slack: float) -> list[tuple[int,
 
 
 def measure_claps(track: BodyTrack) -> list[Clap]:
-    """The palms meet again and again in front of the body, at least three times."""
+    """The palms meet again and again in front of the body."""
     apart = np.linalg.norm(track.own("left_wrist") - track.own("right_wrist"), axis=-1)
     points = turning_points(apart, CLAP_SWING[0])
     ready = _front(track, "left") & _front(track, "right") & (np.abs(_above(track, "left") + 0.2) < 0.35)
@@ -153,7 +160,7 @@ def measure_claps(track: BodyTrack) -> list[Clap]:
     for point in [*meets, 10**9]:
         if group and not CLAP_PERIOD[0] * RATE <= point - group[-1] <= CLAP_PERIOD[1] * RATE:
             wide = apart[group[0] : group[-1] + 1].max() < CLAP_SWING[1]
-            if len(group) >= 3 and wide and _both_move(track, (group[0], group[-1] + 1)):
+            if len(group) >= CLAPS and wide and _both_move(track, (group[0], group[-1] + 1)):
                 found.append(Clap(seconds(group[0]), seconds(group[-1]), len(group)))
             group = []
         group.append(point)

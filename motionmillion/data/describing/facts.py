@@ -9,6 +9,7 @@ Seconds count from the first frame. Sides are the body's own. `Side` is "left", 
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+OneSide = Literal["left", "right"]
 Side = Literal["left", "right", "both"]
 Direction = Literal["forward", "backward", "left", "right"]
 Posture = Literal[
@@ -22,6 +23,10 @@ Posture = Literal[
     "lying",
 ]
 Level = Literal["chest", "shoulder", "head", "above the head"]
+
+
+PAIRS: tuple[tuple[OneSide, OneSide], ...] = (("left", "right"), ("right", "left"))
+"""Each side and the other one."""
 
 
 @dataclass(frozen=True)

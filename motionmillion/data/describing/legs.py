@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from motionmillion.data.describing.facts import Jump, Kick, KneeLift, LegRaise, Lunge, Side
+from motionmillion.data.describing.facts import PAIRS, Jump, Kick, KneeLift, LegRaise, Lunge, Side
 from motionmillion.data.describing.timeline import Mask, Span, spans
 from motionmillion.data.describing.track import RATE, BodyTrack, seconds
 
@@ -80,7 +80,7 @@ def measure_jumps(track: BodyTrack) -> list[Jump]:
 def measure_kicks(track: BodyTrack) -> list[Kick]:
     """Feet thrown up with the leg stretched while the other leg stands."""
     found: list[Kick] = []
-    for side, other in (("left", "right"), ("right", "left")):
+    for side, other in PAIRS:
         foot = track.own(f"{side}_ankle")
         rate = np.linalg.norm(np.gradient(foot, axis=0), axis=-1) * RATE
         for start, stop in _lifted(track, side, other, KICK_HEIGHT[0]):
@@ -100,7 +100,7 @@ def measure_kicks(track: BodyTrack) -> list[Kick]:
 def measure_knee_lifts(track: BodyTrack, kicks: list[Kick]) -> list[KneeLift]:
     """Knees at the height of the hip, the shin hanging, the body upright on the other leg."""
     found: list[KneeLift] = []
-    for side, other in (("left", "right"), ("right", "left")):
+    for side, other in PAIRS:
         level = (track.up(f"{side}_knee") - track.up(f"{side}_hip") > KNEE_LEVEL) & (track.knee(side) > KNEE_BENT)
         there = level & _carried(track, other)
         for start, stop in spans(there, gap=3, shortest=0.12 * RATE):
@@ -110,7 +110,7 @@ def measure_knee_lifts(track: BodyTrack, kicks: list[Kick]) -> list[KneeLift]:
     for lift in sorted(found, key=lambda lift: lift.start):
         last = merged[-1] if merged else None
         if last is not None and lift.start - last.end < SERIES_SECONDS:
-            side = lift.side if lift.side == last.side else "both"
+            side: Side = lift.side if lift.side == last.side else "both"
             merged[-1] = KneeLift(last.start, lift.end, side, last.count + 1)
         else:
             merged.append(lift)
@@ -120,7 +120,7 @@ def measure_knee_lifts(track: BodyTrack, kicks: list[Kick]) -> list[KneeLift]:
 def measure_leg_raises(track: BodyTrack, kicks: list[Kick]) -> list[LegRaise]:
     """Stretched legs that are lifted slowly and held for a moment."""
     found = []
-    for side, other in (("left", "right"), ("right", "left")):
+    for side, other in PAIRS:
         foot = track.own(f"{side}_ankle")
         rate = np.linalg.norm(np.gradient(foot, axis=0), axis=-1) * RATE
         for start, stop in _lifted(track, side, other, LEG_RAISE[0]):
@@ -141,7 +141,7 @@ def measure_lunges(track: BodyTrack) -> list[Lunge]:
     both = (track.air("left") < 0.15) & (track.air("right") < 0.15)
     both = both & (track.up("left_wrist") > 0.3) & (track.up("right_wrist") > 0.3)  # no plank
     found: list[Lunge] = []
-    for side, other, sign in (("left", "right", 1.0), ("right", "left", -1.0)):
+    for (side, other), sign in zip(PAIRS, (1.0, -1.0), strict=True):
         bent = (track.knee(side) > LUNGE[1]) & (track.knee(side) - track.knee(other) > LUNGE[2])
         there: Mask = low & both & bent & (sign * apart > LUNGE[0]) & (track.up(f"{side}_knee") > 0.3)
         for start, stop in spans(there, gap=4, shortest=LUNGE_SECONDS * RATE):
@@ -188,7 +188,7 @@ def _feet(track: BodyTrack, leave: int, land: int) -> str | None:
     on = {side: float(air[side][land]) for side in air}
     if max(*off.values(), *on.values()) < BOTH_FEET:
         return "both"
-    for side, other in (("left", "right"), ("right", "left")):
+    for side, other in PAIRS:
         if off[side] < BOTH_FEET and on[side] < BOTH_FEET and air[other][leave : land + 1].min() > HOP_FOOT:
             return side
         if off[side] < BOTH_FEET < HOP_FOOT < off[other] and on[other] < BOTH_FEET < HOP_FOOT < on[side]:

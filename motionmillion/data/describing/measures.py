@@ -18,6 +18,8 @@ from motionmillion.motion import Motion
 
 STILL = (0.07, 0.2)
 """Metres that no joint leaves its mean place by, and metres a second that none exceeds, of a body that keeps still."""
+WIND_UP = 0.7
+"""Seconds before and after a jump in which the body bends for it."""
 IN_PLACE = 0.25
 """The same for the pelvis of a body that stays where it is."""
 
@@ -30,7 +32,8 @@ def measure_facts(motion: Motion) -> MotionFacts:
     """
     track = BodyTrack.of(motion)
     timeline = postures.posture_timeline(track)
-    start, end = (postures.posture_at(timeline, len(track), at_end) for at_end in (False, True))
+    start = postures.posture_at(timeline, len(track), end=False)
+    end = postures.posture_at(timeline, len(track), end=True)
     away = np.linalg.norm(track.world - track.world.mean(0), axis=-1).max()
     fastest = np.linalg.norm(np.gradient(track.world, axis=0), axis=-1).max() * RATE
     return MotionFacts(
@@ -59,7 +62,11 @@ def _events(track: BodyTrack, timeline: postures.Timeline) -> list[Event]:
         *locomotion.measure_turns(track, travels),
         *jumps,
         *squats,
-        *(bend for bend in postures.measure_bends(track) if not _part_of(bend, [*changes, *jumps])),
+        *(
+            bend
+            for bend in postures.measure_bends(track)
+            if not _part_of(bend, changes) and not _part_of(bend, jumps, WIND_UP)
+        ),
         *changes,
         *arms.measure_raises(track),
         *arms.measure_waves(track),
@@ -87,7 +94,6 @@ def _covered(travel: Travel, jumps: Sequence[Jump]) -> bool:
     return common > 0.3 * (travel.end - travel.start)
 
 
-def _part_of(event: Event, others: Sequence[Event]) -> bool:
-    """Whether an event happens within one of `others`, give or take a step."""
-    slack = 3 / RATE
+def _part_of(event: Event, others: Sequence[Event], slack: float = 0.1) -> bool:
+    """Whether an event shares time with one of `others`, give or take `slack` seconds."""
     return any(other.start - slack < event.end and event.start < other.end + slack for other in others)

@@ -14,8 +14,14 @@ from motionmillion.data.describing.track import RATE, BodyTrack, seconds, speed
 
 Timeline = list[tuple[Posture, Span]]
 
-SHORTEST: dict[Posture, float] = {"standing": 0.3, "crouching": 0.4, "sitting": 1.0, "sitting on the floor": 0.6}
-"""Seconds that a posture is kept to count as one, 0.5 for others; less is passed through, and who ducks does not sit."""
+SHORTEST: dict[Posture, float] = {
+    "standing": 0.3,
+    "crouching": 0.4,
+    "sitting": 1.0,
+    "sitting on the floor": 0.6,
+    "on one knee": 1.0,
+}
+"""Seconds that a posture is kept to count as one, 0.5 for others; whoever ducks or lunges does not sit or kneel."""
 STANDING = (0.79, 32.0)
 """Pelvis at least so high (about 0.9 m in easy standing) and trunk at most so far from the vertical, degrees."""
 LYING = (0.48, 65.0, 0.55, 0.36)
@@ -47,7 +53,7 @@ SQUAT_SECONDS = 4.0
 """Longer stays below are a crouch."""
 BEND = (52.0, 28.0)
 """Degrees that the trunk pitches forward, and at most before and after."""
-BEND_PELVIS = 0.62
+BEND_PELVIS = 0.66
 """Height of the pelvis that stays up in a bend."""
 SIDE_BEND = (24.0, 12.0, 22.0)
 """Degrees to the side, at most so before and after, and at most so far forward or back meanwhile."""
@@ -59,7 +65,8 @@ def posture_timeline(track: BodyTrack) -> Timeline:
     """Postures that are kept, in order."""
     found: Timeline = []
     for posture, mask in _masks(track).items():
-        found += [(posture, span) for span in spans(mask, gap=0.3 * RATE, shortest=SHORTEST.get(posture, 0.5) * RATE)]
+        for span in spans(mask, gap=0.3 * RATE, shortest=SHORTEST.get(posture, 0.5) * RATE):
+            found.append((posture, span))
     return sorted(found, key=lambda entry: entry[1])
 
 
@@ -67,7 +74,7 @@ def posture_at(timeline: Timeline, frames: int, end: bool) -> Posture | None:
     """Posture of the first or last half second; None where it is unclear."""
     edge = frames - 1 - RATE // 6 if end else RATE // 6
     outer = frames - 1 if end else 0
-    near = [p for p, (a, b) in timeline if a <= edge < b and (b >= outer - 2 if end else a <= 2)]
+    near: list[Posture] = [p for p, (a, b) in timeline if a <= edge < b and (b >= outer - 2 if end else a <= 2)]
     return near[0] if len(near) == 1 else None
 
 
