@@ -1,42 +1,19 @@
 """Augmentation: mirrored, faster or slower, and shortened copies of clips, with captions that stay true."""
 
-import re
-
 import torch
 
 from motionmillion.data.clips import MotionClip
+from motionmillion.data.mirror_words import mirror_caption
 
-_SIDES = re.compile(r"\b(left|right|clockwise|counterclockwise|anticlockwise)\b", re.IGNORECASE)
+__all__ = ["change_speed", "mirror_caption", "mirror_clip", "mix_bodies", "random_variant", "random_variants"]
+
 _LOWER_BODY = (
     "pelvis",
     *(f"{side}_{part}" for side in ("left", "right") for part in ("hip", "knee", "ankle", "foot")),
 )
-_OPPOSITE = {
-    "left": "right",
-    "right": "left",
-    "clockwise": "counterclockwise",
-    "counterclockwise": "clockwise",
-    "anticlockwise": "clockwise",
-}
 
 _END_CUT = 0.3
 """Seconds that a clip may lose at its end and still show how the motion ends."""
-
-
-def mirror_caption(text: str) -> str:
-    """The caption of the mirrored motion: left and right exchanged, capitals kept.
-
-    Only whole words are exchanged; "right at a right angle" becomes "left at a right angle".
-    """
-
-    def opposite(match: re.Match[str]) -> str:
-        word = match.group(0)
-        if word.lower() == "right" and re.match(r"[ -]angle", text[match.end() :]):
-            return word
-        other = _OPPOSITE[word.lower()]
-        return other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other
-
-    return _SIDES.sub(opposite, text)
 
 
 def mirror_clip(clip: MotionClip) -> MotionClip:

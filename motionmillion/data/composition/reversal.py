@@ -202,6 +202,8 @@ def reverse_clip(clip: MotionClip, opposites: Opposites | None = None) -> Motion
     turned = tuple(dict.fromkeys(filter(None, (reverse_caption(text, changes, opposites) for text in captions))))
     if not turned:
         return "no caption with a known opposite"
+    if set(turned) <= set(captions):
+        return "no caption changes"
     return clip.replace(
         name=f"{clip.name}_reversed",
         motion=backwards(clip.motion).replace(caption=turned[0]),
@@ -260,32 +262,38 @@ def reverse_caption(text: str, changes: "_Changes", opposites: Opposites) -> str
     phrase = parse_caption(text)
     if phrase is None or phrase.kind == "noun" or phrase.opener:
         return ""
-    clauses = [_Clause.parse(clause, phrase, opposites) for clause in _split(phrase)]
+    actions, link = _split(phrase)
+    clauses = [_Clause.parse(action, phrase, opposites) for action in actions]
     if not all(clauses):
         return ""
     known = [clause for clause in clauses if clause]
     if not _agree(known, changes):
         return ""
+    if len(known) > 1 and re.search(r"\b(?:it|them)\b", phrase.rest):
+        return ""  # what stood for it would come later
+    if " then" not in link and all(clause.verb in opposites.same for clause in known):
+        known.reverse()  # at one time, or in any order
     turned = [clause.turned(changes, len(known) == 1) for clause in reversed(known)]
     if not all(turned):
         return ""
-    joined = turned[0] if len(turned) == 1 else f"{', '.join(turned[:-1])} and then {turned[-1]}"
+    joined = turned[0] if len(turned) == 1 else f"{', '.join(turned[:-1])}{link}{turned[-1]}"
     return " ".join(part for part in (phrase.subject, joined) if part)
 
 
-def _split(phrase: Phrase) -> list[str]:
-    """The actions of a caption, one after another."""
+def _split(phrase: Phrase) -> tuple[list[str], str]:
+    """The actions of a caption, and what links the last two."""
     parts = re.split(r"(, and then |, then | and then |, and |, | and )", phrase.predicate)
-    clauses = [parts[0]]
+    clauses, order = [parts[0]], " and "
     for link, part in zip(parts[1::2], parts[2::2], strict=True):
         words = [word for word in part.split() if not word.endswith("ly")]
         word = words[0].strip(",") if words else ""
         verbal = base_form(word) if phrase.kind == "sentence" else word if word in verbs() else None
         if "then" in link or verbal:
             clauses.append(part)
+            order = " and then " if "then" in link else order
         else:
             clauses[-1] += link + part
-    return clauses
+    return clauses, order
 
 
 @dataclass(frozen=True)
@@ -364,6 +372,8 @@ class _Clause:
         if kind == "body":
             if alone and _came_back([changes.heights["head"]], BODY_CHANGE):
                 return self._write(self.verb, self.rest, self.between) if "up" not in self.verb else ""
+            if not alone and {self.verb, opposite} & set(_STARTS) and sign > 0:
+                return ""
             if alone and changes.start not in _STARTS.get(self.verb, {changes.start}):
                 return ""
             if alone and changes.end not in _STARTS.get(opposite, {changes.end}):
@@ -392,9 +402,10 @@ class _Clause:
         if self.verb in ("take", "move", "turn", "spin", "circle") and not self._whole_body(words):
             return ""
         swapped, found = [], False
+        state = words.index("with") if "with" in words else len(words)  # "with the arms stretched forward"
         for number, word in enumerate(words):
             pair = self.opposites.pairs.get(word)
-            if pair and pair[1] in ("directions", "sides"):
+            if pair and number < state and pair[1] in ("directions", "sides"):
                 if pair[1] == "sides" and any(w in _BODY_PARTS for w in words[number + 1 : number + 3]):
                     swapped.append(word)
                     continue
@@ -428,6 +439,8 @@ class _Clause:
         """Whether all of a text can stay, but for the directions that are known."""
         words = re.findall(r"[a-z]+", re.sub(r"\b(?:side to side|back and forth|up and down)\b", "", text))
         known = self.opposites.same | self.opposites.walk | self.opposites.turn
+        if any(word in verbs() for word in re.findall(r"\bto ([a-z]+)", text)):  # "bends down to tie a shoe"
+            return False
         for word in words:
             if word in _UNKNOWN or (word in gerunds() and gerunds()[word] not in known):
                 return False
@@ -473,6 +486,8 @@ _TO = re.compile(r"\b(?:on|onto|in|to|at) (?=(?:a|an|the|his|her|shoulder|waist|
 
 def _turned_place(rest: str, kind: str, sign: int) -> str | None:
     """ "on a chair" -> "from a chair", "to the head" -> "from the head", and the other way round."""
+    if kind == "body" and re.search(r"\bwith\b|\b(?:on|in|from|to)\b.*\b(?:on|in|from|to)\b", rest):
+        return None
     if re.search(r"\bfrom\b.*\bto\b|\bto\b.*\bfrom\b|\b(?:out|high|overhead|above)\b", rest):
         return None
     if kind == "things":
