@@ -44,6 +44,7 @@ class MotionClip:
         captions: texts, each describing the whole clip.
         whole: False for a window cut out of a longer take, of which `captions` describe the whole.
         own_captions: the texts among `captions` that were made from this very window.
+        sources: where each of the first of `captions` comes from, such as "watched"; empty where it is not known.
     """
 
     name: str
@@ -54,6 +55,7 @@ class MotionClip:
     category: str = ""
     whole: bool = True
     own_captions: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -89,6 +91,7 @@ class ClipRecord:
     take: str = ""
     start: int = 0
     end: int = 0
+    sources: tuple[str, ...] = ()
 
 
 def load_clips(folder: str | Path, splits: Iterable[str] = SPLITS) -> list[MotionClip]:
@@ -148,6 +151,7 @@ class ClipReader:
             category=record.category,
             whole=record.whole,
             own_captions=record.own_captions,
+            sources=record.sources,
         )
 
     @functools.cached_property
@@ -196,6 +200,7 @@ def _list_motion_set(folder: Path) -> list[ClipRecord]:
                     take=entry["take"],
                     start=entry["start"],
                     end=entry["end"],
+                    sources=tuple(str(caption.get("source", "")) for caption in captions),
                 )
             )
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
