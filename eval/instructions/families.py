@@ -73,7 +73,7 @@ def _families() -> Iterator[Family]:
         "walk_backward",
         travel.walk_backward,
         r"^walk backwards?\b|(person|man|woman|someone) (walks|steps) backwards?\b",
-        rf"forward|turn|jump|{_ODD}|sideways|then (walk|run|step)|around",
+        rf"^walk (?!back)|jump|{_ODD}|sideways|circle|curve",
     )
     yield from _sided(
         "side_step",
@@ -93,7 +93,7 @@ def _families() -> Iterator[Family]:
         "turn_around",
         travel.turn_around,
         rf"^a person {_STAND}turns around( to the (left|right))? in place{_THEN}|^turn around( and stop| to the \w+)?$",
-        rf"walk|{_ODD}|circle|run|jog|twice|full|jump|again",
+        rf"{_ODD}|circle|run|jog|twice|full|jump|again|all the way|walks (?!turn)",
         related=("walk_then_turn_around", "turn_around_then_walk", "curve"),
     )
     yield from _sided(
@@ -106,8 +106,8 @@ def _families() -> Iterator[Family]:
     yield Family(
         "circle",
         travel.circle,
-        r"^walk in a (\w+ )?circle|walks .*in a (full |whole |\w+ )?circle|all the way around",
-        rf"{_ODD}|half",
+        r"^walk in a (\w+ )?circle|walks [^,]*in a (\w+ )?circle",
+        rf"{_ODD}|half|backward|eight",
         related=("curve", "run"),
     )
     yield Family(
@@ -149,8 +149,9 @@ def _limb_families() -> Iterator[Family]:
     yield from _sided(
         "raise",
         limbs.raise_hand,
-        r"^(raise|lift) (up )?(the )?{side} (hand|arm)|^a person stands moving the {side} arm with the {side} hand raised$",
-        rf"both|{{other}} (hand|arm)|two|each|walk|{_ODD}|arms|hands|bend",
+        r"(raise|lift)s? (up )?(the |his |her )?{side} (hand|arm)( up| high| overhead| above|,|$)|"
+        r"^a person stands (moving the {side} arm )?with the {side} hand raised$",
+        rf"both|(rais|lift)\w* (the |his |her )?{{other}}|the {{other}} one|{{other}} (hand|arm) raised|each|{_ODD}|arms up",
         related=(*raising, "punch"),
     )
     yield Family(
@@ -163,29 +164,29 @@ def _limb_families() -> Iterator[Family]:
     yield from _sided(
         "wave",
         limbs.wave,
-        r"\bwav(e|es|ing) (with )?(the |his |her )?{side} (hand|arm)|{side} (hand|arm)[^,]* (and|to|in a) wav(e|es|ing)",
-        rf"both|wav\w+ (with )?(the )?{{other}}|{_ODD}|each|then the {{other}}",
+        r"\bwav(e|es|ing)[^,]* {side} (hand|arm)|{side} (hand|arm)[^,]*\bwav(e|es|ing)",
+        rf"both|wav\w+[^,]* {{other}}|{{other}} (hand|arm)[^,]*\bwav|{_ODD}|each|then the {{other}}",
         related=("walk_wave", "raise"),
     )
     yield from _sided(
         "punch",
         limbs.punch,
-        r"^(punch|throw|jab)[^,]* {side}|punch\w* (\w+ )*with the {side}|{side} (jab|punch|hook|straight)",
-        r"alternat|left and right|both|right and left|{other} (punch|jab|hook|arm|hand|fist)|"
-        rf"(with|the) {{other}}\b|each|kick|{_ODD}",
+        r"punch\w* [^,]*with the {side}|{side} (jab|punch)|punching the {side} (arm|fist|hand)|^punch[^,]* {side} (arm|hand)",
+        r"alternat|left and right|right and left|{other} (punch|jab|hook|fist)|punch[^,]*{other} (arm|hand|fist)|"
+        rf"then (with )?(the |a )?{{other}}\b|each|{_ODD}",
     )
     yield from _sided(
         "kick",
         limbs.kick,
         r"kick\w* (\w+ ){{0,3}}(with )?(the |his |her )?{side} (leg|foot)|\bkicks? (the )?{side}\b|{side} (leg|foot) kick",
-        rf"kick\w*[^,]* {{other}}|{_ODD}|alternat|ly(ing|es)|floor|hang|each|legs|heels|lifting the",
+        rf"kick\w*[^,]* {{other}}|{_ODD}|alternat|ly(ing|es)|floor|hang|each|legs|heels|push|glide|trip|skip|leap|jump|step right|step left",
         related=("lift_knee",),
     )
     yield from _sided(
         "lift_knee",
         limbs.lift_knee,
         r"(lift|rais|bring|pull)\w* (the |his |her )?{side} knee( up| high|$)|{side} knee (raised|lifted|up)",
-        rf"{{other}} (knee|leg|foot)|alternat|march|{_ODD}|over|knees|step up|stair|stool|high on|kick",
+        rf"{{other}} (knee|leg|foot)|alternat|march|{_ODD}|over|knees|step up|stair|stool|high on|kick|\bsit|seated|skip|leap|warm",
         related=("stand_on", "kick", "hop"),
     )
     yield from _sided(
@@ -199,7 +200,7 @@ def _limb_families() -> Iterator[Family]:
         "hop",
         limbs.hop,
         r"\bhop\w* (\w+ ){{0,4}}on (the |his |her )?{side} (foot|leg)|^hop on (the )?{side}",
-        rf"(on|the) {{other}} (foot|leg)|{_ODD}|each|switch",
+        rf"on (the |his |her )?{{other}} (foot|leg)|{_ODD}|each|switch|hopscotch|turn|jog",
         related=("stand_on", "lift_knee"),
     )
     yield Family(
@@ -222,7 +223,7 @@ def _limb_families() -> Iterator[Family]:
             f"jump_{words.split('|')[0].replace(' ', '_')}",
             functools.partial(limbs.jump_count, count=number),
             rf"\b(jump|hop|leap)\w* (\w+ )*({words})|\b{noun} (\w+ )?(jumps|hops|leaps)",
-            rf"{_ODD}|turn|spin|rotat|one (leg|foot)|on the (left|right)",
+            rf"{_ODD}|turn|spin|rotat|one (leg|foot)|on the (left|right)|sideways|legs|apart" + ("|three" if number == 2 else ""),
             related=("jump", "hop"),
         )
     yield Family("clap", limbs.clap, r"\bclap(s|ping)?\b", r"swim|overhead")
@@ -234,14 +235,15 @@ def _posture_families() -> Iterator[Family]:
         "squat",
         posture.squat,
         r"^(do )?(a )?(deep )?squat|^crouch( down| low)?\b|squats (down|low)|crouches (down|low)",
-        rf"jump|leap|sit|stool|chair|lift|pick|{_ODD}|walk|kneel|crawl|hop",
+        rf"jump|leap|\bsit|stool|chair|{_ODD}|kneel|knee|crawl|hop|throw|bends forward|rises from",
         related=low,
     )
     yield Family(
         "bend_forward",
         posture.bend_forward,
-        r"^bend (over|forward|down)|touch\w* (the |his |her )?(toes|floor|ground)|^(a person |someone )?bends (far )?(over|forward)",
-        rf"{_ODD}|sit|jump|squat|crouch|kneel|stool|slightly|bounce|dribbl|back and forth|crawl",
+        r"touch\w* (the |his |her )?(toes|floor|ground|feet)|^bend (down|far|at the waist)|bends (down|far|deeply|all the way)|"
+        r"\bbend\w* (\w+ )*(to|toward) the (floor|ground|toes|feet)",
+        rf"{_ODD}|mop|sweep|screw|knees|sit|jump|squat|crouch|kneel|stool|slightly|bounce|dribbl|back and forth|crawl",
         related=low,
     )
     yield Family(
@@ -249,7 +251,7 @@ def _posture_families() -> Iterator[Family]:
         posture.pick_up,
         r"^pick (something|\w+|an? \w+|the \w+)? ?up|picks? (\w+ )*(from|off) the (floor|ground)|"
         r"bends? (down|over) (and|to) (pick|grab|lift)|^pick up",
-        rf"{_ODD}|sit|phone|dial|jump|throw|shelf|table",
+        rf"{_ODD}|\bsit|phone|dial|jump|throw|shelf|table|suitcase|stool|umbrella|baby|picture",
         related=low,
     )
     yield Family(
@@ -263,14 +265,14 @@ def _posture_families() -> Iterator[Family]:
         "sit",
         posture.sit,
         r"^sit\b(?! down)|^(a person|someone|a man|he|she|a woman) sits (?!down)",
-        rf"{_ODD}|stands? |gets? |rise|rising|walk|sits? down|squat|dog|jump|steps",
+        rf"{_ODD}|stands? |gets? |rise|rising|walk|sits? down|squat|dog|jump|steps|motorcycle|hang|bar\b|up high|handle",
         related=("sit_down", "walk_then_sit", "stand_up", "squat"),
     )
     yield Family(
         "stand_up",
         posture.stand_up,
         r"^(stand|get) up\b|^(a person|someone|a man|he|she|a woman) (stands|gets) up (from|off)|rises from (a|the) (\w+ )?(stool|chair|seat)",
-        rf"sits? down|sits? again|back down|{_ODD}|then sit",
+        rf"sits? down|sits? again|back down|{_ODD}|then sit|lean|duck|hands and knees|from the floor|from bending",
         related=("get_up", "kneel", "sit", "squat", "pick_up"),
     )
     yield Family(
@@ -297,7 +299,7 @@ def _posture_families() -> Iterator[Family]:
     yield Family(
         "crawl",
         posture.crawl,
-        r"\bcrawl(s|ing)?\b|on all fours|hands and knees",
+        r"\bcrawl(s|ing)?\b",
         rf"swim|front crawl|stroke|{_ODD}",
         related=("kneel", "get_up"),
     )
@@ -344,14 +346,14 @@ def _order_families() -> Iterator[Family]:
     yield Family(
         "jump_then_walk",
         order.jump_then_walk,
-        r"^(jump|hop|leap)[^.]*(,| and| then) walk|jumps (\w+ )*(and|then|and then) walks",
-        rf"{_ODD}|^walk|turn",
+        r"^(jump|hop|leap)[^.]*(,| and| then) walk|^(someone|a \w+) jumps (\w+ )*(and|then|and then) walks (?!back)",
+        rf"{_ODD}|^walk|turn|stool|walks? back",
         related=("jump",),
     )
     yield Family(
         "walk_then_jump",
         order.walk_then_jump,
-        r"^walk (\w+ )*(and|then|, then) (jump|leap|hop)|walks (\w+ )*(and|then|and then) (jumps|leaps)",
+        r"^(walk|step|run) [^.]*(and|then) (jump|leap|hop)|^(someone|a (man|woman)) (walks|runs) (\w+ )*(and|then|and then) (jumps|leaps|hops)",
         rf"{_ODD}|turn",
         related=("jump", "hop"),
     )

@@ -83,9 +83,8 @@ def clap(body: BodyTracks) -> bool:
     """The hands meet twice or more in front of the trunk."""
     apart = np.linalg.norm(body.at("left_wrist") - body.at("right_wrist"), axis=-1)
     high = np.minimum(body.height("left_wrist"), body.height("right_wrist")) > body.pelvis
-    meets = [stop for start, stop in spans((apart < 0.25) & high) if stop - start < FPS]
-    parted = spans(apart > 0.3)
-    return len(meets) >= 2 and len([s for s, e in parted if meets[0] <= e and s <= meets[-1]]) >= 1
+    close = [apart[start:stop] for start, stop in spans((apart < 0.4) & high, 0.2)]
+    return any(track.min() < 0.2 and _reversals(track, 0.04) >= 3 for track in close)
 
 
 def kicks(body: BodyTracks, side: str) -> int:
@@ -94,9 +93,10 @@ def kicks(body: BodyTracks, side: str) -> int:
     out = np.linalg.norm(foot[:, [0, 2]] - body.own(f"{side}_hip")[:, [0, 2]], axis=-1)
     high = body.height(f"{side}_ankle") - stance > 0.22
     away = high & (out > 0.3) & (foot[:, 2] > -0.1) & (body.pelvis > 0.6)
-    fast = smooth(body.speed(f"{side}_ankle"), 0.1) > 1.8
-    near = smooth(fast.astype(float), 0.4) > 0
-    return len([1 for start, stop in spans(away, 0.06) if near[start:stop].any()])
+    speed = smooth(body.speed(f"{side}_ankle"), 0.1)
+    near = smooth((speed > 1.8).astype(float), 0.4) > 0
+    low = (body.height(f"{side}_ankle") - stance > 0.08) & (out > 0.35) & (foot[:, 2] > 0.1) & (speed > 5)
+    return len([1 for start, stop in spans((away & near) | low, 0.06)])
 
 
 def kick(body: BodyTracks, side: str) -> bool:
@@ -153,11 +153,11 @@ def jumps(body: BodyTracks) -> list[tuple[int, int]]:
     left, right = body.height("left_foot"), body.height("right_foot")
     low = np.minimum(left, right)
     found = []
-    for start, stop in spans(low > 0.07, 0.1):
+    for start, stop in spans(low > 0.05, 0.1):
         before = body.pelvis[max(start - round(0.4 * FPS), 0) : start + 1].min()
         rise = body.pelvis[start:stop].max() - before
         middle = (start + stop) // 2
-        if rise > 0.12 and abs(left[middle] - right[middle]) < 0.3 and low[start:stop].max() > 0.09:
+        if rise > 0.1 and abs(left[middle] - right[middle]) < 0.3 and low[start:stop].max() > 0.08:
             found.append((start, stop))
     return found
 

@@ -36,7 +36,7 @@ def seated(body: BodyTracks) -> np.ndarray:
     """Frames `[N]` of sitting: pelvis below standing, thighs nearly level, trunk up, feet before the pelvis."""
     thighs = [body.height(f"{side}_hip") - body.height(f"{side}_knee") for side in ("left", "right")]
     level = (thighs[0] + thighs[1]) / 2 < 0.25
-    return level & (body.pelvis < 0.76) & (body.upright > 0.5) & (knee_height(body) > 0.2) & (_behind(body) > 0.12)
+    return level & (body.pelvis < 0.85) & (body.upright > 0.5) & (knee_height(body) > 0.2) & (_behind(body) > 0.12)
 
 
 def sit_down(body: BodyTracks) -> bool:
@@ -51,23 +51,23 @@ def sit(body: BodyTracks) -> bool:
 
 def stand_up(body: BodyTracks) -> bool:
     """Begins low and ends standing, with no standing before."""
-    low = body.pelvis < 0.76
+    low = (body.pelvis < 0.76) | seated(body)
     return begins(low, 0.15) and ends(stands(body))
 
 
 def squats(body: BodyTracks) -> np.ndarray:
     """Frames `[N]` with deeply bent knees above the feet, on no knee."""
-    return (body.pelvis < 0.68) & (knee_height(body) > 0.18) & (body.upright > 0.2) & (_behind(body) < 0.32)
+    return (body.pelvis < 0.7) & (knee_height(body) > 0.2) & (body.upright > 0.2) & (np.abs(_behind(body)) < 0.2)
 
 
 def squat(body: BodyTracks) -> bool:
     """Goes down from standing onto bent knees."""
-    return begins(body.pelvis > UPRIGHT) and longest(squats(body)) >= 0.2
+    return begins(body.pelvis > UPRIGHT, 0.4) and longest(squats(body)) >= 0.2
 
 
 def bends(body: BodyTracks) -> np.ndarray:
     """Frames `[N]` with the trunk bent over the feet."""
-    return (body.upright < 0.5) & (body.pelvis > 0.45) & (body.own("neck")[:, 2] > 0.2)
+    return (body.upright < 0.55) & (body.pelvis > 0.45) & (body.own("neck")[:, 2] > 0.2)
 
 
 def bend_forward(body: BodyTracks) -> bool:
@@ -77,7 +77,7 @@ def bend_forward(body: BodyTracks) -> bool:
 
 def reaches_floor(body: BodyTracks) -> np.ndarray:
     """Frames `[N]` with a hand near the floor."""
-    return np.minimum(body.height("left_wrist"), body.height("right_wrist")) < 0.35
+    return np.minimum(body.height("left_wrist"), body.height("right_wrist")) < 0.45
 
 
 def pick_up(body: BodyTracks) -> bool:
@@ -92,7 +92,7 @@ def pick_up(body: BodyTracks) -> bool:
 
 def kneels(body: BodyTracks) -> np.ndarray:
     """Frames `[N]` with a knee on the floor and the trunk up."""
-    return (knee_height(body) < 0.17) & (body.upright > 0.5) & (body.pelvis > 0.25)
+    return (knee_height(body) < 0.2) & (body.upright > 0.5) & (body.pelvis > 0.25)
 
 
 def kneel(body: BodyTracks) -> bool:

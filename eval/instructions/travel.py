@@ -58,7 +58,7 @@ def walk_backward(body: BodyTracks) -> bool:
 def side_step(body: BodyTracks, side: str) -> bool:
     """At least 0.4 m to one side, more than forward or backward."""
     aside, ahead = SIGNS[side] * body.path[-1, 0], abs(body.path[-1, 1])
-    return bool(np.mean(body.pelvis > 0.55) > 0.8) and aside > 0.4 and ahead < 0.7 * aside
+    return bool(np.mean(body.pelvis > 0.55) > 0.8) and aside > 0.3 and ahead < 0.8 * aside
 
 
 def turn_side(body: BodyTracks, side: str) -> bool:
@@ -69,7 +69,7 @@ def turn_side(body: BodyTracks, side: str) -> bool:
 
 def turn_around(body: BodyTracks) -> bool:
     """A half turn to either side: 130 to 240 degrees at the end."""
-    return 130 <= abs(turn_degrees(body)) <= 240 and bool(np.mean(body.pelvis > 0.55) > 0.8)
+    return 130 <= abs(turn_degrees(body)) <= 240 and on_feet(body)
 
 
 def curve(body: BodyTracks, side: str) -> bool:
@@ -91,7 +91,7 @@ def run(body: BodyTracks) -> bool:
 
 def walk_slow(body: BodyTracks) -> bool:
     """At least 0.4 m forward at less than 0.9 m/s."""
-    return walks(body, 0.4) and 0 < pace(body) < 0.9
+    return walks(body, 0.4) and 0 < pace(body) < 0.9 and abs(turn_degrees(body)) < 75
 
 
 def walk_fast(body: BodyTracks) -> bool:
@@ -104,7 +104,7 @@ def stop_after(body: BodyTracks, fast: bool) -> bool:
     moving = body.travel > (RUNNING if fast else 0.5)
     still = smooth(body.travel, 0.3)[-round(0.4 * FPS) :].max() < 0.35
     first = np.flatnonzero(moving)
-    return bool(still) and longest(moving) >= 0.5 and first[0] < 0.6 * len(body) and bool(body.path[-1, 1] > 0.5)
+    return on_feet(body) and bool(still) and longest(moving) >= 0.5 and first[0] < 0.6 * len(body) and bool(body.path[-1, 1] > 0.5)
 
 
 walk_then_stop = functools.partial(stop_after, fast=False)
