@@ -14,6 +14,9 @@ from motionmillion.data.clips import MotionClip
 from motionmillion.eval.instructions import limbs, order, posture, travel
 from motionmillion.eval.instructions.tracks import BodyTracks
 
+SHORT = 14
+"""Words of a caption that says what a clip is about."""
+
 Rule = Callable[[BodyTracks], bool]
 
 
@@ -24,7 +27,8 @@ class Family:
     Args:
         name: such as "kick_left".
         rule: says whether a motion follows them.
-        captions, unless: regular expressions for the captions of real clips that show it.
+        captions, unless: regular expressions for the captions of real clips that show it; `captions` must match a
+            short one, as long ones also tell what happens by the way.
         related: families whose clips may follow it too, and say nothing about chance.
         side: "left", "right" or empty.
     """
@@ -46,7 +50,7 @@ class Family:
         own = clip_texts(clip)
         if self.unless and any(re.search(self.unless, text) for text in own):
             return False
-        return any(re.search(self.captions, text) for text in own)
+        return any(re.search(self.captions, text) for text in own if len(text.split()) <= SHORT)
 
 
 def clip_texts(clip: MotionClip) -> list[str]:
@@ -73,7 +77,7 @@ def _families() -> Iterator[Family]:
         "walk_backward",
         travel.walk_backward,
         r"^walk backwards?\b|(person|man|woman|someone) (walks|steps) backwards?\b",
-        rf"^walk (?!back)|jump|{_ODD}|sideways|circle|curve",
+        rf"walk\w* [^,]*(?<!back)forward|^walk (?!back)|turn|dribbl|back and forth|karate|jump|{_ODD}|sideways|circle|curve",
     )
     yield from _sided(
         "side_step",
@@ -86,7 +90,7 @@ def _families() -> Iterator[Family]:
         "turn",
         travel.turn_side,
         r"^turn (to the )?{side}( in place| on the spot)?$|^a person " + _STAND + r"turns to the {side} in place" + _THEN,
-        rf"walk|{_ODD}|jump|around|circle|turn\w* (to the )?{{other}}|run|jog",
+        rf"walk|{_ODD}|jump|around|circle|turn\w* (to the )?{{other}}|run|jog|mop|golf|traffic|rhyme|mime|gestur|swing|\bact|step (right|left)",
         related=("turn_around",),
     )
     yield Family(
@@ -101,7 +105,8 @@ def _families() -> Iterator[Family]:
         travel.curve,
         r"^a person " + _STAND + r"walks (slowly )?forward, turning (around to the )?{side}" + _THEN,
         rf"(turn|curv|veer|bear|back)\w* (sharply )?(around )?(to the )?{{other}}|{_ODD}|run|jog|sideways",
-        related=("circle", "walk_fast", "walk_slow", "walk_then_stop", "walk_then_turn_around", "walk_forward"),
+        related=("circle", "walk_fast", "walk_slow", "walk_then_stop", "walk_then_turn_around", "walk_forward",
+                 "turn_around_then_walk"),
     )
     yield Family(
         "circle",
@@ -234,8 +239,8 @@ def _posture_families() -> Iterator[Family]:
     yield Family(
         "squat",
         posture.squat,
-        r"^(do )?(a )?(deep )?squat|^crouch( down| low)?\b|squats (down|low)|crouches (down|low)",
-        rf"jump|leap|\bsit|stool|chair|{_ODD}|kneel|knee|crawl|hop|throw|bends forward|rises from",
+        r"\bsquats?\b( down| low|s|,|$)",
+        rf"creep|sneak|limp|walk|jump|leap|\bsit|stool|chair|{_ODD}|kneel|knee|crawl|hop|throw|bends forward|rises from",
         related=low,
     )
     yield Family(
@@ -251,7 +256,7 @@ def _posture_families() -> Iterator[Family]:
         posture.pick_up,
         r"^pick (something|\w+|an? \w+|the \w+)? ?up|picks? (\w+ )*(from|off) the (floor|ground)|"
         r"bends? (down|over) (and|to) (pick|grab|lift)|^pick up",
-        rf"{_ODD}|\bsit|phone|dial|jump|throw|shelf|table|suitcase|stool|umbrella|baby|picture",
+        rf"{_ODD}|\bsit|phone|dial|jump|throw|shelf|table|suitcase|stool|umbrella|baby|picture|walk off|drunk",
         related=low,
     )
     yield Family(
@@ -367,7 +372,7 @@ def _order_families() -> Iterator[Family]:
     yield Family(
         "walk_raise_both",
         order.walk_with_both,
-        r"walks (slowly )?forward(, curving slightly to the \w+)? with both hands raised|walk\w* [^,]*with (both )?(arms|hands) (up|raised)",
+        r"walks (slowly )?forward(, curving slightly to the \w+)? with both hands raised|walk\w* (forward |ahead )?with (both )?(arms|hands) (up|raised|high|overhead)",
         rf"{_ODD}|then walks (slowly )?forward$",
         related=("raise", "wave", "walk_wave", "walk_raise"),
     )

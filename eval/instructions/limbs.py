@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from motionmillion.eval.instructions.tracks import FPS, BodyTracks, longest, rate, smooth, spans
+from motionmillion.eval.instructions.tracks import FPS, BodyTracks, longest, rate, reversals, smooth, spans
 
 OTHER = {"left": "right", "right": "left"}
 
@@ -38,7 +38,7 @@ def swings(body: BodyTracks, side: str) -> int:
         track = (body.own(wrist) - body.own(f"{side}_shoulder"))[start:stop]
         track = track - smooth(track, 1.0)
         axis = np.linalg.svd(track - track.mean(0), full_matrices=False)[2][0]
-        best = max(best, _reversals(track @ axis, 0.05))
+        best = max(best, reversals(track @ axis, 0.05))
     return best
 
 
@@ -46,18 +46,6 @@ def wave(body: BodyTracks, side: str) -> bool:
     """A raised hand swings to and fro, three ways or more, and the other one does so less than half as often."""
     own, other = swings(body, side), swings(body, OTHER[side])
     return own >= 3 and other < own / 2
-
-
-def _reversals(track: np.ndarray, least: float) -> int:
-    """Ways of at least `least` from one turning point to the next."""
-    count, way, low, high = 0, 0, track[0], track[0]
-    for value in track:
-        low, high = min(low, value), max(high, value)
-        if way >= 0 and high - value >= least:
-            count, way, low = count + 1, -1, value
-        elif way <= 0 and value - low >= least:
-            count, way, high = count + 1, 1, value
-    return count
 
 
 def punches(body: BodyTracks, side: str) -> int:
@@ -84,7 +72,7 @@ def clap(body: BodyTracks) -> bool:
     apart = np.linalg.norm(body.at("left_wrist") - body.at("right_wrist"), axis=-1)
     high = np.minimum(body.height("left_wrist"), body.height("right_wrist")) > body.pelvis
     close = [apart[start:stop] for start, stop in spans((apart < 0.4) & high, 0.2)]
-    return any(track.min() < 0.2 and _reversals(track, 0.04) >= 3 for track in close)
+    return any(track.min() < 0.2 and reversals(track, 0.04) >= 3 for track in close)
 
 
 def kicks(body: BodyTracks, side: str) -> int:
@@ -117,11 +105,11 @@ def lift_knee(body: BodyTracks, side: str) -> bool:
     return longest(own) >= 0.1 and other.sum() <= own.sum() / 3
 
 
-def lifted(body: BodyTracks, side: str) -> np.ndarray:
-    """Frames `[N]` in which one foot is 10 cm or more higher than the other."""
+def lifted(body: BodyTracks, side: str, metres: float = 0.1) -> np.ndarray:
+    """Frames `[N]` in which one foot is so much higher than the other."""
     own = np.minimum(body.height(f"{side}_foot"), body.height(f"{side}_ankle") - 0.06)
     other = np.minimum(body.height(f"{OTHER[side]}_foot"), body.height(f"{OTHER[side]}_ankle") - 0.06)
-    return (own - other > 0.1) & (body.pelvis > 0.6)
+    return (own - other > metres) & (body.pelvis > 0.6)
 
 
 def stand_on(body: BodyTracks, side: str) -> bool:
@@ -139,13 +127,9 @@ def hop(body: BodyTracks, side: str) -> bool:
 
 
 def hops(body: BodyTracks, side: str) -> int:
-    """Leaps on one leg, the other foot held up all the while."""
-    low = np.minimum(body.height(f"{side}_foot"), body.height(f"{side}_ankle") - 0.06)
-    best = 0
-    for start, stop in spans(lifted(body, OTHER[side]) | (smooth(lifted(body, OTHER[side]) * 1.0, 0.2) > 0.5), 0.7):
-        track = low[start:stop] - np.quantile(low[start:stop], 0.1)
-        best = max(best, len(spans(track > 0.04, 0.07)))
-    return best
+    """Leaps on one leg, by the bounces of the pelvis, the other foot held up all the while."""
+    held = smooth(lifted(body, OTHER[side], 0.04).astype(float), 0.5) > 0.5
+    return max((reversals(body.pelvis[start:stop], 0.05) // 2 for start, stop in spans(held, 0.8)), default=0)
 
 
 def jumps(body: BodyTracks) -> list[tuple[int, int]]:

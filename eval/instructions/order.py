@@ -5,7 +5,7 @@ import numpy as np
 from motionmillion.eval.instructions.limbs import OTHER, hand_up, jumps, swings
 from motionmillion.eval.instructions.posture import seated, sit_down
 from motionmillion.eval.instructions.tracks import FPS, BodyTracks, longest, spans
-from motionmillion.eval.instructions.travel import on_feet
+from motionmillion.eval.instructions.travel import on_feet, strides
 
 _GRID = 5
 
@@ -64,7 +64,7 @@ def _moving(body: BodyTracks) -> np.ndarray:
 def walk_with_hand(body: BodyTracks, side: str) -> bool:
     """Walks with one hand up for a third of the way at least, the other one mostly down."""
     moving = _moving(body)
-    if longest(moving) < 1.0 or body.path[-1, 1] < 0.5:
+    if longest(moving) < 1.0 or body.path[-1, 1] < 0.5 or strides(body) < 2:
         return False
     own, other = hand_up(body, side)[moving].mean(), hand_up(body, OTHER[side])[moving].mean()
     return own > 0.35 and other < own / 2
@@ -73,7 +73,7 @@ def walk_with_hand(body: BodyTracks, side: str) -> bool:
 def walk_with_both(body: BodyTracks) -> bool:
     """Walks with both hands up for a third of the way at least."""
     moving = _moving(body)
-    if longest(moving) < 1.0 or body.path[-1, 1] < 0.5:
+    if longest(moving) < 1.0 or body.path[-1, 1] < 0.5 or strides(body) < 2:
         return False
     return bool((hand_up(body, "left") & hand_up(body, "right"))[moving].mean() > 0.35)
 

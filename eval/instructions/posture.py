@@ -57,7 +57,7 @@ def stand_up(body: BodyTracks) -> bool:
 
 def squats(body: BodyTracks) -> np.ndarray:
     """Frames `[N]` with deeply bent knees above the feet, on no knee."""
-    return (body.pelvis < 0.7) & (knee_height(body) > 0.2) & (body.upright > 0.2) & (np.abs(_behind(body)) < 0.2)
+    return (body.pelvis < 0.66) & (knee_height(body) > 0.2) & (body.upright > 0.2) & (np.abs(_behind(body)) < 0.2)
 
 
 def squat(body: BodyTracks) -> bool:
@@ -77,7 +77,7 @@ def bend_forward(body: BodyTracks) -> bool:
 
 def reaches_floor(body: BodyTracks) -> np.ndarray:
     """Frames `[N]` with a hand near the floor."""
-    return np.minimum(body.height("left_wrist"), body.height("right_wrist")) < 0.45
+    return np.minimum(body.height("left_wrist"), body.height("right_wrist")) < 0.5
 
 
 def pick_up(body: BodyTracks) -> bool:
@@ -107,7 +107,7 @@ def lies(body: BodyTracks) -> np.ndarray:
 
 def lie_down(body: BodyTracks) -> bool:
     """Comes from above and lies at the end."""
-    return begins(body.height("head") > 0.9) and ends(lies(body), 0.2)
+    return begins(body.height("head") > 0.6) and ends(lies(body), 0.2)
 
 
 def get_up(body: BodyTracks) -> bool:

@@ -156,6 +156,18 @@ def longest(held: np.ndarray) -> float:
     return max((stop - start for start, stop in spans(held)), default=0) / FPS
 
 
+def reversals(track: np.ndarray, least: float) -> int:
+    """Ways of at least `least` from one turning point of `[N]` to the next."""
+    count, way, low, high = 0, 0, track[0], track[0]
+    for value in track:
+        low, high = min(low, value), max(high, value)
+        if way >= 0 and high - value >= least:
+            count, way, low = count + 1, -1, value
+        elif way <= 0 and value - low >= least:
+            count, way, high = count + 1, 1, value
+    return count
+
+
 def _resample(joints: np.ndarray, fps: float) -> np.ndarray:
     last = len(joints) - 1
     times = np.arange(math.floor(last / fps * FPS + 1e-6) + 1) / FPS * fps

@@ -7,7 +7,8 @@ import functools
 
 import numpy as np
 
-from motionmillion.eval.instructions.tracks import FPS, BodyTracks, longest, smooth
+from motionmillion.eval.instructions.limbs import jumps
+from motionmillion.eval.instructions.tracks import FPS, BodyTracks, longest, reversals, smooth
 
 RUNNING = 1.9
 """Speed over the floor from which a body runs rather than walks, metres a second."""
@@ -39,8 +40,15 @@ def pace(body: BodyTracks) -> float:
     return float(np.median(moving)) if len(moving) > FPS / 2 else 0.0
 
 
+def strides(body: BodyTracks) -> int:
+    """Times that one foot passes the other, by 20 cm or more."""
+    return reversals(body.own("left_ankle")[:, 2] - body.own("right_ankle")[:, 2], 0.2)
+
+
 def walks(body: BodyTracks, metres: float = 0.6) -> bool:
-    """Goes at least `metres` forward on its feet at walking speed."""
+    """Goes at least `metres` forward on its feet, one before the other, at walking speed."""
+    if strides(body) < 2 or jumps(body):
+        return False
     return on_feet(body) and bool(body.path[-1, 1] >= metres) and bool(np.quantile(body.travel, 0.9) < RUNNING + 0.2)
 
 
@@ -95,8 +103,8 @@ def walk_slow(body: BodyTracks) -> bool:
 
 
 def walk_fast(body: BodyTracks) -> bool:
-    """Forward at 1.3 m/s or more without running."""
-    return walks(body, 1.0) and float(np.quantile(body.travel, 0.75)) >= 1.3
+    """Forward at 1.2 m/s or more without running."""
+    return walks(body, 1.0) and float(np.quantile(body.travel, 0.75)) >= 1.2
 
 
 def stop_after(body: BodyTracks, fast: bool) -> bool:
@@ -104,6 +112,8 @@ def stop_after(body: BodyTracks, fast: bool) -> bool:
     moving = body.travel > (RUNNING if fast else 0.5)
     still = smooth(body.travel, 0.3)[-round(0.4 * FPS) :].max() < 0.35
     first = np.flatnonzero(moving)
+    if strides(body) < 2 or jumps(body):
+        return False
     return on_feet(body) and bool(still) and longest(moving) >= 0.5 and first[0] < 0.6 * len(body) and bool(body.path[-1, 1] > 0.5)
 
 
