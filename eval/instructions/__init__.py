@@ -1,0 +1,24 @@
+"""Does a motion do what an instruction asks? Rules on joints, one for each family of instructions.
+
+    follows("kick_left", motion)                  # True: the left foot kicked, the right one did not
+    FAMILIES["kick_left"].rule(body_tracks(positions, fps=60))
+
+A family is what many sentences ask for: "kick_left", "walk_then_sit", "jump_twice". Its rule looks at joints alone, so
+any model or recording can be judged. `scoring` counts; `families` lists; the other modules hold the rules.
+"""
+
+from motionmillion.eval.instructions.families import FAMILIES, Family
+from motionmillion.eval.instructions.scoring import RealRates, follows, instruction_check, real_rates, wilson
+from motionmillion.eval.instructions.tracks import BodyTracks, body_tracks
+
+__all__ = [
+    "FAMILIES",
+    "BodyTracks",
+    "Family",
+    "RealRates",
+    "body_tracks",
+    "follows",
+    "instruction_check",
+    "real_rates",
+    "wilson",
+]

@@ -1,0 +1,31 @@
+"""Prompts that a model has not been trained on: no caption of a data set, but for case and punctuation.
+
+check_unseen({"walk": ["take a stroll"]}, clips)
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from motionmillion.data.augment import mirror_caption
+from motionmillion.data.clips import ClipRecord, MotionClip
+
+
+def plain_words(text: str) -> str:
+    """A sentence's words in small letters, without punctuation."""
+    return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+def check_different(prompts: Mapping[str, Sequence[str]], source: str) -> None:
+    """Raise `ValueError` if two prompts, of whatever group, say the same; `source` names their file."""
+    plain = [plain_words(text) for texts in prompts.values() for text in texts]
+    twice = sorted({text for text in plain if plain.count(text) > 1})
+    if twice:
+        raise ValueError(f"prompts must differ, got {twice[0]!r} twice in {source!r}")
+
+
+def check_unseen(prompts: Mapping[str, Sequence[str]], clips: Iterable[MotionClip | ClipRecord]) -> None:
+    """Raise `ValueError` if a prompt is a caption of `clips` or its mirror image, but for case and punctuation."""
+    captions = {plain_words(form) for clip in clips for text in clip.captions for form in (text, mirror_caption(text))}
+    seen = [text for texts in prompts.values() for text in texts if plain_words(text) in captions]
+    if seen:
+        raise ValueError(f"prompts must not be captions of the data, got {seen}; word them differently")
