@@ -58,7 +58,6 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
     main_input_name = "x"
     supports_gradient_checkpointing = True
     _no_split_modules = ["Block"]
-    _keep_in_fp32_modules_strict = ["mean", "std"]
     accepts_loss_kwargs = False
 
     def __init__(self, config: MotionDiTConfig) -> None:

@@ -46,7 +46,6 @@ class MotionFlowLM(ExactStatistics, MotionLM):
     main_input_name = "latents"
     prefix_name = "prefix_latents"
     _statistics = ("latent_mean", "latent_std")
-    _keep_in_fp32_modules_strict = set(_statistics)
 
     latent_mean: Tensor
     latent_std: Tensor
