@@ -127,7 +127,6 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         labels: Tensor | None = None,
         feature_mask: Tensor | None = None,
         target: Tensor | None = None,
-        **_: Any,
     ) -> Tensor | MotionDiTOutput:
         """The velocity `[B, T, D]` of x at its timesteps; with `labels` or `target` the loss of it.
 

@@ -95,7 +95,6 @@ class MotionFlowLM(ExactStatistics, MotionLM):
         return_logits: bool | None = None,
         logits_to_keep: int = 0,
         generator: torch.Generator | None = None,
-        **kwargs: Any,
     ) -> MotionLMOutput:
         """States that the head reads and chances of END, and the loss where `labels` are given.
 
