@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from motionmillion import features as representations
-from motionmillion.checkpoints import StrictLoading
+from motionmillion.checkpoints import ExactStatistics, StrictLoading
 from motionmillion.eval.evaluator_config import TextMotionEvaluatorConfig
 from motionmillion.eval.evaluator_losses import EvaluatorOutput, evaluator_losses
 from motionmillion.eval.inputs import Numbers, to_tensors
@@ -86,7 +86,7 @@ class MotionDecoder(nn.Module):
         return self.output(self.layers(time, latent[:, None], tgt_key_padding_mask=~mask))
 
 
-class TextMotionEvaluator(StrictLoading, PreTrainedModel):
+class TextMotionEvaluator(ExactStatistics, StrictLoading, PreTrainedModel):
     """Embeds texts and motions; see the module's docstring."""
 
     config_class = TextMotionEvaluatorConfig
@@ -156,7 +156,7 @@ class TextMotionEvaluator(StrictLoading, PreTrainedModel):
         return digest.hexdigest()
 
     def patches(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """What the motion encoder reads, `[B, P, patch * D]` normalised, and its mask `[B, P]`.
+        """What the motion encoder reads, `[B, P, patch * D]` normalised, float32, and its mask `[B, P]`.
 
         Args:
             features: `[B, T, D]` in physical units; of more than `max_frames` frames the first ones.
@@ -178,11 +178,11 @@ class TextMotionEvaluator(StrictLoading, PreTrainedModel):
         if lengths is None:
             lengths = torch.full((features.shape[0],), features.shape[1], device=features.device)
         x, mask = self.patches(features, lengths)
-        return self.motion_embedder(self.frames_in(x), mask)
+        return self.motion_embedder(self.frames_in(x.to(self.dtype)), mask)
 
     def encode_text(self, text_features: Tensor, text_mask: Tensor) -> Embedding:
         """Embeddings of the text encoder's features `[B, L, C]`; `text_mask` `[B, L]` says what counts."""
-        return self.text_embedder(self.words_in(text_features.relu()), text_mask)
+        return self.text_embedder(self.words_in(text_features.relu().to(self.dtype)), text_mask)
 
     def forward(
         self, features: Tensor, lengths: Tensor, text_features: Tensor, text_mask: Tensor, sentences: Tensor
@@ -195,13 +195,14 @@ class TextMotionEvaluator(StrictLoading, PreTrainedModel):
             sentences: one embedding a text `[B, S]`, by which texts of the same meaning are found.
         """
         patches, mask = self.patches(features, lengths)
-        motion = self.motion_embedder(self.frames_in(patches), mask)
+        motion = self.motion_embedder(self.frames_in(patches.to(self.dtype)), mask)
         text = self.encode_text(text_features, text_mask)
         return evaluator_losses(self.config, motion, text, sentences, self.decoder, patches, mask)
 
     def place(self, embedding: Embedding) -> Tensor:
-        """Points `[B, E]` at which embeddings are compared."""
-        return nn.functional.normalize(embedding.mean, dim=-1) if self.config.normalize else embedding.mean
+        """Points `[B, E]` at which embeddings are compared, float32."""
+        points = embedding.mean.float()
+        return nn.functional.normalize(points, dim=-1) if self.config.normalize else points
 
     @torch.no_grad()
     def embed_texts(self, texts: str | Sequence[str]) -> Tensor:
@@ -257,7 +258,7 @@ class TextMotionEvaluator(StrictLoading, PreTrainedModel):
             part = order[start : start + _BATCH]
             batch = nn.utils.rnn.pad_sequence([clips[index] for index in part], batch_first=True).to(self.device)
             lengths = torch.tensor([clips[index].shape[0] for index in part], device=self.device)
-            points = self.place(self.encode_motion(batch.to(self.dtype), lengths)).cpu()
+            points = self.place(self.encode_motion(batch.float(), lengths)).cpu()
             for index, point in zip(part, points, strict=True):
                 found[index] = point
         return torch.stack(found)

@@ -58,7 +58,6 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
     main_input_name = "x"
     supports_gradient_checkpointing = True
     _no_split_modules = ["Block"]
-    _keep_in_fp32_modules_strict = ["mean", "std"]
     accepts_loss_kwargs = False
 
     def __init__(self, config: MotionDiTConfig) -> None:
@@ -128,7 +127,6 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         labels: Tensor | None = None,
         feature_mask: Tensor | None = None,
         target: Tensor | None = None,
-        **_: Any,
     ) -> Tensor | MotionDiTOutput:
         """The velocity `[B, T, D]` of x at its timesteps; with `labels` or `target` the loss of it.
 

@@ -46,7 +46,6 @@ class MotionFlowLM(ExactStatistics, MotionLM):
     main_input_name = "latents"
     prefix_name = "prefix_latents"
     _statistics = ("latent_mean", "latent_std")
-    _keep_in_fp32_modules_strict = set(_statistics)
 
     latent_mean: Tensor
     latent_std: Tensor
@@ -96,7 +95,6 @@ class MotionFlowLM(ExactStatistics, MotionLM):
         return_logits: bool | None = None,
         logits_to_keep: int = 0,
         generator: torch.Generator | None = None,
-        **kwargs: Any,
     ) -> MotionLMOutput:
         """States that the head reads and chances of END, and the loss where `labels` are given.
 

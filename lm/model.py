@@ -109,7 +109,6 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         segments: Tensor | None = None,
         return_logits: bool | None = None,
         logits_to_keep: int = 0,
-        **kwargs: Any,
     ) -> MotionLMOutput:
         """Logits of the next motion tokens, and the loss where `labels` are given.
 

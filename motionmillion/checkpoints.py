@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -79,21 +80,35 @@ class StrictLoading:
 
 
 class ExactStatistics:
-    """Mix-in before `PreTrainedModel`: statistics of the data stay float32 whatever the model is cast to.
+    """Mix-in before `PreTrainedModel`: statistics of the data stay float32 in a model of half precision.
 
-    In the 8 bits of bfloat16 they would shift everything that the model makes. DeepSpeed casts models, too.
+    In the 8 bits of bfloat16 they would shift everything that the model makes. They stay exact when the model is cast
+    (`.to`, `.half`, DeepSpeed) and when it is loaded by `from_pretrained(dtype=...)`.
     """
 
     _statistics: tuple[str, ...] = ("mean", "std")
-    """Names of buffers, also to be named in `_keep_in_fp32_modules_strict`."""
+    """Names of buffers, or of modules all of whose buffers count, from the model down: "quantizer.norm"."""
+
+    def post_init(self) -> None:
+        super().post_init()  # type: ignore[misc]
+        # patterns that transformers searches in the names of what it loads
+        names = [name for name, buffer in self._exact_buffers() if buffer.is_floating_point()]
+        self._keep_in_fp32_modules_strict = {f"^{re.escape(name)}$" for name in names}
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
-        kept = {name: getattr(self, name) for name in self._statistics}
+        kept = dict(self._exact_buffers())
         super()._apply(fn, recurse)  # type: ignore[misc]
-        for name, value in kept.items():
-            if not value.is_meta:
-                setattr(self, name, value.to(getattr(self, name).device))
+        for name, buffer in self._exact_buffers():
+            before = kept[name]
+            if buffer.dtype.itemsize < before.dtype.itemsize and not before.is_meta:
+                owner, _, own = name.rpartition(".")
+                setattr(self.get_submodule(owner), own, before.to(buffer.device))  # type: ignore[attr-defined]
         return self
+
+    def _exact_buffers(self) -> Iterator[tuple[str, torch.Tensor]]:
+        for name, buffer in self.named_buffers():  # type: ignore[attr-defined]
+            if any(name == each or name.startswith(f"{each}.") for each in self._statistics):
+                yield name, buffer
 
 
 def _finite(value: Any) -> bool:

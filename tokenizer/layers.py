@@ -41,10 +41,13 @@ class TimeConv(nn.Conv1d):
     def forward(  # type: ignore[override]
         self, x: Tensor, mask: Tensor | None = None, history: History | None = None
     ) -> Tensor:
-        """`mask` `[B, N, 1]` of valid steps, None for all; `history` is read and renewed."""
-        x = x if mask is None else x * mask
+        """`mask` `[B, N, 1]` of valid steps, None for all; `history` is read and renewed. float32 stays float32."""
+        x = x if mask is None else x * mask.to(x.dtype)
+        weight, bias = self.weight, self.bias
+        if x.dtype == torch.float32 and weight.dtype.itemsize < 4:
+            weight, bias = weight.float(), bias.float()  # type: ignore[union-attr]
         if self.kernel_size == (1,) and self.stride == (1,):
-            return F.linear(x, self.weight.squeeze(2), self.bias)
+            return F.linear(x, weight.squeeze(2), bias)
         if history is not None:
             before = history.get(self)
             x = torch.cat([x.new_zeros(x.shape[0], self.left, x.shape[2]) if before is None else before, x], dim=1)
@@ -55,8 +58,8 @@ class TimeConv(nn.Conv1d):
         # [B, N, C] read as an image [B, C, 1, N] that is contiguous in channels-last format
         image = F.conv2d(
             x.transpose(1, 2).unsqueeze(2),
-            self.weight.unsqueeze(2),
-            self.bias,
+            weight.unsqueeze(2),
+            bias,
             stride=(1, self.stride[0]),
             padding=(0, padding),
             dilation=(1, self.dilation[0]),
@@ -64,11 +67,19 @@ class TimeConv(nn.Conv1d):
         return image.squeeze(2).transpose(1, 2)
 
 
+class ExactLinear(nn.Linear):
+    """A linear layer computed in float32, whatever precision its input and its weights have."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.linear(input.float(), self.weight.float(), self.bias.float())
+
+
 class ChannelNorm(nn.LayerNorm):
     """Layer norm over the channels of `[B, N, C]`, in float32."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.float()).to(x.dtype)
+        weight, bias = self.weight.float(), self.bias.float()
+        return F.layer_norm(x.float(), self.normalized_shape, weight, bias, self.eps).to(x.dtype)
 
 
 class ResidualBlock(nn.Module):
@@ -178,7 +189,7 @@ class Decoder(nn.Module):
             x = up(x, mask, history)
         x = torch.relu(self.conv_mid(x, mask, history))
         with torch.autocast(x.device.type, enabled=False):  # rounding to bfloat16 here would be jitter in the motion
-            return self.conv_out(x.to(self.conv_out.weight.dtype), mask, history)
+            return self.conv_out(x.float(), mask, history)
 
 
 class Refiner(nn.Module):
@@ -195,4 +206,5 @@ class Refiner(nn.Module):
         return self.conv1.right + self.conv2.right
 
     def forward(self, x: Tensor, mask: Tensor | None = None, history: History | None = None) -> Tensor:
-        return x + self.conv2(torch.relu(self.conv1(x, mask, history)), mask, history)
+        y = x.to(self.conv1.weight.dtype)
+        return x + self.conv2(torch.relu(self.conv1(y, mask, history)), mask, history)

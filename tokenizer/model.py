@@ -8,6 +8,9 @@
 Features go in and come out in physical units: mean and standard deviation are buffers of the model and part of its
 checkpoint. A clip whose length is no multiple of `frames_per_token` first repeats its last frame.
 
+Unusual: in half precision (bfloat16, float16) convolutions alone are rounded; statistics, wavelet, quantizer and the
+decoder's last layer stay float32, because rounding there would be jitter in the motion. Features come out in float32.
+
 Shapes: B batch, T frames, D feature size, N codes in time.
 """
 
@@ -21,7 +24,7 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from motionmillion import features as representations
-from motionmillion.checkpoints import StrictLoading
+from motionmillion.checkpoints import ExactStatistics, StrictLoading
 from motionmillion.features.stats import FeatureStats
 from motionmillion.tokenizer.config import MotionTokenizerConfig
 from motionmillion.tokenizer.layers import Decoder, Encoder, History, Refiner
@@ -42,12 +45,13 @@ class TokenizerOutput(ModelOutput):
     perplexity: Tensor | None = None  # [] of the codes of this batch
 
 
-class MotionTokenizer(StrictLoading, PreTrainedModel):
+class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
     """Motion features <-> codes; see `MotionTokenizerConfig` for the parts."""
 
     config_class = MotionTokenizerConfig
     config: MotionTokenizerConfig
     main_input_name = "features"
+    _statistics = ("mean", "std", "band_std", "quantizer.norm", "quantizer.inner")
 
     mean: Tensor
     std: Tensor
@@ -310,7 +314,7 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
         frames = bands.shape[1] * self.wavelet.bands
         x = self.wavelet.inverse(bands.transpose(1, 2), frames, lengths).transpose(1, 2)  # float32
         if self.refiner is not None:
-            x = self.refiner(x.to(self.dtype), mask, history).float()
+            x = self.refiner(x, mask, history)
         features = x * self.std + self.mean
         return features if mask is None else features * mask
 

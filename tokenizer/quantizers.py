@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from vector_quantize_pytorch import FSQ, LFQ, ResidualFSQ, VectorQuantize
 
+from motionmillion.tokenizer.layers import ExactLinear
 from motionmillion.tokenizer.quantizer_options import (
     ContinuousOptions,
     FSQOptions,
@@ -50,7 +51,7 @@ class Quantizer(nn.Module):
         super().__init__()
         self.channels = channels
         self.codebook_size = codebook_size
-        self.project_in = nn.Linear(dim, channels)
+        self.project_in = ExactLinear(dim, channels)
         self.project_out = nn.Linear(channels, dim)
 
     @abstractmethod
@@ -68,7 +69,7 @@ class Quantizer(nn.Module):
     def forward(self, latents: Tensor, mask: Tensor | None = None) -> QuantizerOutput:
         """Quantize `[B, N, C]`; `mask` `[B, N]` marks valid steps."""
         with torch.autocast(latents.device.type, enabled=False):
-            channels = self.project_in(latents.to(self.project_in.weight.dtype)).float()
+            channels = self.project_in(latents)
             quantized, codes, loss = self.quantize(channels, mask)
         codes = None if codes is None else codes.long()
         return QuantizerOutput(self.expand(quantized), codes, quantized, torch.as_tensor(loss, device=latents.device))
@@ -93,8 +94,9 @@ class Quantizer(nn.Module):
             return
         kept, own = fresh.state_dict(), dict(self.inner.named_buffers())
         for name, buffer in fresh.named_buffers():
-            if name not in kept:
-                own[name].copy_(buffer)
+            if name not in kept:  # the fresh one, for a model that is built in half precision has rounded ones
+                owner, _, last = name.rpartition(".")
+                setattr(self.inner.get_submodule(owner), last, buffer.to(own[name].device))
 
     def _install(self) -> None:
         with torch.device("cpu"):  # the library reads its own buffers, which transformers' meta device does not allow
@@ -203,7 +205,7 @@ class NoQuantizer(Quantizer):
 
     def __init__(self, dim: int, options: ContinuousOptions) -> None:
         super().__init__(dim, options.channels, 0)
-        self.project_in = nn.Linear(dim, 2 * options.channels)
+        self.project_in = ExactLinear(dim, 2 * options.channels)
         self.kl = options.kl
 
     def quantize(self, channels: Tensor, mask: Tensor | None) -> tuple[Tensor, None, Tensor]:

@@ -119,7 +119,7 @@ def _encode_batch(tokenizer: MotionTokenizer, clips: Sequence[Tensor]) -> list[T
         codes = tokenizer.encode(features, lengths)  # [B, N]
     finally:
         hook.remove()
-    channels = tokenizer.quantizer.project_in(latents[0]).float()  # [B, N, Q]
+    channels = tokenizer.quantizer.project_in(latents[0])  # [B, N, Q]
     near = _NEAR_CPU if channels.device.type == "cpu" else _NEAR_OTHER
     shift = near * channels.abs().amax((0, 1))
     counts = tokenizer.code_lengths(lengths)

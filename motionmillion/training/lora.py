@@ -151,22 +151,40 @@ def loaded_adapters(folder: Path, weights: dict[str, Tensor] | None = None) -> M
         weights: those of the adapters, and maybe of all else; None reads the folder's own.
 
     Raises:
-        ValueError: if the model that they were made for is not to be had.
+        ValueError: if the model that they were made for is not to be had, or adapters are missing or unexpected.
         ImportError: if peft is missing.
     """
     check_peft()
     from peft import LoraConfig
-    from peft.utils import load_peft_weights, set_peft_model_state_dict
+    from peft.utils import get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
 
     config: Any = LoraConfig.from_pretrained(str(folder))
     if not config.base_model_name_or_path:
         raise ValueError(f"adapters must name the model that they belong to, got none in {str(folder)!r}")
     model = _adapted(starting_model(config.base_model_name_or_path), config)
     if weights is None:
-        set_peft_model_state_dict(model, load_peft_weights(str(folder), device="cpu"))
+        weights = load_peft_weights(str(folder), device="cpu")
+        _check_adapters(set(get_peft_model_state_dict(model)), set(weights), folder)
+        set_peft_model_state_dict(model, weights)
     else:
+        known = set(model.state_dict())
+        _check_adapters({name for name in known if "lora_" in name}, set(weights), folder, known)
         model.load_state_dict(weights, strict=False)
     return model.merge_and_unload()
+
+
+def _check_adapters(wanted: set[str], found: set[str], folder: Path, known: set[str] | None = None) -> None:
+    """Raise `ValueError` unless all wanted weights are found, and none besides them and the known ones.
+
+    A weight under another name would leave its adapter at zero, and the merged model would be the old one.
+    """
+    for kind, names in (("missing", wanted - found), ("unexpected", found - (known or wanted))):
+        if names:
+            shown = ", ".join(sorted(names)[:3])
+            raise ValueError(
+                f"adapters must hold exactly the weights of adapter_config.json, got {len(names)} {kind} in "
+                f"{str(folder)!r}: {shown}; check that config and weights belong together"
+            )
 
 
 def filled(model_class: type[_Model], config: Any, weights: dict[str, Tensor]) -> _Model:

@@ -218,3 +218,21 @@ def test_an_evaluator_that_is_not_there_is_named(tmp_path):
     assert find_evaluator("someone/else") == "someone/else"
     with pytest.raises(ValueError, match="evaluator must be one of mini, a folder or a hub id, got 'elsewhere'"):
         find_evaluator("elsewhere")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_in_half_precision_statistics_stay_exact_and_embeddings_near(tmp_path, dtype):
+    model = tiny(decoder_layers=1, text_dim=384, losses={"contrast": 0.1, "latents": 1.0, "reconstruction": 1.0})
+    mean, std = model.mean.clone(), model.std.clone()
+    model.save_pretrained(tmp_path)
+    clips = [torch.randn(frames, 272) for frames in (7, 33)]
+    expected = model.embed_features(clips)
+    for half in (TextMotionEvaluator.from_pretrained(tmp_path, dtype=dtype), model.to(dtype)):
+        assert {parameter.dtype for parameter in half.parameters()} == {dtype}
+        assert torch.equal(half.mean, mean) and torch.equal(half.std, std)
+        found = half.embed_features(clips)
+        assert found.dtype == torch.float32 and torch.allclose((found * expected).sum(1), torch.ones(2), atol=1e-2)
+        batch = torch.stack([clip[:7] for clip in clips])
+        words, mask = torch.randn(2, 5, 384), torch.ones(2, 5, dtype=torch.bool)
+        half(batch, torch.tensor([7, 4]), words, mask, torch.randn(2, 8)).loss.backward()
+        assert all(bool(p.grad.isfinite().all()) for p in half.parameters() if p.grad is not None)

@@ -45,7 +45,10 @@ def test_statistics_stay_exact_in_few_bits(tiny_flow_lm, batch, tmp_path):
     tiny_flow_lm.save_pretrained(tmp_path)
     loaded = MotionLM.from_pretrained(tmp_path, dtype=torch.bfloat16).eval()
     assert loaded.flow_head.write.weight.dtype == torch.bfloat16
-    assert torch.equal(loaded.latent_mean, tiny_flow_lm.latent_mean)
+    cast = MotionLM.from_pretrained(tmp_path).to(torch.bfloat16)
+    for each in (loaded, cast):
+        assert torch.equal(each.latent_mean, tiny_flow_lm.latent_mean)
+        assert torch.equal(each.latent_std, tiny_flow_lm.latent_std)
     latents = loaded.generate(batch[1].bfloat16(), batch[2], max_new_tokens=4, min_new_tokens=4)
     assert latents.dtype == torch.float32 and bool(latents.isfinite().all())
 

@@ -221,3 +221,12 @@ def test_branches_that_are_added_begin_smaller_the_deeper_the_model():
         for added in (layer.self_attn.o_proj, layer.mlp.down_proj):
             assert float(added.weight.detach().std()) == pytest.approx(0.02 / 4, rel=0.1)
         assert float(layer.mlp.up_proj.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
+
+
+def test_misspelt_arguments_are_named(tiny_lm, tiny_flow_lm, tiny_dit, batch):
+    tokens, features, mask = batch
+    for model, motion in ((tiny_lm, tokens), (tiny_flow_lm, torch.zeros(3, 9, 8))):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'lables'"):
+            model(motion, features, mask, lables=motion)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'frames_mask'"):
+        tiny_dit(labels=torch.zeros(1, 4, 276), frames_mask=torch.ones(1, 4, dtype=torch.bool))

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from motionmillion import MotionPipeline
 from motionmillion.lm import MotionLM
@@ -104,6 +104,36 @@ def test_adapters_must_name_their_model(tiny_lm, tmp_path):
     add_adapters(lm, LoraOptions()).save_pretrained(str(tmp_path))
     with pytest.raises(ValueError, match="adapters must name the model that they belong to, got none in"):
         loaded_adapters(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda name: None if "lora_B" in name else name, "got 4 missing in .*: .*layers.0.self_attn.q_proj.lora_B"),
+        (lambda name: name.replace("q_proj", "query"), "got 4 missing in .*q_proj.lora_A"),
+        (lambda name: name.replace("lora_A", "lora_X") if "layers.1" in name else name, "got 2 missing in .*lora_A"),
+        ("more", "got 1 unexpected in .*: base_model.model.layers.2.lora_A.weight"),
+    ],
+    ids=["no B", "renamed layers", "renamed adapters", "more"],
+)
+@pytest.mark.parametrize("route", ["file", "checkpoint"])
+def test_adapters_that_do_not_fit_are_no_base_model(run, tmp_path, change, message, route):
+    folder = shutil.copytree(run / "adapter", tmp_path / "adapter")
+    weights = load_file(folder / "adapter_model.safetensors")
+    if route == "checkpoint":  # as DeepSpeed's checkpoints name them
+        weights = {name.replace(".weight", ".default.weight"): value for name, value in weights.items()}
+    loaded, final = (
+        loaded_adapters(folder, weights if route == "checkpoint" else None).state_dict(),
+        load_file(run / "final" / "lm" / "model.safetensors"),
+    )
+    assert all(torch.equal(loaded[name], final[name]) for name in final)
+    if change == "more":
+        weights["base_model.model.layers.2.lora_A.weight"] = torch.zeros(1)
+    else:
+        weights = {new: value for name, value in weights.items() if (new := change(name)) is not None}
+    save_file(weights, folder / "adapter_model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=f"adapters must hold exactly the weights of adapter_config.json, {message}"):
+        loaded_adapters(folder, weights if route == "checkpoint" else None)
 
 
 @pytest.mark.parametrize(
