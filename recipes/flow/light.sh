@@ -4,8 +4,8 @@
 # DATA is a folder of captioned motion, PROMPTS a text file with one sentence per line, TEACHER any pipeline ("mini").
 # Options are those of `motionmillion train`, such as --set training.max_steps=100; options after -- apply to the
 # four-step student.
-# Generates a motion for each prompt, trains the student on both sets, and distils it into a four-step student. After an
-# interruption run the same command again: existing motions are kept, trainings resume from their newest checkpoint.
+# Generates a motion for each prompt, trains the student on both sets, and distils it into a four-step student. To
+# resume after an interruption run the same command again: existing motions are kept, trainings resume from their newest checkpoint.
 set -euo pipefail
 data=$1
 prompts=$2
