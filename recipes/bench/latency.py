@@ -1,11 +1,11 @@
-"""How long a user waits: import, --help, a first clip from nothing, a clip from a warm process, a stream.
+"""User-facing latency: import, --help, a first clip from a cold start, a clip from a warm process, a stream.
 
     python recipes/bench/latency.py --repeats 5 --output runs/bench/latency
 
-Cold times are whole processes of the installed `motionmillion` command, from start to files. The stream is a timeline
-of a minute; its lead says how far the frames that have come are ahead of a player that began with the first piece, at
-the worst moment. Prints and writes
-`report.md` and `results.json` with minimum and median; other load on the machine shows in the spread.
+Cold times are whole processes of the installed `motionmillion` command, from start to written files. The stream is a
+timeline of one minute; its lead is the smallest margin, in seconds, of the received frames over a player that starts
+with the first chunk. Prints and writes `report.md` and `results.json` with minimum and median; other load on the machine
+shows in the spread.
 """
 
 import argparse
@@ -30,7 +30,7 @@ MINUTE = [("a person walks forward", 20.0), ("a person jumps", 20.0), ("a person
 
 
 def timed(action: Callable[[], object], repeats: int) -> list[float]:
-    """Seconds that each of `repeats` calls takes."""
+    """Seconds taken by each of `repeats` calls."""
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -40,7 +40,7 @@ def timed(action: Callable[[], object], repeats: int) -> list[float]:
 
 
 def watch(pieces: Iterator[Motion]) -> tuple[float, float, float]:
-    """Seconds to the first piece and to the last, and the smallest lead over a player that began with the first."""
+    """Seconds to the first chunk and to the last, and the smallest lead over a player that starts with the first."""
     start, first, come, lead = time.perf_counter(), 0.0, 0.0, math.inf
     for piece in pieces:
         now = time.perf_counter() - start
@@ -51,7 +51,7 @@ def watch(pieces: Iterator[Motion]) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Time what a user waits for.")
+    parser = argparse.ArgumentParser(description="Time import, help, clips and streams.")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--output", default="runs/bench/latency", help="folder for report.md and results.json")

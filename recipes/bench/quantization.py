@@ -1,9 +1,9 @@
-"""What weights in fewer bits cost: bytes of the layers, agreement with float32, time of a greedy clip.
+"""Quantized weights: bytes of the layers, agreement with float32, time of a greedy clip.
 
     python recipes/bench/quantization.py --output runs/bench/quantization
 
-Agreement is the share of places where the likeliest next token is the float32 model's, fed with the tokens that the
-float32 model wrote (END left out, so that every row is as long as asked for). Prints and writes `report.md` and
+Agreement is the fraction of positions where the most likely next token equals that of the float32 model, given the
+tokens that the float32 model generated (END excluded, so that every row has the requested length). Prints and writes `report.md` and
 `results.json`. Needs pip install "motionmillion[quantization]"; other load on the machine shows in the seconds.
 """
 
@@ -31,7 +31,7 @@ PROMPTS = [f"a person {verb}" for verb in VERBS.split(", ")]
 
 
 def layer_bytes(lm: MotionLM) -> int:
-    """Bytes of the layers' weights and, where a tensor is made of tensors, of its parts."""
+    """Bytes of the layers' weights; tensor subclasses count the bytes of their inner tensors."""
     return sum(
         sum(getattr(weight, part).nbytes for part in weight.__tensor_flatten__()[0])  # type: ignore[attr-defined]
         if hasattr(weight, "__tensor_flatten__")
@@ -42,7 +42,7 @@ def layer_bytes(lm: MotionLM) -> int:
 
 @torch.no_grad()
 def likeliest(lm: MotionLM, tokens: Tensor, features: Tensor, mask: Tensor) -> Tensor:
-    """The likeliest code at each place of `tokens` `[B, N]`."""
+    """The most likely code at each position of `tokens` `[B, N]`."""
     return lm(tokens, features, mask).logits[:, :-1, : lm.config.codebook_size].argmax(dim=-1)
 
 

@@ -1,42 +1,40 @@
-"""What each setting of dit-mini.yaml does: small trainings that differ in one of them, with seeds and intervals.
+"""What each setting of dit-mini.yaml does: small trainings that differ in one setting, with seeds and intervals.
 
     python recipes/flow/ablations.py --data PATH/TO/cmu_text_motion --seeds 3
 
 | variant | what differs |
 |---|---|
-| as dit-mini | nothing: noise uniform, shifted by 2, weighted by sigma squared, the error of the clean motion |
-| grid, bell | noise of 1000 steps shifted by 5, weighted by a bell that is nothing at pure noise: ViMoGen's |
-| grid | the same noise without weights |
-| logit-normal | the logit of the noise Gaussian, shifted by 3, without weights |
-| velocity | the last layer says the velocity, not the clean motion |
-| no overlap | patches stand side by side |
-| no smoothness | the loss leaves out the steps from frame to frame |
+| as dit-mini | nothing: sigma uniform, shifted by 2; weight sigma squared, i.e. the error of the clean motion |
+| grid, bell | sigma from 1000 steps shifted by 5, weighted by a bell that is zero at pure noise: ViMoGen's |
+| grid | the same sigmas, unweighted |
+| logit-normal | Gaussian logit of sigma, shifted by 3, unweighted |
+| velocity | the last layer predicts the velocity, not the clean motion |
+| no overlap | patches do not overlap |
+| no smoothness | no loss on frame-to-frame differences |
 
-Small MotionDiTs of texts alone are trained with each, on the same batches seed by seed, and asked for the captions of
-the split `test`, each with the shift of its training. What differs in sampling alone is tried on trained models: a
-start from sigma 0.921 with pure noise, as the released ViMoGen starts; frames that are steps added up
-(`recovery: velocity`), also as released, and not read one by one; motion that is not smoothed. The error of the
-velocity is that of the test clips at fixed sigmas and noise.
+A small text-only MotionDiT is trained per variant and seed (variants share the batches of a seed) and prompted with
+the captions of the split `test`, sampled with the shift of its training. Variants of sampling alone reuse trained
+models: a start from sigma 0.921 with pure noise, as in the released ViMoGen; frames recovered by summing up velocities
+(`recovery: velocity`), also as released, instead of reading each frame by itself; no smoothing. The velocity error is
+measured on the test clips at fixed sigmas with fixed noise.
 
-Written into the output folder: a run for each variant and seed; an interrupted run goes on with the same command.
-Results: `ablations.json` and a section of RESULTS.md here. Measures and intervals: `measures.py`.
+Writes a run per variant and seed into the output folder; the same command resumes an interrupted run. Results:
+`flow_ablations.json` and a section of `flow.md`, in docs/results. Measures and intervals: `measures.py`.
 
 Letters: S seeds, N clips, T frames, D feature size.
 """
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from measures import INTERVALS, TITLES, Examiner, about, cached, generate, stacked, table, write_section
+from measures import INTERVALS, RESULTS, TITLES, Examiner, about, cached, generate, stacked, table, write_results
 from torch.nn.utils.rnn import pad_sequence
 
 from motionmillion.eval.repeats import FRECHET, Repeats, summarise
-from motionmillion.io.files import write_text
 from motionmillion.lm.flow import TIMESTEPS, interpolate
 from motionmillion.pipeline import MotionPipeline
 from motionmillion.pipeline_dit import DiTPipeline
@@ -54,7 +52,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no overlap": {"overlap": False},
     "no smoothness": {"smoothness": 0.0},
 }
-"""Changes of the section `model`."""
+"""Changes to the recipe's section `model`."""
 
 START = 0.921
 LATE = ", from sigma 0.921"
@@ -62,7 +60,7 @@ SAMPLED: dict[str, dict[str, dict[str, Any]]] = {
     BASE: {LATE: {}, ", added up": {"recovery": "velocity"}, ", not smoothed": {"smoothing": 0.0}},
     "grid, bell": {LATE: {}},
 }
-"""Further samplings of a variant and their options; that of `LATE` follows from the shift."""
+"""Further sampling options by variant; those of `LATE` follow from the shift."""
 
 PAIRS = [*((name, BASE) for name in VARIANTS if name != BASE), ("grid", "grid, bell")]
 SIGMAS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)
@@ -72,7 +70,7 @@ _BATCH = 28
 
 
 def recipe(data: str, variant: Mapping[str, Any], seed: int, steps: int, output: Path, size: str) -> Recipe:
-    """A small training of texts alone, like recipes/flow/dit-mini.yaml but for what is named here."""
+    """A small text-only training: recipes/flow/dit-mini.yaml except for the settings below."""
     content = load_yaml(HERE / "dit-mini.yaml")
     model = {"size": size, "num_reference_layers": 0, "dropout": 0.0}
     training = {"max_steps": steps, "learning_rate": 1.0e-3, "warmup_steps": min(100, steps // 2)}
@@ -86,7 +84,7 @@ def recipe(data: str, variant: Mapping[str, Any], seed: int, steps: int, output:
 
 
 def trained(run: Recipe) -> DiTPipeline:
-    """The pipeline of a run, trained now unless it is there."""
+    """The pipeline of a run, trained first if it does not exist."""
     final = Path(run.output) / "final"
     if not (final / "pipeline.json").exists():
         train_dit(run, resume=True)
@@ -97,7 +95,7 @@ def trained(run: Recipe) -> DiTPipeline:
 
 @torch.no_grad()
 def velocity_errors(pipe: DiTPipeline, examiner: Examiner, seed: int = 0) -> dict[str, np.ndarray]:
-    """Mean square error of the velocity of each clip `[1, N]` at each sigma, told by its caption."""
+    """Mean squared error of the velocity of each clip `[1, N]` at each sigma, conditioned on its caption."""
     dit, found = pipe.dit, {name: [] for name in ERRORS}
     longest = dit.config.max_frames
     clips = [dit.normalize(dit.representation.encode(clip.motion.canonicalize()))[:longest] for clip in examiner.clips]
@@ -119,9 +117,9 @@ def velocity_errors(pipe: DiTPipeline, examiner: Examiner, seed: int = 0) -> dic
 def figures(
     pipe: DiTPipeline, examiner: Examiner, seed: int, folder: Path, sampled: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Repeats]:
-    """Figures of one trained model: under "" with the errors of its velocity, and of its further samplings."""
+    """Measures of one trained model: under "" with velocity errors, then with its further sampling options."""
     shift = pipe.dit.config.flow["shift"]
-    late = {"denoising_strength": START / (shift - (shift - 1) * START)}  # the strength whose shifted sigma it is
+    late = {"denoising_strength": START / (shift - (shift - 1) * START)}  # the strength that the shift maps to START
 
     def make(options: Mapping[str, Any]) -> Repeats:
         found = examiner.measure(generate(pipe, examiner.texts, examiner.seconds, seed, options))
@@ -139,7 +137,7 @@ def report(result: Mapping[str, Any]) -> str:
     """The result as Markdown."""
     lines = ["## Settings of dit-mini", "", f"    {result['command']}", ""]
     lines += [f"{result['machine']}; {result['about']}", "", *table(result["arms"], COLUMNS, "variant"), ""]
-    lines += [*table(result["differences"], COLUMNS, "difference"), "", INTERVALS, "", "Error of the velocity:", ""]
+    lines += [*table(result["differences"], COLUMNS, "difference"), "", INTERVALS, "", "Velocity error:", ""]
     for rows in ("arms", "differences"):
         known = {name: own for name, own in result[rows].items() if "error_0.5" in own}
         lines += [*table(known, list(ERRORS), rows[:-1]), ""]
@@ -150,11 +148,11 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", required=True, help="folder with clips.jsonl, cmu_text_motion")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=600, help="of each training")
-    parser.add_argument("--size", default="nano", help="of MotionDiT")
+    parser.add_argument("--steps", type=int, default=600, help="training steps per run")
+    parser.add_argument("--size", default="nano", help="size of the MotionDiT")
     parser.add_argument("--output", type=Path, default=Path("runs/flow/ablations"), help="folder of the runs")
-    parser.add_argument("--resamples", type=int, default=200, help="of the intervals of FID")
-    parser.add_argument("--results", type=Path, default=HERE, help="folder of ablations.json and RESULTS.md")
+    parser.add_argument("--resamples", type=int, default=200, help="bootstrap resamples for the intervals of FID")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of flow_ablations.json and flow.md")
     return parser.parse_args(argv)
 
 
@@ -175,8 +173,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     words += f"size {args.size}, {args.steps} steps; evaluator {examiner.evaluator.weights_sha256()[:12]}."
     found = summarise(arms, pairs, examiner.real, examiner.takes, args.resamples)
     result = {**about("ablations.py", argv), "about": words, "variants": VARIANTS, **found}
-    write_text(json.dumps(result, indent=1) + "\n", args.results / "ablations.json")
-    write_section("ablations", report(result), args.results / "RESULTS.md")
+    write_results("ablations", result, report(result), args.results)
     print(report(result))
 
 

@@ -1,52 +1,49 @@
-"""A student of few steps beside its teacher: what is lost, and what is gained in time.
+"""A few-step student compared with its teacher: quality lost and time gained.
 
     python recipes/flow/few_step.py --teacher runs/flow/dit-mini/final --student runs/flow/few_step/final \
         --data PATH/TO/cmu_text_motion --seeds 3
 
 | arm | what |
 |---|---|
-| teacher | with its pipeline's own options |
-| teacher, few | in as many steps of Euler as the student |
-| student | with its own |
+| teacher | its pipeline's own options |
+| teacher, few | as many Euler steps as the student |
+| student | its pipeline's own options |
 
-All make a motion for each caption of the split `test` from the same noise. "From the goal": mean distance of joints,
-mm, from the motion that the teacher arrives at in eight times as many steps of Euler. Seconds for 5 s of motion from
-one sentence are medians over turns.
+All generate a motion for each caption of the split `test` from the same noise. "Distance from target": mean distance
+of the joints, mm, from the teacher's motion with eight times as many Euler steps. Seconds for 5 s of motion from one
+sentence are medians over repetitions.
 
-Figures of finished generations are kept in the output folder, so that an interrupted run goes on. Results:
-`few_step.json` and a section of RESULTS.md here. Measures and intervals: `measures.py`.
+Values of finished generations are cached in the output folder, so an interrupted run resumes. Results:
+`flow_few_step.json` and a section of `flow.md`, in docs/results. Measures and intervals: `measures.py`.
 """
 
 import argparse
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measures import INTERVALS, Examiner, about, cached, generate, stacked, table, write_section
+from measures import INTERVALS, RESULTS, Examiner, about, cached, generate, stacked, table, write_results
 
 from motionmillion.bench.flow import bench_pipelines
 from motionmillion.eval.protocol import file_hashes, plain_name
 from motionmillion.eval.repeats import FRECHET, Repeats, summarise
-from motionmillion.io.files import write_text
 from motionmillion.motion import Motion
 from motionmillion.pipeline import MotionPipeline, find_pipeline
 from motionmillion.pipeline_dit import DiTPipeline
 
-HERE = Path(__file__).parent
 TEACHER, FEW, STUDENT = "teacher", "teacher, few", "student"
 PAIRS = ((STUDENT, FEW), (STUDENT, TEACHER))
 COLUMNS = ("r1", "r3", "matching", FRECHET, "verb", "goal", "jitter", "sliding")
 
 
 class Bench:
-    """Generates and measures.
+    """Generates and measures every arm.
 
     Args:
-        goal: options under which the teacher goes all the way.
-        output: where figures are kept.
+        goal: options of the teacher for the target motion.
+        output: folder where values are cached.
     """
 
     def __init__(
@@ -56,7 +53,7 @@ class Bench:
         self._goals: dict[int, list[Motion]] = {}
 
     def arm(self, name: str, pipe: DiTPipeline, options: Mapping[str, Any]) -> Repeats:
-        """Figures of every seed."""
+        """Measures of every seed, `[S, N]`."""
         found = []
         for seed in range(self.seeds):
             path = self.output / f"{name.replace(', ', '-')}_{seed}.npz"
@@ -77,7 +74,7 @@ class Bench:
 
 
 def seconds_of(teacher: str, student: str, steps: Mapping[str, int], repeats: int) -> dict[str, float]:
-    """Seconds for 5 s of motion of each arm, in turns."""
+    """Seconds for 5 s of motion of each arm, measured in turns."""
     counts = sorted(set(steps.values()))
     rows = bench_pipelines([teacher, student], counts, repeats=repeats)
     timed = dict(zip(itertools.product((teacher, student), counts), rows, strict=True))
@@ -88,7 +85,7 @@ def seconds_of(teacher: str, student: str, steps: Mapping[str, int], repeats: in
 def report(result: Mapping[str, Any]) -> str:
     """The result as Markdown."""
     lines = [
-        "## A student of few steps",
+        "## Few-step student",
         "",
         f"    {result['command']}",
         "",
@@ -105,15 +102,15 @@ def report(result: Mapping[str, Any]) -> str:
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--teacher", required=True, help="pipeline of a MotionDiT")
-    parser.add_argument("--student", required=True, help="pipeline that was distilled from it")
+    parser.add_argument("--student", required=True, help="pipeline distilled from it")
     parser.add_argument("--data", required=True, help="folder with clips.jsonl, cmu_text_motion")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--repeats", type=int, default=5, help="turns of the speed test")
+    parser.add_argument("--repeats", type=int, default=5, help="repetitions of the speed test")
     parser.add_argument(
-        "--output", type=Path, default=Path("runs/flow/few_step_figures"), help="where figures are kept"
+        "--output", type=Path, default=Path("runs/flow/few_step_figures"), help="folder where values are cached"
     )
-    parser.add_argument("--resamples", type=int, default=200, help="of the intervals of FID")
-    parser.add_argument("--results", type=Path, default=HERE, help="folder of few_step.json and RESULTS.md")
+    parser.add_argument("--resamples", type=int, default=200, help="bootstrap resamples for the intervals of FID")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of flow_few_step.json and flow.md")
     return parser.parse_args(argv)
 
 
@@ -134,13 +131,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     arms = {name: bench.arm(name, *system) for name, system in systems.items()}
     steps = {TEACHER: teacher.option("steps", {}), FEW: made_for["steps"], STUDENT: made_for["steps"]}
     words = f"{len(examiner.clips)} captions of {len(set(examiner.takes))} test takes, seeds 0 to {args.seeds - 1}; "
-    words += f"the goal is that of {goal['steps']} steps; evaluator {examiner.evaluator.weights_sha256()[:12]}."
+    words += f"target: teacher in {goal['steps']} steps; evaluator {examiner.evaluator.weights_sha256()[:12]}."
     result = {**about("few_step.py", argv), "about": words, "steps": steps}
     result["weights_sha256"] = {plain_name(name): own for name, own in weights.items()}
     result["seconds"] = seconds_of(args.teacher, args.student, steps, args.repeats)
     result |= summarise(arms, PAIRS, examiner.real, examiner.takes, args.resamples)
-    write_text(json.dumps(result, indent=1) + "\n", args.results / "few_step.json")
-    write_section("few_step", report(result), args.results / "RESULTS.md")
+    write_results("few_step", result, report(result), args.results)
     print(report(result))
 
 

@@ -1,32 +1,32 @@
-"""Text, reference motion, or a gate that chooses? A MotionDiT on references that are noisy, and some of them wrong.
+"""Text, reference motion, or a gate that chooses? A MotionDiT with noisy references, some of them wrong.
 
     python recipes/flow/gate.py --dit runs/flow/dit-mini/final --data PATH/TO/cmu_text_motion --seeds 3
 
-ViMoGen decides for each sample whether an estimated motion is good enough to be followed (arXiv 2510.26794). Here the
-references are real test motion that was spoiled in known ways: rotations of all joints get noise that is none, mild or
-strong, below and above the gate's 0.04 m/frame^2, and in some cases the motion is that of another clip. All six cases
-are made for every clip and seed; in the mixture a reference of the right content counts twice, so a third is wrong.
+ViMoGen decides per sample whether an estimated motion is good enough to be followed (arXiv 2510.26794). Here the
+references are real test motion, corrupted in known ways: the rotations of all joints get no, mild or strong noise
+(jitter below or above the gate's 0.04 m/frame^2), and in some cases the motion is that of another clip. All six cases
+are generated for every clip and seed; in the mixture a reference with the right content counts twice, so a third is
+wrong.
 
 | arm | follows |
 |---|---|
 | text, motion | one branch alone |
-| both | both velocities, half each |
+| both | the mean of both velocities |
 | jitter gate | the reference where its jitter is low |
-| gate | the reference where its jitter is low and a judge finds that it shows the text |
+| gate | the reference where its jitter is low and a judge finds that it matches the text |
 | oracle | the reference where its jitter is low and it is known to be of the right clip |
-| reference | nothing: the spoiled reference itself |
+| reference | no generation: the corrupted reference itself |
 
-A gate's motions are those of the branch that it chose, at the same noise. Then the released ViMoGen's habit of
-starting at sigma 0.921 with pure noise (its strength of 0.7) is held against starting at 1, for both branches.
+A gate's motions are those of the branch that it chose, from the same noise. A last table compares the released
+ViMoGen's start at sigma 0.921 with pure noise (its strength of 0.7) with a start at 1, for both branches.
 
-Unusual: the judge is the bundled evaluator, and so are R-precision, MM-Dist and FID, which flatters the gate with the
-judge there; "verb named" and "from true motion" know nothing of it.
+Unusual: the judge is the bundled evaluator, which R-precision, MM-Dist and FID also use, so these favour the gate with
+the judge; "verb accuracy" and "distance from true motion" are independent of it.
 
 Letters: S seeds, N clips.
 """
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,25 +34,23 @@ from typing import Any
 import numpy as np
 import roma
 import torch
-from measures import INTERVALS, Examiner, about, cached, chosen, seeds_of, stacked, table, write_section
+from measures import INTERVALS, RESULTS, Examiner, about, cached, chosen, seeds_of, stacked, table, write_results
 
 from motionmillion.eval.protocol import file_hashes, plain_name
 from motionmillion.eval.repeats import FRECHET, Repeats, joined, summarise
 from motionmillion.gating import Gate
-from motionmillion.io.files import write_text
 from motionmillion.motion import Motion
 from motionmillion.pipeline import MotionPipeline, find_pipeline
 from motionmillion.pipeline_dit import DiTPipeline
 
-HERE = Path(__file__).parent
 NOISE = {"none": 0.0, "mild": 0.004, "strong": 0.03}
-"""Standard deviation of the joints' rotations, radians; a fifth of it, in metres, that of the pelvis."""
+"""Standard deviation of the noise on joint rotations, radians; a fifth of it, in metres, on the pelvis position."""
 WEIGHTS = {"right": 2, "wrong": 1}
-"""How often a reference of that content counts in the mixture."""
+"""Weight of references with that content in the mixture."""
 CASES = [(noise, content) for content in WEIGHTS for noise in NOISE]
 COLUMNS = ("r1", "r3", "matching", FRECHET, "verb", "away", "jitter", "dynamic", "used")
 SINGLE = ("reference", "motion", "both", "jitter gate", "gate")
-"""Arms of the table by case; text alone is the same in all."""
+"""Arms of the table by case; text alone is the same in all cases."""
 SIGMA = 0.921
 PAIRS = [("gate", "text"), ("gate", "motion"), ("gate", "both"), ("jitter gate", "text"), ("jitter gate", "motion")]
 PAIRS += [("gate", "jitter gate"), ("oracle", "gate")]
@@ -60,7 +58,7 @@ QUIRK = "from sigma 0.921"
 
 
 def spoiled(motion: Motion, std: float, seed: int) -> Motion:
-    """A motion whose joints have noise of `std` radians in every frame."""
+    """The motion with Gaussian noise on every joint in every frame, `std` in radians."""
     if not std:
         return motion
     generator = torch.Generator().manual_seed(seed)
@@ -71,16 +69,16 @@ def spoiled(motion: Motion, std: float, seed: int) -> Motion:
 
 
 def others(motions: Sequence[Motion], categories: Sequence[str], seed: int) -> list[Motion]:
-    """For each motion one of another category, as long; a shorter one is played there and back until it is.
+    """For each motion one of another category, of equal length; shorter ones are looped forwards and backwards.
 
     Raises:
-        ValueError: if all are of one category.
+        ValueError: if all clips are of one category.
     """
     generator, found = torch.Generator().manual_seed(seed), []
     for own, category in zip(motions, categories, strict=True):
         foreign = [m for m, other in zip(motions, categories, strict=True) if other != category]
         if not foreign:
-            raise ValueError(f"clips must be of at least two categories, got {category!r} alone")
+            raise ValueError(f"clips must be of at least two categories, got {category!r} alone; add clips of others")
         drawn = foreign[int(torch.randint(len(foreign), (), generator=generator))]
         found.append(_as_long(drawn, own.num_frames))
     return found
@@ -94,7 +92,7 @@ def _as_long(motion: Motion, frames: int) -> Motion:
 
 
 def references(examiner: Examiner, fps: float, noise: str, content: str, seed: int) -> list[Motion]:
-    """The reference of every clip in one case."""
+    """The reference of every clip in one case of noise and content."""
     motions = [clip.motion.resample(fps).canonicalize() for clip in examiner.clips]
     if content == "wrong":
         known = zip(examiner.clips, examiner.texts, strict=True)
@@ -103,13 +101,13 @@ def references(examiner: Examiner, fps: float, noise: str, content: str, seed: i
 
 
 class Bench:
-    """Makes and measures what the comparison needs.
+    """Generates and measures every arm of the comparison.
 
     Args:
-        pipe: of a MotionDiT with a reference branch.
-        examiner: captions and figures.
-        options: of the pipeline's calls.
-        output: folder that keeps figures.
+        pipe: pipeline of a MotionDiT with a reference branch.
+        examiner: captions and measures.
+        options: sampling options.
+        output: folder where values are cached.
     """
 
     def __init__(
@@ -118,7 +116,7 @@ class Bench:
         self.pipe, self.examiner, self.options, self.output, self.batch = pipe, examiner, options, output, batch
 
     def made(self, motions: Sequence[Motion], mode: str, seed: int, **options: Any) -> Repeats:
-        """Motions of every clip, as long as its reference."""
+        """Measures of one motion per clip, as long as its reference."""
         texts, seeds, found = self.examiner.texts, seeds_of(seed, len(motions)), []
         for start in range(0, len(motions), self.batch):
             rows = slice(start, start + self.batch)
@@ -128,13 +126,13 @@ class Bench:
         return self.examiner.measure(found)
 
     def kept(self, name: str, seed: int, motions: Sequence[Motion], mode: str, **options: Any) -> Repeats:
-        """The same, from the folder if it is there."""
+        """`made`, cached in the output folder."""
         words = "_".join(f"{key}-{value}" for key, value in {**self.options, **options}.items())
         path = self.output / f"{name}_{words}_{seed}.npz".replace(" ", "-")
         return cached(path, lambda: self.made(motions, mode, seed, **options))
 
     def case(self, noise: str, content: str, seeds: int, gate: Gate) -> tuple[dict[str, Repeats], dict[str, Any]]:
-        """All arms in one case, and how often each followed the reference `[S, N]`."""
+        """All arms in one case, and where each gate followed the reference `[S, N]`."""
         raw: dict[str, list[Repeats]] = {name: [] for name in ("text", "motion", "both", "reference")}
         smooth, shows = [], []
         for seed in range(seeds):
@@ -165,7 +163,7 @@ class Bench:
     def starts(self, seeds: int) -> dict[str, Repeats]:
         """Both branches on clean references, from sigma 1 and from `SIGMA` with pure noise."""
         shift = self.pipe.option("shift", self.options) or self.pipe.dit.config.flow_matching.shift
-        share = SIGMA / (shift - (shift - 1) * SIGMA)  # the strength whose shifted sigma it is
+        share = SIGMA / (shift - (shift - 1) * SIGMA)  # the strength that the shift maps to SIGMA
         found: dict[str, Repeats] = {}
         for mode in ("text", "motion"):
             for name, options in ((mode, {}), (f"{mode}, {QUIRK}", {"denoising_strength": round(share, 6)})):
@@ -181,7 +179,7 @@ class Bench:
 
 
 def mixture(cases: Mapping[tuple[str, str], Mapping[str, Repeats]]) -> dict[str, Repeats]:
-    """All cases as one, as often as `WEIGHTS` says."""
+    """All cases joined, repeated according to `WEIGHTS`."""
     order = [case for case in cases for _ in range(WEIGHTS[case[1]])]
     return {name: joined([cases[case][name] for case in order]) for name in next(iter(cases.values()))}
 
@@ -190,7 +188,9 @@ def report(result: Mapping[str, Any]) -> str:
     """The result as Markdown."""
     lines = ["## The gate", "", f"    {result['command']}", "", f"{result['machine']}; {result['about']}", ""]
     lines += [*table(result["arms"], COLUMNS), "", *table(result["differences"], COLUMNS, "difference"), "", INTERVALS]
-    lines += ["The judge of the gate is the evaluator of R@k, MM-Dist and FID; the other measures know nothing of it."]
+    lines += [
+        "The gate's judge is the evaluator behind R@k, MM-Dist and FID; the other measures are independent of it."
+    ]
     lines += ["", "### By case", ""]
     few = ("r1", "verb", "away", "jitter", "used")
     rows = {f"{case}: {arm}": found[arm] for case, found in result["cases"].items() for arm in SINGLE}
@@ -205,12 +205,12 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dit", required=True, help="pipeline of a MotionDiT with a reference branch")
     parser.add_argument("--data", required=True, help="folder with clips.jsonl, cmu_text_motion")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=20, help="of the solver")
-    parser.add_argument("--guidance-scale", type=float, help="of the text; left out, the pipeline's own")
+    parser.add_argument("--steps", type=int, default=20, help="steps of the solver")
+    parser.add_argument("--guidance-scale", type=float, help="guidance by the text; default: the pipeline's own")
     parser.add_argument("--judge", default="similarity", help="see motionmillion.gating")
-    parser.add_argument("--output", type=Path, default=Path("runs/flow/gate"), help="where figures are kept")
-    parser.add_argument("--resamples", type=int, default=200, help="of the intervals of FID")
-    parser.add_argument("--results", type=Path, default=HERE, help="folder of gate.json and RESULTS.md")
+    parser.add_argument("--output", type=Path, default=Path("runs/flow/gate"), help="folder where values are cached")
+    parser.add_argument("--resamples", type=int, default=200, help="bootstrap resamples for the intervals of FID")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of flow_gate.json and flow.md")
     return parser.parse_args(argv)
 
 
@@ -245,8 +245,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     words += f"evaluator {examiner.evaluator.weights_sha256()[:12]}."
     result = {**about("gate.py", argv), "about": words, "model": plain_name(args.dit), "weights_sha256": weights}
     result |= {"noise": NOISE, "weights": WEIGHTS, **found, "cases": single, "starts": starts}
-    write_text(json.dumps(result, indent=1) + "\n", args.results / "gate.json")
-    write_section("gate", report(result), args.results / "RESULTS.md")
+    write_results("gate", result, report(result), args.results)
     print(report(result))
 
 

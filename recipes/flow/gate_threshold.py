@@ -1,36 +1,33 @@
-"""From which similarity on does a motion show a text? The threshold of the gate's own judge.
+"""Above which similarity does a motion count as showing a text? The threshold of the gate's own judge.
 
     python recipes/flow/gate_threshold.py --data PATH/TO/cmu_text_motion
 
-Every clip of the split val is held against all its captions, and against all captions of other categories. Of the
-thresholds whose mean of the two shares of right answers is within a percentage point of the best, the strictest is
-chosen, because a wrong reference does more harm than a missing one; it is measured anew on the split test. The clips
-of the split train would flatter it: the bundled evaluator was trained on them. Also: how many real clips pass the
-gate's threshold of jitter. Results: `gate_threshold.json` and a section of RESULTS.md here.
+Every clip of the split val is compared with all its captions, and with all captions of other categories. Among the
+thresholds whose balanced accuracy is within a percentage point of the best, the strictest is chosen, because a wrong
+reference does more harm than a missing one; it is then measured on the split test. The split train would give too good
+a result: the bundled evaluator was trained on it. Also measured: how many real clips pass the gate's threshold of
+jitter. Results: `flow_gate_threshold.json` and a section of `flow.md`, in docs/results.
 """
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measures import about, write_section
+from measures import RESULTS, about, write_results
 from torch.nn.functional import normalize
 
 from motionmillion.data import MotionClip, load_clips
 from motionmillion.eval.evaluator import TextMotionEvaluator
 from motionmillion.eval.physics import physics_measures
 from motionmillion.gating import JITTER
-from motionmillion.io.files import write_text
 
-HERE = Path(__file__).parent
 THRESHOLDS = np.round(np.arange(0.0, 0.80001, 0.05), 2)
 
 
 def similarities(evaluator: TextMotionEvaluator, clips: Sequence[MotionClip]) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines of clips with captions of their own, and with those of clips of other categories."""
+    """Cosine similarities of clips with their own captions, and with captions of clips of other categories."""
     motions = normalize(evaluator.embed_motions([clip.motion for clip in clips]).double(), dim=-1)
     captions = [(text, number) for number, clip in enumerate(clips) for text in dict.fromkeys(clip.captions)]
     texts = normalize(evaluator.embed_texts([text for text, _ in captions]).double(), dim=-1)
@@ -42,12 +39,12 @@ def similarities(evaluator: TextMotionEvaluator, clips: Sequence[MotionClip]) ->
 
 
 def shares(own: np.ndarray, foreign: np.ndarray, threshold: float) -> tuple[float, float]:
-    """Shares of own captions that pass, and of foreign ones that do not."""
+    """Fractions of own captions that are accepted and of foreign ones that are rejected."""
     return float((own >= threshold).mean()), float((foreign < threshold).mean())
 
 
 def measured(found: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
-    """Shares at every threshold, the chosen one, and how well the similarity tells captions apart."""
+    """Fractions at every threshold, the chosen threshold, and the area under the ROC curve."""
     rows = {f"{t:.2f}": {split: shares(*own, t) for split, own in found.items()} for t in THRESHOLDS}
     means = np.array([sum(row["val"]) / 2 for row in rows.values()])
     best = float(THRESHOLDS[means >= means.max() - 0.01].max())
@@ -57,7 +54,7 @@ def measured(found: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, An
 
 
 def smooth(clips: Sequence[MotionClip]) -> float:
-    """Share of clips that pass the gate's threshold of jitter."""
+    """Fraction of clips below the gate's threshold of jitter."""
     motions = [clip.motion for clip in clips]
     measures = physics_measures([m.positions() for m in motions], fps=[m.fps for m in motions])
     return float((measures["jitter_degree"] < JITTER).double().mean())
@@ -66,7 +63,9 @@ def smooth(clips: Sequence[MotionClip]) -> float:
 def report(result: Mapping[str, Any]) -> str:
     """The result as Markdown."""
     lines = ["## Thresholds of the gate", "", f"    {result['command']}", "", result["machine"], ""]
-    lines += ["| similarity | val: own pass | val: foreign do not | test: own pass | test: foreign do not |"]
+    lines += [
+        "| similarity | val: own accepted | val: foreign rejected | test: own accepted | test: foreign rejected |"
+    ]
     lines += ["|---|---|---|---|---|"]
     for threshold, row in result["rows"].items():
         mark = " (chosen)" if float(threshold) == result["chosen"] else ""
@@ -75,22 +74,21 @@ def report(result: Mapping[str, Any]) -> str:
     lines.append("")
     for split, (own, foreign) in result["captions"].items():
         words = f"{split}: {own} own captions, {foreign} foreign; area under the curve {result['area'][split]:.3f}; "
-        lines.append(f"- {words}{result['smooth'][split]:.3f} of the clips jitter less than {JITTER * 1000:g} mm.")
+        lines.append(f"- {words}{result['smooth'][split]:.3f} of the clips have jitter below {JITTER * 1000:g} mm.")
     return "\n".join(lines) + "\n"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", required=True, help="folder of real motion with captions")
-    parser.add_argument("--results", type=Path, default=HERE, help="folder of gate_threshold.json and RESULTS.md")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of flow_gate_threshold.json and flow.md")
     args = parser.parse_args(argv)
     evaluator = TextMotionEvaluator.from_pretrained("mini")
     clips = {split: [c for c in load_clips(args.data, [split]) if c.captions] for split in ("val", "test")}
     result = about("gate_threshold.py", argv)
     result |= measured({split: similarities(evaluator, own) for split, own in clips.items()})
     result |= {"smooth": {split: smooth(own) for split, own in clips.items()}}
-    write_text(json.dumps(result, indent=1) + "\n", args.results / "gate_threshold.json")
-    write_section("gate_threshold", report(result), args.results / "RESULTS.md")
+    write_results("gate_threshold", result, report(result), args.results)
     print(report(result))
 
 

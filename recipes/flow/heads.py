@@ -1,44 +1,53 @@
-"""Codes or a flow? The two heads of one language model side by side, and MotionDiT, on captions of held-out clips.
+"""Codes or a flow head? Two heads of one language model compared, and MotionDiT, on captions of held-out clips.
 
     python recipes/flow/heads.py --codes runs/flow/lm_codes/final --flow runs/flow/lm_flow/final \
         --dit runs/flow/dit-mini/final --data PATH/TO/cmu_text_motion --seeds 3
 
-The language models share transformer, data and steps; their tokenizers share all but the quantizer. Every side makes a
-motion for each caption of the split `test`, as long as the clip, with every seed.
+The language models share the transformer, the data and the number of steps; their tokenizers differ in the quantizer
+alone. Every system generates a motion for each caption of the split `test`, as long as the clip, with every seed.
 
-- Tokenizer floor: error of the test clips after encoding and decoding alone, which no model on top can beat.
-- Temperature and guidance of each side are chosen on the split `val`, from the same grid by the same rule: the least
-  sum of two ranks, by FID and by MM-Dist; of equals the first. The other options are the pipeline's own.
-- Speed: seconds for 5 s of motion from one sentence, in turns, with the pipelines' own options.
-- Anchors: the real motion of the captions, and real motion of training clips drawn at random, which is what chance
-  gives in retrieval, and in FID what a perfect model would get for so few clips of other people.
+- Tokenizer floor: error of the test clips after encoding and decoding, a lower bound for any model on top.
+- Temperature and guidance of each system are chosen on the split `val`, from the same grid by the same rule: the
+  lowest sum of the ranks by FID and by MM-Dist; the first of equals. The other options are the pipeline's own.
+- Speed: seconds for 5 s of motion from one sentence, systems in turns, with the pipelines' own options.
+- Anchors: the real motion of the captions, and real motion of training clips drawn at random. The latter is chance
+  level in retrieval; in FID it is what a perfect model would get with this few clips of other people.
 
-Measures and intervals: `measures.py`, `motionmillion.eval.repeats`. Figures of finished generations are kept in the
-output folder, so that an interrupted run goes on. Results: `heads.json` and a section of RESULTS.md here.
+Measures and intervals: `measures.py`, `motionmillion.eval.repeats`. Values of finished generations are cached in the
+output folder, so an interrupted run resumes. Results: `flow_heads.json` and a section of `flow.md`, in docs/results.
 
-Unusual: the evaluator was trained on the training clips of the same data; it judges all sides alike.
+Unusual: the evaluator was trained on the training clips of the same data, which affects all systems alike.
 """
 
 import argparse
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from measures import INTERVALS, Examiner, about, cached, cell, generate, seeds_of, stacked, table, write_section
+from measures import (
+    INTERVALS,
+    RESULTS,
+    Examiner,
+    about,
+    cached,
+    cell,
+    generate,
+    seeds_of,
+    stacked,
+    table,
+    write_results,
+)
 
 from motionmillion.bench.flow import FlowRow, bench_pipelines
 from motionmillion.eval.distribution import frechet_distance
 from motionmillion.eval.protocol import file_hashes, plain_name
 from motionmillion.eval.repeats import FRECHET, Repeats, summarise
 from motionmillion.eval.tokenizer_report import tokenizer_report
-from motionmillion.io.files import write_text
 from motionmillion.pipeline import MotionPipeline, find_pipeline
 
-HERE = Path(__file__).parent
 GRID = [{"temperature": t, "guidance_scale": g} for t, g in itertools.product((1.0, 0.8), (1.0, 2.0, 3.0))]
 COLUMNS = ("r1", "r2", "r3", "matching", FRECHET, "verb", "jitter", "dynamic", "sliding")
 FLOOR = {"mpjpe_mm": "MPJPE mm", "pa_mpjpe_mm": "PA-MPJPE mm", "excess_acceleration_mm": "excess acceleration mm"}
@@ -49,9 +58,9 @@ class Side:
     """One model under comparison.
 
     Args:
-        name: in tables.
-        model: its folder.
-        output: where its figures are kept.
+        name: its name in tables.
+        model: its pipeline folder.
+        output: folder where its values are cached.
     """
 
     def __init__(self, name: str, model: str, output: Path) -> None:
@@ -67,7 +76,7 @@ class Side:
         return self._pipe
 
     def repeats(self, examiner: Examiner, split: str, seeds: int, options: Mapping[str, Any]) -> Repeats:
-        """Figures of every seed."""
+        """Measures of every seed, `[S, N]`."""
         words = "_".join(f"{name}-{value}" for name, value in options.items())
         found = []
         for seed in range(seeds):
@@ -82,7 +91,7 @@ class Side:
 
 
 def choose(side: Side, examiner: Examiner, seeds: int, grid: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Every setting of the grid with its figures on `examiner`'s clips, the chosen one first."""
+    """Every setting of the grid with its measures on the clips of `examiner`, best first."""
     found = []
     for options in grid:
         own = side.repeats(examiner, "val", seeds, options)
@@ -92,14 +101,14 @@ def choose(side: Side, examiner: Examiner, seeds: int, grid: Sequence[Mapping[st
 
 
 def ranked(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Settings by the sum of their ranks in FID and MM-Dist; equals stay in their order."""
+    """Settings sorted by the sum of their ranks in FID and MM-Dist; ties keep their order."""
     names = (FRECHET, "matching")
     ranks = [sum(sum(other[name] < own[name] for other in found) for name in names) for own in found]
     return [found[row] for row in sorted(range(len(found)), key=lambda row: ranks[row])]
 
 
 def anchors(examiner: Examiner, seeds: int) -> dict[str, Repeats]:
-    """Figures of real motion: that of the captions, and of as many training clips drawn at random."""
+    """Measures of real motion: that of the captions, and that of equally many random training clips."""
     count = len(examiner.clips)
     real = examiner.measure([clip.motion for clip in examiner.clips])
     drawn = []
@@ -111,7 +120,7 @@ def anchors(examiner: Examiner, seeds: int) -> dict[str, Repeats]:
 
 
 def floor(side: Side, examiner: Examiner) -> dict[str, dict[str, float | None]]:
-    """What is lost by the side's tokenizer alone; nothing without one."""
+    """Reconstruction error of the system's tokenizer; empty without one."""
     tokenizer = getattr(side.pipe, "tokenizer", None)
     if tokenizer is None:
         return {}
@@ -123,11 +132,23 @@ def floor(side: Side, examiner: Examiner) -> dict[str, dict[str, float | None]]:
 def report(result: Mapping[str, Any]) -> str:
     """The result as Markdown."""
     sides = result["sides"]
-    lines = ["## Codes or a flow", "", f"    {result['command']}", "", f"{result['machine']}; {result['about']}", ""]
+    lines = [
+        "## Codes or a flow head",
+        "",
+        f"    {result['command']}",
+        "",
+        f"{result['machine']}; {result['about']}",
+        "",
+    ]
     lines += [*table(result["arms"], COLUMNS), "", *table(result["differences"], COLUMNS, "difference"), ""]
-    lines += [INTERVALS, "", "FID has a bias by the number of motions; real motion against itself has none.", ""]
     lines += [
-        f"| side | parameters | settings, chosen on val | {' | '.join(FLOOR.values())} | seconds for 5 s | speed |"
+        INTERVALS,
+        "",
+        "FID is biased by the number of motions, except for real motion compared with itself.",
+        "",
+    ]
+    lines += [
+        f"| system | parameters | settings chosen on val | {' | '.join(FLOOR.values())} | seconds for 5 s | speed |"
     ]
     lines.append("|---" * (len(FLOOR) + 5) + "|")
     for name, side in sides.items():
@@ -139,23 +160,23 @@ def report(result: Mapping[str, Any]) -> str:
 
 
 def timed(sides: Sequence[Side], repeats: int) -> dict[str, FlowRow]:
-    """Seconds for 5 s of motion, sides in turns, by the name of the side."""
+    """Seconds for 5 s of motion by name, measured in turns."""
     rows = bench_pipelines([side.model for side in sides], [], repeats=repeats)
     return {side.name: row for side, row in zip(sides, rows, strict=True)}
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--codes", required=True, help="pipeline of codes")
+    parser.add_argument("--codes", required=True, help="pipeline with a codebook")
     parser.add_argument("--flow", required=True, help="pipeline with a flow head")
     parser.add_argument("--dit", help="pipeline of a MotionDiT")
     parser.add_argument("--data", required=True, help="folder with clips.jsonl, cmu_text_motion")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--grid", type=int, default=len(GRID), help="settings of the grid that are tried")
-    parser.add_argument("--repeats", type=int, default=5, help="turns of the speed test")
-    parser.add_argument("--output", type=Path, default=Path("runs/flow/heads"), help="where figures are kept")
-    parser.add_argument("--resamples", type=int, default=200, help="of the intervals of FID")
-    parser.add_argument("--results", type=Path, default=HERE, help="folder of heads.json and RESULTS.md")
+    parser.add_argument("--grid", type=int, default=len(GRID), help="number of settings to try")
+    parser.add_argument("--repeats", type=int, default=5, help="repetitions of the speed test")
+    parser.add_argument("--output", type=Path, default=Path("runs/flow/heads"), help="folder where values are cached")
+    parser.add_argument("--resamples", type=int, default=200, help="bootstrap resamples for the intervals of FID")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of flow_heads.json and flow.md")
     return parser.parse_args(argv)
 
 
@@ -168,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     val = Examiner(args.data, "val", like=test)
     tried = {side.name: choose(side, val, args.seeds, GRID[: args.grid]) for side in sides}
     options = {name: {key: own[0][key] for key in GRID[0]} for name, own in tried.items()}
-    # 2. figures
+    # 2. measures
     arms = anchors(test, args.seeds)
     arms |= {side.name: side.repeats(test, "test", args.seeds, options[side.name]) for side in sides}
     pairs = [(side.name, sides[0].name) for side in sides[1:]]
@@ -191,8 +212,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = f"{len(test.clips)} captions of {len(set(test.takes))} test takes, seeds 0 to {args.seeds - 1}; "
     words += f"evaluator {test.evaluator.weights_sha256()[:12]}."
     result = {**about("heads.py", argv), "about": words, "sides": facts, **found}
-    write_text(json.dumps(result, indent=1) + "\n", args.results / "heads.json")
-    write_section("heads", report(result), args.results / "RESULTS.md")
+    write_results("heads", result, report(result), args.results)
     print(report(result))
 
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The student that reads texts alone:
+# Trains a text-only student:
 #   bash recipes/flow/light.sh DATA PROMPTS [TEACHER] [OUTPUT] [STUDENT OPTIONS ...] [-- FEW-STEP OPTIONS ...]
-# DATA is a folder of captioned motion, PROMPTS a text file with one sentence a line, TEACHER any pipeline ("mini").
-# Options are those of `motionmillion train`, such as --set training.max_steps=100; behind -- they are for the training
-# of the student of four steps.
-# Makes a motion for each prompt, trains the student on both, and distils it into one of four steps. Give the same
-# command again after an interruption: motions that are there stay, trainings go on from their newest checkpoint.
+# DATA is a folder of captioned motion, PROMPTS a text file with one sentence per line, TEACHER any pipeline ("mini").
+# Options are those of `motionmillion train`, such as --set training.max_steps=100; options after -- apply to the
+# four-step student.
+# Generates a motion for each prompt, trains the student on both sets, and distils it into a four-step student. To
+# resume after an interruption run the same command again: existing motions are kept, trainings resume from their newest checkpoint.
 set -euo pipefail
 data=$1
 prompts=$2
@@ -25,7 +25,7 @@ for option in "${@:5}"; do
 done
 made_of=$({ echo "$data $teacher"; cat "$prompts"; } | cksum)
 if [ -e "$out/made_of.txt" ] && [ "$(cat "$out/made_of.txt")" != "$made_of" ]; then
-    echo "DATA, PROMPTS and TEACHER must be those that $out was begun with; choose another OUTPUT" >&2
+    echo "DATA, PROMPTS and TEACHER must be those that $out was started with; choose another OUTPUT" >&2
     exit 2
 fi
 mkdir -p "$out"

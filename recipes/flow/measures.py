@@ -1,23 +1,24 @@
-"""What the comparisons of this folder share: captions of real clips, figures of motions made for them, result tables.
+"""Shared by the comparisons in this folder: captions of real clips, measures of generated motions, result tables.
 
     examiner = Examiner("cmu_text_motion", "test")
     runs = [generate(pipe, examiner, seed, options) for seed in range(3)]
-    repeats = examiner.repeats(runs)                       # figures [S, N], see motionmillion.eval.repeats
+    repeats = examiner.repeats(runs)                       # values [S, N], see motionmillion.eval.repeats
 
 | measure | what |
 |---|---|
-| r1, r2, r3 | chance that a text finds its motion among 32, texts that read the same not counted |
-| matching | distance of text and motion in the evaluator |
-| verb | whether a classifier that knows no text and no evaluator names the clip's verb, where it has a clear one |
-| away | distance from the clip's true motion, in standard deviations of what describes motions for that classifier |
-| jitter, dynamic, sliding | MBench's, mm a frame of 1/20 s |
+| r1, r2, r3 | probability that a text retrieves its motion among 32; identical texts do not count as wrong |
+| matching | distance between text and motion in the evaluator's embedding space |
+| verb | whether a classifier that sees neither text nor evaluator predicts the clip's verb, where it is clear |
+| away | distance from the clip's true motion, in standard deviations of the classifier's motion descriptor |
+| jitter, dynamic, sliding | MBench's, mm per frame at 20 frames/s |
 
-Unusual: lengths are those of the clips, rounded to half seconds, so that motions of one length are made together.
+Unusual: lengths are those of the clips rounded to half seconds, so that motions of equal length are batched together.
 
 Shapes: S seeds, N clips, E embedding size.
 """
 
 import hashlib
+import json
 import re
 import shlex
 import sys
@@ -42,7 +43,7 @@ from motionmillion.motion import Motion
 from motionmillion.pipeline import MotionPipeline
 from motionmillion.prompts import plain
 
-RESULTS = Path(__file__).with_name("RESULTS.md")
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 BATCH = 32
 PHYSICS = {"jitter": "jitter_degree", "dynamic": "dynamic_degree", "sliding": "foot_sliding"}
 TITLES = {
@@ -51,24 +52,24 @@ TITLES = {
     "r3": "R@3",
     "matching": "MM-Dist",
     FRECHET: "FID",
-    "verb": "verb named",
-    "away": "from true motion",
+    "verb": "verb accuracy",
+    "away": "distance from true motion",
     "jitter": "jitter mm",
     "dynamic": "dynamic mm",
     "sliding": "foot sliding mm",
     "used": "reference used",
-    "goal": "from the goal mm",
+    "goal": "distance from target mm",
 }
 
 
 class Examiner:
-    """The captions of one split, and everything that is measured of motions made for them.
+    """The captions of one split, and every measure of motions generated from them.
 
     Args:
         data: a folder of captioned clips with the splits `train` and `split`.
-        split: whose captions are asked for.
-        batch: motions that a text is to be found among.
-        like: an examiner of another split, whose training clips, classifier and evaluator serve here too.
+        split: source of the captions.
+        batch: size of the retrieval pool.
+        like: an examiner of another split, whose training clips, classifier and evaluator are reused.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Examiner:
         self._true = torch.stack([motion_descriptor(clip.motion) for clip in self.clips])
 
     def measure(self, motions: Sequence[Motion]) -> Repeats:
-        """Figures of one motion a clip, as one seed."""
+        """Measures of one motion per clip, as one seed: values `[1, N]`."""
         motions = list(motions)
         named = [""] * len(motions) if self.classifier is None else self.classifier.predict(motions)
         right = [np.nan if verb is None else float(name == verb) for name, verb in zip(named, self.verbs, strict=True)]
@@ -104,35 +105,35 @@ class Examiner:
         return Repeats({name: own[None] for name, own in values.items()}, points[None])
 
     def placed(self, repeats: Repeats) -> Repeats:
-        """With the figures that follow from where motions are embedded, `[S, N]` each."""
+        """Adds the measures that depend on embeddings: retrieval and distance to the text, `[S, N]` each."""
         found: dict[str, list[np.ndarray]] = {name: [] for name in ("r1", "r2", "r3", "matching")}
         names = [plain(text) for text in self.texts]
         for points in repeats.points:
-            for k, chance in expected_precision(self.points, points, self.batch, names).items():
-                found[f"r{k}"].append(chance)
+            for k, precision in expected_precision(self.points, points, self.batch, names).items():
+                found[f"r{k}"].append(precision)
             found["matching"].append((self.points - points).norm(dim=1).double().numpy())
         return Repeats({**{k: np.stack(v) for k, v in found.items()}, **repeats.values}, repeats.points)
 
 
 def stacked(seeds: Sequence[Repeats]) -> Repeats:
-    """Single seeds as one."""
+    """Concatenate single seeds."""
     values = {name: np.concatenate([each.values[name] for each in seeds]) for name in seeds[0].values}
     return Repeats(values, torch.cat([each.points for each in seeds]))
 
 
 def chosen(use: np.ndarray, yes: Repeats, no: Repeats) -> Repeats:
-    """Of two systems' motions the first where `use` `[S, N]` is true; only what belongs to single motions is kept."""
+    """Per motion the first system where `use` `[S, N]` is true, else the second; keeps per-motion values only."""
     values = {name: np.where(use, yes.values[name], no.values[name]) for name in yes.values}
     return Repeats(values, torch.where(torch.from_numpy(use)[..., None], yes.points, no.points))
 
 
 def _spread(clips: Sequence[MotionClip]) -> torch.Tensor:
-    """Standard deviations of what describes motions."""
+    """Standard deviations of the motion descriptor."""
     return torch.stack([motion_descriptor(clip.motion) for clip in clips]).std(0).clamp(min=1e-3)
 
 
 def _classifier(clips: Sequence[MotionClip]) -> VerbClassifier | None:
-    """Trained on clips with a clear verb; None where they show fewer than two."""
+    """A classifier trained on clips with a clear verb; None if there are fewer than two verbs."""
     known = [(clip.motion, verb) for clip in clips if (verb := clip_verb(clip))]
     if len({verb for _, verb in known}) < 2:
         return None
@@ -147,7 +148,7 @@ def seeds_of(seed: int, count: int) -> list[int]:
 def generate(
     pipe: MotionPipeline, texts: Sequence[str], seconds: Sequence[float], seed: int, options: Mapping[str, Any]
 ) -> list[Motion]:
-    """A motion for each text, those of one length together."""
+    """One motion per text; motions of equal length are batched together."""
     seeds, motions = seeds_of(seed, len(texts)), {}
     for length in sorted(set(seconds)):
         rows = [row for row, own in enumerate(seconds) if own == length]
@@ -157,7 +158,7 @@ def generate(
 
 
 def cached(path: Path, make: Callable[[], Repeats]) -> Repeats:
-    """Figures from a file that an earlier run left, or made now and left there."""
+    """Values from the file of an earlier run, or computed now and stored there."""
     if path.exists():
         with np.load(path, allow_pickle=False) as stored:
             values = {name: stored[name] for name in stored.files if name != "points"}
@@ -170,7 +171,7 @@ def cached(path: Path, make: Callable[[], Repeats]) -> Repeats:
 
 
 def cell(found: Mapping[str, float | None] | None, digits: int = 3) -> str:
-    """A figure, in brackets its interval over the clips, behind it that over the seeds."""
+    """A mean, its interval over clips in parentheses, and after a semicolon its interval over seeds."""
     if found is None:
         return "-"
     text = f"{found['mean']:.{digits}f}"
@@ -182,7 +183,7 @@ def cell(found: Mapping[str, float | None] | None, digits: int = 3) -> str:
 
 
 def table(rows: Mapping[str, Mapping[str, Any]], names: Sequence[str], first: str = "") -> list[str]:
-    """Markdown lines: a row for each entry, a column for each measure."""
+    """Markdown lines with a row per entry and a column per measure."""
     digits = dict.fromkeys((*PHYSICS, "goal"), 1)
     lines = [f"| {first} | {' | '.join(TITLES[name] for name in names)} |", "|---" * (len(names) + 1) + "|"]
     for row, values in rows.items():
@@ -191,19 +192,33 @@ def table(rows: Mapping[str, Mapping[str, Any]], names: Sequence[str], first: st
 
 
 INTERVALS = (
-    "In brackets 95 % intervals over the clips, whole takes drawn anew; behind them t intervals over the seeds."
+    "In parentheses: 95 % bootstrap intervals over clips, resampling whole takes. After the semicolon: 95 % "
+    "t intervals over seeds."
 )
 
 
 def about(script: str, argv: Sequence[str] | None) -> dict[str, str]:
-    """The command and the machine, for results; folders of this machine are named by their last parts."""
+    """The command and the machine, for the results; folders are shortened to their last part."""
     words = [plain_name(word) for word in (sys.argv[1:] if argv is None else argv)]
     command = shlex.join(["python", f"recipes/flow/{script}", *words])
     return {"command": command, "machine": describe_machine("cpu")}
 
 
-def write_section(name: str, text: str, path: Path = RESULTS) -> None:
-    """Put a text between the marks of its name in a Markdown file, or behind all others."""
+def write_results(name: str, result: Mapping[str, Any], text: str, folder: Path = RESULTS) -> None:
+    """Write one script's result as `flow_{name}.json` and its Markdown as a section of `flow.md`.
+
+    Args:
+        name: of the script, without suffix.
+        result: what is written as JSON.
+        text: the same as Markdown.
+        folder: where both files are.
+    """
+    write_text(json.dumps(result, indent=1) + "\n", folder / f"flow_{name}.json")
+    write_section(name, text, folder / "flow.md")
+
+
+def write_section(name: str, text: str, path: Path) -> None:
+    """Replace the section between the markers of `name` in a Markdown file, or append it."""
     old = path.read_text(encoding="utf-8") if path.exists() else "# Measurements of flow matching\n"
     start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     section = f"{start}\n\n{text.strip()}\n\n{end}"

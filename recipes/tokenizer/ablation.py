@@ -3,10 +3,10 @@
     python recipes/tokenizer/ablation.py --data FOLDER [FOLDER ...] --groups front_end --seeds 0 1 2
 
 One run after the other, in the order of `ablation.yaml`; each writes `<output>/<group>/<variant>/<seed>/final` and
-`run.json`. Runs that are there are left out, so an interrupted ablation goes on. Start the command several times for
-several processes: a run belongs to the process that holds its lock. `ablation_table.py` makes the tables.
+`run.json`. Finished runs are skipped, so an interrupted ablation resumes. To use several processes start the command
+several times: a run belongs to the process that holds its lock. `ablation_table.py` makes the tables.
 
-Unusual: the augmented clips are the same for all runs and seeds; seeds draw weights and batches.
+Unusual: the augmented clips are the same for all runs and seeds; seeds determine initial weights and batches.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def runs(config: dict, groups: list[str], seeds: list[int], output: Path, data: 
     """The recipe of every run, seed by seed within a variant.
 
     Raises:
-        ValueError: for a group that is not in the file.
+        ValueError: if a group is not in the file.
     """
     recipes = []
     for group in groups:
@@ -45,7 +45,7 @@ def runs(config: dict, groups: list[str], seeds: list[int], output: Path, data: 
 
 
 def train(recipe: Recipe, data: TokenizerData) -> None:
-    """One run, unless it is there or another process has it."""
+    """Train one run, unless it is finished or another process holds its lock."""
     folder = Path(recipe.output)
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -68,9 +68,9 @@ def train(recipe: Recipe, data: TokenizerData) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train every variant of an ablation.")
     parser.add_argument("--data", nargs="+", required=True, help="folders of motions")
-    parser.add_argument("--groups", nargs="+", help="groups of the file; default all")
+    parser.add_argument("--groups", nargs="+", help="groups of the config file; default: all")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--config", default=str(CONFIG), help="variants")
+    parser.add_argument("--config", default=str(CONFIG), help="file of variants")
     parser.add_argument("--output", default="runs/tokenizer/ablation", help="folder of the runs")
     options = parser.parse_args()
     try:

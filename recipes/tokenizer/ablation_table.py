@@ -2,9 +2,9 @@
 
     python recipes/tokenizer/ablation_table.py --data FOLDER [FOLDER ...] --output runs/tokenizer/ablation
 
-Measures each `<output>/<group>/<variant>/<seed>/final` once (`test.json` beside it), then prints and writes `table.md`
-and `table.json`. Behind "+-" stands half of the 95 % t interval over seeds; one seed has none. The last columns set
-the excess acceleration against that of the variants none and rearrange of the group front_end.
+Measures each `<output>/<group>/<variant>/<seed>/final` once (stored in `test.json` next to it), then prints and writes
+`table.md` and `table.json`. The value after "+-" is half of the 95 % t interval over seeds; a single seed has none. The
+last columns compare the excess acceleration with that of the variants none and rearrange of the group front_end.
 """
 
 import argparse
@@ -34,11 +34,11 @@ COLUMNS = {
     "perplexity": "perplexity",
 }
 TRUTH = {"acceleration_mm": "acceleration", "jerk_mm": "jerk", "foot_sliding_mm": "foot sliding"}
-Summary = dict[str, tuple[float, float | None]]  # mean and half 95 % interval by figure
+Summary = dict[str, tuple[float, float | None]]  # mean and half of the 95 % interval by measure
 
 
 def measure(run: Path, datasets: dict[str, list[MotionClip]]) -> dict[str, float]:
-    """Figures of one run on the test split, from its `test.json` where it is there."""
+    """Measures of one run on the test split, read from its `test.json` if it exists."""
     file = run / "test.json"
     if not file.exists():
         report = tokenizer_report(load_tokenizer(run / "final"), datasets, resamples=1)
@@ -47,7 +47,7 @@ def measure(run: Path, datasets: dict[str, list[MotionClip]]) -> dict[str, float
 
 
 def summarise(runs: list[dict[str, float]]) -> Summary:
-    """Mean and half 95 % interval over seeds of every figure."""
+    """Mean and half of the 95 % interval over seeds of every measure."""
     summary = {}
     for key in runs[0]:
         values = [run[key] for run in runs]
@@ -57,7 +57,7 @@ def summarise(runs: list[dict[str, float]]) -> Summary:
 
 
 def table(group: str, variants: dict[str, tuple[int, Summary]], controls: dict[str, Summary]) -> str:
-    """Markdown of one group, one row a variant; excess acceleration also against that of the controls."""
+    """Markdown of one group, one row per variant; excess acceleration is also compared with the controls."""
     heads = ["variant", "seeds", *COLUMNS.values(), *(f"excess against {name}" for name in controls)]
     lines = [f"### {group}", "", "| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for name, (seeds, summary) in variants.items():

@@ -1,9 +1,9 @@
-"""What a quantizer costs in a training step, FSQ against VQ, by codebook size.
+"""Cost of a quantizer in a training step, FSQ against VQ, by codebook size.
 
     python recipes/tokenizer/quantizer_bench.py --output runs/bench/quantizers
 
-Forward and backward of the quantizer alone, on latents of 64 windows of 48 codes with 512 channels. All take turns;
-the ratio is against FSQ of 1,000 codes in the same turn.
+Forward and backward of the quantizer alone, on latents of 64 windows of 48 codes with 512 channels. Quantizers take
+turns; the ratio is relative to FSQ of 1,000 codes in the same turn.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def step(options: dict, latents: torch.Tensor) -> tuple[Callable[[], None], int]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Time and memory of quantizers.")
+    parser = argparse.ArgumentParser(description="Measure time and memory of quantizers.")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--output", default="runs/bench/quantizers", help="folder for report.md and results.json")
@@ -49,7 +49,7 @@ def main() -> None:
     lines = [
         f"{machine}; {options.repeats} turns.",
         "",
-        "| quantizer | codes | ms a step | against FSQ 1,000 | extra memory MB |",
+        "| quantizer | codes | ms per step | against FSQ 1,000 | extra memory MB |",
     ]
     lines.append("|---" * 5 + "|")
     rows = []

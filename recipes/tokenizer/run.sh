@@ -2,7 +2,7 @@
 # Train and evaluate a tokenizer. Usage, from the repository's root:
 #   bash recipes/tokenizer/run.sh RECIPE.yaml DATA_FOLDER OUTPUT [PROCESSES [OPTIONS OF train]]
 #   bash recipes/tokenizer/run.sh recipes/tokenizer/mini.yaml my_motions runs/fsq_4096 1 --set model.quantizer.size=4096
-# Run it again after an interruption and it goes on where it stopped.
+# After an interruption run it again to resume.
 set -euo pipefail
 recipe=${1:?name a recipe, such as recipes/tokenizer/mini.yaml}
 data=${2:?name a folder of motions}

@@ -25,7 +25,7 @@ ordering = load_recipe()
 
 
 def committed() -> dict:
-    values = json.loads((ROOT / "recipes" / "evaluator" / "ordering.json").read_text())
+    values = json.loads((ROOT / "docs" / "results" / "ordering.json").read_text())
     return {
         suite: {system: {name: Estimate(**e) for name, e in own.items()} for system, own in systems.items()}
         for suite, systems in values.items()
