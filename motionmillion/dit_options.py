@@ -115,7 +115,7 @@ def check_dit_options(given: Mapping[str, Any]) -> None:
     for name in CODES_ONLY:
         if given.get(name) is not None:
             raise ValueError(
-                f"{name} must be left out for a DiT, which chooses among no codes, got {given[name]!r}; steps, "
+                f"{name} must be left out for a DiT, which has no codes to choose from, got {given[name]!r}; steps, "
                 "temperature and guidance_scale are there"
             )
     for name in OF_REFERENCES:
