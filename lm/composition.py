@@ -1,17 +1,17 @@
-"""Longer and constrained generation: texts one after another, and codes between given ones.
+"""Longer and constrained generation: a timeline of several texts, and infilling between given codes.
 
     for token in stream_timeline(lm, [Part(walk, walk_mask, 30, [0]), Part(jump, jump_mask, 15, [1])], overlap=4):
         ...                                             # [B], 45 of them, no END
     codes = fill_between(lm, text, mask, start, end, count=20)
 
-A part of a timeline is generated as the continuation of the last few codes of the part before it, so a timeline has no
-limit of length, and the decoder of the tokenizer sees one sequence without seams. Few codes, because a model that was
-trained on clips of one action goes on with the action that it sees, whatever the text says.
+Each part of a timeline is generated as a continuation of the last few codes of the part before it, so a timeline can
+be of any length and the tokenizer decodes it as one sequence without seams. The overlap is kept to a few codes because
+a model trained on single-action clips tends to continue the action in its context and to ignore a new text.
 
-What lies between given codes is drawn several times as a continuation of the first; the draw that makes the given end
-likeliest is taken; with a flow head, whose codes are latents `[..., Q]`, the one of the lowest loss of the flow.
+Infilling samples several continuations of the start and keeps the candidate under which the given end is most
+probable. With a flow head, whose codes are latents `[..., Q]`, that is the candidate with the lowest flow loss.
 
-Letters: B batch, L text length, C text feature size, P codes of the start, E codes of the end, Q latent channels.
+Letters: B batch, L text length, C text feature size, P codes before the gap, E codes after it, Q latent channels.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ if TYPE_CHECKING:
 
 
 class Part(NamedTuple):
-    """A stretch of a timeline: what happens, for how many codes."""
+    """One segment of a timeline: its text and its length in codes."""
 
     text_features: Tensor  # [B, L, C]
     text_mask: Tensor  # [B, L]
     codes: int
-    seeds: Sequence[int]  # one a row
+    seeds: Sequence[int]  # one per row
 
 
 @torch.no_grad()
 def stream_timeline(
     lm: MotionLM, parts: Sequence[Part], overlap: int, prefix: Tensor | None = None, **options: Any
 ) -> Iterator[Tensor]:
-    """Yield the next code of every row `[B]`, or latent `[B, Q]`, part after part.
+    """Yield the next code `[B]` or latent `[B, Q]` of every row, one part after another.
 
     Args:
-        overlap: codes of the part before that a part goes on from.
+        overlap: number of codes of the previous part that each part continues from.
         prefix: codes `[B, P]` that come before the first part, fewer than the model's context.
         options: those of `motionmillion.lm.generation.stream`, lengths excepted.
     """
@@ -53,6 +53,7 @@ def stream_timeline(
     history = prefix
     for number, part in enumerate(parts):
         if number and history is not None:
+            # a new part sees only the last codes of the one before: [B, overlap]
             history = history[:, -overlap:]
         exact: dict[str, Any] = dict(min_new_tokens=part.codes, seeds=part.seeds, **options)
         exact[lm.prefix_name] = history
@@ -72,15 +73,15 @@ def fill_between(
     seeds: Sequence[int] = tuple(range(16)),
     **options: Any,
 ) -> Tensor:
-    """Codes `[count]` between `start` `[P]` and `end` `[E]`, all of them together within the model's context.
+    """Fill in codes `[count]` between `start` `[P]` and `end` `[E]`; together they must fit into the model's context.
 
     Args:
         text_features, text_mask: one text, `[1, L, C]` and `[1, L]`.
-        seeds: one a candidate.
+        seeds: one per candidate.
         options: those of `motionmillion.lm.generation.stream`, lengths excepted.
 
     Raises:
-        ValueError: if there is no end, or more codes than the context holds.
+        ValueError: if `end` is empty, or if the codes do not fit into the context.
     """
     check_whole("count", count, 1)
     total, context = len(start) + count + len(end), lm.config.context_codes
@@ -94,6 +95,7 @@ def fill_between(
     exact[lm.prefix_name] = start.to(features.device).expand(rows, *start.shape)
     drawn = generate(lm, features, mask, **exact, **options)  # [rows, P + count]
     wanted = end.to(drawn).expand(rows, *end.shape)
+    # only the given end is scored: the candidates' own codes are masked out of the loss
     labels = torch.cat([torch.full_like(drawn, lm.blank), wanted], dim=1)
     best = lm.row_losses(torch.cat([drawn, wanted], dim=1), features, mask, labels).argmin()
     return drawn[best, len(start) :]

@@ -2,9 +2,9 @@
 
     config = MotionLMConfig.from_name("111m", codebook_size=64000, text_dim=2048)
 
-Tokens are the codes 0..K-1, END = K and PAD = K + 1. The input embedding has a row for each of them, the output layer
-none for PAD, which is never predicted. Both can be padded to a multiple, for the sake of matrix sizes that GPUs like
-and tensor parallelism can split; rows that only pad are never read and never predicted.
+Tokens are the codes 0..K-1, END = K and PAD = K + 1. The input embedding has a row for each of them; the output layer
+has none for PAD, which is never predicted. Both can be padded to a multiple, which makes matrix multiplication faster
+on GPUs and lets tensor parallelism split them; the padding rows are never read and never predicted.
 
 With `codes="factorised"` a code is read and written in digits, see `motionmillion.lm.factorised`: tables have a row
 for each value of a digit, not for each code, so a small model can learn a large codebook.
@@ -12,7 +12,7 @@ for each value of a digit, not for each code, so a small model can learn a large
     config = MotionLMConfig.from_name("mini", codebook_size=64000, codes="factorised", code_levels=[8, 8, 8, 5, 5, 5])
 
 With `head="flow"` the motion is a sequence of continuous latents, drawn by flow matching: there are no codes (K = 0),
-END is predicted alone, and PAD stands for no text.
+END is the only token predicted, and the embedding of PAD represents an empty text.
 
     config = MotionLMConfig.from_name("111m", head="flow", codebook_size=0, latent_dim=16, text_dim=2048)
 """
@@ -31,10 +31,10 @@ HEADS = ("codes", "flow")
 CODES = ("joint", "factorised")
 
 _HEAD_FLOW = {"sampling": "logit_normal", "shift": 1.0, "weighting": "none"}
-"""Flow matching of a head where its config does not say otherwise.
+"""Default flow matching settings of a flow head.
 
-A latent has few values and little redundancy, so nothing is gained by a shift towards noise; a velocity is hardest to
-tell half way, where the logit-normal distribution has most of its mass (arXiv 2403.03206).
+A latent has few values and little redundancy, so a shift towards noise does not help; the velocity is hardest to
+predict half way, where the logit-normal distribution has most of its mass (arXiv 2403.03206).
 """
 
 _FLOW_ONLY = ("latent_dim", "flow_width", "flow_layers", "flow_draws", "flow", "latent_noise", "end_weight")
@@ -63,31 +63,30 @@ class MotionLMConfig(LlamaConfig):
         codebook_size: number of codes K of the motion tokenizer.
         text_dim: width of the text encoder's features.
         hidden_dropout: dropout on the embeddings and before the output layer, for training on little data.
-        context_codes: codes of motion that the model is trained to see at once; generation goes on beyond them with
-            a context that slides.
-        vocab_multiple: rows of embedding and output layer are rounded up to a multiple of it.
+        context_codes: context length in codes of motion; generation continues beyond it with a sliding context.
+        vocab_multiple: the rows of the embedding and the output layer are rounded up to a multiple of it.
         rope_precision: how rotary angles are computed, whatever the model's dtype: "float32" is exact; "bfloat16"
-            and "autocast" repeat the roundings that checkpoints of MotionMillion-Codes were trained with, in pure
+            and "autocast" reproduce the rounding under which MotionMillion-Codes checkpoints were trained, in pure
             bfloat16 and under autocast.
-        caption_dropout: share of samples that lost their text in training, which guidance builds on; None if nobody
-            has noted it.
-        codes: "joint" for a row of the tables for each code, "factorised" for codes in digits.
+        caption_dropout: fraction of training samples whose text was dropped, which classifier-free guidance needs;
+            None if it is unknown.
+        codes: "joint" for one embedding row per code, "factorised" for codes split into digits.
         code_levels: number of values of each digit, least significant first, at least two digits; their product is
             the codebook size. The levels of an FSQ tokenizer, or products of neighbours among them.
         depth_width: width of the transformer over the digits, a multiple of 32; None for three quarters of the
             hidden size.
-        depth_layers: its layers.
+        depth_layers: number of layers of that transformer.
         head: "codes" for tokens of a codebook, "flow" for continuous latents.
         latent_dim: channels of a latent, those of the tokenizer's quantizer "none".
         flow_width: width of the flow head; None for that of the transformer.
         flow_layers: residual blocks of the flow head.
-        flow_draws: draws of noise a position of motion in training; they share the transformer's work.
+        flow_draws: noise samples per position in training; all of them share one forward pass of the transformer.
         flow: fields of `motionmillion.lm.flow.FlowMatching` that differ from the head's defaults: sampling
             "logit_normal", shift 1, weighting "none".
-        latent_noise: in training the latents that the model reads get Gaussian noise of up to so many standard
-            deviations, drawn for each row, so that it learns to go on from latents that are not quite right.
-        end_weight: of the loss of END beside that of the flow. Positions are not weighed by how rare an end is, so
-            the chance of END is that of the data.
+        latent_noise: in training, Gaussian noise of up to this many standard deviations (drawn per row) is added to
+            the input latents, so that the model learns to continue from its own imperfect output.
+        end_weight: weight of the END loss relative to the flow loss. Positions are not reweighted by how rare END is,
+            so its predicted probability is calibrated to the data.
 
     Raises:
         ValueError: for unknown keys and for values that do not fit together.
@@ -120,6 +119,7 @@ class MotionLMConfig(LlamaConfig):
         check_keys(kwargs, type(self), "LM config")
         self._check_head()
         self._check_codes()
+        # vocab_size and the special token ids follow from the codebook; LlamaConfig reads them in its own check below
         sizes = ("text_dim", "hidden_size", "num_hidden_layers", "num_attention_heads")
         for name in (*sizes, "context_codes", "vocab_multiple"):
             check_whole(name, getattr(self, name), 1)
@@ -144,7 +144,7 @@ class MotionLMConfig(LlamaConfig):
             )
 
     def _check_head(self) -> None:
-        """Raise `ValueError` for sizes of one head in a model with the other, and values out of range."""
+        """Raise `ValueError` for settings of the other head and for values out of range."""
         if self.head not in HEADS:
             raise ValueError(f"head must be one of {HEADS}, got {self.head!r}")
         if self.head == "codes":
@@ -168,7 +168,7 @@ class MotionLMConfig(LlamaConfig):
         _ = self.flow_matching
 
     def _check_codes(self) -> None:
-        """Raise `ValueError` for levels that are no factors of the codebook, and for such of joint codes."""
+        """Raise `ValueError` for levels that do not multiply to the codebook size, or any with joint codes."""
         if self.codes not in CODES:
             raise ValueError(f"codes must be one of {CODES}, got {self.codes!r}")
         if self.codes == "joint":
@@ -209,7 +209,7 @@ class MotionLMConfig(LlamaConfig):
 
     @property
     def flow_matching(self) -> FlowMatching:
-        """How the flow head's training noise is drawn and weighed."""
+        """How the flow head's training noise is sampled and weighted."""
         known = {field.name for field in dataclasses.fields(FlowMatching)}
         if set(self.flow or {}) - known:
             raise unknown_key_error("flow", set(self.flow or {}) - known, known)
@@ -227,22 +227,23 @@ class MotionLMConfig(LlamaConfig):
 
     @property
     def end_row(self) -> int:
-        """Row of END in the input embedding; that of PAD follows."""
+        """Row of END in the input embedding; the row of PAD follows it."""
         return self.codebook_size if self.codes == "joint" else sum(self.code_levels or [])
 
     @property
     def embedding_rows(self) -> int:
         """Rows of the input embedding: codes or values of their digits, END, PAD, and padding."""
+        # ceiling division: round up to the multiple
         return -(-(self.end_row + 2) // self.vocab_multiple) * self.vocab_multiple
 
     @property
     def predicted_tokens(self) -> int:
-        """What the output layer chooses from: codes or values of their first digit, and END."""
+        """Size of the output distribution: the codes, or the values of their first digit, and END."""
         return 1 + (self.codebook_size if self.codes == "joint" else (self.code_levels or [])[0])
 
     @property
     def head_rows(self) -> int:
-        """Rows of the output layer: what it chooses from, and padding."""
+        """Rows of the output layer: predicted tokens and padding."""
         return -(-self.predicted_tokens // self.vocab_multiple) * self.vocab_multiple
 
     @classmethod

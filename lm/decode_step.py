@@ -1,10 +1,10 @@
-"""One step of decoding: a token a row through all layers, as plain functions over weights prepared for few rows.
+"""One decoding step: one token per row through all layers, as plain functions over weights laid out for few rows.
 
     weights = prepared_weights(lm, rows=1, int8=False, compiled=False)
     logits = decode_step(weights, caches, tokens, positions, column, mask, seen)      # [B, K + 1]
 
-`StepEnds` are the two ends of a step that differ between tokens and latents: what embeds the choice, and what is read
-to choose from. `motionmillion.lm.decoder.StaticDecoder` takes the steps.
+`StepEnds` covers the two ends of a step that differ between tokens and latents: embedding the input, and the output
+that the sampler reads. `motionmillion.lm.decoder.StaticDecoder` runs the steps.
 
 Letters: B batch, C width, H heads, K codebook size.
 """
@@ -44,14 +44,14 @@ class LayerWeights:
 
 
 class StepEnds(Protocol):
-    """What a step begins and ends with."""
+    """Input and output layer of a step."""
 
     def embed(self, chosen: Tensor, /) -> Tensor:
-        """Embeddings `[B, C]` of what was chosen for each row."""
+        """Embeddings `[B, C]` of the token or latent chosen for each row."""
         ...
 
     def read(self, x: Tensor, /) -> Tensor:
-        """What is chosen from, of the last states `[B, C]`."""
+        """What the sampler reads (logits or states), from the last hidden states `[B, C]`."""
         ...
 
 
@@ -70,7 +70,7 @@ class TokenEnds:
 
 
 class PreparedWeights:
-    """What a step needs of a model, prepared for a number of rows."""
+    """The weights that a step needs, laid out for a given number of rows."""
 
     def __init__(self, lm: MotionLM, rows: int, int8: bool, compiled: bool) -> None:
         def project(linear: nn.Linear) -> Projection:
@@ -95,8 +95,8 @@ class PreparedWeights:
     def compiled_step(self, rows: int, capacity: int) -> Callable[..., Tensor]:
         """`decode_step` compiled for this model and one shape.
 
-        Each gets a code object of its own and no guards: torch.compile would check every weight at every step, which
-        takes longer than a small layer does. What they would guard is fixed by `signature`, rows and capacity.
+        Each gets its own code object and no guards: torch.compile would check every weight at every step, which takes
+        longer than computing a small layer. `signature`, rows and capacity already fix what the guards would check.
         """
         key = (rows, capacity)
         if key not in self._compiled:
@@ -117,23 +117,25 @@ def decode_step(
     mask: Tensor | None,
     seen: int,
 ) -> Tensor:
-    """One token a row through all layers: logits `[B, K + 1]`, or what else `weights.ends` reads.
+    """Run one token per row through all layers: logits `[B, K + 1]`, or whatever `weights.ends` reads.
 
     Args:
         caches: keys and values of each layer `[B, H, capacity, head_dim]`, written at `column`.
-        tokens, positions: `[B]`; latents `[B, Q]` in the place of tokens for a flow head.
-        column: where the new position stands in the caches `[1]`.
-        mask: columns that each row may look at `[B, 1, 1, seen]`; None for all.
-        seen: columns that attention looks at.
+        tokens, positions: `[B]`; with a flow head latents `[B, Q]` instead of tokens.
+        column: cache index of the new position `[1]`.
+        mask: columns that each row may attend to `[B, 1, 1, seen]`; None for all.
+        seen: number of cache columns that attention covers.
     """
     batch = tokens.shape[0]
     x = weights.ends.embed(tokens)  # [B, C]
     cos, sin = weights.rotary(x, positions[:, None])  # [B, 1, head_dim]
     half = sin.shape[-1] // 2
+    # the sign of rotate_half is folded into the sine table, so that a roll replaces it
     cos, sin = cos[:, None], torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)[:, None]  # [B, 1, 1, head_dim]
     shared = weights.kv_heads != weights.heads
     for layer, (keys, values) in zip(weights.layers, caches, strict=True):
         h = F.rms_norm(x, x.shape[-1:], layer.norm_in, weights.eps)
+        # queries and keys of all heads together, rotated by one call: [B, heads + kv_heads, 1, head_dim]
         both = torch.cat([layer.query(h), layer.key(h)], dim=1).view(batch, -1, 1, keys.shape[3])
         both = torch.addcmul(both * cos, both.roll(half, dims=-1), sin)  # rotary embedding
         query, key = both.split([weights.heads, weights.kv_heads], dim=1)
@@ -143,7 +145,7 @@ def decode_step(
         h = F.scaled_dot_product_attention(query, seen_keys, seen_values, mask, enable_gqa=shared)
         x = x + layer.output(h.reshape(batch, -1))
         h = F.rms_norm(x, x.shape[-1:], layer.norm_out, weights.eps)
-        x = x + layer.down(F.silu(layer.gate(h)) * layer.up(h))
+        x = x + layer.down(F.silu(layer.gate(h)) * layer.up(h))  # SwiGLU
     x = F.rms_norm(x, x.shape[-1:], weights.norm, weights.eps)
     return weights.ends.read(x)
 
@@ -152,7 +154,7 @@ _PREPARED: WeakKeyDictionary[nn.Module, dict[tuple[int, bool, bool], PreparedWei
 
 
 def prepared_weights(lm: MotionLM, rows: int, int8: bool, compiled: bool) -> PreparedWeights:
-    """Those of the last call where they still hold, so that nothing is laid out or compiled twice."""
+    """The weights of an earlier call while they are still valid, so that nothing is laid out or compiled twice."""
     kept = _PREPARED.setdefault(lm, {})
     key = (min(rows, 3), int8, compiled)  # three rows or more share one layout
     if key not in kept or kept[key].signature != _signature(lm):
@@ -161,14 +163,14 @@ def prepared_weights(lm: MotionLM, rows: int, int8: bool, compiled: bool) -> Pre
 
 
 def supported(lm: MotionLM) -> bool:
-    """Whether `StaticDecoder` knows every layer of the model: plain linear layers, SiLU, no adapters, no hooks."""
+    """Whether `StaticDecoder` supports every layer of the model: plain linear layers, SiLU, no adapters, no hooks."""
     plain = all(
-        type(linear) is nn.Linear and type(linear.weight) is nn.Parameter  # torchao swaps the weight alone
+        type(linear) is nn.Linear and type(linear.weight) is nn.Parameter  # torchao replaces only the weight
         for layer in lm.layers
         for linear in _linears(layer)
     )
     hooked = any(module._forward_hooks or module._forward_pre_hooks for module in lm.modules())
-    moved = any(hasattr(module, "_hf_hook") for module in lm.modules())  # accelerate's, between devices
+    moved = any(hasattr(module, "_hf_hook") for module in lm.modules())  # accelerate's device hooks
     return plain and not hooked and not moved and type(lm.lm_head) is OutputHead and lm.config.hidden_act == "silu"
 
 

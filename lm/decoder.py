@@ -1,6 +1,6 @@
-"""Decoders: a text and a prefix are read once, then each step takes a token a row and gives the next logits.
+"""Decoders: text and prefix are read once, then each step takes one token per row and returns the next logits.
 
-With a flow head each step takes a latent a row instead, and gives the states that the head reads.
+With a flow head each step takes one latent per row and returns the states that the head reads.
 
     decoder = StaticDecoder(lm, text_features, text_mask, prefix, capacity=180)
     logits = decoder.logits                            # [B, K + 1], what may follow the prefix
@@ -8,9 +8,9 @@ With a flow head each step takes a latent a row instead, and gives the states th
 
 | class | cache |
 |---|---|
-| StaticDecoder | keys and values in buffers of fixed size, a step of plain functions: fast, and can be compiled |
-| DynamicDecoder | transformers' DynamicCache through the model's own layers: whatever they are (adapters, quantized) |
-| UncachedDecoder | none: everything is computed again at each step, as the published sampler does; to compare with |
+| StaticDecoder | keys and values in buffers of fixed size, steps of plain functions: fast, can be compiled |
+| DynamicDecoder | transformers' DynamicCache through the model's own layers, of any kind (adapters, quantized) |
+| UncachedDecoder | none: every step recomputes everything, as the published sampler does; a baseline to compare with |
 
 All three give the same logits up to rounding.
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from motionmillion.lm.model import MotionLM
 
 _GRANULE = 64
-"""Capacities are rounded up to it, so that torch.compile meets few different shapes."""
+"""Capacities are rounded up to a multiple of it, so that torch.compile sees few different shapes."""
 
 
 class DynamicDecoder:
@@ -44,12 +44,12 @@ class DynamicDecoder:
         self.valid = valid_positions(text_mask, lm.valid_motion(prefix))
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Logits `[B, K + 1]` after one more token a row `[B]`."""
+        """Logits `[B, K + 1]` after one more token per row `[B]`."""
         self.valid = torch.cat([self.valid, self.lm.valid_motion(tokens[:, None])], dim=1)
         return self.lm(tokens[:, None], attention_mask=self.valid, past_key_values=self.cache).last
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows only."""
+        """Keep these rows only."""
         self.cache.batch_select_indices(rows)
         self.valid = self.valid[rows]
 
@@ -65,12 +65,12 @@ class UncachedDecoder:
         return self.lm(self.tokens, *self.text, logits_to_keep=1).last
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Logits `[B, K + 1]` after one more token a row `[B]`."""
+        """Logits `[B, K + 1]` after one more token per row `[B]`."""
         self.tokens = torch.cat([self.tokens, tokens[:, None]], dim=1)
         return self._last()
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows only."""
+        """Keep these rows only."""
         self.tokens, self.text = self.tokens[rows], tuple(part[rows] for part in self.text)
 
 
@@ -78,9 +78,9 @@ class StaticDecoder:
     """Decoding with buffers of fixed size; see `motionmillion.lm.decode_step.supported` for the models that it takes.
 
     Args:
-        capacity: positions, text and prefix included, that there is room for.
-        compiled: run the step through torch.compile.
-        int8: weights quantized by rows, on CPUs.
+        capacity: number of positions, text and prefix included, to reserve room for.
+        compiled: run the steps through torch.compile.
+        int8: quantize the weights per row, on CPUs.
     """
 
     def __init__(
@@ -101,6 +101,7 @@ class StaticDecoder:
         for layer in output.past_key_values.layers:
             buffers = []
             for filled in (layer.keys, layer.values):  # [B, H, L + P, head_dim]
+                # [B, H, capacity, head_dim], filled up to `column`
                 buffer = filled.new_zeros(batch, filled.shape[1], capacity, filled.shape[3])
                 buffer[:, :, : self.column] = filled
                 buffers.append(buffer)
@@ -111,13 +112,13 @@ class StaticDecoder:
         self.gaps = not bool(valid.all())
         self.weights = prepared_weights(lm, batch, int8, compiled)
         self._compiled = self.weights.compiled_step(batch, capacity) if compiled else None
-        if compiled:  # CUDA graphs write into buffers that keep their place only
+        if compiled:  # CUDA graphs can only write to buffers at fixed addresses
             for buffer in (buffer for pair in self.caches for buffer in pair):
                 torch._dynamo.mark_static_address(buffer)
         self._again = (lm, int8)
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Logits `[B, K + 1]` after one more token a row `[B]`; PAD rows give numbers of no meaning.
+        """Logits `[B, K + 1]` after one more token per row `[B]`; those of PAD rows are meaningless.
 
         Raises:
             ValueError: when the buffers are full.
@@ -127,6 +128,7 @@ class StaticDecoder:
         self.valid[:, self.column] = True
         column = torch.tensor([self.column], device=tokens.device)
         if self._compiled is not None:
+            # compiled: always the whole buffer, since its shape must not change
             mask = self.valid[:, None, None]
             logits = self._compiled(self.weights, self.caches, tokens, self.positions, column, mask, mask.shape[3])
         else:
@@ -138,7 +140,7 @@ class StaticDecoder:
         return logits
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows only; not for compiled steps, whose shapes are fixed."""
+        """Keep these rows only; not for compiled steps, whose shapes are fixed."""
         self.caches = [(keys[rows], values[rows]) for keys, values in self.caches]
         self.valid, self.positions = self.valid[rows], self.positions[rows]
         lm, int8 = self._again
@@ -146,7 +148,7 @@ class StaticDecoder:
 
 
 def valid_positions(text_mask: Tensor, motion: Tensor) -> Tensor:
-    """Mask of valid positions `[B, L + P]` of text and motion `[B, P]`, the one that stands for no text included."""
+    """Valid positions `[B, L + P]` of text `[B, L]` and motion `[B, P]`; position 0 represents an empty text."""
     text = text_mask.bool().clone()
     text[:, 0] |= ~text.any(dim=1)
     return torch.cat([text, motion], dim=1)

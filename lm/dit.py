@@ -1,4 +1,4 @@
-"""MotionDiT: a flow-matching transformer over the frames of a motion, told by a text or by a reference motion.
+"""MotionDiT: a flow-matching transformer over motion frames, conditioned on a text or on a reference motion.
 
     dit = MotionDiT(MotionDiTConfig.from_name("mini", text_dim=384))
     velocity = dit(x, timestep, text=text, text_mask=text_mask)                # [B, T, D]
@@ -6,12 +6,12 @@
     output = dit(labels=clean, text=text, frame_mask=mask)                     # training: output.loss
 
 Every block has two cross-attentions, to the words and to the encoded reference motion, and a row goes through ONE of
-them: the reference's where `use_reference` says so, or where a reference is given that is not zero throughout.
+them: that of the reference where `use_reference` is true, or by default where the reference is not all zero.
 
-Unusual: x, labels, reference and velocity are normalised; `normalize` and `denormalize` lead to physical units and
-back, `reference_of` picks what a reference is told by. Padding, of frames, words and reference alike, is never looked
-at, and a row gives the same result whatever it is batched with. A row without words sees one zero in their place, the
-unconditional case of guidance. Mean and std stay float32 whatever the model is cast to.
+Unusual: x, labels, reference and velocity are normalised; `normalize` and `denormalize` convert from and to physical
+units, `reference_of` selects the features that make up a reference. Padding (of frames, words and reference) is never
+attended to, and the result of a row does not depend on the other rows of the batch. A row without words attends to a
+single zero vector, the unconditional case of classifier-free guidance. Mean and std stay float32 under any cast.
 
 Letters: B batch, T frames, D feature size, R size of a reference's frame, S frames of the reference, L text length,
 C width.
@@ -36,7 +36,7 @@ from motionmillion.lm.dit_layers import Block, VelocityHead, faded, frame_sines,
 from motionmillion.lm.flow import TIMESTEPS
 
 _LEAST_SIGMA = 0.05
-"""In training, clean motion that is predicted is turned into a velocity as if sigma were at least this."""
+"""Lower bound of sigma in training where a prediction of clean motion is converted to a velocity."""
 
 
 @dataclass
@@ -45,11 +45,11 @@ class MotionDiTOutput(ModelOutput):
 
     loss: Tensor | None = None  # []
     velocity: Tensor | None = None  # [B, T, D]
-    losses: dict[str, Tensor] | None = None  # "velocity" or "clean", as the config's prediction: plain squared error
+    losses: dict[str, Tensor] | None = None  # key: config.prediction; mean squared error
 
 
 class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
-    """Velocity of noisy motion under a text or a reference motion; see `MotionDiTConfig`."""
+    """Predicts the velocity of noisy motion, given a text or a reference motion; see `MotionDiTConfig`."""
 
     config_class = MotionDiTConfig
     config: MotionDiTConfig
@@ -84,7 +84,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        if module is self.head.linear:  # a new model predicts nothing
+        if module is self.head.linear:  # a new model predicts zero
             nn.init.zeros_(self.head.linear.weight)
             nn.init.zeros_(self.head.linear.bias)
         elif isinstance(module, nn.Linear):
@@ -94,23 +94,23 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
             module.reset_parameters()
 
     def get_input_embeddings(self) -> None:  # type: ignore[override]
-        """There is no table of tokens; accelerate asks for one under FSDP."""
+        """None, since there is no token embedding; accelerate asks for one under FSDP."""
 
     def set_statistics(self, stats: FeatureStats) -> None:
-        """Take over mean and standard deviation `[D]` of the training data."""
+        """Set mean and standard deviation `[D]` to those of the training data."""
         self.mean.copy_(stats.mean)
         self.std.copy_(stats.std)
 
     def normalize(self, features: Tensor) -> Tensor:
-        """Features `[..., D]` in physical units as the model sees them."""
+        """Normalise features `[..., D]` in physical units."""
         return (features - self.mean) / self.std
 
     def denormalize(self, x: Tensor) -> Tensor:
-        """Features `[..., D]` in physical units, float32."""
+        """Features `[..., D]` in physical units, float32, from normalised ones."""
         return x.float() * self.std + self.mean
 
     def reference_of(self, x: Tensor) -> Tensor:
-        """What a reference is told by `[..., R]`, of normalised features `[..., D]`."""
+        """The features that make up a reference `[..., R]`, from normalised features `[..., D]`."""
         blocks = self.representation.layout.split(x)
         return torch.cat([blocks[name] for name in self.config.reference_blocks], dim=-1)
 
@@ -128,23 +128,23 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         feature_mask: Tensor | None = None,
         target: Tensor | None = None,
     ) -> Tensor | MotionDiTOutput:
-        """The velocity `[B, T, D]` of x at its timesteps; with `labels` or `target` the loss of it.
+        """The velocity `[B, T, D]` of x at its timesteps; with `labels` or `target` a training loss.
 
         Args:
             x: noisy motion `[B, T, D]`.
             timestep: 1000 times sigma `[B]`, 0..1000.
-            text: features of words `[B, L, text_dim]`.
-            text_mask: words that are there `[B, L]`; None for all, and no padding is added whatever the config.
-            frame_mask: frames that are there `[B, T]`.
+            text: word features `[B, L, text_dim]`.
+            text_mask: valid words `[B, L]`; None for all, in which case no padding is added whatever the config.
+            frame_mask: valid frames `[B, T]`.
             reference: `[B, S, R]`, see `reference_of`.
-            reference_mask: frames of it that are there `[B, S]`; without it S is T and `frame_mask` serves.
+            reference_mask: valid frames of the reference `[B, S]`; None uses `frame_mask` if S equals T.
             use_reference: rows `[B]` that follow the reference; None for those whose reference is not zero.
-            labels: clean motion `[B, T, D]`, in the place of x and timestep: noise is drawn.
-            feature_mask: features `[B, D]` that a row is to be trusted for, with labels or target.
-            target: the velocity `[B, T, D]` that x at its timesteps should have had.
+            labels: clean motion `[B, T, D]` instead of x and timestep; noise and timesteps are sampled.
+            feature_mask: features `[B, D]` that count in the loss of each row, with labels or target.
+            target: the target velocity `[B, T, D]` for x at its timesteps.
 
         Raises:
-            ValueError: for shapes that do not belong together, and a reference for a model of texts alone.
+            ValueError: for shapes that do not match, and for a reference given to a text-only model.
         """
         conditions: dict[str, Any] = dict(text=text, text_mask=text_mask, frame_mask=frame_mask)
         conditions |= dict(reference=reference, reference_mask=reference_mask, use_reference=use_reference)
@@ -156,6 +156,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
             if self.config.prediction == "clean":
                 target = self._velocity(labels, x, timestep)
         elif target is None:
+            # when sampling, sigma is clamped only enough to avoid a division by zero
             return self._velocity(self._transform(x, timestep, **conditions), x, timestep, least=1e-4)
         velocity = self._velocity(self._transform(x, timestep, **conditions), x, timestep)
         scale = None
@@ -172,11 +173,12 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         feature_mask: Tensor | None,
         scale: Tensor | None,
     ) -> MotionDiTOutput:
-        """Squared error of velocities `[B, T, D]` where frames and features count, with the weights of rows `[B]`.
+        """Squared error of velocities `[B, T, D]` over valid frames and features, weighted per row by `weight` `[B]`.
 
-        `scale` `[B, 1, 1]` makes of the error of a velocity that of the last layer's output; None where it is one.
+        `scale` `[B, 1, 1]` converts a velocity error to the error of the last layer's output; None means 1.
         """
         error = (velocity.float() - target).square()
+        # 1 where a frame and a feature count: [B, T, D]
         trusted = torch.ones_like(error)
         if frame_mask is not None:
             trusted = trusted * frame_mask[..., None].to(error)
@@ -188,6 +190,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         plain = error.detach() if scale is None else error.detach() * scale.square()
         losses = {self.config.prediction: (plain * trusted).sum() / count}
         if self.config.smoothness:
+            # smoothness: the error of frame-to-frame differences [B, T - 1, D]
             steps = (velocity.float() - target).diff(dim=1).square() * trusted[:, 1:] * weights
             loss = loss + self.config.smoothness * steps.sum() / count
         return MotionDiTOutput(loss=loss, velocity=velocity, losses=losses)
@@ -195,7 +198,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
     def _velocity(
         self, output: Tensor, x: Tensor | None, timestep: Tensor | None, least: float = _LEAST_SIGMA
     ) -> Tensor:
-        """The velocity `[B, T, D]` that the last layer's output says, or leads to; sigma is at least `least`."""
+        """The velocity `[B, T, D]` from the last layer's output; sigma is clamped to at least `least`."""
         if self.config.prediction == "velocity" or x is None or timestep is None:
             return output
         return (x - output) / _sigmas(timestep, least).to(x)
@@ -229,6 +232,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
                 reference_mask = frame_mask
             contexts.append(self._reference(reference, reference_mask, modulation, x))
             if use_reference is None:
+                # a reference of zeros counts as none, as in ViMoGen
                 said = reference.ne(0).any(dim=2)  # [B, S]
                 use_reference = (said if reference_mask is None else said & reference_mask.bool()).any(dim=1)
             _check_shape("use_reference", use_reference, [x.shape[0]])
@@ -240,12 +244,12 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
             hidden = block(hidden, modulation, mask, contexts, chosen)
         output = self.head(hidden, time[:, None]).unflatten(
             2, (-1, self.config.motion_dim)
-        )  # [B, N, patch, D] or twice
+        )  # [B, N, patch, D], with overlap [B, N, 2 * patch, D]
         output = faded(output, mask) if self.config.overlap else output.flatten(1, 2)
         return output[:, : x.shape[1]]
 
     def _words(self, text: Tensor | None, mask: Tensor | None, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Words as a context `[B, L, C]` and its mask; one zero where a row has none."""
+        """Words as a context `[B, L, C]` and its mask; a single zero for rows without words."""
         rows, dtype = x.shape[0], self.embed_motion.weight.dtype
         if text is None:
             text = x.new_zeros(rows, 1, self.config.text_dim)
@@ -260,6 +264,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
             text = text[:, : self.config.text_length]
             text, mask = F.pad(text, (0, 0, 0, self.config.text_length - text.shape[1])), None
         if mask is not None:
+            # attention over no key is NaN: rows without words attend to their first, zeroed position
             first = torch.arange(mask.shape[1], device=mask.device) == 0
             mask = mask | (first & ~mask.any(dim=1, keepdim=True))
         return self.embed_text(text), mask
@@ -270,7 +275,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         """A reference as a context `[B, S, C]` and its mask."""
         if not self.config.num_reference_layers:
             raise ValueError(
-                "reference must be left out for a model of texts alone, got one; see config.num_reference_layers"
+                "reference must be left out for a text-only model, got one; see config.num_reference_layers"
             )
         _check_shape("reference", reference, [x.shape[0], None, self.config.reference_dim])
         if mask is not None:
@@ -283,11 +288,12 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         return hidden, mask
 
     def _patches(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Frames `[B, T, D]` as positions `[B, N, patch * D]`; a position is there if any of its frames is."""
+        """Frames `[B, T, D]` as positions `[B, N, patch * D]`; a position is valid if any of its frames is."""
         patch = self.config.patch
         if patch == 1:
             return x, mask
         if mask is not None:
+            # frames behind the end must not leak into a patch that is partly valid
             x = torch.where(mask[..., None], x, 0.0)
         added = -x.shape[1] % patch
         if added:
@@ -297,7 +303,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         return x, None if mask is None else mask.unflatten(1, (-1, patch)).any(dim=2)
 
     def _block_weights(self, like: Tensor) -> Tensor:
-        """Weights of the features `[D]`."""
+        """Loss weights of the features `[D]`, from the config's weights of blocks."""
         weights = like.new_ones(self.config.motion_dim)
         for name, weight in self.config.block_weights.items():
             weights[self.representation.layout[name]] = weight
@@ -318,7 +324,7 @@ def _with_places(hidden: Tensor) -> Tensor:
 
 
 def _check_shape(name: str, value: Tensor, shape: list[int | None]) -> None:
-    """Raise `ValueError` unless `value` has `shape`, in which None stands for any size above 0."""
+    """Raise `ValueError` unless `value` has `shape`, in which None matches any size above 0."""
     fits = value.ndim == len(shape) and all(
         size > 0 if wanted is None else size == wanted for size, wanted in zip(value.shape, shape, strict=True)
     )

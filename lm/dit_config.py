@@ -2,8 +2,8 @@
 
     config = MotionDiTConfig.from_name("1.3b", text_dim=4096)
 
-What follows from the representation is derived: `motion_dim` (276 for rot276) and `reference_dim`, the size of the
-blocks that a reference motion is told by (138: the rotations of body and root and the root's turning).
+Sizes that follow from the representation are derived: `motion_dim` (276 for rot276) and `reference_dim`, the size of
+the feature blocks of a reference motion (138: rotations of body and root, and the root's change of heading).
 """
 
 import dataclasses
@@ -39,27 +39,27 @@ class MotionDiTConfig(PretrainedConfig):
         features: the representation that is generated, see `motionmillion.features`.
         text_dim: width of the text encoder's features.
         hidden_size, intermediate_size, num_hidden_layers, num_attention_heads: of the transformer.
-        num_reference_layers: of the encoder of a reference motion; 0 makes a model of texts alone (ViMoGen-light).
-        patch: frames that one position of the transformer stands for; more is faster and coarser.
-        overlap: each position speaks of twice its frames, and neighbours fade into each other, so that a motion has no
-            jumps where patches meet; for a patch above 1.
-        frequency_dim: sines and cosines that tell the timestep.
-        text_padding: "masked" hides text padding; "attended" pads every text with zeros to `text_length` and lets the
-            model see them, as the released ViMoGen does.
-        text_length: words that a text is cut to, and padded to where padding is attended.
-        max_frames: longest motion that the model was trained on; longer ones are made of windows.
-        prediction: what the last layer says: "velocity" as ViMoGen's, or "clean", the motion itself, from which the
-            velocity follows. A velocity holds all of the noise, and a model that is narrower than `patch * motion_dim`
-            cannot carry it; clean motion is simple and needs much less. None chooses "velocity" from twice that width
-            on, else "clean".
-        flow: arguments of `motionmillion.lm.flow.FlowMatching`, how training noise is drawn.
-        smoothness: weight of the error of the steps from frame to frame in the loss; 0 leaves it out.
-        block_weights: weights of the loss by block of the features; blocks that are not named have 1.
-        text_dropout: share of training texts that were left out; 0 means that guidance has nothing to go by.
+        num_reference_layers: layers of the reference motion encoder; 0 makes a text-only model (ViMoGen-light).
+        patch: frames per position of the transformer; more is faster and coarser.
+        overlap: each position predicts twice its frames and neighbours are cross-faded, so that the motion has no
+            jumps at patch borders; requires a patch above 1.
+        frequency_dim: number of sines and cosines that encode the timestep.
+        text_padding: "masked" hides text padding; "attended" pads every text with zeros to `text_length` and attends
+            to them, as the released ViMoGen does.
+        text_length: words that a text is truncated to, and padded to where padding is attended.
+        max_frames: length of the longest training motions; longer ones are generated in windows.
+        prediction: output of the last layer: "velocity", as in ViMoGen, or "clean", the motion itself, from which the
+            velocity is computed. A velocity contains all of the noise, which a model narrower than
+            `patch * motion_dim` cannot represent; clean motion needs far less capacity. None chooses "velocity" for a
+            hidden size of at least twice that width, else "clean".
+        flow: arguments of `motionmillion.lm.flow.FlowMatching`, the sampling of training noise.
+        smoothness: loss weight of the error of frame-to-frame differences; 0 is off.
+        block_weights: loss weights by feature block; blocks that are not named have 1.
+        text_dropout: fraction of training texts that were dropped; with 0 guidance is not available.
         dropout: in the blocks, for training on little data.
         layer_norm_eps: of all norms.
-        few_step: of a model that was distilled (`motionmillion.training.distillation`), the `steps` of Euler and their
-            `shift` that it was made for, and the `guidance_scale` that is part of its velocities; None for others.
+        few_step: for a distilled model (`motionmillion.training.distillation`) the number of Euler `steps`, their
+            `shift`, and the `guidance_scale` that is built into its velocities; None for other models.
 
     Raises:
         ValueError: for unknown keys and values that do not fit together.
@@ -153,18 +153,18 @@ class MotionDiTConfig(PretrainedConfig):
 
     @property
     def reference_blocks(self) -> tuple[str, ...]:
-        """Blocks of the features that tell a reference."""
+        """Feature blocks that make up a reference."""
         return _REFERENCE_BLOCKS.get(self.features, ())
 
     @property
     def reference_dim(self) -> int:
-        """Size of these blocks together."""
+        """Total size of these blocks."""
         layout = get(self.features).layout
         return sum(layout.sizes[name] for name in self.reference_blocks)
 
     @property
     def flow_matching(self) -> FlowMatching:
-        """How training noise is drawn."""
+        """How training noise is sampled."""
         return FlowMatching(**self.flow)
 
     @classmethod
@@ -182,7 +182,7 @@ class MotionDiTConfig(PretrainedConfig):
 
 
 def _made_for(few_step: Mapping[str, Any]) -> dict[str, Any]:
-    """What a student was made for; raises `ValueError` for values that are none."""
+    """The checked few-step settings of a distilled model; raises `ValueError` for invalid values."""
     check_whole("few_step.steps", few_step["steps"], 1)
     check_number("few_step.guidance_scale", few_step["guidance_scale"])
     if not check_number("few_step.shift", few_step["shift"]) > 0:

@@ -1,6 +1,6 @@
-"""The parts of MotionDiT: attention with normalised queries and keys, modulated blocks, sines of places and times.
+"""The parts of MotionDiT: attention with QK norm, modulated blocks, sinusoidal embeddings of frames and timesteps.
 
-Plain arguments, no config. Attention masks are boolean, true where a query may look.
+Modules take plain arguments, no config. Attention masks are boolean, true where a query may attend.
 
 Letters: B batch, T frames, S keys, C width, H heads, P blocks of one modulation.
 
@@ -28,7 +28,7 @@ class Attention(nn.Module):
         self.norm_query, self.norm_key = nn.RMSNorm(width, eps=eps), nn.RMSNorm(width, eps=eps)
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
-        """What x `[B, T, C]` finds in `context` `[B, S, C]`; `mask` `[B, S]` says which of it is there."""
+        """Attention of x `[B, T, C]` over `context` `[B, S, C]`; `mask` `[B, S]` marks its valid positions."""
         query = _normed(self.norm_query, self.query(x))
         key = _normed(self.norm_key, self.key(context))
         value = self.value(context)
@@ -39,24 +39,24 @@ class Attention(nn.Module):
 
 
 class Modulation(nn.Module):
-    """Shifts, scales and gates `[B, 1, C]`: learned ones plus those of the timestep."""
+    """Shifts, scales and gates `[B, 1, C]`: learned offsets plus the projection of the timestep."""
 
     def __init__(self, parts: int, width: int) -> None:
         super().__init__()
         self.learned = nn.Parameter(torch.randn(1, parts, width) / width**0.5)
 
     def forward(self, time: Tensor) -> tuple[Tensor, ...]:
-        """As many parts as it has, of `time` `[B, P, C]`, or `[B, 1, C]` for all of them."""
+        """The P parts, from `time` `[B, P, C]`, or from `[B, 1, C]` for all of them."""
         return (self.learned + time).chunk(self.learned.shape[1], dim=1)
 
 
 class Block(GradientCheckpointingLayer):
-    """Self-attention, then for blocks with `conditions` ONE cross-attention a row, then the feed-forward layer.
+    """Self-attention, then in blocks with `conditions` ONE cross-attention per row, then the feed-forward layer.
 
     Self-attention and feed-forward are modulated by the timestep; cross-attention is not.
 
     Args:
-        conditions: how many kinds of context there are, each with a cross-attention of its own.
+        conditions: number of kinds of context, each with its own cross-attention.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class Block(GradientCheckpointingLayer):
 
         Args:
             time: the timestep `[B, 6, C]`.
-            mask: frames that are there `[B, T]`.
-            contexts: a context `[B, S, C]` with its mask `[B, S]` for each cross-attention, as many of them as are
-                wanted.
-            chosen: which of two contexts a row looks at `[B]`, false for the first; None for the first always.
+            mask: valid frames `[B, T]`.
+            contexts: a context `[B, S, C]` with its mask `[B, S]` for each cross-attention to use, in their order.
+            chosen: which of two contexts each row attends to `[B]`, false for the first; None for always the first.
         """
+        # adaptive layer norm (DiT): each [B, 1, C]
         shift, scale, gate, shift_up, scale_up, gate_up = self.modulation(time)
         h = self._norm(x) * (1 + scale) + shift
         x = x + gate * self.dropout(self.self_attention(h, h, mask))
@@ -106,7 +106,7 @@ class Block(GradientCheckpointingLayer):
 
 
 class VelocityHead(nn.Module):
-    """The last, modulated norm and the layer to features."""
+    """The final modulated norm and the projection to features."""
 
     def __init__(self, width: int, features: int, eps: float = 1e-6) -> None:
         super().__init__()
@@ -121,10 +121,10 @@ class VelocityHead(nn.Module):
 
 
 def faded(output: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Frames `[B, N * K, D]` of positions that each speak of 2 K frames `[B, N, 2 K, D]`, half a patch on either side.
+    """Cross-fade positions that each predict 2 K frames `[B, N, 2 K, D]` into frames `[B, N * K, D]`.
 
-    Where two positions speak of a frame, the one fades out while the other fades in; where only one does, it counts
-    fully. `mask` `[B, N]` leaves positions out.
+    A position covers its own patch of K frames and half a patch on either side. Where two positions predict a frame,
+    one fades out while the other fades in; where only one does, it counts fully. `mask` `[B, N]` excludes positions.
     """
     patch = output.shape[2] // 2
     rise = ((torch.arange(patch, device=output.device, dtype=output.dtype) + 0.5) / patch)[:, None]  # [K, 1]
@@ -141,17 +141,17 @@ def faded(output: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def _normed(norm: nn.RMSNorm, x: Tensor) -> Tensor:
-    return norm(x.to(norm.weight.dtype))  # autocast leaves norms to the dtype of their input
+    return norm(x.to(norm.weight.dtype))  # autocast runs norms in their input's dtype
 
 
 def frame_sines(frames: int, width: int, device: torch.device) -> Tensor:
-    """Sines and cosines of frame numbers `[T, C]`, in turns (Vaswani et al., arXiv 1706.03762), float32."""
+    """Interleaved sines and cosines of frame numbers `[T, C]` (Vaswani et al., arXiv 1706.03762), float32."""
     angles = _angles(torch.arange(frames, device=device), width)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1).float()
 
 
 def time_sines(timestep: Tensor, width: int) -> Tensor:
-    """Cosines, then sines of timesteps `[B]` -> `[B, width]`, float32."""
+    """Cosines, then sines, of timesteps `[B]` -> `[B, width]`, float32."""
     angles = _angles(timestep, width)
     return torch.cat([angles.cos(), angles.sin()], dim=-1).float()
 

@@ -1,10 +1,10 @@
-"""Motion from a MotionDiT: the solver's steps with guidance, references, lengths that differ, and kept values.
+"""Sampling motion from a MotionDiT: guidance, references, rows of different lengths, and inpainting.
 
     conditions = Conditions(text, text_mask)
     features = sample_motion(dit, conditions, frames=[100, 60], seeds=[0, 1], sampling=FlowSampling(steps=50))
 
-Unusual: guidance holds for rows that are told by their text; a reference is followed as it is, as in ViMoGen. Every
-row draws its noise on the CPU from its own seed, so it depends on nothing else in the batch.
+Unusual: guidance applies to text conditions only; a reference is used without guidance, as in ViMoGen. The noise of
+every row is drawn on the CPU from its own seed, so a row does not depend on the rest of the batch.
 
 Letters: B batch, T frames, D feature size, S frames of a reference, R size of its frame, L text length, C text feature
 size.
@@ -21,18 +21,18 @@ from motionmillion.lm.dit import MotionDiT
 from motionmillion.lm.flow import TIMESTEPS, FlowSampling, guide, interpolate, keep_known, solve, solve_around
 
 _TRUSTED = 0.3
-"""Strength from which on a network that predicts clean motion is believed entirely."""
+"""Strength at and above which the output of a clean-motion network is used unmixed; see `sample_motion`."""
 
 
 @dataclasses.dataclass
 class Conditions:
-    """What rows are told by; all of it normalised and on the model's device.
+    """The conditions of a batch; normalised and on the model's device.
 
     Args:
         text, text_mask: `[B, L, C]`, `[B, L]`.
-        reference, reference_mask: `[B, S, R]`, `[B, S]`; None without any.
-        reference_share: for each row `[B]` how much of the velocity follows the reference: 0 follows the text alone, 1
-            the reference alone, between them the two velocities are mixed.
+        reference, reference_mask: `[B, S, R]`, `[B, S]`; None for no references.
+        reference_share: weight of the reference's velocity in each row `[B]`: 0 follows the text alone, 1 the
+            reference alone; in between the two velocities are mixed linearly.
     """
 
     text: Tensor
@@ -54,27 +54,27 @@ def sample_motion(
     start: Tensor | None = None,
     rounds: int = 1,
 ) -> Tensor:
-    """Features `[B, T, D]` in physical units, float32, zero behind the end of a row.
+    """Sample features `[B, T, D]` in physical units, float32, zero after the end of a row.
 
     Args:
         dit: the transformer, compiled or not.
-        frames: of each row.
-        seeds: one a row.
-        sampling: where its `strength` is below 1 and there is no `start`, the first step stands at its first sigma all
-            the same, with pure noise: what the released ViMoGen does with 0.7.
-        known, keep: normalised features `[B, T, D]`, and which of them stay `[B, T, D]`; both or none.
-        start: normalised features `[B, T, D]` that `sampling.strength` leaves something of.
-        rounds: how often each step is taken where something is kept, see `motionmillion.lm.flow.solve_around`.
+        frames: length of each row.
+        seeds: one per row.
+        sampling: with a `strength` below 1 and no `start`, sampling still begins at the first sigma but from pure
+            noise, as the released ViMoGen does with 0.7.
+        known, keep: normalised features `[B, T, D]`, and a mask of those to keep (inpainting) `[B, T, D]`.
+        start: normalised features `[B, T, D]` to start from, noised according to `sampling.strength`.
+        rounds: resampling rounds per step for inpainting, see `motionmillion.lm.flow.solve_around`.
 
-    Of a model that predicts clean motion a `strength` below 0.3 gives a mixture of the start and what is made of it:
-    whatever x is, its last step ends at the network's output, and with little noise that is seldom trained and further
-    from the start than with more.
+    For a model that predicts clean motion, a `strength` below 0.3 returns a mixture of the start and the result: the
+    last step ends at the network's output whatever x is, and low noise levels are rarely seen in training, so that
+    output lies further from the start than with more noise.
 
     Raises:
-        ValueError: for another number of seeds than of rows, and `known` without `keep` or the other way round.
+        ValueError: if the number of seeds is not that of the rows, and for `known` without `keep` or vice versa.
     """
     if len(seeds) != len(frames):
-        raise ValueError(f"seeds must be one a row, {len(frames)}, got {len(seeds)}")
+        raise ValueError(f"seeds must be one per row, {len(frames)}, got {len(seeds)}")
     if (known is None) != (keep is None):
         missing = "known" if known is None else "keep"
         raise ValueError(f"known and keep must be given together, got no {missing}; give both or none")
@@ -88,6 +88,7 @@ def sample_motion(
         return sampling.temperature * pad_sequence(rows, batch_first=True).to(dit.device)
 
     noise = draw()
+    # valid frames [B, T]
     there = (torch.arange(noise.shape[1]) < torch.tensor(frames)[:, None]).to(dit.device)
     velocity = Velocities(dit, conditions, there, sampling)
     x = sampling.start(noise, start)
@@ -96,6 +97,7 @@ def sample_motion(
     elif rounds != 1:
         x = solve_around(velocity, noise, known, keep, sampling, rounds, draw)
     else:
+        # inpainting from a start: kept values begin on their own path from noise to `known`
         x = torch.where(keep, interpolate(known, noise, float(sampling.sigmas[0])), x)
         x = torch.where(keep, known, solve(keep_known(velocity, known, keep, noise), x, sampling))
     if start is not None and dit.config.prediction == "clean" and sampling.strength < _TRUSTED:
@@ -105,12 +107,13 @@ def sample_motion(
 
 
 class Velocities:
-    """The velocity of x at a sigma under conditions, guided; what `solve` asks for."""
+    """The guided velocity of x at a sigma under given conditions; the callable that `solve` needs."""
 
     def __init__(self, dit: MotionDiT, conditions: Conditions, there: Tensor, sampling: FlowSampling) -> None:
         self.dit, self.conditions, self.there, self.sampling = dit, conditions, there, sampling
         share = conditions.reference_share
         rows = torch.arange(len(there), device=there.device)
+        # rows with a fraction between 0 and 1 are in both groups and evaluated twice
         self.by_text = rows if share is None else rows[share < 1]
         self.by_reference = rows[:0] if share is None else rows[share > 0]
 
@@ -124,12 +127,12 @@ class Velocities:
         return velocity
 
     def _told(self, x: Tensor, sigma: float) -> Tensor:
-        """Velocities of the rows with a text, guided where the sampling wants it."""
+        """Velocities of the rows that follow their text, guided if the sampling options ask for it."""
         rows, told = self.by_text, self.conditions
         guided = self.sampling.guides_at(sigma)
         both = torch.cat([rows, rows]) if guided else rows
         words = told.text_mask[both].clone()
-        words[len(rows) :] = False  # the second half is told nothing
+        words[len(rows) :] = False  # the second half is unconditional
         found = self._ask(x, sigma, both, text=told.text[both], text_mask=words)
         return guide(found[: len(rows)], found[len(rows) :], self.sampling.guidance_scale) if guided else found
 

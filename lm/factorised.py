@@ -182,7 +182,7 @@ class MotionFactorisedLM(MotionLM):
         return _DigitEnds(self)
 
     def sampler(self, options: dict[str, Any], seeds: Sequence[int]) -> FactorisedSampler:
-        """What chooses the next codes, one seed a row; `options` are those of `Sampling`."""
+        """The sampler of the next codes, one seed per row; `options` are those of `Sampling`."""
         return FactorisedSampler.of_model(self, options, seeds)
 
 

@@ -82,7 +82,7 @@ class FactorisedSampler(Sampler):
         return self.lm.split_codes(used[barred])
 
     def _used(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """The different codes `[n]` of a row, and which of them stands at each place `[N]`."""
+        """The different codes `[n]` of a row, and the index of each position's code among them `[N]`."""
         return torch.unique(codes[codes < self.lm.config.end_token_id], return_inverse=True)
 
     def _allowed(self, scores: Tensor, digits: Tensor, forbidden: list[Tensor]) -> Tensor:

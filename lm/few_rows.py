@@ -1,13 +1,13 @@
-"""Projection: `x @ weight.T` for the few rows of a decoding step, where reading the weight is all the work.
+"""Projection: `x @ weight.T` for the few rows of a decoding step, which is bound by the reading of the weight.
 
     project = Projection(layer.weight, layer.bias, rows=1)
     y = project(x)                                     # [M, in] -> [M, out]
 
-On a CPU the usual call for one row runs in one thread and reaches a quarter of the memory's speed. Here, for float32:
-one or two rows go through a batched product over slices of the weight, which all threads share and which reads at full
-speed; more rows through a copy of the weight in the blocked layout of oneDNN. bfloat16 takes oneDNN's layout for any
-number of rows, and `int8` quantizes the weight by rows (a quarter of the bytes; inputs in bfloat16). Elsewhere it is
-`torch.nn.functional.linear`.
+On a CPU, the usual call for one row runs in one thread and reaches a quarter of the memory bandwidth. Here float32
+weights are multiplied with one or two rows as a batched product over slices of the weight, which uses all threads and
+the full bandwidth, and with more rows from a copy in oneDNN's blocked layout. bfloat16 uses oneDNN's layout for any
+number of rows, and `int8` quantizes the weight per row (a quarter of the bytes; inputs in bfloat16). On other devices
+it is `torch.nn.functional.linear`.
 
 Unusual: a blocked or quantized copy does not follow later changes of the weight.
 
@@ -23,7 +23,7 @@ from torch.nn import functional as F
 _SLICES = 64
 _BATCHED_ROWS = 2
 _INT8_COLUMNS = 64
-"""Torch's 8-bit kernel checks no sizes; it is given multiples of this, and of 64 rows."""
+"""Torch's 8-bit kernel does not check sizes; it only gets multiples of this, and of 64 rows."""
 
 
 class Projection:
@@ -32,9 +32,9 @@ class Projection:
     Args:
         weight: `[out, in]`.
         bias: `[out]` or None.
-        rows: rows that inputs will have.
-        int8: quantize the weight, where its sizes allow; on CPUs only.
-        plain: prepare nothing, for torch.compile.
+        rows: number of rows of the inputs.
+        int8: quantize the weight if its sizes allow it; on CPUs only.
+        plain: do not prepare the weight, for torch.compile.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Projection:
         elif not weight.is_cpu or plain:
             self.run = self._plain
         elif int8 and weight.shape[1] % _INT8_COLUMNS == 0 and whole:
+            # symmetric quantization, one scale per output row
             scale = (weight[:whole].float().abs().amax(dim=1) / 127).clamp(min=1e-12)
             self.blocked = (weight[:whole].float() / scale[:, None]).round().to(torch.int8)
             self.scale, self.rest = scale.bfloat16(), weight[whole:]
@@ -76,6 +77,7 @@ class Projection:
         return y if self.bias is None else y + self.bias
 
     def _batched(self, x: Tensor) -> Tensor:
+        # transposed output [out, M], so that each slice writes a contiguous block
         y = x.new_empty(self.weight.shape[0], x.shape[0])
         whole = y.shape[0] if self.rest is None else y.shape[0] - self.rest.shape[0]
         if self.slices is not None:

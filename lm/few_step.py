@@ -1,15 +1,14 @@
-"""A student that goes in a few large steps where its teacher goes in many small, guided ones.
+"""Distillation of a MotionDiT: the student takes a few large steps where its teacher takes many small, guided ones.
 
     distiller = Distiller(teacher, FewStep(steps=4, substeps=8, guidance_scale=2.5))
-    batch = distiller.drawn(batch)                   # x, timestep and target in the place of labels
+    batch = distiller.drawn(batch)                   # x, timestep and target instead of labels
     loss = student(**batch).loss
 
-The student's steps are those of `FlowSampling(steps=4)`. For one of them, drawn at random, x is clean motion with the
-noise of its start; the teacher goes from there to its end in `substeps` steps of Euler, and the mean velocity on that
-way is the student's target. A perfect student arrives in 4 steps where the teacher arrives in 32, and asks once a step
-where guidance asks twice.
+The student's steps are those of `FlowSampling(steps=4)`. The teacher covers one of them in `substeps` Euler steps, and
+its mean velocity over them is the student's target. A perfect student reaches in 4 steps what the teacher reaches in
+32, with one evaluation per step instead of the two of guidance.
 
-Unusual: guidance becomes part of the student, for rows told by their text; it cannot be changed afterwards.
+Unusual: guidance is distilled into the student, for rows conditioned on a text; it cannot be changed afterwards.
 
 Letters: B batch, T frames, D feature size, N steps.
 
@@ -33,14 +32,14 @@ _CONDITIONS = ("text", "text_mask", "frame_mask", "reference", "reference_mask",
 
 @dataclasses.dataclass(frozen=True)
 class FewStep:
-    """What a student is made for.
+    """Options of the distillation.
 
     Args:
-        steps: N, of the student.
-        substeps: of the teacher in each of them.
-        guidance_scale: that the teacher follows its texts with; 1 is off.
+        steps: number of steps N of the student.
+        substeps: steps of the teacher within each step of the student.
+        guidance_scale: guidance of the teacher; 1 is off.
         shift: of the steps; None takes that of the teacher's training.
-        starts: where a step begins: "motion", clean motion with noise, or "teacher", the teacher's own way from noise.
+        starts: where a step begins: "motion", noised clean motion, or "teacher", the teacher's own path from noise.
 
     Raises:
         ValueError: for values out of range.
@@ -63,16 +62,16 @@ class FewStep:
 
 
 class Distiller:
-    """A teacher, frozen, and the steps of its student.
+    """Makes training targets for a student from a frozen teacher.
 
     Raises:
-        ValueError: for guidance of a teacher that was trained without dropout of its texts.
+        ValueError: for guidance with a teacher that was trained without text dropout.
     """
 
     def __init__(self, teacher: MotionDiT, options: FewStep) -> None:
         if options.guidance_scale != 1 and not teacher.config.text_dropout:
             raise ValueError(
-                f"guidance_scale must be 1 for a teacher that was trained without dropout of its texts, got "
+                f"guidance_scale must be 1 for a teacher that was trained without text dropout, got "
                 f"{options.guidance_scale!r}"
             )
         self.teacher, self.options = teacher.eval().requires_grad_(False), options
@@ -80,15 +79,15 @@ class Distiller:
 
     @property
     def made_for(self) -> dict[str, Any]:
-        """What the student's config says under `few_step`."""
+        """The `few_step` entry of the student's config."""
         return {"steps": self.options.steps, "shift": self.shift, "guidance_scale": self.options.guidance_scale}
 
     def drawn(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A batch of `MotionDiT.forward` with `labels` `[B, T, D]`, which make way for x, timestep and target."""
+        """Replace `labels` `[B, T, D]` of a batch for `MotionDiT.forward` by x, timestep and target."""
         return self._from_motion(batch) if self.options.starts == "motion" else self._on_the_way(batch)
 
     def _from_motion(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """One step of every row, from clean motion with noise."""
+        """One random step for every row, beginning at noised clean motion."""
         rest = dict(batch)
         labels = rest.pop("labels")
         index = torch.randint(self.options.steps, (len(labels),), device=labels.device)
@@ -99,7 +98,7 @@ class Distiller:
         return {**rest, "x": x, "timestep": TIMESTEPS * sigma, "target": (x - end) / _wide(sigma - after)}
 
     def _on_the_way(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """All steps of every N-th row, from noise; as many rows and as much work as the other way."""
+        """All N steps of the first B / N rows, beginning at noise; the same cost as `_from_motion`."""
         steps = self.options.steps
         rest = {name: value[: max(len(value) // steps, 1)] for name, value in batch.items()}
         x = torch.randn_like(rest.pop("labels"))
@@ -115,7 +114,7 @@ class Distiller:
 
     @torch.no_grad()
     def follow(self, x: Tensor, start: Tensor, stop: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Where the teacher arrives from x `[B, T, D]` between shares `start` and `stop` of the way `[B]`."""
+        """The teacher's solution from x `[B, T, D]` at `start` to `stop` `[B]`, noise levels before the shift."""
         for number in range(self.options.substeps):
             here, there = (
                 shifted(torch.lerp(start, stop, (number + step) / self.options.substeps), self.shift)
@@ -126,7 +125,7 @@ class Distiller:
 
     @torch.no_grad()
     def velocity(self, x: Tensor, sigma: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """The teacher's velocity `[B, T, D]` of x at sigmas `[B]`, guided where a row is told by its text."""
+        """The teacher's velocity `[B, T, D]` of x at sigmas `[B]`, guided in rows that follow their text."""
         given = {name: batch[name] for name in _CONDITIONS if name in batch}
         told = ask(self.teacher, x, sigma, given)
         if self.options.guidance_scale == 1:
@@ -139,9 +138,9 @@ class Distiller:
 
     @torch.no_grad()
     def gaps(self, student: MotionDiT, batch: Mapping[str, Tensor], noise: Tensor) -> tuple[Tensor, Tensor]:
-        """How far from the teacher's many steps its student arrives, and the teacher in as many steps as the student.
+        """Distance to the teacher's solution in many steps: of the student's, and of the teacher's in N steps.
 
-        Both are roots of mean squares of normalised features, one a row `[B]`; all start from `noise` `[B, T, D]`.
+        Both are root mean squares over normalised features, one per row `[B]`; all start from `noise` `[B, T, D]`.
         """
         whole, ones = noise, noise.new_ones(len(noise))
         few, same = noise, noise

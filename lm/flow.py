@@ -7,10 +7,10 @@
     sampling = FlowSampling(steps=50, guidance_scale=5.0)   # generation
     clean = solve(lambda x, sigma: model(x, 1000 * sigma), noise, sampling)
 
-The path is x(sigma) = (1 - sigma) * clean + sigma * noise with sigma from 1 (noise) to 0; its velocity, what a network
-learns, is noise - clean everywhere. Networks are told the timestep 1000 * sigma.
+The path is x(sigma) = (1 - sigma) * clean + sigma * noise with sigma from 1 (noise) to 0. Its velocity, which a
+network learns to predict, is noise - clean everywhere. The timestep that networks take is 1000 * sigma.
 
-Unusual: nothing here knows a network; `solve` takes any function of x and sigma.
+Unusual: this module is independent of any network; `solve` takes any function of x and sigma.
 
 Letters: B batch, `...` the shape of one sample.
 
@@ -30,7 +30,7 @@ from torch import Tensor
 from motionmillion.configuration import check_number, check_whole
 
 TIMESTEPS = 1000
-"""What a timestep counts up to; also the steps of the training grid."""
+"""The highest timestep; also the number of steps of the training grid."""
 
 SAMPLINGS = ("grid", "uniform", "logit_normal")
 WEIGHTINGS = ("bell", "clean", "none")
@@ -42,18 +42,18 @@ Velocity = Callable[[Tensor, float], Tensor]
 
 
 def shifted(share: Tensor, shift: float) -> Tensor:
-    """Sigmas of evenly spread `share` in 0..1: `shift * u / (1 + (shift - 1) * u)`, nearer to noise for more."""
+    """Apply the shift to `share` u in 0..1: `shift * u / (1 + (shift - 1) * u)`; above 1 it moves towards noise."""
     return shift * share / (1 + (shift - 1) * share)
 
 
 def sigma_schedule(steps: int, shift: float = 5.0, strength: float = 1.0) -> Tensor:
-    """Sigmas `[steps]` at which the steps of a solution begin; the last step leads to 0.
+    """Sigmas `[steps]` at which the solver's steps begin; the last step ends at 0.
 
     Args:
-        strength: where to begin, as a share of the way before the shift; 1 is pure noise.
+        strength: noise level to begin at, in 0..1 before the shift; 1 is pure noise.
 
     Raises:
-        ValueError: for less than one step, and values out of range.
+        ValueError: for fewer than one step, and values out of range.
     """
     check_whole("steps", steps, 1)
     _check_shift(shift)
@@ -63,7 +63,7 @@ def sigma_schedule(steps: int, shift: float = 5.0, strength: float = 1.0) -> Ten
 
 @cache
 def _bell(shift: float) -> tuple[float, float]:
-    """What is taken off the bell, and what it is multiplied by, so that the weights of the grid have a mean of 1."""
+    """Offset and factor of the bell curve, such that the weights on the grid have a mean of 1."""
     bell = _bell_curve(sigma_schedule(TIMESTEPS, shift) * TIMESTEPS)
     lowest = bell.min()
     return float(lowest), float(TIMESTEPS / (bell - lowest).sum())
@@ -90,15 +90,15 @@ class FlowDraw:
 
 @dataclasses.dataclass(frozen=True)
 class FlowMatching:
-    """How training noise is drawn and weighed.
+    """How training noise is sampled and weighted.
 
     Args:
-        sampling: "grid" draws one of 1000 shifted steps, as ViMoGen does; "uniform" any share of the way, then
-            shifted; "logit_normal" a share whose logit is Gaussian, then shifted.
+        sampling: distribution of the noise level before the shift: "grid" is uniform over 1000 steps, as in ViMoGen;
+            "uniform" is continuous in 0..1; "logit_normal" has a Gaussian logit.
         shift: above 1, training sees more noise; 1 is off.
-        weighting: "bell" weighs a step by a bell around timestep 500, down to nothing at pure noise; "clean" by
-            sigma squared, which makes of the error of a velocity that of the clean data it leads to; "none" by 1.
-        logit_mean, logit_std: of "logit_normal".
+        weighting: loss weight of a timestep: "bell" is a bell curve around timestep 500 that is zero at pure noise;
+            "clean" is sigma squared, which turns the velocity error into the error of the clean data; "none" is 1.
+        logit_mean, logit_std: parameters of "logit_normal".
 
     Raises:
         ValueError: for unknown names and values out of range.
@@ -135,7 +135,7 @@ class FlowMatching:
         return shifted(share, self.shift)
 
     def weights(self, sigma: Tensor) -> Tensor:
-        """Weights of losses at `sigma` `[...]`; those of the grid have a mean of 1."""
+        """Loss weights at `sigma` `[...]`; for "bell" their mean over the grid is 1."""
         if self.weighting == "none":
             return torch.ones_like(sigma)
         if self.weighting == "clean":
@@ -144,14 +144,14 @@ class FlowMatching:
         return (_bell_curve(sigma * TIMESTEPS) - lowest).clamp(min=0) * factor
 
     def draw(self, clean: Tensor, generator: torch.Generator | None = None) -> FlowDraw:
-        """Noise and sigmas for clean data `[B, ...]`, drawn on its device."""
+        """Sample noise and sigmas for clean data `[B, ...]`, on its device."""
         sigma = self.sigmas(clean.shape[0], clean.device, generator)
         noise = torch.randn(clean.shape, device=clean.device, dtype=clean.dtype, generator=generator)
         return FlowDraw(interpolate(clean, noise, sigma), noise - clean, sigma, self.weights(sigma))
 
 
 def interpolate(clean: Tensor, noise: Tensor, sigma: Tensor | float) -> Tensor:
-    """The point at `sigma` (a number, or one a row `[B]`) on the paths from `clean` to `noise`, both `[B, ...]`."""
+    """The point at `sigma` (a number, or one per row `[B]`) on the path from `clean` to `noise`, both `[B, ...]`."""
     if isinstance(sigma, Tensor):
         sigma = sigma.view(-1, *[1] * (clean.ndim - 1)).to(clean.dtype)
     return (1 - sigma) * clean + sigma * noise
@@ -159,16 +159,16 @@ def interpolate(clean: Tensor, noise: Tensor, sigma: Tensor | float) -> Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class FlowSampling:
-    """How a velocity is followed from noise to data.
+    """Options of the solver that integrates a velocity from noise to data.
 
     Args:
-        steps: steps of the solver; more is nearer to the exact solution.
-        solver: "euler" asks for one velocity a step, "heun" and "midpoint" for two and are of second order.
+        steps: steps of the solver; more is more accurate.
+        solver: "euler" evaluates one velocity per step; "heun" and "midpoint" evaluate two and are of second order.
         shift: of the steps, as in training.
-        guidance_scale: classifier-free guidance: 1 is off, more follows the condition closer. Needs a model that was
+        guidance_scale: classifier-free guidance: 1 is off, more follows the condition more closely. Needs a model
             trained with dropout of the condition.
-        guidance_interval: sigmas between which guidance is on; outside it the condition alone is followed.
-        strength: how much of a start is noise, see `start`; 1 ignores it.
+        guidance_interval: sigmas between which guidance is on; outside it the conditional velocity is used alone.
+        strength: how much noise is added to a start, see `start`; 1 ignores the start.
         temperature: scale of the noise; 0 makes the result the same for every seed.
 
     Raises:
@@ -197,12 +197,12 @@ class FlowSampling:
 
     @property
     def sigmas(self) -> Tensor:
-        """Where the steps begin `[steps]`."""
+        """Sigmas at which the steps begin `[steps]`."""
         return sigma_schedule(self.steps, self.shift, self.strength)
 
     @property
     def intervals(self) -> list[tuple[float, float]]:
-        """Where each step begins and ends."""
+        """Sigmas at which each step begins and ends."""
         sigmas = [*self.sigmas.tolist(), 0.0]
         return list(zip(sigmas, sigmas[1:], strict=False))
 
@@ -213,7 +213,7 @@ class FlowSampling:
 
     @property
     def evaluations(self) -> int:
-        """Velocities that are asked for, guidance not counted."""
+        """Number of velocity evaluations, not counting those for guidance."""
         return self.steps if self.solver == "euler" else 2 * self.steps - (self.solver == "heun")
 
     def guides_at(self, sigma: float) -> bool:
@@ -221,13 +221,13 @@ class FlowSampling:
         return self.guided and self.guidance_interval[0] <= sigma <= self.guidance_interval[1]
 
     def start(self, noise: Tensor, from_: Tensor | None = None) -> Tensor:
-        """Where the solution begins: noise, or `from_` with as much noise as `strength` says, both `[B, ...]`."""
+        """Starting point of the solver: noise, or `from_` noised according to `strength`, both `[B, ...]`."""
         first = float(self.sigmas[0])
         return noise if from_ is None or first == 1 else interpolate(from_, noise, first)
 
 
 def solve(velocity: Velocity, x: Tensor, sampling: FlowSampling) -> Tensor:
-    """Follow `velocity` from x `[B, ...]` at the first sigma of `sampling` down to 0; x keeps its dtype."""
+    """Integrate `velocity` from x `[B, ...]` at the first sigma of `sampling` down to 0; x keeps its dtype."""
     for sigma, after in sampling.intervals:
         x = _advance(velocity, x, sigma, after, sampling.solver)
     return x
@@ -239,7 +239,7 @@ def _advance(velocity: Velocity, x: Tensor, sigma: float, after: float, solver: 
     slope = velocity(x, sigma)
     if solver == "midpoint":
         slope = velocity(x + step / 2 * slope, sigma + step / 2)
-    elif solver == "heun" and after > 0:  # at 0 there is nothing more to learn: an Euler step
+    elif solver == "heun" and after > 0:  # the last step, to 0, is an Euler step
         slope = (slope + velocity(x + step * slope, after)) / 2
     return x + step * slope
 
@@ -252,9 +252,9 @@ def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
 def keep_known(velocity: Velocity, known: Tensor, keep: Tensor, noise: Tensor) -> Velocity:
     """`velocity`, but values where `keep` is true follow the straight path from `noise` to `known`.
 
-    Solved from `noise`, what is kept arrives at `known`, and what is free is made while the network sees both. All
-    `[B, ...]`, `keep` may broadcast. What is free is drawn a good way, not all the way, to where it belongs: the
-    network is told what is known under noise, and early steps are never gone back to. `solve_around` does so.
+    Solved from `noise`, the kept values end at `known`, and the free ones are generated with both in view. All
+    `[B, ...]`, `keep` may broadcast. The free values fit the known ones only approximately, because the network sees
+    the known values under noise and early steps are never revisited; `solve_around` revisits them.
     """
     path = noise - known
     return lambda x, sigma: torch.where(keep, path, velocity(x, sigma))
@@ -269,30 +269,31 @@ def solve_around(
     rounds: int = 1,
     fresh: Callable[[], Tensor] | None = None,
 ) -> Tensor:
-    """What fits `known` where `keep` is true, which stays as it is (RePaint, arXiv 2201.09865); all `[B, ...]`.
+    """Inpainting around `known` values, which stay exact where `keep` is true (RePaint, arXiv 2201.09865).
 
     Args:
-        noise: where the solution begins.
-        rounds: how often a step is taken; before each but the first, noise is added again that leads back to where it
-            began. More is nearer to the true conditional distribution; 1 is `keep_known`.
-        fresh: draws that noise, of the shape of `noise`; needed for more than one round.
+        noise: starting point of the solver `[B, ...]`.
+        known, keep: values and a boolean mask of those to keep `[B, ...]`.
+        rounds: how often each step is taken; before every repetition, noise is added to return to the step's start.
+            More rounds approximate the true conditional distribution better; 1 is `keep_known`.
+        fresh: samples that noise, in the shape of `noise`; needed for more than one round.
 
     Raises:
-        ValueError: for less than one round, several without `fresh`, and a `strength` below 1.
+        ValueError: for fewer than one round, several without `fresh`, and a `strength` below 1.
     """
     check_whole("rounds", rounds, 1)
     if sampling.strength != 1:
-        raise ValueError(f"strength must be 1 around values that are known, got {sampling.strength!r}")
+        raise ValueError(f"strength must be 1 around known values, got {sampling.strength!r}")
     if rounds == 1:
         return torch.where(keep, known, solve(keep_known(velocity, known, keep, noise), noise, sampling))
     if fresh is None:
-        raise ValueError(f"fresh must draw noise for more than one round, got none for {rounds}")
+        raise ValueError(f"fresh must be given for more than one round, got none for {rounds}")
     x = noise
     for sigma, after in sampling.intervals:
         for left in reversed(range(rounds if after > 0 else 1)):
             x = torch.where(keep, interpolate(known, fresh(), sigma), x)
             x = _advance(velocity, x, sigma, after, sampling.solver)
-            if left:  # the path's distribution at `sigma`, given that at `after`
+            if left:  # back to `sigma`: scale and add noise so that the marginal of the path is matched
                 share = (1 - sigma) / (1 - after)
                 x = share * x + math.sqrt(sigma**2 - (share * after) ** 2) * fresh()
     return torch.where(keep, known, x)

@@ -1,9 +1,9 @@
-"""FlowHead: the small network that follows a flow to the next latent, given the state of the transformer.
+"""FlowHead: a small network that predicts the flow to the next latent, conditioned on the transformer's state.
 
     velocity = head(x, sigma, states)                  # x [M, Q], sigma [M], states [M, C] -> [M, Q]
 
-Residual blocks on the noised latent whose norms are scaled, shifted and gated by noise level and state (adaptive layer
-norm); gates and output begin at zero. Source: MAR (arXiv 2406.11838), with flow matching in place of diffusion.
+Residual blocks on the noised latent, scaled, shifted and gated by noise level and state (adaptive layer norm); gates
+and output are initialised to zero. Source: MAR (arXiv 2406.11838), with flow matching instead of diffusion.
 
 Letters: M positions, Q latent channels, C width of the transformer, W width of the head.
 """
@@ -21,10 +21,10 @@ _LONGEST_PERIOD = 10000.0
 
 
 class HeadLinear(nn.Linear):
-    """Linear layer that begins at zero, or by Glorot's rule.
+    """Linear layer initialised to zero, or with Glorot's rule.
 
-    transformers asks for fresh weights layer by layer, and passes over modules without weights of their own: a layer
-    has to know itself how it begins.
+    transformers initialises weights layer by layer and skips modules without weights of their own, so each layer has
+    to know its own initialisation.
     """
 
     def __init__(self, inputs: int, outputs: int, zero: bool = False) -> None:
@@ -32,7 +32,7 @@ class HeadLinear(nn.Linear):
         self.zero = zero
 
     def fresh(self) -> None:
-        """Fresh weights, unless transformers has marked them as loaded."""
+        """Initialise the weights, unless transformers has marked them as loaded."""
         nn.init.zeros_(self.bias)
         if self.zero:
             nn.init.zeros_(self.weight)
@@ -70,11 +70,11 @@ class FlowHead(nn.Module):
         return self.velocity(x, self.times(sigma), self.read_state(states.to(self.write.weight.dtype)))
 
     def times(self, sigma: Tensor) -> Tensor:
-        """What noise levels `[M]` add to the condition `[M, W]`."""
+        """Embeddings `[M, W]` of noise levels `[M]`, which are added to the condition."""
         return self.read_time(time_features(sigma).to(self.write.weight.dtype))
 
     def velocity(self, x: Tensor, times: Tensor, states: Tensor) -> Tensor:
-        """Velocities of what has been read already: `times` `[M or 1, W]`, and `states` `[M, W]` by `read_state`."""
+        """Velocities from inputs already embedded: `times` `[M or 1, W]`, and `states` `[M, W]` by `read_state`."""
         condition = F.silu(times + states)
         hidden = self.read_latent(x.to(condition.dtype))
         for block in self.blocks:

@@ -7,10 +7,10 @@
     latents = lm.generate(text_features=features, text_mask=mask, max_new_tokens=75, steps=10, seeds=[0])
 
 Text, masks, positions, packing and caches are those of `MotionLM`. The state of each position conditions a small flow
-network (`motionmillion.lm.flow_head`) that leads from noise to the next latent, and gives the chance that the motion
-ends there. Latents go in and come out in the tokenizer's own units; mean and standard deviation are buffers.
+network (`motionmillion.lm.flow_head`) that maps noise to the next latent, and predicts the probability that the motion
+ends there. Inputs and outputs are in the tokenizer's own units; mean and standard deviation are buffers.
 
-Unusual: in a sequence of latents NaN stands for nothing, as PAD does among codes, and in labels +inf for END.
+Unusual: NaN marks padding in a sequence of latents, as PAD does among codes, and +inf marks END in labels.
 
 Letters: B batch, L text length, N latents, Q latent channels, C width, M counted positions, P prefix.
 """
@@ -32,12 +32,12 @@ from motionmillion.lm.model import MotionLM
 from motionmillion.lm.output import MotionLMOutput
 
 END = torch.inf
-"""What stands in labels where a motion ends."""
+"""Label at the end of a motion."""
 
 NOTHING = torch.nan
-"""What stands where a row has no latent."""
+"""Padding of latents."""
 
-_JUDGING_DRAWS = 32
+_JUDGING_DRAWS = 32  # noise samples in `row_losses`
 
 
 class MotionFlowLM(ExactStatistics, MotionLM):
@@ -65,15 +65,15 @@ class MotionFlowLM(ExactStatistics, MotionLM):
             super()._init_weights(module)
 
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
-        """Take over mean and standard deviation `[Q]` of the training latents.
+        """Set mean and standard deviation `[Q]` to those of the training latents.
 
         Raises:
-            ValueError: for another number of channels, and standard deviations that are not positive.
+            ValueError: for a wrong number of channels, and standard deviations that are not positive.
         """
         for name, value in (("mean", mean), ("std", std)):
             if value.shape != self.latent_mean.shape or not bool(value.isfinite().all()):
                 raise ValueError(
-                    f"{name} must be {self.config.latent_dim} finite numbers, got {value.tolist()!r}; take them from "
+                    f"{name} must be {self.config.latent_dim} finite values, got {value.tolist()!r}; take them from "
                     "the latents of this model's tokenizer"
                 )
         if not bool((std > 0).all()):
@@ -96,21 +96,21 @@ class MotionFlowLM(ExactStatistics, MotionLM):
         logits_to_keep: int = 0,
         generator: torch.Generator | None = None,
     ) -> MotionLMOutput:
-        """States that the head reads and chances of END, and the loss where `labels` are given.
+        """States that the head reads, logits of END, and the loss if `labels` are given.
 
         Args:
-            latents: `[B, N, Q]`, NaN where there is none; N may be 0.
-            labels: latents to predict `[B, N, Q]`, usually `latents`; +inf for END, NaN is not counted.
-            generator: draws the noise of the loss, on the model's device; torch's own where left out.
-            return_logits: of no effect, states and chances of END are small.
+            latents: `[B, N, Q]`, NaN for padding; N may be 0.
+            labels: latents to predict `[B, N, Q]`, usually `latents`; +inf for END, NaN is ignored.
+            generator: random generator for the noise of the loss, on the model's device; None for torch's global one.
+            return_logits: has no effect, since states and logits of END are small.
             text_features, text_mask, attention_mask, text_segments, segments, logits_to_keep: as in `MotionLM`.
 
         Returns:
-            states `[B, N + 1, C]`, logits of END `[B, N + 1, 1]` (packed or cached: N), the cache, and of labels the
+            states `[B, N + 1, C]`, logits of END `[B, N + 1, 1]` (packed or cached: N), the cache, and with labels the
             loss, its parts "flow" and "end", and the losses of single positions.
 
         Raises:
-            ValueError: for shapes that do not belong together.
+            ValueError: for shapes that do not match.
         """
         hidden, cache = self.hidden_states(
             *(latents, text_features, text_mask, attention_mask, past_key_values, use_cache),
@@ -127,7 +127,7 @@ class MotionFlowLM(ExactStatistics, MotionLM):
         return output
 
     def _flow_losses(self, hidden: Tensor, labels: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Mean square error of the velocity `[M]` at each latent to predict, a mean over `flow_draws` draws."""
+        """Mean squared error of the velocity `[M]` at each latent to predict, averaged over `flow_draws` samples."""
         if labels.ndim != 3 or not 0 <= hidden.shape[1] - labels.shape[1] <= 1:
             raise ValueError(f"labels must be as many as latents, {hidden.shape[1] - 1}, got {labels.shape[1]}")
         counted, draws = self.valid_motion(labels), self.config.flow_draws
@@ -140,14 +140,14 @@ class MotionFlowLM(ExactStatistics, MotionLM):
         return draw.weight * error.mean(dim=-1)
 
     def _end_losses(self, hidden: Tensor, labels: Tensor) -> Tensor:
-        """Binary cross entropy `[M']` wherever a motion goes on or ends."""
+        """Binary cross entropy `[M']` of END at every position where a motion continues or ends."""
         ends = labels.isposinf().all(dim=-1)
         counted = ends | self.valid_motion(labels)
         logits = self.lm_head(hidden[:, : labels.shape[1]][counted])[:, 0].float()
         return F.binary_cross_entropy_with_logits(logits, ends[counted].float(), reduction="none")
 
     def row_losses(self, motion: Tensor, features: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
-        """Flow loss `[B]` of each row's labels, as many of them in each row, at the same noise in all rows."""
+        """Flow loss `[B]` of each row's labels, the same number in each row, with the same noise in all rows."""
         rows = motion.shape[0]
         hidden, _ = self.hidden_states(motion, features, mask)
         counted = self.valid_motion(labels)
@@ -156,6 +156,7 @@ class MotionFlowLM(ExactStatistics, MotionLM):
         total = torch.zeros(rows, device=hidden.device)
         generator = torch.Generator().manual_seed(0)
         for _ in range(_JUDGING_DRAWS):
+            # common random numbers: rows are compared under the same noise and sigmas
             noise = torch.randn(clean.shape[1:], generator=generator).to(clean).expand_as(clean)
             sigma = self.flow.sigmas(clean.shape[1], generator=generator).to(clean).repeat(rows)  # [B * m]
             flat, noise = clean.flatten(0, 1), noise.flatten(0, 1)
@@ -168,17 +169,17 @@ class MotionFlowLM(ExactStatistics, MotionLM):
         return NOTHING
 
     def motion_only(self, row: Tensor) -> Tensor:
-        """The latents `[n, Q]` of a row `[N, Q]` before its end."""
+        """The latents `[n, Q]` of a row `[N, Q]`, padding removed."""
         return row[row.isfinite().all(dim=-1)]
 
     def valid_motion(self, motion: Tensor) -> Tensor:
-        """Which positions `[B, N]` hold a latent."""
+        """Mask `[B, N]` of the positions that hold a latent."""
         if motion.ndim != 3 or motion.shape[2] != self.config.latent_dim:
             raise ValueError(f"latents must have shape [B, N, {self.config.latent_dim}], got {tuple(motion.shape)}")
         return motion.isfinite().all(dim=-1)
 
     def embed_motion(self, motion: Tensor) -> Tensor:
-        """Embeddings `[B, N, C]` of latents `[B, N, Q]`, in training with a little noise."""
+        """Embeddings `[B, N, C]` of latents `[B, N, Q]`, which are slightly noised in training."""
         valid = self.valid_motion(motion)[..., None]
         latents = self._normalised(motion)
         if self.training and self.config.latent_noise:
@@ -191,21 +192,21 @@ class MotionFlowLM(ExactStatistics, MotionLM):
         return (latents.float() - self.latent_mean) / self.latent_std
 
     def next_latents(self, normalised: Tensor) -> Tensor:
-        """Latents `[B, Q]` in the tokenizer's units, float32."""
+        """Denormalise latents `[B, Q]` to the tokenizer's units, float32."""
         return normalised * self.latent_std + self.latent_mean
 
     def step_ends(self, project: Callable[[nn.Linear], Callable[[Tensor], Tensor]]) -> StepEnds:
         return _LatentEnds(self)
 
     def sampler(self, options: dict[str, Any], seeds: Sequence[int]) -> FlowSampler:
-        """What draws the next latents, one seed a row; `options` are those of `FlowSampler`."""
+        """The sampler of the next latents, one seed per row; `options` are those of `FlowSampler`."""
         return FlowSampler.from_options(self, options, seeds)
 
     def checked_prefix(self, batch: int, codes: Tensor | None, latents: Tensor | None) -> Tensor:
-        """The motion that rows begin with, latents `[B, P, Q]`.
+        """The checked prefix of all rows, latents `[B, P, Q]`.
 
         Raises:
-            ValueError: for codes, and latents of another shape or with NaN.
+            ValueError: for codes, and for latents of a wrong shape or with NaN.
         """
         if codes is not None:
             raise ValueError("prefix_codes must be left out for a model of latents, got some; give prefix_latents")
@@ -214,7 +215,7 @@ class MotionFlowLM(ExactStatistics, MotionLM):
         if latents.ndim != 3 or latents.shape[0] != batch or latents.shape[2] != width:
             raise ValueError(f"prefix_latents must have the shape [{batch}, P, {width}], got {list(latents.shape)}")
         if not bool(latents.isfinite().all()):
-            raise ValueError("prefix_latents must be finite, got NaN or infinity; cut what lies behind the end")
+            raise ValueError("prefix_latents must be finite, got NaN or infinity; cut off what comes after the end")
         return latents.float()
 
 

@@ -1,10 +1,10 @@
-"""Choice of the next latent of each row by a flow head: END or not, then the flow from noise to the latent.
+"""Sampling of the next latent of each row with a flow head: first END or not, then the flow from noise to the latent.
 
     sampler = FlowSampler.from_options(lm, {"steps": 10, "guidance_scale": 2.0}, seeds=[0, 1])
     latents = sampler(states, history, forbid_end=False)       # [B, Q], NaN for rows that have ended
 
-Unusual: each row has a random generator of its own on the CPU, so what it draws depends on its text and its seed
-alone. Guidance acts on velocities, in the head; the chance of END is guided as logits of codes are.
+Unusual: each row has its own random generator on the CPU, so its samples depend only on its text and its seed.
+Guidance acts on the velocities of the head, and on the logits of END as it does on logits of codes.
 
 Letters: B rows, Q latent channels, C width of the transformer.
 """
@@ -24,34 +24,34 @@ if TYPE_CHECKING:
     from motionmillion.lm.flow_lm import MotionFlowLM
 
 DEFAULT_STEPS = 16
-"""Steps of the solver where nobody says otherwise; see recipes/flow for what more or fewer do."""
+"""Default number of solver steps; see recipes/flow for the effect of more or fewer."""
 
 OPTIONS = ("steps", "solver", "shift", "guidance_scale", "guidance_interval", "temperature")
-"""Fields of `FlowSampling` that a flow head takes."""
+"""Fields of `FlowSampling` that apply to a flow head."""
 
 
 class FlowSampler:
-    """Draws latents; `keep` drops rows that have ended.
+    """Samples latents; `keep` drops rows that have ended.
 
     Args:
-        lm: whose head and statistics are used.
-        sampling: steps, solver, guidance and temperature. At temperature 0 the flow starts at zero, and a row ends
-            where half of all draws would have ended.
-        seeds: one a row.
+        lm: the model whose head and statistics are used.
+        sampling: steps, solver, guidance and temperature. At temperature 0 the flow starts at zero, and a row ends at
+            the median of its end under random sampling.
+        seeds: one per row.
     """
 
     def __init__(self, lm: "MotionFlowLM", sampling: FlowSampling, seeds: Sequence[int]) -> None:
         self.lm, self.sampling = lm, sampling
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.times: dict[float, Tensor] = {}  # what each noise level adds to the condition
-        self.going_on = torch.ones(len(self.generators), device=lm.device)  # chance that a draw has not ended yet
+        self.times: dict[float, Tensor] = {}  # embeddings of noise levels, by sigma
+        self.going_on = torch.ones(len(self.generators), device=lm.device)  # probability of not having ended yet
 
     @classmethod
     def from_options(cls, lm: "MotionFlowLM", options: dict[str, Any], seeds: Sequence[int]) -> "FlowSampler":
-        """A sampler of fields of `FlowSampling`; the shift is that of the training where it is left out.
+        """Make a sampler from fields of `FlowSampling`; the default shift is that of training.
 
         Raises:
-            ValueError: for options of codes, unknown ones, and values out of range.
+            ValueError: for options that apply to codes only, unknown options, and values out of range.
         """
         check_latent_options(options)
         if set(options) - set(OPTIONS):
@@ -61,16 +61,16 @@ class FlowSampler:
 
     @property
     def guided(self) -> bool:
-        """Whether each row needs a second one without text."""
+        """Whether each row needs an unconditional copy, for guidance."""
         return self.sampling.guided
 
     def __call__(self, states: Tensor, history: Tensor, forbid_end: bool) -> Tensor:
-        """Latents `[B, Q]`, float32, NaN where a row ends.
+        """Sample latents `[B, Q]`, float32, NaN where a row ends.
 
         Args:
             states: `[B, C]`; with guidance `[2 B, C]`, the second half without text.
-            history: of no effect; latents so far.
-            forbid_end: no row must end.
+            history: latents so far; has no effect.
+            forbid_end: no row may end.
         """
         shape = (self.lm.config.latent_dim,)
         chance = torch.stack([torch.rand((), generator=g) for g in self.generators]).to(states.device)
@@ -80,7 +80,7 @@ class FlowSampler:
         return latents.masked_fill(ends[:, None], torch.nan)
 
     def _ends(self, states: Tensor, chance: Tensor, forbid_end: bool) -> Tensor:
-        """Which rows `[B]` end here."""
+        """Mask `[B]` of the rows that end here."""
         logits = self.lm.lm_head(states)[:, 0].float()
         if self.guided:
             conditional, unconditional = logits.chunk(2)
@@ -107,20 +107,20 @@ class FlowSampler:
         return solve(velocity, noise, sampling)
 
     def ended(self, chosen: Tensor) -> Tensor:
-        """Which of the latents `[B, Q]` end their row."""
+        """Mask `[B]` of the latents `[B, Q]` that end their row."""
         return chosen.isnan().any(dim=-1)
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these rows only."""
+        """Keep these rows only."""
         self.generators = [self.generators[row] for row in rows]
         self.going_on = self.going_on[list(rows)]
 
 
 def check_latent_options(options: dict[str, Any]) -> None:
-    """Raise `ValueError` for options that only choosing among codes has."""
+    """Raise `ValueError` for options that apply to sampling codes only."""
     for name in sorted({field.name for field in dataclasses.fields(Sampling)} - set(OPTIONS)):
         if name in options:
             raise ValueError(
-                f"{name} must be left out for a model of latents, which chooses among no codes, got "
-                f"{options[name]!r}; temperature and guidance_scale are there"
+                f"{name} must be left out for a model of latents, which has no codes to choose from, got "
+                f"{options[name]!r}; use temperature and guidance_scale"
             )

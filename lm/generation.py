@@ -1,15 +1,15 @@
-"""Generation of motion tokens with a KV cache.
+"""Generation of motion tokens with a key/value cache.
 
     tokens = lm.generate(text_features=features, text_mask=mask, max_new_tokens=75, temperature=0.8, seeds=[0, 1])
     for step in stream(lm, text_features=features, text_mask=mask):   # the same, token by token
         ...
 
-A model with a flow head writes latents in the place of tokens:
+A model with a flow head generates latents instead of tokens:
 
     latents = lm.generate(text_features=features, text_mask=mask, max_new_tokens=75, steps=10, seeds=[0, 1])
 
-Rows that have ended leave the batch. Motions longer than the model's context go on with a context that slides: when it
-is full, the newest half is read again as a prefix.
+Rows that have ended leave the batch. Motions longer than the model's context continue with a sliding context: when it
+is full, its newest half is read again as a prefix.
 
 Letters: B batch, L text length, N motion tokens, P prefix, K codebook size, Q latent channels.
 """
@@ -46,7 +46,7 @@ def generate(
 ) -> Tensor:
     """Generate tokens `[B, n]`: the prefix, the new codes, END, then PAD; stops when every row has ended.
 
-    With a flow head they are latents `[B, n, Q]` in the units of the tokenizer, and NaN from the end of a row on.
+    With a flow head these are latents `[B, n, Q]` in the tokenizer's units, NaN from the end of a row on.
 
     Args:
         text_features: `[B, L, text_dim]`.
@@ -79,19 +79,19 @@ def stream(
     """Yield the next token of every row `[B]`, PAD for rows that have ended; latents and NaN with a flow head.
 
     Args:
-        min_new_tokens: END is not drawn before so many codes; equal to `max_new_tokens` for an exact length.
+        min_new_tokens: END is not sampled before this many codes; set to `max_new_tokens` for an exact length.
         prefix_codes, prefix_latents: codes `[B, P]`, or latents `[B, P, Q]`, that every row's motion begins with,
             fewer than the model's context.
-        seeds: one a row, 0 where left out.
-        cache: "static" for buffers of fixed size, "dynamic" for transformers' cache, "none" to compute everything
-            again at each step, "auto" for static where the model allows it.
+        seeds: one per row; None for 0 in all rows.
+        cache: "static" for buffers of fixed size, "dynamic" for transformers' cache, "none" to recompute everything at
+            each step, "auto" for static where the model supports it, else dynamic.
         compiled: run the steps of the static cache through torch.compile; the first call takes a while.
-        int8: weights of the steps in 8 bits; static cache on CPUs.
-        sampling: fields of `motionmillion.lm.sampling.Sampling`, with a flow head those of
+        int8: use 8-bit weights in the steps; static cache on CPUs only.
+        sampling: fields of `motionmillion.lm.sampling.Sampling`, or with a flow head of
             `motionmillion.lm.flow_lm.FlowSampler`.
 
     Raises:
-        ValueError: for options out of range, a mask or prefix of another shape, and a prefix beyond the context.
+        ValueError: for options out of range, a mask or prefix of a wrong shape, and a prefix that fills the context.
     """
     text_mask, seeds = _inputs(text_features, text_mask, seeds)
     motion = lm.checked_prefix(text_features.shape[0], prefix_codes, prefix_latents).to(text_features.device)
@@ -101,35 +101,35 @@ def stream(
     if sampler.guided and lm.config.caption_dropout == 0:
         warnings.warn("guidance_scale should be 1 for a model that was trained without caption_dropout", stacklevel=2)
     context, batch = lm.config.context_codes, text_features.shape[0]
-    rows = torch.arange(batch, device=text_features.device)  # those still being written, of the whole batch
-    running = torch.ones(batch, dtype=torch.bool, device=rows.device)  # of those
+    rows = torch.arange(batch, device=text_features.device)  # indices of the rows still decoded
+    running = torch.ones(batch, dtype=torch.bool, device=rows.device)  # which of `rows` have not ended
     decoder: Any = None
     begun = 0  # column of the first code in the context
 
     for step in range(max_new_tokens):
-        # 1. read text and prefix, at first and whenever the context is full
+        # 1. read text and prefix: at the start and whenever the context is full
         if decoder is None or motion.shape[1] - begun == context:
             begun = 0 if decoder is None else motion.shape[1] - context // 2
-            decoder = None  # frees its buffers before others are made
+            decoder = None  # free its buffers before allocating new ones
             room = min(motion.shape[1] - begun + max_new_tokens - step, context)
             guided = torch.cat([rows, rows]) if sampler.guided else rows
             words = text_mask[guided]
             words[len(rows) :] = False  # the second copy of each row has no text
             decoder = start(lm, text_features[guided], words, motion[guided, begun:], capacity=words.shape[1] + room)
             found = decoder.logits
-        # 2. choose
+        # 2. sample
         chosen = sampler(found, motion[rows, begun:], forbid_end=step < min_new_tokens)
         chosen[~running] = lm.blank
         written = chosen.new_full((batch, *chosen.shape[1:]), lm.blank)
         written[rows] = chosen
         yield written
         motion = torch.cat([motion, written[:, None]], dim=1)
-        # 3. stop, let rows that have ended leave, feed the choice back
+        # 3. stop, drop rows that have ended, feed the chosen tokens back
         running = running & ~sampler.ended(chosen)
         left = int(running.sum())
         if left == 0 or step + 1 == max_new_tokens:
             return
-        if not compiled and left <= len(rows) // 2:
+        if not compiled and left <= len(rows) // 2:  # halving: copying the caches at every end would cost more
             keep = running.nonzero()[:, 0]
             decoder.keep(torch.cat([keep, keep + len(rows)]) if sampler.guided else keep)
             sampler.keep(keep.tolist())
@@ -140,7 +140,7 @@ def stream(
 
 
 def _decoder(lm: MotionLM, cache: str, compiled: bool, int8: bool) -> Any:
-    """The decoder class of an option, with its own options."""
+    """The decoder class for these options; raises `ValueError` if the model does not support them."""
     if cache not in CACHES:
         raise ValueError(f"cache must be one of {CACHES}, got {cache!r}")
     able = cache in ("auto", "static") and supported(lm)
@@ -161,7 +161,7 @@ def _decoder(lm: MotionLM, cache: str, compiled: bool, int8: bool) -> Any:
 
 
 def _inputs(features: Tensor, mask: Tensor | None, seeds: Sequence[int] | None) -> tuple[Tensor, list[int]]:
-    """Checked text mask `[B, L]` and seeds."""
+    """The checked text mask `[B, L]` and seeds, defaults filled in."""
     batch, device = features.shape[0], features.device
     mask = torch.ones(features.shape[:2], device=device) if mask is None else mask
     if mask.shape != features.shape[:2]:
@@ -172,15 +172,15 @@ def _inputs(features: Tensor, mask: Tensor | None, seeds: Sequence[int] | None) 
         raise ValueError("text_features must be finite, got NaN or infinity; check the text encoder")
     seeds = [0] * batch if seeds is None else list(seeds)
     if len(seeds) != batch:
-        raise ValueError(f"seeds must hold one number a row, got {len(seeds)} for {batch} rows")
+        raise ValueError(f"seeds must hold one number per row, got {len(seeds)} for {batch} rows")
     return mask.bool().to(device), seeds
 
 
 def checked_codes(config: MotionLMConfig, batch: int, codes: Tensor | None, latents: Tensor | None) -> Tensor:
-    """Codes `[B, P]` that rows begin with.
+    """The checked prefix of all rows, codes `[B, P]`.
 
     Raises:
-        ValueError: for latents, and for codes of another shape, kind or range.
+        ValueError: for latents, and for codes of a wrong shape, dtype or range.
     """
     if latents is not None:
         raise ValueError("prefix_latents must be left out for a model of codes, got some; give prefix_codes")

@@ -3,15 +3,15 @@
     lm = MotionLM(MotionLMConfig.from_name("44m", codebook_size=1000, text_dim=384))
     output = lm(input_ids, text_features, text_mask, labels=input_ids)
 
-Text comes first, motion after it: padding anywhere, between the two as well, takes no position and is seen by nobody,
-so a row gives the same result whatever it is batched with. An empty text (no valid position) is the unconditional case
-of classifier-free guidance; the embedding of PAD stands in its place. Several samples can be packed into one row
-(`text_segments`, `segments`): each gives the numbers that it gives alone.
+Text comes first, then motion. Padding may be anywhere, also between the two: it takes no position and is never
+attended to, so the result of a row does not depend on the other rows of the batch. An empty text (no valid position)
+is the unconditional case of classifier-free guidance and is represented by the embedding of PAD. Several samples can
+be packed into one row (`text_segments`, `segments`); each gives the same result as on its own.
 
-Unusual: `logits[:, n]` predicts motion token n, the first of them from the end of the text, so there is one more
-position than tokens given (not in packed rows). A config with `head="flow"` makes a `MotionFlowLM`, whose motion is
-continuous latents, one with `codes="factorised"` a `MotionFactorisedLM`: `MotionLM(config)` and
-`MotionLM.from_pretrained(folder)` give the class that the config asks for.
+Unusual: `logits[:, n]` predicts motion token n, the first one from the end of the text, so there is one more output
+position than input tokens (not in packed rows). A config with `head="flow"` makes a `MotionFlowLM` over continuous
+latents, one with `codes="factorised"` a `MotionFactorisedLM`: `MotionLM(config)` and
+`MotionLM.from_pretrained(folder)` return the class that the config asks for.
 
 Shapes: B batch, L text length, N motion tokens, S = L + N, C width, K codebook size.
 """
@@ -52,7 +52,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _tied_weights_keys = {"lm_head.weight": "embed_tokens.weight"}
-    prefix_name = "prefix_codes"  # the argument of generation that takes motion to go on from
+    prefix_name = "prefix_codes"  # the argument of `generate` that takes a motion prefix
     accepts_loss_kwargs = False  # Trainer divides the loss by the number of accumulated batches
 
     def __new__(cls, config: MotionLMConfig | None = None, *args: Any, **kwargs: Any) -> Self:
@@ -76,16 +76,16 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         self.lm_head = OutputHead(config.hidden_size, config.head_rows, config.predicted_tokens)
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.gradient_checkpointing = False
-        self.lean_training = False  # leaves the logits out of training steps with labels
+        self.lean_training = False  # omit the logits in training steps with labels
         self.add_parts()
         self.post_init()
 
     def add_parts(self) -> None:
-        """Modules that a kind of model has besides."""
+        """Add the modules of a subclass."""
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        # residual branches shrink with depth, as in GPT-2; transformers asks only modules with weights of their own
+        # scaled down with depth on residual branches, as in GPT-2; only modules with weights of their own get here
         if any(module in (layer.self_attn.o_proj, layer.mlp.down_proj) for layer in self.layers):  # type: ignore[union-attr]
             scale = self.config.initializer_range / math.sqrt(2 * self.config.num_hidden_layers)
             nn.init.normal_(module.weight, std=scale)  # type: ignore[arg-type]
@@ -110,27 +110,27 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         return_logits: bool | None = None,
         logits_to_keep: int = 0,
     ) -> MotionLMOutput:
-        """Logits of the next motion tokens, and the loss where `labels` are given.
+        """Logits of the next motion tokens, and the loss if `labels` are given.
 
         Args:
-            input_ids: motion tokens `[B, N]`, PAD where there is none; N may be 0.
-            text_features: `[B, L, text_dim]`; left out when `past_key_values` already holds the text.
+            input_ids: motion tokens `[B, N]`, padded with PAD; N may be 0.
+            text_features: `[B, L, text_dim]`; None if `past_key_values` already holds the text.
             text_mask: valid text positions `[B, L]`; a row without any is unconditional.
-            labels: tokens to predict `[B, N]`, usually `input_ids`; PAD and -100 are not counted.
-            attention_mask: with `past_key_values`, the valid positions of everything so far `[B, cached + N]`.
-            text_segments, segments: in packed rows the sample that each text position `[B, L]` and each motion token
-                `[B, N]` belongs to, counted from 1, 0 for padding. A sample without text has one position whose
+            labels: tokens to predict `[B, N]`, usually `input_ids`; PAD and -100 are ignored.
+            attention_mask: with `past_key_values`, valid positions of the cache and the new tokens `[B, cached + N]`.
+            text_segments, segments: for packed rows the sample number of each text position `[B, L]` and each motion
+                token `[B, N]`, counted from 1, 0 for padding. A sample without text has one position whose
                 `text_mask` is false.
-            return_logits: False leaves the logits out, which with labels saves most of the memory; None does so in
-                training with labels if the model's `lean_training` is set.
-            logits_to_keep: compute those of so many last positions only; 0 for all.
+            return_logits: False omits the logits, which with labels saves most of the memory; None does so in training
+                with labels if the model's `lean_training` is set.
+            logits_to_keep: compute the logits of this many last positions only; 0 for all.
 
         Returns:
             logits `[B, N + 1, K + 1]` (with `past_key_values` given or packed: `[B, N, K + 1]`), the mean loss over
             counted tokens with its parts, and the cache.
 
         Raises:
-            ValueError: for shapes that do not belong together.
+            ValueError: for shapes that do not match.
         """
         check_tokens(input_ids, self.config)
         hidden, cache = self.hidden_states(
@@ -180,6 +180,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
             raise ValueError("text_features must be given unless past_key_values and attention_mask are, got None")
         hidden, previous = self._transform(self.dropout(embeddings), sample, text_length, past_key_values)
         if text_length:
+            # the states that predict each motion token: [B, N + 1, C], in packed rows [B, N, C]
             hidden = hidden.gather(1, previous[..., None].expand(-1, -1, hidden.shape[2]))
         return self.dropout(hidden), past_key_values
 
@@ -187,15 +188,15 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         """Sample motion tokens; see `motionmillion.lm.generation.generate`."""
         return generate(self, *args, **kwargs)
 
-    # what a kind of motion, codes or latents, is read and written by
+    # hooks that differ between codes and latents
 
     @property
     def blank(self) -> float:
-        """What stands where a row has no motion."""
+        """Padding of motion tokens."""
         return self.config.padding_token_id
 
     def motion_only(self, row: Tensor) -> Tensor:
-        """The codes `[n]` of a row of tokens `[N]`."""
+        """The codes `[n]` of a row of tokens `[N]`, END and PAD removed."""
         return row[row < self.config.end_token_id]
 
     def embed_motion(self, motion: Tensor) -> Tensor:
@@ -203,23 +204,23 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         return self.embed_tokens(motion)
 
     def valid_motion(self, motion: Tensor) -> Tensor:
-        """Which positions `[B, N]` hold a token."""
+        """Mask `[B, N]` of the positions that hold a token."""
         return motion != self.config.padding_token_id
 
     def step_ends(self, project: Callable[[nn.Linear], Callable[[Tensor], Tensor]]) -> StepEnds:
-        """How a decoding step embeds what was chosen and reads what to choose from."""
+        """Input and output layer of a decoding step."""
         return TokenEnds(self, project)
 
     def sampler(self, options: dict[str, Any], seeds: Sequence[int]) -> Any:
-        """What chooses the next tokens, one seed a row; `options` are those of `Sampling`."""
+        """The sampler of the next tokens, one seed per row; `options` are those of `Sampling`."""
         return Sampler.from_options(options, self.config, seeds)
 
     def checked_prefix(self, batch: int, codes: Tensor | None, latents: Tensor | None) -> Tensor:
-        """The motion that rows begin with, `[B, P]` codes."""
+        """The checked prefix of all rows, codes `[B, P]`."""
         return checked_codes(self.config, batch, codes, latents)
 
     def row_losses(self, motion: Tensor, features: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
-        """Loss `[B]` of each row's labels, as many of them in each row."""
+        """Loss `[B]` of each row's labels, the same number in each row."""
         output = self(motion, features, mask, labels=labels, return_logits=False)
         return output.token_losses.view(motion.shape[0], -1).sum(dim=1)
 
@@ -244,13 +245,15 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
             valid = segments.long()
             instead = ~words & (valid > 0)
         weight = self.project_text.weight if self.project_text.weight.is_floating_point() else self.embed_tokens.weight
-        text = self.project_text(features.to(weight.dtype))  # its own dtype, which FSDP casts; else it is quantized
+        text = self.project_text(features.to(weight.dtype))  # the layer's dtype, unless it is quantized
         padding = torch.tensor(self.config.end_row + 1, device=text.device)
-        nothing = self.embed_tokens(padding).to(text.dtype)  # a call, which gathers weights under ZeRO 3 and FSDP
+        nothing = self.embed_tokens(padding).to(
+            text.dtype
+        )  # a forward call, which gathers weights under ZeRO 3 and FSDP
         return torch.where(instead[..., None], nothing, text), valid
 
     def _motion_segments(self, motion: Tensor, text_segments: Tensor | None, segments: Tensor | None) -> Tensor:
-        """Segments of the motion tokens `[B, N]`: numbers in packed rows, else a mask of valid ones."""
+        """Segments of the motion tokens `[B, N]`: sample numbers if rows are packed, else a mask of valid tokens."""
         if (text_segments is None) != (segments is None):
             raise ValueError("segments and text_segments must be given together, got one of them alone")
         if segments is None:
@@ -264,13 +267,14 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
     def _transform(
         self, hidden: Tensor, sample: Tensor, text_length: int, cache: Cache | None
     ) -> tuple[Tensor, Tensor]:
-        """The transformer over new positions `[B, S, C]`, `sample` covering the cached ones too.
+        """Run the transformer over new positions `[B, S, C]`; `sample` covers the cached ones too.
 
         Returns:
             hidden states, and the columns `[B, N + 1]` (packed `[B, N]`) that predict the motion tokens.
         """
         mask = mixed_attention_mask(self.config, hidden, sample, text_length, cache)
         if sample.dtype == torch.bool:
+            # positions count valid columns only, so padding takes none
             positions = (sample.long().cumsum(1) - 1).clamp(min=0)[:, -hidden.shape[1] :]
             previous = last_valid(sample)[:, text_length - 1 :]
         else:
@@ -289,7 +293,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         return self.norm(hidden), previous
 
     def _losses(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Losses and hits `[M]` of what `hidden` `[B, N or N + 1, C]` predicts against labels `[B, N]`."""
+        """Losses and hits `[M]` of the predictions of `hidden` `[B, N or N + 1, C]` for labels `[B, N]`."""
         if labels.shape[1] > hidden.shape[1]:
             raise ValueError(f"labels must be as many as input_ids, {hidden.shape[1] - 1}, got {labels.shape[1]}")
         counted = (labels != self.config.padding_token_id) & (labels != IGNORED)
@@ -297,7 +301,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
 
 
 def check_tokens(tokens: Tensor, config: MotionLMConfig) -> None:
-    """Raise `ValueError` for tokens out of range; looks at tokens on the CPU only, a GPU would have to wait."""
+    """Raise `ValueError` for tokens out of range; checks tokens on the CPU only, since a GPU would have to sync."""
     if not torch.compiler.is_compiling() and tokens.is_cpu and tokens.numel():
         least, most = (int(value) for value in tokens.aminmax())
         if least < 0 or most > config.padding_token_id:

@@ -1,10 +1,10 @@
-"""Rotary position embedding (RoPE) with angles in float32, or with the roundings that a checkpoint was trained with.
+"""Rotary position embedding (RoPE) with angles in float32, or with the rounding that a checkpoint was trained with.
 
     cos, sin = RotaryEmbedding(config)(hidden, positions)      # each [B, S, head_dim], for Llama layers
 
-Unusual: there is no table and no buffer. Angles are computed from the positions of each call in float32, so neither
-`model.to(torch.bfloat16)` nor loading on the meta device can spoil them; only their cosines and sines take the dtype
-of the hidden states. Source: RoFormer (arXiv 2104.09864), in Llama's layout of two halves.
+Unusual: there is no table and no buffer. Angles are computed in float32 from the positions of each call, so neither
+`model.to(torch.bfloat16)` nor loading on the meta device affects them; only their cosines and sines are cast to the
+dtype of the hidden states. Source: RoFormer (arXiv 2104.09864), in Llama's layout of two halves.
 """
 
 import torch
@@ -14,7 +14,7 @@ from motionmillion.lm.config import MotionLMConfig
 
 
 class RotaryEmbedding(nn.Module):
-    """Cosines and sines of position times frequency; `config.rope_precision` says how they are rounded."""
+    """Cosines and sines of position times frequency; `config.rope_precision` sets the rounding."""
 
     def __init__(self, config: MotionLMConfig) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
-"""Choice of the next token of each row: guidance, limits on repetition, truncation, and the draw.
+"""Sampling of the next token of each row: guidance, limits on repetition, truncation, and the random choice.
 
     sampler = Sampler(Sampling(temperature=0.8, top_p=0.95), config, seeds=[0, 1])
     tokens = sampler(logits, history, forbid_end=False)        # [B]
 
-Unusual: each row has a random generator of its own and draws its noise on the CPU, so a row's tokens depend on its
-text and its seed alone: not on the rest of the batch, and not on the device.
+Unusual: each row has its own random generator on the CPU, so its tokens depend only on its text and its seed: not on
+the rest of the batch, and not on the device.
 
 Letters: B batch, N tokens so far, K codebook size.
 """
@@ -42,10 +42,11 @@ class Sampling:
         temperature: divides the logits.
         top_k: keep the k most likely tokens; 0 keeps all.
         top_p: keep the most likely tokens that together reach this probability; 1 keeps all.
-        min_p: keep tokens at least this share as likely as the most likely one; 0 keeps all.
-        repetition_penalty: above 1, codes that have been used become less likely (arXiv 1909.05858); 1 is off.
-        no_repeat_ngram_size: no run of so many codes comes twice; 0 is off. Cyclic motion like walking needs room.
-        guidance_scale: classifier-free guidance: 1 is off, more follows the text closer. Needs a model that was
+        min_p: keep tokens with at least this fraction of the highest probability; 0 keeps all.
+        repetition_penalty: above 1, codes that were already used become less likely (arXiv 1909.05858); 1 is off.
+        no_repeat_ngram_size: n-grams of this size never occur twice; 0 is off. Cyclic motion like walking needs a
+            large size.
+        guidance_scale: classifier-free guidance: 1 is off, more follows the text more closely. Needs a model that was
             trained with caption dropout.
 
     Raises:
@@ -77,7 +78,7 @@ class Sampling:
 
     @property
     def guided(self) -> bool:
-        """Whether each row needs a second one without text."""
+        """Whether each row needs an unconditional copy, for guidance."""
         return self.guidance_scale != 1
 
     @property
@@ -87,23 +88,23 @@ class Sampling:
 
 
 class Sampler:
-    """Chooses tokens; `keep` drops rows that have ended.
+    """Samples tokens; `keep` drops rows that have ended.
 
     Args:
-        seeds: one a row.
+        seeds: one per row.
     """
 
     @classmethod
     def from_options(cls, options: dict[str, Any], config: MotionLMConfig, seeds: Sequence[int]) -> "Sampler":
-        """A sampler of fields of `Sampling`.
+        """Make a sampler from fields of `Sampling`.
 
         Raises:
             ValueError: for unknown options and values out of range.
         """
         for name in sorted(_OF_FLOWS & set(options)):
             raise ValueError(
-                f"{name} must be left out for a model of codes, which follows no flow, got {options[name]!r}; "
-                "temperature, top_k and top_p are there"
+                f"{name} must be left out for a model of codes, which has no flow, got {options[name]!r}; "
+                "use temperature, top_k and top_p"
             )
         known = {field.name for field in dataclasses.fields(Sampling)}
         if set(options) - known:
@@ -112,7 +113,7 @@ class Sampler:
 
     @property
     def guided(self) -> bool:
-        """Whether each row needs a second one without text."""
+        """Whether each row needs an unconditional copy, for guidance."""
         return self.sampling.guided
 
     def __init__(self, sampling: Sampling, config: MotionLMConfig, seeds: Sequence[int]) -> None:
@@ -133,11 +134,11 @@ class Sampler:
             self.truncation.append(MinPLogitsWarper(float(sampling.min_p)))
 
     def __call__(self, logits: Tensor, history: Tensor, forbid_end: bool) -> Tensor:
-        """Tokens `[B]`.
+        """Sample tokens `[B]`.
 
         Args:
             logits: `[B, K + 1]`; with guidance `[2 B, K + 1]`, the second half without text.
-            history: codes so far `[B, N]`; anything from END on in rows that have ended.
+            history: codes so far `[B, N]`; arbitrary from END on in rows that have ended.
             forbid_end: END must not be chosen.
         """
         scores = self.guided_scores(logits)
@@ -145,33 +146,34 @@ class Sampler:
         if self.repetition and history.shape[1]:
             free = scores[:, end]
             scores = self.repetition(history.clamp(max=end), scores)  # type: ignore[arg-type]
-            scores[:, end] = free  # a motion may always end, however often others have
+            scores[:, end] = free  # END is exempt from limits on repetition
         if forbid_end:
             scores = scores.clone()
             scores[:, end] = -torch.inf
         return self.draw(scores)
 
     def guided_scores(self, logits: Tensor) -> Tensor:
-        """Logits `[B, n]`, float32, of `[2 B, n]` with and without text, or of `[B, n]`."""
+        """Guided logits `[B, n]`, float32, from `[2 B, n]` with and without text, or unguided `[B, n]`."""
         if not self.sampling.guided:
             return logits.float()
         conditional, unconditional = logits.float().chunk(2)
         return unconditional + self.sampling.guidance_scale * (conditional - unconditional)
 
     def draw(self, scores: Tensor) -> Tensor:
-        """One of n choices a row `[B]`, by their logits `[B, n]`."""
+        """Sample one of n choices per row `[B]` from their logits `[B, n]`."""
         if self.sampling.greedy:
             return scores.argmax(dim=-1)
         noise = torch.stack([torch.rand(scores.shape[1], generator=g) for g in self.generators]).to(scores.device)
+        # Gumbel-max trick: the argmax of logits plus Gumbel noise is a sample of the softmax
         gumbel = -(-noise.clamp(min=1e-20).log()).log()
         return (self.truncation(None, scores) + gumbel).argmax(dim=-1)  # type: ignore[arg-type]
 
     def ended(self, chosen: Tensor) -> Tensor:
-        """Which of the tokens `[B]` end their row."""
+        """Mask `[B]` of the tokens that end their row."""
         return chosen == self.config.end_token_id
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these rows only."""
+        """Keep these rows only."""
         self.generators = [self.generators[row] for row in rows]
 
 

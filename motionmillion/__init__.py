@@ -5,8 +5,8 @@
     motion = pipe(["a person waves"], seconds=4)[0]
     motion.save("wave.html")
 
-Unusual: every public name is imported on first use, so that `import motionmillion` stays far below a second although
-the library stands on torch and transformers.
+Unusual: every public name is imported on first use, so that `import motionmillion` takes far less than a second
+although the library is built on torch and transformers.
 """
 
 import importlib

@@ -2,8 +2,8 @@
 
     motionmillion generate "a person waves" -o wave.html -o wave.bvh --seed 0 --seconds 4
 
-A user's mistake ends with one line on standard error and exit code 2, never a traceback. Heavy imports wait inside the
-commands, so that `--help` is quick.
+A user error ends with one line on standard error and exit code 2, never a traceback. Heavy imports are inside the
+commands, so that `--help` is fast.
 """
 
 import importlib.util
@@ -34,7 +34,7 @@ app.add_typer(compare_app)
 
 
 class Benched(StrEnum):
-    """What can be timed."""
+    """Parts that can be benchmarked."""
 
     tokenizer = "tokenizer"
     lm = "lm"
@@ -43,7 +43,7 @@ class Benched(StrEnum):
 
 
 class Converted(StrEnum):
-    """What can be converted."""
+    """Kinds of checkpoints that can be converted."""
 
     tokenizer = "tokenizer"
     lm = "lm"
@@ -53,7 +53,7 @@ class Converted(StrEnum):
 
 
 class Part(StrEnum):
-    """What can be trained."""
+    """Parts that can be trained."""
 
     tokenizer = "tokenizer"
     lm = "lm"
@@ -68,12 +68,14 @@ def export(
     output: Annotated[list[Path], typer.Argument(help="Files to write; the suffix chooses the format.")],
     fps: Annotated[float | None, typer.Option(help="Resample to this frame rate.")] = None,
     canonical: Annotated[bool, typer.Option(help="Put the motion on the floor, at the origin, facing +z.")] = False,
-    source_fps: Annotated[float | None, typer.Option(help="Frame rate of a source that does not say its own.")] = None,
-    up: Annotated[str | None, typer.Option(help="Vertical axis of the source, y or z, if not the usual.")] = None,
+    source_fps: Annotated[float | None, typer.Option(help="Frame rate of a source without one.")] = None,
+    up: Annotated[
+        str | None, typer.Option(help="Vertical axis of the source, y or z, if not its format's default.")
+    ] = None,
 ) -> None:
-    """Convert a motion file into other formats.
+    """Convert a motion file to other formats.
 
-    Features of 272, 276 or 263 numbers a frame are read from .npy, and joint positions [T, 22, 3] with --source-fps.
+    A .npy file may hold features of 272, 276 or 263 values per frame, or joint positions [T, 22, 3] with --source-fps.
     """
     from motionmillion.io import check_output
     from motionmillion.motion import Motion
@@ -92,7 +94,7 @@ def export(
 def view(
     source: Annotated[Path, typer.Argument(help="Motion file: .npz, .bvh or .npy.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="HTML file; default beside the source.")
+        Path | None, typer.Option("-o", "--output", help="HTML file; default: next to the source.")
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open it in the web browser.")] = True,
 ) -> None:
@@ -117,17 +119,19 @@ def tokenize(
     source: Annotated[Path, typer.Argument(help="Motion file (.npz, .bvh or .npy), or a folder of motions.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Code file (.npy, int64, [N]), or folder of shards.")],
     model: ModelOption = "mini",
-    split: Annotated[list[str] | None, typer.Option(help="Only clips of this split. Repeat.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; one a CPU core unless said.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Clips encoded together; never changes the codes.")] = 32,
-    shard_size: Annotated[int, typer.Option(help="Clips of a Parquet file.")] = 256,
+    split: Annotated[list[str] | None, typer.Option(help="Only clips of this split. Repeat for several.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; default: one per CPU core.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Clips encoded together; does not change the codes.")] = 32,
+    shard_size: Annotated[int, typer.Option(help="Clips per Parquet file.")] = 256,
     device: DeviceOption = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew; removes another run's shards.")] = False,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out motions that cannot be read.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start over; removes the shards of earlier runs.")
+    ] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Skip motions that cannot be read.")] = False,
 ) -> None:
     """Turn a motion into codes, or a folder of motions into Parquet files of codes and captions.
 
-    Options from --split on are for folders. Run the same command again after an interruption, and it goes on.
+    Options from --split on apply to folders. To resume after an interruption, run the same command again.
     """
     if not source.is_dir():
         from motionmillion.batch import tokenize_file
@@ -154,7 +158,7 @@ def tokenize(
 
 @app.command()
 def detokenize(
-    source: Annotated[Path, typer.Argument(help="Code file (.npy, whole numbers, [N]).")],
+    source: Annotated[Path, typer.Argument(help="Code file (.npy, integers, [N]).")],
     output: Annotated[list[Path], typer.Option("-o", "--output", help="Motion file to write. Repeat for several.")],
     model: ModelOption = "mini",
 ) -> None:
@@ -168,19 +172,21 @@ def detokenize(
 @app.command()
 def train(
     part: Annotated[Part, typer.Argument(help="What to train.")],
-    config: Annotated[Path, typer.Option("--config", help="Recipe, a YAML file.")],
+    config: Annotated[Path, typer.Option("--config", help="Recipe (YAML file).")],
     override: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a value: --set training.max_steps=100. Repeat.")
+        list[str] | None,
+        typer.Option("--set", help="Override a value: --set training.max_steps=100. Repeat for several."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the newest checkpoint.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the recipe, print parameters, memory and hours; train nothing.")
+        bool,
+        typer.Option("--dry-run", help="Check the recipe and print parameters, memory and hours without training."),
     ] = False,
-    gpus: Annotated[int | None, typer.Option(help="Dry run: number of GPUs; else of processes.")] = None,
-    gpu: Annotated[str, typer.Option(help="Dry run: their kind, such as h200, h100 or a100.")] = "h200",
-    mfu: Annotated[float, typer.Option(help="Dry run: share of the GPU's peak that training reaches.")] = 0.4,
+    gpus: Annotated[int | None, typer.Option(help="Dry run: number of GPUs; default: number of processes.")] = None,
+    gpu: Annotated[str, typer.Option(help="Dry run: GPU type, such as h200, h100 or a100.")] = "h200",
+    mfu: Annotated[float, typer.Option(help="Dry run: fraction of the GPU's peak FLOPS that training reaches.")] = 0.4,
     sample_positions: Annotated[
-        int, typer.Option(help="Dry run: mean length of a packed sample, text and motion.")
+        int, typer.Option(help="Dry run: mean length of a sample in tokens, text and motion, with packing.")
     ] = 100,
 ) -> None:
     """Train a tokenizer, a language model, a flow-matching transformer or a text-motion evaluator from a recipe."""
@@ -210,7 +216,7 @@ def train(
     else:
         from motionmillion.training.lm import train_lm as run
     figures = run(recipe, resume)
-    if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
+    if os.environ.get("RANK", "0") == "0":  # only the first of several processes prints
         typer.echo("  ".join(f"{name.removeprefix('eval_')} {value:.4g}" for name, value in figures.items()))
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from motionmillion.training.distributed import close_processes
@@ -220,13 +226,13 @@ def train(
 
 @app.command()
 def bench(
-    part: Annotated[Benched, typer.Argument(help="What to time.")],
+    part: Annotated[Benched, typer.Argument(help="What to benchmark.")],
     codebook: Annotated[list[int], typer.Option(help="Nominal FSQ size. tokenizer: repeat for several.")] = [65536],  # noqa: B006
     batch_size: Annotated[
-        list[int] | None, typer.Option(help="Windows or motions a call. Repeat for several.")
+        list[int] | None, typer.Option(help="Windows or motions per call. Repeat for several.")
     ] = None,
     frames: Annotated[
-        int | None, typer.Option(help="tokenizer: frames a window (96). eval: frames a motion (100).")
+        int | None, typer.Option(help="tokenizer: frames per window (96). eval: frames per motion (100).")
     ] = None,
     width: Annotated[int, typer.Option(help="tokenizer: channels of the network; 512 is the published width.")] = 512,
     size: Annotated[
@@ -235,31 +241,31 @@ def bench(
     setting: Annotated[
         list[str] | None, typer.Option(help="lm: dynamic, static, compiled or int8. Repeat for several.")
     ] = None,
-    tokens: Annotated[int, typer.Option(help="lm: codes of a motion.")] = 150,
+    tokens: Annotated[int, typer.Option(help="lm: codes per motion.")] = 150,
     dtype: Annotated[str, typer.Option(help="lm, flow: float32 or bfloat16.")] = "float32",
     steps: Annotated[
         list[int] | None, typer.Option(help="flow: steps of the solver (1, 4, 10, 20, 50). Repeat for several.")
     ] = None,
     seconds: Annotated[float, typer.Option(help="flow: length of the motion.")] = 5.0,
-    guidance_scale: Annotated[float | None, typer.Option(help="flow: anything but 1 is guided.")] = None,
-    patch: Annotated[int, typer.Option(help="flow: frames that a position of the DiT stands for.")] = 1,
+    guidance_scale: Annotated[float | None, typer.Option(help="flow: guidance scale; 1 is off.")] = None,
+    patch: Annotated[int, typer.Option(help="flow: frames per position of the DiT.")] = 1,
     model: Annotated[
-        list[str] | None, typer.Option(help="flow: saved pipeline, in place of random weights. Repeat for several.")
+        list[str] | None, typer.Option(help="flow: saved pipeline instead of random weights. Repeat for several.")
     ] = None,
     packing: Annotated[bool, typer.Option("--packing", help="lm: time training steps, packed and padded.")] = False,
-    repeats: Annotated[int, typer.Option(help="Turns that each side takes.")] = 5,
+    repeats: Annotated[int, typer.Option(help="Repetitions of each measurement.")] = 5,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for report.md and results.json.")
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Time a part of the library and measure its memory.
+    """Benchmark the speed and memory of a part of the library.
 
-    tokenizer, lm: against the published way with the same weights.
+    tokenizer, lm: compared with the published implementation, with the same weights.
 
-    eval: time the physical measures of many motions against plain loops over frames, and measures of embeddings.
+    eval: physical metrics of many motions, compared with plain loops over frames, and metrics of embeddings.
 
-    flow: seconds for a motion by codes, by latents with a flow head and by MotionDiT, against the codes.
+    flow: seconds per motion with latents and a flow head and with MotionDiT, compared with codes.
     """
     where = find_device(device)
     if part is Benched.eval:
@@ -303,7 +309,9 @@ def convert(
         typer.Argument(help="Checkpoint of MotionMillion-Codes or ViMoGen; for checkpoint, a run's checkpoint-N."),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
-    options: Annotated[Path | None, typer.Option(help="JSON of its training options, else the released ones.")] = None,
+    options: Annotated[
+        Path | None, typer.Option(help="JSON of its training options; default: the released ones.")
+    ] = None,
     mean: Annotated[
         Path | None, typer.Option(help="Feature means it was trained with (.npy, [272] or [276]).")
     ] = None,
@@ -312,21 +320,21 @@ def convert(
         str | None, typer.Option(help="lm: rotary angles in float32 (default), bfloat16 or autocast.")
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option(help="lm, dit: weights in float32 or bfloat16; lm: else as they are.")
+        str | None, typer.Option(help="lm, dit: weights in float32 or bfloat16; lm: default as in the checkpoint.")
     ] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="lm: tokenizer folder, to write a whole pipeline.")] = None,
     text_encoder: Annotated[
         str | None,
         typer.Option(
-            help="lm, dit: its text encoder, google/flan-t5-xl or google/umt5-xxl if released, to write a whole "
-            "pipeline. evaluator: distilbert-base-uncased."
+            help="lm, dit: text encoder (google/flan-t5-xl or google/umt5-xxl for released checkpoints), to write a "
+            "whole pipeline. evaluator: distilbert-base-uncased."
         ),
     ] = None,
-    shard_size: Annotated[str | None, typer.Option(help="lm: size of a file, 2GB unless said; bounds memory.")] = None,
+    shard_size: Annotated[str | None, typer.Option(help="lm: size of a file (2GB); bounds memory.")] = None,
 ) -> None:
-    """Turn a checkpoint of another project, or of a run under way, into a folder to load; every number is kept.
+    """Convert a checkpoint of another project, or of a training run, to a folder to load; weights are kept exactly.
 
-    A language model is converted in the memory of two or three of its files, whatever its size.
+    Converting a language model takes the memory of two or three of its files, whatever its size.
     """
     from motionmillion.convert import convert_dit, convert_evaluator, convert_lm, convert_tokenizer
 
@@ -382,17 +390,20 @@ def describe(
 @data_app.command("encode-text")
 def encode_text(
     sources: Annotated[
-        list[Path], typer.Argument(help="Folders of token shards or motions, and text files with one caption a line.")
+        list[Path],
+        typer.Argument(help="Folders of token shards or motions, and text files with one caption per line."),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
     text_encoder: Annotated[str, typer.Option(help="Hub id or folder, such as google/flan-t5-xl.")],
-    sentence: Annotated[bool, typer.Option("--sentence", help="Put the mean over the words before them.")] = False,
-    text_length: Annotated[int, typer.Option(help="Tokens of a caption that are kept.")] = 150,
-    dtype: Annotated[str, typer.Option(help="Stored as bfloat16, float16 or float32.")] = "bfloat16",
+    sentence: Annotated[bool, typer.Option("--sentence", help="Prepend the mean over the words.")] = False,
+    text_length: Annotated[int, typer.Option(help="Maximum tokens per caption.")] = 150,
+    dtype: Annotated[str, typer.Option(help="Storage type: bfloat16, float16 or float32.")] = "bfloat16",
     batch_size: Annotated[int, typer.Option(help="Captions encoded together.")] = 64,
-    shard_size: Annotated[int, typer.Option(help="Captions of a file.")] = 4096,
+    shard_size: Annotated[int, typer.Option(help="Captions per file.")] = 4096,
     device: DeviceOption = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew; removes another run's files.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start over; removes the files of earlier runs.")
+    ] = False,
 ) -> None:
     """Compute the text features of every caption once, for training.
 
@@ -421,7 +432,7 @@ def main() -> None:
         sys.exit(app(standalone_mode=False) or 0)
     except (ValueError, OSError, ImportError) as error:
         message = str(error)
-    except Exception as error:  # typer's own, whose base class has moved between its versions
+    except Exception as error:  # typer's errors, whose base class differs between versions
         if type(error).__name__ == "Abort":
             sys.exit(130)
         if not hasattr(error, "format_message"):

@@ -4,7 +4,7 @@
     motionmillion evaluate --suite mbench --prompts meta_info --motions their_motions -o runs/theirs
     motionmillion compare results runs/mini runs/theirs -o runs/comparison
 
-Exit code 3: everything was measured, but a judge left questions unanswered; the same command asks them again.
+Exit code 3: everything was measured, but a judge left questions unanswered; run the same command again to retry.
 """
 
 import sys
@@ -24,7 +24,7 @@ TOKENIZER = "tokenizer"
 
 compare_app = typer.Typer(
     name="compare",
-    help="Compare evaluated systems: tables with significance, side by side, human votes.",
+    help="Compare evaluated systems: tables with significance tests, side-by-side pages, human votes.",
     no_args_is_help=True,
 )
 
@@ -42,18 +42,18 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for results, reports and motions.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Bundled model, folder or hub id; mini unless said.")] = None,
+    model: Annotated[str | None, typer.Option(help="Bundled model, folder or hub id; default: mini.")] = None,
     motions: Annotated[Path | None, typer.Option(help="Folder of another system's motions, named by prompt.")] = None,
     prompts: Annotated[
-        Path | None, typer.Option(help="Your copy of the prompts: file, or folder of MBench's two files.")
+        Path | None, typer.Option(help="Your copy of the prompts: a file, or a folder with MBench's two files.")
     ] = None,
     data: Annotated[
-        list[Path] | None, typer.Option("--data", help="Folder of real motion. tokenizer: repeat for several.")
+        list[Path] | None, typer.Option("--data", help="Folder of real motions. tokenizer: repeat for several.")
     ] = None,
     split: Annotated[str, typer.Option(help="Clips of --data to take: train, val or test.")] = "test",
-    seconds: Annotated[float | None, typer.Option(help="Length where the suite has none; else the model's.")] = None,
-    num_samples: Annotated[int, typer.Option("-n", "--num-samples", help="Motions of each prompt.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of motions, captions, random draws and intervals.")] = 0,
+    seconds: Annotated[float | None, typer.Option(help="Length if the suite sets none; default: the model's.")] = None,
+    num_samples: Annotated[int, typer.Option("-n", "--num-samples", help="Motions per prompt.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of motions, captions, random sampling and intervals.")] = 0,
     temperature: Annotated[float | None, typer.Option(help="Sampling, as in generate.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Sampling, as in generate.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Sampling, as in generate.")] = None,
@@ -63,40 +63,50 @@ def evaluate(
     evaluator: Annotated[str, typer.Option(help="Text-motion evaluator: bundled name, folder or hub id.")] = "mini",
     judge: Annotated[
         str,
-        typer.Option(help="retrieval, https://host/v1#model, gemini:MODEL, or a vision-language model's name."),
+        typer.Option(help="retrieval, https://host/v1#model, gemini:MODEL, or the name of a vision-language model."),
     ] = "",
-    axes: Annotated[str, typer.Option(help="mbench: corrected, or released for its published mix-up.")] = "corrected",
+    axes: Annotated[
+        str, typer.Option(help="mbench: corrected, or released to reproduce its published axis mix-up.")
+    ] = "corrected",
     nrdf: Annotated[Path | None, typer.Option(help="mbench: NRDF's weights, for Pose_Quality.")] = None,
     smpl: Annotated[Path | None, typer.Option(help="mbench: SMPL body model (.npz), for Body_Penetration.")] = None,
-    calibration: Annotated[Path | None, typer.Option(help="Real motion's distribution; else the bundled.")] = None,
-    fps: Annotated[float | None, typer.Option(help="motions: frame rate of files that do not say it.")] = None,
-    up: Annotated[str | None, typer.Option(help='motions: vertical axis, "y" or "z"; else as files have it.')] = None,
-    representation: Annotated[
-        str | None, typer.Option(help="motions: what .npy files hold: rot272, rot276, hml263, joints, ...")
+    calibration: Annotated[
+        Path | None, typer.Option(help="Statistics of real motion; default: the bundled ones.")
     ] = None,
-    route: Annotated[str, typer.Option(help="motions: measure positions or rotations of features.")] = "positions",
+    fps: Annotated[float | None, typer.Option(help="motions: frame rate of files without one.")] = None,
+    up: Annotated[
+        str | None, typer.Option(help='motions: vertical axis, "y" or "z"; default: that of the format.')
+    ] = None,
+    representation: Annotated[
+        str | None, typer.Option(help="motions: content of .npy files: rot272, rot276, hml263, joints, ...")
+    ] = None,
+    route: Annotated[
+        str, typer.Option(help="motions: recover joints from the positions or the rotations of features.")
+    ] = "positions",
     allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="motions: score the prompts that have a file.")
+        bool, typer.Option("--allow-missing", help="motions: score only the prompts that have a file.")
     ] = False,
-    name: Annotated[str, typer.Option(help="The system's name in tables.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the system in tables.")] = "",
     ask_again: Annotated[
-        bool, typer.Option("--ask-again", help="Ask the judge again what it answered unclearly.")
+        bool, typer.Option("--ask-again", help="Repeat the questions that the judge answered unclearly.")
     ] = False,
-    limit: Annotated[int, typer.Option(help="Only so many prompts of each category; 0 is all.")] = 0,
+    limit: Annotated[int, typer.Option(help="Maximum prompts per category; 0 is all.")] = 0,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 2000,
-    repeats: Annotated[int, typer.Option(help="Repeats of measures that draw at random.")] = 20,
-    batch_size: Annotated[int, typer.Option(help="Motions that go through a model together.")] = 16,
+    repeats: Annotated[int, typer.Option(help="Repetitions of metrics that sample at random.")] = 20,
+    batch_size: Annotated[int, typer.Option(help="Motions processed together.")] = 16,
     plots: Annotated[bool, typer.Option(help="tokenizer: draw plots (needs matplotlib).")] = True,
     device: DeviceOption = "auto",
 ) -> None:
-    """Measure a model, or another system's motions, on a suite.
+    """Evaluate a model, or the motions of another system, on a suite.
 
     Writes results.json with the whole protocol, report.md and report.html, which plays the best and worst motions.
-    Motions are generated into the folder motions beside them; run the same command again after an interruption, and
-    it goes on. The suite tokenizer measures what a tokenizer loses on --data.
+    Generated motions are saved in the subfolder motions; to resume after an interruption, run the same command again.
+    The suite tokenizer measures the reconstruction error of a tokenizer on --data.
     """
     if (part is None) == (suite is None):
-        raise ValueError(f"suite must be named once, got {part!r} and {suite!r}; add --suite motionmillion-eval")
+        raise ValueError(
+            f"suite must be given exactly once, got {part!r} and {suite!r}; add --suite motionmillion-eval"
+        )
     chosen = suite or part or ""
     if output is None:
         raise ValueError("output must name a folder, got none; add -o FOLDER")
@@ -148,12 +158,12 @@ def evaluate(
 
 
 def _report_answers(answers: "Sequence[Answer]") -> None:
-    """Say what the judge left open; ends with exit code 3 where it left questions unanswered, or answered none."""
+    """Print what the judge left open; exit with code 3 if questions are unanswered or no reply was clear."""
     from motionmillion.eval.judges import first_failure
 
     failed, unclear = sum(answer.failed for answer in answers), sum(answer.unclear for answer in answers)
     if unclear:
-        message = f"{unclear} of {len(answers)} replies of the judge were unclear; --ask-again asks for them anew"
+        message = f"{unclear} of {len(answers)} replies of the judge were unclear; --ask-again repeats them"
         print(f"motionmillion: {message}", file=sys.stderr)
     if failed:
         message = f"the judge left {failed} of {len(answers)} questions unanswered: {first_failure(answers)}"
@@ -164,11 +174,11 @@ def _report_answers(answers: "Sequence[Answer]") -> None:
 
 @compare_app.command("results")
 def compare_results(
-    results: Annotated[list[Path], typer.Argument(help="Folders of results, or results.json files; one suite.")],
+    results: Annotated[list[Path], typer.Argument(help="Folders of results, or results.json files, of one suite.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for comparison.md, .json and .html.")],
-    seed: Annotated[int, typer.Option(help="Of the tests and intervals.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the tests and intervals.")] = 0,
 ) -> None:
-    """Tables of several systems beside each other; differences from the first are tested on paired samples."""
+    """Tabulate several systems; differences from the first are tested on paired samples."""
     from motionmillion.eval.comparison_files import compare_files
 
     for path in compare_files(results, output, seed):
@@ -180,10 +190,12 @@ def compare_side_by_side(
     first: Annotated[Path, typer.Argument(help="Results of one system.")],
     second: Annotated[Path, typer.Argument(help="Results of the other.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the tables and the rating page.")],
-    prompts: Annotated[int | None, typer.Option(help="Prompts on the page, evenly over categories; else all.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the order of prompts and sides on the page.")] = 0,
+    prompts: Annotated[
+        int | None, typer.Option(help="Prompts on the page, spread over categories; default: all.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the order of prompts and sides on the page.")] = 0,
 ) -> None:
-    """Wins, ties and losses by prompt and axis with a sign test, and a page on which people vote blindly."""
+    """Wins, ties and losses by prompt and axis with a sign test, and a page for blind human votes."""
     from motionmillion.eval.comparison_files import side_by_side_files
 
     for path in side_by_side_files(first, second, output, seed, prompts):
@@ -195,7 +207,7 @@ def compare_votes(
     votes: Annotated[list[Path], typer.Argument(help="JSON files that raters saved from the page.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the tables.")],
 ) -> None:
-    """Count people's votes: wins, ties and losses with a sign test, and how far raters agree."""
+    """Count human votes: wins, ties and losses with a sign test, and inter-rater agreement."""
     from motionmillion.eval.comparison_files import count_votes_files
 
     for path in count_votes_files(votes, output):
@@ -229,7 +241,7 @@ _GENERATION_OPTIONS |= {"steps", "solver"}
 
 
 def _check_unused(ctx: typer.Context, suite: str) -> None:
-    """Raise `ValueError` for options that were given and would do nothing."""
+    """Raise `ValueError` for options that were given but would have no effect."""
     given = {name for name in ctx.params if str(ctx.get_parameter_source(name)).endswith("COMMANDLINE")}
     if suite == TOKENIZER:
         unused, reason = given - _TOKENIZER_OPTIONS - {"part", "suite"}, "for the suite tokenizer"

@@ -14,84 +14,100 @@ from motionmillion.cli_options import DeviceOption, ModelOption, find_device, fi
 
 
 def generate(
-    prompts: Annotated[list[str] | None, typer.Argument(help="Sentences, one motion (or more) each.")] = None,
+    prompts: Annotated[list[str] | None, typer.Argument(help="Sentences; one motion (or more) for each.")] = None,
     output: Annotated[
-        list[Path] | None, typer.Option("-o", "--output", help="File to write; its suffix chooses the format. Repeat.")
+        list[Path] | None,
+        typer.Option("-o", "--output", help="File to write; its suffix sets the format. Repeat for several."),
     ] = None,
-    prompts_file: Annotated[Path | None, typer.Option(help="Text file with one sentence a line.")] = None,
+    prompts_file: Annotated[Path | None, typer.Option(help="Text file with one sentence per line.")] = None,
     model: ModelOption = "mini",
-    seconds: Annotated[float | None, typer.Option(help="Length; left out, the model decides.")] = None,
-    num_samples: Annotated[int, typer.Option("-n", "--num-samples", help="Motions for each sentence.")] = 1,
+    seconds: Annotated[float | None, typer.Option(help="Length; by default the model decides.")] = None,
+    num_samples: Annotated[int, typer.Option("-n", "--num-samples", help="Motions per sentence.")] = 1,
     seed: Annotated[int, typer.Option(help="The same seed gives the same motion.")] = 0,
-    temperature: Annotated[float | None, typer.Option(help="Variety; 0 takes the most likely motion.")] = None,
-    top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest tokens; 0 is off.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens up to this probability.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Randomness of sampling; 0 is greedy.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Sample from the k most likely tokens; 0 is off.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Sample from the most likely tokens up to this probability.")
+    ] = None,
     guidance_scale: Annotated[float | None, typer.Option(help="How closely to follow the text; 1 is off.")] = None,
-    min_p: Annotated[float | None, typer.Option(help="Leave out tokens below this share of the likeliest.")] = None,
-    repetition_penalty: Annotated[float | None, typer.Option(help="Above 1, used codes are less likely.")] = None,
-    no_repeat_ngram_size: Annotated[int | None, typer.Option(help="No run of so many codes comes twice.")] = None,
-    min_seconds: Annotated[float | None, typer.Option(help="Shortest length that the model may decide for.")] = None,
-    max_seconds: Annotated[float | None, typer.Option(help="Longest length that the model may decide for.")] = None,
+    min_p: Annotated[
+        float | None, typer.Option(help="Drop tokens below this fraction of the top probability.")
+    ] = None,
+    repetition_penalty: Annotated[float | None, typer.Option(help="Above 1, repeated codes are less likely.")] = None,
+    no_repeat_ngram_size: Annotated[int | None, typer.Option(help="Never repeat an n-gram of this size.")] = None,
+    min_seconds: Annotated[float | None, typer.Option(help="Shortest length that the model may choose.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Longest length that the model may choose.")] = None,
     timeline: Annotated[
-        list[str] | None, typer.Option(help='Part of one motion: --timeline "4: a person walks". Repeat.')
+        list[str] | None,
+        typer.Option(help='Part of one motion: --timeline "4: a person walks". Repeat for each part.'),
     ] = None,
-    prefix: Annotated[Path | None, typer.Option(help="Motion file to go on from.")] = None,
+    prefix: Annotated[Path | None, typer.Option(help="Motion file to continue.")] = None,
     transition: Annotated[
-        float | None, typer.Option(help="Seconds of the motion before that a text goes on from; more clings to it.")
+        float | None, typer.Option(help="Seconds of the preceding motion used as context; more stays closer to it.")
     ] = None,
-    end: Annotated[Path | None, typer.Option(help="Motion file to arrive at, from --prefix.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Flow models: steps of the solver; few are fast.")] = None,
+    end: Annotated[Path | None, typer.Option(help="Motion file to end with, after --prefix.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Flow models: solver steps; fewer are faster.")] = None,
     solver: Annotated[str | None, typer.Option(help="Flow models: euler, heun or midpoint.")] = None,
-    shift: Annotated[float | None, typer.Option(help="Flow models: above 1, more steps near noise.")] = None,
-    rounds: Annotated[int | None, typer.Option(help="DiT: go back so often, to fit better to what is kept.")] = None,
+    shift: Annotated[
+        float | None, typer.Option(help="Flow models: timestep shift; above 1, more steps near noise.")
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(help="DiT: resampling rounds per step, to fit kept frames better.")
+    ] = None,
     reference: Annotated[
-        list[Path] | None, typer.Option(help="Motion file to follow. Repeat for one a sentence.")
+        list[Path] | None, typer.Option(help="Reference motion file. Repeat for one per sentence.")
     ] = None,
     reference_mode: Annotated[
-        str, typer.Option(help="Follow the motion, the text, or both; auto decides by --judge and jitter.")
+        str, typer.Option(help="Condition on motion, text or both; auto decides by --judge and jitter.")
     ] = "auto",
     reference_weight: Annotated[
-        float | None, typer.Option(help="Share of the reference with --reference-mode both, 0 to 1.")
+        float | None, typer.Option(help="Weight of the reference with --reference-mode both, 0 to 1.")
     ] = None,
     judge: Annotated[
-        str, typer.Option(help="Who says if a reference shows the text: similarity, none, or as for evaluate.")
+        str, typer.Option(help="Judge of whether a reference shows the text: similarity, none, or as for evaluate.")
     ] = "similarity",
     strength: Annotated[
-        float | None, typer.Option(help="Below 1, start from the reference, or what is edited, under less noise.")
+        float | None,
+        typer.Option(help="Below 1, start from the reference or the edited motion, with this much noise."),
     ] = None,
-    edit: Annotated[Path | None, typer.Option(help="Motion file to change as the sentence says.")] = None,
-    edit_frames: Annotated[str | None, typer.Option(help="Frames to change, such as 20:60; else all.")] = None,
+    edit: Annotated[Path | None, typer.Option(help="Motion file to edit according to the sentence.")] = None,
+    edit_frames: Annotated[str | None, typer.Option(help="Frames to change, such as 20:60; default: all.")] = None,
     edit_joints: Annotated[
-        list[str] | None, typer.Option(help="Joints to change, or left_arm, upper_body and the like. Repeat.")
+        list[str] | None,
+        typer.Option(help="Joints or groups to change, such as left_arm or upper_body. Repeat for several."),
     ] = None,
-    smoothing: Annotated[float | None, typer.Option(help="DiT: smooth over so many frames; 0 is off.")] = None,
-    recovery: Annotated[str | None, typer.Option(help="DiT: direct, or velocity, which adds up steps.")] = None,
-    source_fps: Annotated[
-        float | None, typer.Option(help="Frame rate of motion files given that do not say their own.")
+    smoothing: Annotated[
+        float | None, typer.Option(help="DiT: Gaussian smoothing, sigma in frames; 0 is off.")
     ] = None,
-    up: Annotated[str | None, typer.Option(help="Vertical axis of motion files given, y or z, if not usual.")] = None,
+    recovery: Annotated[
+        str | None, typer.Option(help="DiT: direct, or velocity, which integrates velocities.")
+    ] = None,
+    source_fps: Annotated[float | None, typer.Option(help="Frame rate of input motion files without one.")] = None,
+    up: Annotated[
+        str | None, typer.Option(help="Vertical axis of input motion files, y or z, if not the default.")
+    ] = None,
     rewrite: Annotated[
         str | None,
         typer.Option(help="Language model that rewrites the prompts: name, folder, or https://host/v1#name."),
     ] = None,
-    rewrite_cache: Annotated[Path | None, typer.Option(help="JSON file of what was rewritten before.")] = None,
+    rewrite_cache: Annotated[Path | None, typer.Option(help="JSON file that caches rewritten prompts.")] = None,
     rewrite_errors: Annotated[
         str, typer.Option(help='What to do with a prompt that cannot be rewritten: "raise" or "keep".')
     ] = "raise",
     batch_size: Annotated[int, typer.Option(help="Motions generated together.")] = 16,
-    resume: Annotated[bool, typer.Option("--resume", help="Leave out motions whose files are all there.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Skip motions whose files already exist.")] = False,
     device: DeviceOption = "auto",
-    dtype: Annotated[str, typer.Option(help="Of the model: float32, bfloat16 or float16.")] = "float32",
-    quantization: Annotated[str | None, typer.Option(help="Weights in few bits: 8bit, 4bit or int8.")] = None,
+    dtype: Annotated[str, typer.Option(help="Data type of the model: float32, bfloat16 or float16.")] = "float32",
+    quantization: Annotated[str | None, typer.Option(help="Low-bit weights: 8bit, 4bit or int8.")] = None,
     compiled: Annotated[
-        bool, typer.Option("--compiled", help="Compile the steps first; pays for many motions.")
+        bool, typer.Option("--compiled", help="Compile the model first; worth it for many motions.")
     ] = False,
 ) -> None:
     """Generate motions from sentences.
 
     Several motions are numbered: -o walk.bvh becomes walk-0000.bvh, walk-0001.bvh, ... Every file is written as soon
-    as its batch is done, and a motion does not depend on the others, so --resume finishes an interrupted job with the
-    same result. With --reference, which like --edit needs a model of kind dit, the sentence may be "".
+    as its batch is done, and motions do not depend on each other, so --resume completes an interrupted job with the
+    same result. --reference and --edit need a model of kind dit; with --reference the sentence may be "".
     """
     from motionmillion.batch import (
         Request,

@@ -1,4 +1,4 @@
-"""What several commands share: options, and what their values stand for."""
+"""Options that several commands share, and the parsing of their values."""
 
 import contextlib
 import sys
@@ -9,18 +9,18 @@ from typing import Annotated, Any
 import typer
 
 ModelOption = Annotated[str, typer.Option(help="Bundled model, folder or hub id.")]
-DeviceOption = Annotated[str, typer.Option(help='"cpu", "cuda", or "auto" for a GPU where there is one.')]
+DeviceOption = Annotated[str, typer.Option(help='"cpu", "cuda", or "auto" for a GPU if there is one.')]
 
 
 def find_device(name: str) -> str:
-    """The device that an option names; raises `ValueError` for one that is not there."""
+    """The device that an option names; raises `ValueError` if it is not available."""
     from motionmillion.pipeline_parts import check_device
 
     return check_device(name)
 
 
 def find_dtype(name: str) -> Any:
-    """The torch dtype of that name; raises `ValueError` for others than three."""
+    """The torch dtype of that name; raises `ValueError` for unsupported names."""
     import torch
 
     known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -31,7 +31,7 @@ def find_dtype(name: str) -> Any:
 
 @contextlib.contextmanager
 def warnings_as_lines() -> Iterator[None]:
-    """Warnings inside the block go to standard error in one line each, without the place in the source."""
+    """Print warnings inside the block to standard error, one line each, without the source location."""
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = lambda message, *_: print(f"motionmillion: {message}", file=sys.stderr)  # type: ignore

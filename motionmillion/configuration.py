@@ -1,4 +1,4 @@
-"""What all configurations share: unknown keys are errors, in model configs and in recipe files alike."""
+"""Checks that all configurations share; unknown keys are errors in model configs and in recipe files."""
 
 import dataclasses
 import difflib
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def unknown_key_error(kind: str, unknown: Iterable[str], known: Iterable[str]) -> ValueError:
-    """One line that names the unknown keys and the nearest known ones."""
+    """A one-line error that names the unknown keys and the closest known ones."""
     known = sorted(known)
     names = sorted(unknown)
     near = sorted({match for name in names for match in difflib.get_close_matches(name, known, n=1)})
@@ -18,14 +18,14 @@ def unknown_key_error(kind: str, unknown: Iterable[str], known: Iterable[str]) -
 
 
 def check_whole(name: str, value: Any, least: int) -> int:
-    """`value` if it is a whole number of at least `least`; raises `ValueError` that names it otherwise."""
+    """Return `value` if it is an integer of at least `least`, else raise `ValueError` for `name`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
     return value
 
 
 def check_number(name: str, value: Any) -> float:
-    """`value` if it is a finite number that is not negative; raises `ValueError` that names it otherwise."""
+    """Return `value` if it is a finite, non-negative number, else raise `ValueError` for `name`."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
         raise ValueError(f"{name} must be a number that is not negative, got {value!r}")
     return value
@@ -33,12 +33,12 @@ def check_number(name: str, value: Any) -> float:
 
 def check_keys(kwargs: Mapping[str, Any], config_class: type, kind: str) -> None:
     """Raise `ValueError` for keyword arguments that neither `config_class` nor transformers writes into a config."""
-    from transformers import PretrainedConfig  # heavy, and most of this module does without
+    from transformers import PretrainedConfig  # heavy, and only needed here
 
     own = {name for name in inspect.signature(config_class).parameters if name != "kwargs"}
     own |= {field.name for field in dataclasses.fields(config_class) if not field.name.startswith("_")}
     written = set(PretrainedConfig().to_dict()) | {"use_cache", "name_or_path", "attn_implementation", "model_type"}
-    written.add("quantization_config")  # of a model saved with weights in 8 or 4 bits
+    written.add("quantization_config")  # of models saved with 8-bit or 4-bit weights
     unknown = [key for key in kwargs if key not in own | written and not key.startswith("_")]
     if unknown:
         raise unknown_key_error(kind, unknown, own)

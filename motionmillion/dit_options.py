@@ -115,7 +115,7 @@ def check_dit_options(given: Mapping[str, Any]) -> None:
     for name in CODES_ONLY:
         if given.get(name) is not None:
             raise ValueError(
-                f"{name} must be left out for a DiT, which chooses among no codes, got {given[name]!r}; steps, "
+                f"{name} must be left out for a DiT, which has no codes to choose from, got {given[name]!r}; steps, "
                 "temperature and guidance_scale are there"
             )
     for name in OF_REFERENCES:
@@ -202,7 +202,7 @@ def check_modes(
         if own in ("motion", "both") and reference is None:
             raise ValueError(f"reference_mode must be auto or text without a reference, got {own!r}")
         if own in ("motion", "both") and not follows:
-            raise ValueError(f"reference_mode must be auto or text for a model of texts alone, got {own!r}")
+            raise ValueError(f"reference_mode must be auto or text for a text-only model, got {own!r}")
         if not text and (own in ("text", "both") or not follows):
             raise ValueError(
                 f"prompt must say what the person does, got {text!r}; a reference alone needs "

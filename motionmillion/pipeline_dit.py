@@ -204,7 +204,7 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         light = not self.dit.config.num_reference_layers
         if light and not settings.starts and any(each is not None for each in references):
             raise ValueError(
-                "reference must come with strength below 1 for a model of texts alone, got one without; such a model "
+                "reference must come with strength below 1 for a text-only model, got one without; such a model "
                 "can start from a motion, not follow it"
             )
 

@@ -1,4 +1,4 @@
-"""What every part that takes prompts shares: their check, and when two say the same; loads nothing heavy."""
+"""Checking and comparing prompts, shared by all parts that take prompts; no heavy imports."""
 
 import re
 from typing import Any
@@ -8,7 +8,7 @@ def check_texts(texts: Any) -> list[str]:
     """`texts` as a list, each stripped.
 
     Raises:
-        ValueError: for an empty list, or an item that is no text or says nothing.
+        ValueError: for an empty list, or an item that is not a string or has no words.
     """
     if isinstance(texts, str):
         texts = [texts]
@@ -25,5 +25,5 @@ def check_texts(texts: Any) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """`text` as its words in small letters: texts that are equal so say the same."""
+    """The words of `text` in lower case, so that texts can be compared."""
     return " ".join(re.findall(r"[^\W_]+", text.lower()))

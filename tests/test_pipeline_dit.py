@@ -318,7 +318,7 @@ def test_models_of_texts_alone(tiny_dit_pipeline, walk):
     pipe, reference = DiTPipeline(dit, tiny_dit_pipeline.text_encoder, {"steps": 2}), walk.resample(20)
     assert pipe("jump", reference=reference, strength=0.5)[0].num_frames == 60
     for call, message in (
-        (dict(prompts="jump", reference=reference), "reference must come with strength below 1 for a model of texts"),
+        (dict(prompts="jump", reference=reference), "reference must come with strength below 1 for a text-only model"),
         (dict(prompts="jump", reference=reference, reference_mode="both"), "must be auto or text for a model of tex"),
         (dict(prompts="", reference=reference), "prompt must say what the person does, got ''"),
     ):
@@ -362,7 +362,7 @@ def light_config(config: MotionDiTConfig) -> MotionDiTConfig:
         (lambda p, m: p("jump", rounds=2, denoising_strength=0.7), "rounds must be 1 where strength or denoising_s"),
         (lambda p, m: p("jump", compiled=1), "compiled must be True or False, got 1"),
         (lambda p, m: p("jump", tempo=2), "options must hold known keys only, got 'tempo'"),
-        (lambda p, m: p("jump", top_k=5), "top_k must be left out for a DiT, which chooses among no codes, got 5"),
+        (lambda p, m: p("jump", top_k=5), "top_k must be left out for a DiT, which has no codes to choose from, got 5"),
         (lambda p, m: p.stream("jump", chunk_tokens=4), "chunk_tokens must be left out for a DiT"),
         (lambda p, m: p("jump", int8=True), "int8 must be left out for a DiT"),
         (lambda p, m: p("jump", seconds=2, max_seconds=3), "max_seconds must be left out where seconds are given"),

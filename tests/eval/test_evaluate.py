@@ -282,8 +282,8 @@ def test_what_is_missing_is_told_before_the_first_motion(tmp_path, words, messag
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("-o", "out"), "suite must be named once"),
-        (("mbench", "--suite", "mbench", "-o", "out"), "suite must be named once"),
+        (("-o", "out"), "suite must be given exactly once"),
+        (("mbench", "--suite", "mbench", "-o", "out"), "suite must be given exactly once"),
         (("motionmillion-eval",), "output must name a folder"),
         (("mbench", "-o", "out"), "--prompts PATH must be given"),
         (("mbench", "--prompts", "nowhere", "-o", "out"), "get them from github.com/MotrixLab/ViMoGen"),

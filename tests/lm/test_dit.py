@@ -386,7 +386,7 @@ def test_a_model_of_texts_alone(batch):
     rows = {name: value for name, value in batch.items() if "reference" not in name}
     assert light(**rows).shape == (4, 11, 276)
     assert light(**rows, use_reference=torch.zeros(4)).shape == (4, 11, 276)
-    with pytest.raises(ValueError, match="reference must be left out for a model of texts alone"):
+    with pytest.raises(ValueError, match="reference must be left out for a text-only model"):
         light(**batch)
     other = make(features="rot272", num_reference_layers=0)
     assert other(torch.zeros(1, 3, 272), torch.tensor([5.0])).shape == (1, 3, 272)

@@ -134,7 +134,9 @@ def test_bad_options(options, message):
 
 
 def test_guidance_wants_a_teacher_with_dropout():
-    with pytest.raises(ValueError, match="guidance_scale must be 1 for a teacher that was trained without dropout"):
+    with pytest.raises(
+        ValueError, match="guidance_scale must be 1 for a teacher that was trained without text dropout"
+    ):
         Distiller(tiny_dit(text_dropout=0.0), FewStep(guidance_scale=2.0))
 
 

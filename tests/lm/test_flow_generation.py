@@ -168,7 +168,7 @@ def test_compiled_steps_give_the_same_latents(tiny_flow_lm, text):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"top_k": 5}, "top_k must be left out for a model of latents, which chooses among no codes, got 5"),
+        ({"top_k": 5}, "top_k must be left out for a model of latents, which has no codes to choose from, got 5"),
         ({"top_p": 0.9}, "top_p must be left out for a model of latents"),
         ({"min_p": 0.1}, "min_p must be left out"),
         ({"repetition_penalty": 1.2}, "repetition_penalty must be left out"),
@@ -198,7 +198,7 @@ def test_bad_options_are_named(tiny_flow_lm, text, options, message):
 
 @pytest.mark.parametrize("option", [{"steps": 5}, {"solver": "heun"}, {"guidance_interval": [0, 1]}])
 def test_models_of_codes_follow_no_flow(tiny_lm, text, option):
-    with pytest.raises(ValueError, match="must be left out for a model of codes, which follows no flow"):
+    with pytest.raises(ValueError, match="must be left out for a model of codes, which has no flow"):
         tiny_lm.generate(*text, **option)
     with pytest.raises(ValueError, match="prefix_latents must be left out for a model of codes"):
         tiny_lm.generate(*text, prefix_latents=torch.zeros(3, 2, 8))
