@@ -95,7 +95,7 @@ class DepthHead(nn.Module):
         return self.norm(hidden)
 
 
-class MotionFactorisedLM(MotionLM):
+class MotionFactorisedLM(MotionLM, of=("codes", "factorised")):
     """Language model over codes that are read and written digit by digit; see `MotionLMConfig`."""
 
     def add_parts(self) -> None:
@@ -138,7 +138,6 @@ class MotionFactorisedLM(MotionLM):
         segments: Tensor | None = None,
         return_logits: bool | None = None,
         logits_to_keep: int = 0,
-        **kwargs: Any,
     ) -> MotionLMOutput:
         """States that the digits are chosen from, and the loss where `labels` are given.
 

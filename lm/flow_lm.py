@@ -40,7 +40,7 @@ NOTHING = torch.nan
 _JUDGING_DRAWS = 32  # noise samples in `row_losses`
 
 
-class MotionFlowLM(ExactStatistics, MotionLM):
+class MotionFlowLM(ExactStatistics, MotionLM, of=("head", "flow")):
     """Text-conditioned model of sequences of latents; see `MotionLMConfig`."""
 
     main_input_name = "latents"

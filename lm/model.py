@@ -38,6 +38,9 @@ from motionmillion.lm.sampling import Sampler
 
 IGNORED = -100
 
+_KINDS: dict[tuple[str, str], type] = {}
+"""Subclasses of `MotionLM` by the setting of a config that asks for them; `motionmillion.lm` imports them all."""
+
 
 class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
     """Text-conditioned language model over motion tokens; see `MotionLMConfig`."""
@@ -55,15 +58,16 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
     prefix_name = "prefix_codes"  # the argument of `generate` that takes a motion prefix
     accepts_loss_kwargs = False  # Trainer divides the loss by the number of accumulated batches
 
+    def __init_subclass__(cls, of: tuple[str, str] | None = None, **kwargs: Any) -> None:
+        """`of` is the setting of a config, and its value, that asks for this class: `("head", "flow")`."""
+        super().__init_subclass__(**kwargs)
+        if of is not None:
+            _KINDS[of] = cls
+
     def __new__(cls, config: MotionLMConfig | None = None, *args: Any, **kwargs: Any) -> Self:
-        if cls is MotionLM and getattr(config, "head", "codes") == "flow":
-            from motionmillion.lm.flow_lm import MotionFlowLM
-
-            return super().__new__(MotionFlowLM)  # type: ignore[arg-type,return-value]
-        if cls is MotionLM and getattr(config, "codes", "joint") == "factorised":
-            from motionmillion.lm.factorised import MotionFactorisedLM
-
-            return super().__new__(MotionFactorisedLM)  # type: ignore[arg-type,return-value]
+        if cls is MotionLM:
+            asked = (kind for (name, value), kind in _KINDS.items() if getattr(config, name, None) == value)
+            cls = next(asked, cls)  # type: ignore[assignment]
         return super().__new__(cls)
 
     def __init__(self, config: MotionLMConfig) -> None:

@@ -93,7 +93,7 @@ def check_latent_data(recipe: Recipe, data: dict[str, Any]) -> None:
         )
 
 
-def motion_of(config: MotionTokenizerConfig, head: str, name: str) -> dict[str, int]:
+def motion_of(config: MotionTokenizerConfig, head: str, name: str) -> dict[str, Any]:
     """Arguments of `MotionLMConfig` that follow from the tokenizer's config: codes, or channels of latents.
 
     Args:

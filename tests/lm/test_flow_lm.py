@@ -219,8 +219,8 @@ def test_bad_inputs_are_named(tiny_flow_lm, batch):
     with pytest.raises(ValueError, match="labels must be as many as latents, 9, got 4"):
         tiny_flow_lm(latents, features, mask, labels=latents[:, :4])
     for mean, std, message in (
-        (torch.zeros(3), torch.ones(8), "mean must be 8 finite numbers"),
-        (torch.zeros(8), torch.full((8,), torch.nan), "std must be 8 finite numbers"),
+        (torch.zeros(3), torch.ones(8), "mean must be 8 finite values"),
+        (torch.zeros(8), torch.full((8,), torch.nan), "std must be 8 finite values"),
         (torch.zeros(8), torch.zeros(8), "std must be above 0 in every channel"),
     ):
         with pytest.raises(ValueError, match=message):
