@@ -7,7 +7,7 @@
 
 Embeddings come from an evaluator; their distances have no unit but that evaluator's own, so two figures compare only
 if one evaluator made both. All figures are computed in double precision on the device of the embeddings. The two
-intervals are of `motionmillion.eval.intervals`, which says what they cover.
+intervals are of `motionmillion.eval.statistics.intervals`, which says what they cover.
 
 Unusual: rows that are not finite are errors, ties count against R-precision (else equal embeddings would look
 perfect), and the Fréchet distance is found without a matrix square root, so that it holds for fewer rows than
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from motionmillion.configuration import check_whole
 from motionmillion.eval.inputs import Numbers, to_tensor
-from motionmillion.eval.intervals import bootstrap, repeated
+from motionmillion.eval.statistics.intervals import bootstrap, repeated
 
 __all__ = [
     "TOP",

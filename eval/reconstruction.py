@@ -13,7 +13,7 @@ Acceleration is reported in two ways because its magnitude alone misleads: `acce
 `excess_acceleration` tells how much more (jitter) or less (smoothing) a reconstruction accelerates than its original.
 The same goes for `jerk` and `excess_jerk`.
 
-`motionmillion.eval.tokenizer_report` gives intervals, datasets and categories.
+`motionmillion.eval.suites.tokenizer.report` gives intervals, datasets and categories.
 
 Shapes: T frames, J joints, D feature size, N codes in time.
 """

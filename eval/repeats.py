@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 
 from motionmillion.configuration import check_whole
-from motionmillion.eval.bootstrap import LEVEL, bootstrap_intervals
 from motionmillion.eval.distribution import TOP, frechet_distance
-from motionmillion.eval.intervals import bootstrap
+from motionmillion.eval.statistics.bootstrap import LEVEL, bootstrap_intervals
+from motionmillion.eval.statistics.intervals import bootstrap
 
 FRECHET = "frechet_distance"
 

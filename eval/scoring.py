@@ -27,16 +27,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motionmillion.eval.body import capsule_penetrations
-from motionmillion.eval.body_mesh import BodyMesh
-from motionmillion.eval.bootstrap import bootstrap_intervals
-from motionmillion.eval.calibration import BANDED, SPEED, Calibration
-from motionmillion.eval.evaluator import TextMotionEvaluator
-from motionmillion.eval.nrdf import Nrdf
+from motionmillion.eval.body.capsules import capsule_penetrations
+from motionmillion.eval.body.mesh import BodyMesh
+from motionmillion.eval.body.nrdf import Nrdf
+from motionmillion.eval.body.pose_prior import PosePrior, pose_prior_distances
+from motionmillion.eval.evaluator.model import TextMotionEvaluator
 from motionmillion.eval.physics import physics_measures
-from motionmillion.eval.pose_prior import PosePrior, pose_prior_distances
+from motionmillion.eval.prompts import Prompt
 from motionmillion.eval.results import Estimate, Measure, SampleResult
-from motionmillion.eval.suites.base import Prompt
+from motionmillion.eval.statistics.bootstrap import bootstrap_intervals
+from motionmillion.eval.statistics.calibration import BANDED, SPEED, Calibration
 from motionmillion.motion import Motion
 
 TEXT, SMOOTH, PLAUSIBLE, MOVEMENT = "text alignment", "smoothness", "plausibility", "movement"

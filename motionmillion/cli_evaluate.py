@@ -17,7 +17,7 @@ import typer
 from motionmillion.cli_options import DeviceOption, find_device, warnings_as_lines
 
 if TYPE_CHECKING:
-    from motionmillion.eval.judges import Answer
+    from motionmillion.eval.judges.judge import Answer
 
 UNANSWERED = 3
 TOKENIZER = "tokenizer"
@@ -114,9 +114,9 @@ def evaluate(
     if chosen == TOKENIZER:
         _tokenizer(model or "mini", data, split, output, seed, batch_size, device, resamples, plots)
         return
-    from motionmillion.eval.evaluate import evaluate_suite
-    from motionmillion.eval.evaluation import Evaluation, ForeignMotions
-    from motionmillion.eval.generation import GenerationOptions
+    from motionmillion.eval.run.evaluate import evaluate_suite
+    from motionmillion.eval.run.evaluation import Evaluation, ForeignMotions
+    from motionmillion.eval.run.generation import GenerationOptions
 
     if data is not None and len(data) != 1:
         raise ValueError(f"data must be one folder for the suite {chosen!r}, got {len(data)}")
@@ -149,7 +149,7 @@ def evaluate(
                 device=find_device(device),
             )
         )
-    from motionmillion.eval.report import summary
+    from motionmillion.eval.report.report import summary
 
     typer.echo(summary(outcome.results) + "\n")
     for path in outcome.files:
@@ -159,7 +159,7 @@ def evaluate(
 
 def _report_answers(answers: "Sequence[Answer]") -> None:
     """Print what the judge left open; exit with code 3 if questions are unanswered or no reply was clear."""
-    from motionmillion.eval.judges import first_failure
+    from motionmillion.eval.judges.judge import first_failure
 
     failed, unclear = sum(answer.failed for answer in answers), sum(answer.unclear for answer in answers)
     if unclear:
@@ -179,7 +179,7 @@ def compare_results(
     seed: Annotated[int, typer.Option(help="Seed of the tests and intervals.")] = 0,
 ) -> None:
     """Tabulate several systems; differences from the first are tested on paired samples."""
-    from motionmillion.eval.comparison_files import compare_files
+    from motionmillion.eval.compare.files import compare_files
 
     for path in compare_files(results, output, seed):
         typer.echo(path)
@@ -196,7 +196,7 @@ def compare_side_by_side(
     seed: Annotated[int, typer.Option(help="Seed of the order of prompts and sides on the page.")] = 0,
 ) -> None:
     """Wins, ties and losses by prompt and axis with a sign test, and a page for blind human votes."""
-    from motionmillion.eval.comparison_files import side_by_side_files
+    from motionmillion.eval.compare.files import side_by_side_files
 
     for path in side_by_side_files(first, second, output, seed, prompts):
         typer.echo(path)
@@ -208,7 +208,7 @@ def compare_votes(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the tables.")],
 ) -> None:
     """Count human votes: wins, ties and losses with a sign test, and inter-rater agreement."""
-    from motionmillion.eval.comparison_files import count_votes_files
+    from motionmillion.eval.compare.files import count_votes_files
 
     for path in count_votes_files(votes, output):
         typer.echo(path)
@@ -225,7 +225,7 @@ def _tokenizer(
     resamples: int,
     plots: bool,
 ) -> None:
-    from motionmillion.eval.tokenizer_files import evaluate_folders
+    from motionmillion.eval.suites.tokenizer.run import evaluate_folders
 
     where = find_device(device)
     table, paths = evaluate_folders(model, data or [], split, output, seed, batch_size, where, resamples, plots)

@@ -21,8 +21,8 @@ from motionmillion.convert_state import (
     save_converted,
     statistics,
 )
-from motionmillion.eval.evaluator import TextMotionEvaluator
-from motionmillion.eval.evaluator_config import TextMotionEvaluatorConfig
+from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
+from motionmillion.eval.evaluator.model import TextMotionEvaluator
 
 DISTILBERT = "distilbert-base-uncased"
 HEADS = 4

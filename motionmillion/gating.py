@@ -24,7 +24,7 @@ from motionmillion.io.retarget import on_smpl22
 from motionmillion.motion import Motion
 
 if TYPE_CHECKING:
-    from motionmillion.eval.judges import Judge
+    from motionmillion.eval.judges.judge import Judge
 
 JITTER = 0.04
 """Mean acceleration above which a reference is not followed, m/frame^2 at 20 frames per second."""
@@ -52,7 +52,7 @@ class Gate:
 
     Args:
         jitter: from which jitter degree on a reference is not followed.
-        judge: a judge, the name of one (`motionmillion.eval.judges.make_judge`; "similarity" is the bundled
+        judge: a judge, the name of one (`motionmillion.eval.judges.judge.make_judge`; "similarity" is the bundled
             evaluator), or None to look at the jitter alone.
         options: of the judge where it is named, such as `threshold`.
 
@@ -73,7 +73,7 @@ class Gate:
     def judge(self) -> "Judge | None":
         """Who is asked; one that was named is loaded when it is first needed."""
         if isinstance(self._judge, str):
-            from motionmillion.eval.judges import make_judge
+            from motionmillion.eval.judges.judge import make_judge
 
             self._judge = make_judge(self._judge, **self._options)
         return self._judge
@@ -119,7 +119,7 @@ class Gate:
         pairs = {(text, id(motion)): motion for text, motion in asked}
         if not pairs or self.judge is None:
             return {}
-        from motionmillion.eval.judges import Question, ask_all
+        from motionmillion.eval.judges.judge import Question, ask_all
 
         questions = [Question(str(n), "match", motion, key[0]) for n, (key, motion) in enumerate(pairs.items())]
         answers = ask_all(self.judge, questions)

@@ -7,7 +7,7 @@ import torch
 from motionmillion import Motion
 from motionmillion.batch import read_span
 from motionmillion.data import synthesize
-from motionmillion.eval.generation import GenerationOptions, generate_suite
+from motionmillion.eval.run.generation import GenerationOptions, generate_suite
 from motionmillion.eval.suites import Prompt, Suite
 from motionmillion.pipeline import find_tokenizer, pipeline_defaults
 

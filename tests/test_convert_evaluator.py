@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from motionmillion.cli import app
 from motionmillion.convert import convert_evaluator, load_upstream_evaluator
-from motionmillion.eval.evaluator import TextMotionEvaluator
+from motionmillion.eval.evaluator.model import TextMotionEvaluator
 
 WIDTH, TEXT, FRAMES, WORDS = 32, 24, 14, 6
 

@@ -5,8 +5,8 @@ import roma
 import torch
 
 from motionmillion.data import synthesize
-from motionmillion.eval.judge_similarity import SimilarityJudge
-from motionmillion.eval.judges import Judge, JudgeError, Question, ask_all, make_judge
+from motionmillion.eval.judges.judge import Judge, JudgeError, Question, ask_all, make_judge
+from motionmillion.eval.judges.similarity import SimilarityJudge
 from motionmillion.eval.physics import jitter_degree
 from motionmillion.gating import JITTER, Gate
 from motionmillion.io.retarget import on_smpl22

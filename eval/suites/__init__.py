@@ -10,8 +10,8 @@ A new suite is a new file and a line in `SUITES` and `get_suite`. Unusual: nothi
 
 from pathlib import Path
 
-from motionmillion.eval.suites.base import Prompt, Suite
-from motionmillion.eval.suites.mbench import EVAL_INFO, FINAL, SOURCE, mbench_suite
+from motionmillion.eval.prompts import Prompt, Suite
+from motionmillion.eval.suites.mbench.prompts import EVAL_INFO, FINAL, SOURCE, mbench_suite
 from motionmillion.eval.suites.motionmillion_eval import OFFICIAL_SOURCE, motionmillion_eval, official_suite
 
 __all__ = ["SUITES", "Prompt", "Suite", "get_suite"]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motionmillion.configuration import check_whole
-from motionmillion.eval.suites.base import Prompt, Suite
+from motionmillion.eval.prompts import Prompt, Suite
 from motionmillion.prompts import plain
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ Unusual: prompts of our own suite never change under one version. Whoever change
 import json
 from pathlib import Path
 
-from motionmillion.eval.suites.base import Prompt, Suite, known_file
+from motionmillion.eval.prompts import Prompt, Suite, known_file
 from motionmillion.io.files import existing_file
 
 NAME = "motionmillion-eval"

@@ -111,8 +111,8 @@ def _tokenizer(recipe: Recipe, arguments: Any, target: Target, notes: list[str])
 
 
 def _evaluator(recipe: Recipe, arguments: Any, target: Target, notes: list[str]) -> tuple[Recipe, list[str]]:
-    from motionmillion.eval.evaluator import TextMotionEvaluator
-    from motionmillion.eval.evaluator_config import TextMotionEvaluatorConfig
+    from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
+    from motionmillion.eval.evaluator.model import TextMotionEvaluator
     from motionmillion.training.evaluator import data_options
 
     data = data_options(recipe)

@@ -21,8 +21,8 @@ from motionmillion.data.captions import add_captions, load_caption_rules
 from motionmillion.data.clips import MotionClip
 from motionmillion.data.pairs import PairDataset, collate_pairs
 from motionmillion.eval.distribution import matching_distance, r_precision
-from motionmillion.eval.evaluator import TextMotionEvaluator
-from motionmillion.eval.evaluator_config import TextMotionEvaluatorConfig
+from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
+from motionmillion.eval.evaluator.model import TextMotionEvaluator
 from motionmillion.eval.suites.clips import clip_id, clips_suite
 from motionmillion.features.stats import feature_stats
 from motionmillion.text import TextEncoder

@@ -9,10 +9,10 @@ import argparse
 from pathlib import Path
 
 from motionmillion.data import load_clips
-from motionmillion.eval.calibration import Calibration
-from motionmillion.eval.pose_prior import PosePrior
+from motionmillion.eval.body.pose_prior import PosePrior
+from motionmillion.eval.prompts import Prompt
 from motionmillion.eval.scoring import CALIBRATED, Sample, raw_measures
-from motionmillion.eval.suites.base import Prompt
+from motionmillion.eval.statistics.calibration import Calibration
 
 
 def main() -> None:

@@ -28,10 +28,10 @@ import roma
 import torch
 
 from motionmillion.data import MotionClip, load_clips
-from motionmillion.eval.evaluate import evaluate_suite
-from motionmillion.eval.evaluation import Evaluation
-from motionmillion.eval.generation import GenerationOptions
 from motionmillion.eval.results import Estimate, Results
+from motionmillion.eval.run.evaluate import evaluate_suite
+from motionmillion.eval.run.evaluation import Evaluation
+from motionmillion.eval.run.generation import GenerationOptions
 from motionmillion.eval.suites.clips import clip_id, clips_suite
 from motionmillion.io.files import atomic_folder, write_text
 from motionmillion.motion import Motion

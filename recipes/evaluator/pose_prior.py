@@ -27,7 +27,7 @@ from torch import Tensor
 
 from motionmillion.bench.measure import describe_machine
 from motionmillion.data.clips import load_clips
-from motionmillion.eval.pose_prior import (
+from motionmillion.eval.body.pose_prior import (
     KINDS,
     LIMBS,
     PosePrior,

@@ -36,8 +36,8 @@ from motionmillion.eval.physics import physics_measures
 from motionmillion.eval.protocol import plain_name
 from motionmillion.eval.repeats import FRECHET, Repeats, expected_precision
 from motionmillion.eval.suites.clips import clip_id, clips_suite
-from motionmillion.eval.verb_descriptor import motion_descriptor
 from motionmillion.eval.verbs import VerbClassifier, clip_verb
+from motionmillion.eval.verbs.descriptor import motion_descriptor
 from motionmillion.io.files import atomic_path, write_text
 from motionmillion.motion import Motion
 from motionmillion.pipeline import MotionPipeline

@@ -3,8 +3,8 @@
     python recipes/tokenizer/ablation_table.py --data FOLDER [FOLDER ...] --output runs/tokenizer/ablation
 
 Measures each `<output>/<group>/<variant>/<seed>/final` once (stored in `test.json` next to it), then prints and writes
-`table.md` and `table.json`. The value after "+-" is half of the 95 % t interval over seeds; a single seed has none. The
-last columns compare the excess acceleration with that of the variants none and rearrange of the group front_end.
+`table.md` and `table.json`. The value after "+-" is half of the 95 % t interval over seeds; a single seed has none.
+The last columns compare the excess acceleration with that of the variants none and rearrange of the group front_end.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from scipy.stats import sem, t
 
 from motionmillion.batch import load_tokenizer
 from motionmillion.data.clips import MotionClip, load_clips
-from motionmillion.eval.tokenizer_report import tokenizer_report
+from motionmillion.eval.suites.tokenizer.report import tokenizer_report
 from motionmillion.io.files import write_text
 from motionmillion.training.recipe import load_yaml
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from motionmillion.data import synthesize
-from motionmillion.eval.body import capsule_depths, capsule_penetration, capsule_penetrations
+from motionmillion.eval.body.capsules import capsule_depths, capsule_penetration, capsule_penetrations
 from motionmillion.eval.distribution import (
     diversity,
     frechet_distance,

@@ -8,9 +8,9 @@ import torch
 
 from motionmillion.eval.results import SampleResult
 from motionmillion.eval.scoring import Embedded, Sample, estimates, raw_measures, text_alignment
-from motionmillion.eval.suite_scores import Batch, category_scores, mbench_scores, text_to_motion_scores
 from motionmillion.eval.suites import Prompt, Suite
-from motionmillion.eval.suites.mbench import MBENCH_CATEGORIES
+from motionmillion.eval.suites.mbench.prompts import MBENCH_CATEGORIES
+from motionmillion.eval.suites.scores import Batch, category_scores, mbench_scores, text_to_motion_scores
 
 
 def points(*places: float) -> torch.Tensor:
@@ -35,7 +35,7 @@ def test_motions_that_are_all_alike_find_nothing():
 
 
 def test_raw_measures_name_a_motion_that_cannot_be_measured(turning_motion):
-    from motionmillion.eval.pose_prior import PosePrior
+    from motionmillion.eval.body.pose_prior import PosePrior
 
     good = Sample("good", Prompt("good", "turn", "x"), turning_motion, turning_motion.positions())
     values = raw_measures([good], PosePrior.bundled())

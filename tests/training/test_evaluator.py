@@ -5,7 +5,7 @@ import torch
 
 from motionmillion.data import synthetic_clips
 from motionmillion.data.pairs import PairDataset, collate_pairs
-from motionmillion.eval.evaluator import TextMotionEvaluator
+from motionmillion.eval.evaluator.model import TextMotionEvaluator
 from motionmillion.features import get
 from motionmillion.text import TextEncoder
 from motionmillion.training.evaluator import evaluate_retrieval, train_evaluator

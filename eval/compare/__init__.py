@@ -1,0 +1,1 @@
+"""Two systems or more side by side: tests, pages, and votes of people."""

@@ -1,0 +1,94 @@
+"""What `motionmillion` does with several files of results or votes: checks, reads, compares, writes.
+
+    paths = compare_files(["runs/mini", "runs/large"], "runs/compared")
+    paths = side_by_side_files("runs/mini", "runs/large", "runs/rating", seed=0)
+    paths = count_votes_files(["anna.json", "ben.json"], "runs/votes")
+
+Each returns the files that were written. Results are named by a `results.json` or its folder.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from motionmillion.eval.compare.comparison import compare
+from motionmillion.eval.compare.pages import MARKDOWN
+from motionmillion.eval.compare.rating import write_rating_page
+from motionmillion.eval.compare.side_by_side import side_by_side
+from motionmillion.eval.compare.votes import read_votes
+from motionmillion.eval.results import RESULTS, Results
+from motionmillion.io.files import check_writable
+
+VOTES = "votes"
+
+
+def compare_files(paths: Sequence[str | Path], output: str | Path, seed: int = 0) -> list[Path]:
+    """Compare systems; the others are tested against the first one.
+
+    Raises:
+        ValueError: for fewer than two paths, one path twice, results that cannot be read or compared, or an output
+            that is no folder.
+    """
+    _check_output(output)
+    _check_seed(seed)
+    return compare(_read(paths), seed=seed).save(output)
+
+
+def side_by_side_files(
+    first: str | Path,
+    second: str | Path,
+    output: str | Path,
+    seed: int = 0,
+    prompts: int | None = None,
+    margins: Mapping[str, float] | None = None,
+) -> list[Path]:
+    """Put two systems side by side: the table by measures, and the page for human raters.
+
+    Args:
+        seed: of the page's order and sides.
+        prompts: how many the page shows; None shows all.
+        margins: differences that tie, by the name of a measure.
+
+    Raises:
+        ValueError: as `side_by_side` and `write_rating_page`, or for an output that is no folder.
+    """
+    _check_output(output)
+    one, other = _read([first, second])
+    table = side_by_side(one, other, margins=margins)
+    page = write_rating_page(one, other, output, (_folder(first), _folder(second)), seed, prompts)
+    return [*table.save(output), page]
+
+
+def count_votes_files(votes: Sequence[str | Path], output: str | Path) -> list[Path]:
+    """Count the votes of several raters.
+
+    Raises:
+        ValueError: as `read_votes`, or for an output that is no folder.
+    """
+    _check_output(output)
+    return read_votes(votes).save(output, VOTES)
+
+
+def _read(paths: Sequence[str | Path]) -> list[Results]:
+    seen: set[Path] = set()
+    for path in paths:
+        own = (Path(path) / RESULTS if Path(path).is_dir() else Path(path)).resolve()
+        if own in seen:
+            raise ValueError(f"results must be different files, got {str(path)!r} twice; name another")
+        seen.add(own)
+    return [Results.load(path) for path in paths]
+
+
+def _folder(path: str | Path) -> Path:
+    """Folder of a `results.json` that is named itself or by its folder."""
+    return Path(path) if Path(path).is_dir() else Path(path).parent
+
+
+def _check_output(output: str | Path) -> None:
+    if Path(output).is_file():
+        raise ValueError(f"output must be a folder, got the file {str(output)!r}; choose another name")
+    check_writable(Path(output) / MARKDOWN)
+
+
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, got {seed!r}")

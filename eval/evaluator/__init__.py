@@ -1,0 +1,41 @@
+"""The text-motion evaluator: one space for captions and motions."""
+
+from typing import TYPE_CHECKING
+
+from motionmillion.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from motionmillion.eval.evaluator.model import (
+        BUNDLED,
+        Embedding,
+        MotionDecoder,
+        SequenceEmbedder,
+        TextMotionEvaluator,
+        find_evaluator,
+        sinusoids,
+    )
+
+__all__ = [
+    "BUNDLED",
+    "Embedding",
+    "MotionDecoder",
+    "SequenceEmbedder",
+    "TextMotionEvaluator",
+    "find_evaluator",
+    "sinusoids",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "model": [
+            "BUNDLED",
+            "Embedding",
+            "MotionDecoder",
+            "SequenceEmbedder",
+            "TextMotionEvaluator",
+            "find_evaluator",
+            "sinusoids",
+        ]
+    },
+)

@@ -1,0 +1,56 @@
+"""A report of one system: tables, charts, gallery, and the page that holds them."""
+
+from typing import TYPE_CHECKING
+
+from motionmillion.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from motionmillion.eval.report.report import (
+        ARROWS,
+        INTERVALS,
+        MARKDOWN,
+        PACKAGE,
+        PAGE,
+        charts_html,
+        facts_html,
+        markdown,
+        notes_html,
+        section,
+        summary,
+        write_report,
+    )
+
+__all__ = [
+    "ARROWS",
+    "INTERVALS",
+    "MARKDOWN",
+    "PACKAGE",
+    "PAGE",
+    "charts_html",
+    "facts_html",
+    "markdown",
+    "notes_html",
+    "section",
+    "summary",
+    "write_report",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "report": [
+            "ARROWS",
+            "INTERVALS",
+            "MARKDOWN",
+            "PACKAGE",
+            "PAGE",
+            "charts_html",
+            "facts_html",
+            "markdown",
+            "notes_html",
+            "section",
+            "summary",
+            "write_report",
+        ]
+    },
+)

@@ -1,0 +1,109 @@
+"""What is to be evaluated, and how: the arguments of `motionmillion.eval.run.evaluate.evaluate_suite`, checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from motionmillion.configuration import check_whole
+from motionmillion.eval.run.generation import GenerationOptions
+from motionmillion.eval.statistics.bootstrap import check_resamples
+from motionmillion.eval.suites import SUITES
+from motionmillion.io.files import check_writable
+
+TEXT_TO_MOTION, MBENCH, TOKENIZER = "text-to-motion", "mbench", "tokenizer"
+
+
+@dataclass(frozen=True)
+class ForeignMotions:
+    """How another system's files are read, see `motionmillion.eval.run.motion_files.MotionFolder`."""
+
+    fps: float | None = None
+    up: str | None = None
+    representation: str | None = None
+    route: str = "positions"
+    allow_missing: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is evaluated, and how.
+
+    Args:
+        suite: "motionmillion-eval", "motionmillion-eval-official", "mbench", "text-to-motion" or a JSON suite.
+        output: folder for results, reports and generated motions.
+        model: generates the motions: bundled name, folder or hub id; None where `motions` are given.
+        motions: folder of another system's motions.
+        foreign: how these are read.
+        prompts: the user's file or folder of prompts, see `get_suite`.
+        data, split: "text-to-motion": folder of captioned real motion and its split.
+        evaluator: bundled name, folder or hub id.
+        judge: "" for none, but the evaluator in MBench; see `motionmillion.eval.judges.judge.make_judge`.
+        axes: "corrected", or "released" for MBench's physics with the height where its released code looks for it.
+        generation: see `GenerationOptions`.
+        nrdf, smpl: the user's files for MBench's pose quality and body penetration.
+        calibration: file of real motion's distribution; None takes the bundled one.
+        name: of the system in tables; "" takes that of the model or folder.
+        resamples, repeats, seed: of intervals and random draws; captions are drawn by `seed` too.
+        limit: evaluate the first prompts of each category only; 0 is all.
+        ask_again: ask the judge again what it answered unclearly.
+        device: where models run.
+    """
+
+    suite: str
+    output: str | Path
+    model: str | None = None
+    motions: str | Path | None = None
+    foreign: ForeignMotions = field(default_factory=ForeignMotions)
+    prompts: str | Path | None = None
+    data: str | Path | None = None
+    split: str = "test"
+    evaluator: str = "mini"
+    judge: str = ""
+    judge_options: Mapping[str, Any] = field(default_factory=dict)
+    axes: Literal["corrected", "released"] = "corrected"
+    generation: GenerationOptions = field(default_factory=GenerationOptions)
+    nrdf: str | Path | None = None
+    smpl: str | Path | None = None
+    calibration: str | Path | None = None
+    name: str = ""
+    resamples: int = 2000
+    repeats: int = 20
+    seed: int = 0
+    limit: int = 0
+    ask_again: bool = False
+    device: str = "cpu"
+
+    def check(self) -> None:
+        """Raise `ValueError` for what does not go together."""
+        known = [*SUITES, TEXT_TO_MOTION, TOKENIZER]
+        if self.suite not in known[:-1] and Path(self.suite).suffix.lower() != ".json":
+            raise ValueError(f"suite must be one of {', '.join(known)} or a JSON suite, got {self.suite!r}")
+        if (self.model is None) == (self.motions is None):
+            raise ValueError(
+                f"model or motions must be given, and not both, got {self.model!r} and {self.motions!r}; name a model "
+                "that generates, or a folder of motions"
+            )
+        if (self.data is None) == (self.suite == TEXT_TO_MOTION):
+            raise ValueError(
+                f"data must name a folder of captioned motion for the suite {TEXT_TO_MOTION!r} and no other, got "
+                f"{self.data!r} for {self.suite!r}"
+            )
+        if self.axes not in ("corrected", "released") or (self.axes == "released" and self.suite != MBENCH):
+            raise ValueError(
+                f'axes must be "corrected", or "released" for the suite {MBENCH!r}, got {self.axes!r} for '
+                f"{self.suite!r}"
+            )
+        for name in ("nrdf", "smpl"):
+            if getattr(self, name) is not None and self.suite != MBENCH:
+                raise ValueError(
+                    f"{name} must come with the suite {MBENCH!r}, got it for {self.suite!r}; leave it out"
+                )
+        self.generation.check()
+        check_resamples(self.resamples)
+        check_whole("repeats", self.repeats, 1)
+        check_whole("limit", self.limit, 0)
+        check_whole("seed", self.seed, 0)
+        if Path(self.output).is_file():
+            raise ValueError(f"output must be a folder, got the file {str(self.output)!r}; choose another name")
+        check_writable(Path(self.output) / "results.json")

@@ -1,0 +1,176 @@
+"""Motions for a suite's prompts, in a folder: batch by batch, safe to kill, finished by the same command.
+
+    generate_suite(suite, "mini", "runs/mini/motions", GenerationOptions(seed=0))
+
+| file | what |
+|---|---|
+| `generation.json` | what the motions were made with; motions of other settings are never mixed in |
+| `<id>.npz` | the motion of a prompt; with several samples `<id>_0.npz`, `<id>_1.npz`, ... |
+
+Unusual: every sample has a seed of its own, derived from the option `seed` and the prompt's id, so a motion is the
+same whatever else is generated, before or after an interruption.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from motionmillion.configuration import check_whole
+from motionmillion.eval.prompts import Prompt, Suite
+from motionmillion.eval.protocol import file_hashes, plain_name
+from motionmillion.io import write_motion
+from motionmillion.io.files import write_text
+
+if TYPE_CHECKING:
+    from motionmillion.pipeline import MotionPipeline
+
+SETTINGS = "generation.json"
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """How motions are made.
+
+    Args:
+        seed: everything random follows from it.
+        num_samples: motions for each prompt.
+        seconds: length of motions whose prompt does not say it; None leaves it to the model, or to its default.
+        batch_size: motions generated together; no influence on the result.
+        sampling: temperature and the like, see `MotionPipeline`; None stands for the model's own.
+    """
+
+    seed: int = 0
+    num_samples: int = 1
+    seconds: float | None = None
+    batch_size: int = 16
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raise `ValueError` for what cannot be."""
+        from motionmillion.pipeline_parts import check_seconds, sample_seed
+
+        sample_seed(self.seed, 0)
+        check_whole("num_samples", self.num_samples, 1)
+        check_whole("batch_size", self.batch_size, 1)
+        check_seconds(self.seconds)
+
+
+def sample_files(prompt: Prompt, num_samples: int) -> list[str]:
+    """Names of the motions of a prompt."""
+    if num_samples == 1:
+        return [f"{prompt.id}.npz"]
+    return [f"{prompt.id}_{sample}.npz" for sample in range(num_samples)]
+
+
+def generate_suite(
+    suite: Suite,
+    model: str,
+    folder: str | Path,
+    options: GenerationOptions,
+    device: str = "cpu",
+    whole_sha256: str = "",
+) -> dict[str, Any]:
+    """Make the motions that are not in the folder yet; returns what they were made with, for the protocol.
+
+    Args:
+        whole_sha256: hash of the suite that `suite` is a part of, so that a folder can grow from a part to the whole.
+
+    Raises:
+        ValueError: for a folder with motions of other settings, and what `MotionPipeline` raises.
+    """
+    from motionmillion.pipeline import find_pipeline
+
+    options.check()
+    folder = Path(folder)
+    facts = _facts(whole_sha256 or suite.sha256, model, find_pipeline(model), options)
+    _check_settings(folder, facts)
+    jobs = [
+        (prompt, _seed(options.seed, prompt, sample), folder / file)
+        for prompt in suite.prompts
+        for sample, file in enumerate(sample_files(prompt, options.num_samples))
+    ]
+    todo = [job for job in jobs if not job[2].exists()]
+    if todo:
+        write_text(json.dumps(facts, indent=1) + "\n", folder / SETTINGS)
+        _generate(todo, model, options, device)
+    return facts
+
+
+def _generate(todo: list[tuple[Prompt, int, Path]], model: str, options: GenerationOptions, device: str) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from motionmillion.pipeline import MotionPipeline
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("loading the model", total=None)
+        pipe = MotionPipeline.from_pretrained(model, device)
+        progress.update(task, description="generating", total=len(todo))
+        for seconds in dict.fromkeys(_seconds(prompt, options) for prompt, _, _ in todo):  # a batch has one length
+            jobs = [job for job in todo if _seconds(job[0], options) == seconds]
+            for start in range(0, len(jobs), options.batch_size):
+                part = jobs[start : start + options.batch_size]
+                _write_batch(pipe, part, seconds, options)
+                progress.advance(task, len(part))
+
+
+def _write_batch(
+    pipe: "MotionPipeline", jobs: list[tuple[Prompt, int, Path]], seconds: float | None, options: GenerationOptions
+) -> None:
+    given = {name: value for name, value in options.sampling.items() if value is not None}
+    motions = pipe.sample(
+        [prompt.text for prompt, _, _ in jobs], [seed for _, seed, _ in jobs], seconds=seconds, **given
+    )
+    for motion, (_, _, path) in zip(motions, jobs, strict=True):
+        write_motion(motion, path)
+
+
+def _seconds(prompt: Prompt, options: GenerationOptions) -> float | None:
+    return options.seconds if prompt.seconds is None else prompt.seconds
+
+
+def _seed(seed: int, prompt: Prompt, sample: int) -> int:
+    """A seed for one motion; independent of the other prompts."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{prompt.id}/{sample}".encode()).digest()[:4], "big")
+
+
+def _facts(suite_sha256: str, model: str, source: Path, options: GenerationOptions) -> dict[str, Any]:
+    own = asdict(options)
+    del own["batch_size"]
+    from motionmillion.pipeline import pipeline_defaults
+
+    given = {name: value for name, value in options.sampling.items() if value is not None}
+    own["sampling"] = {**pipeline_defaults(source), **given}
+    return {
+        "model": plain_name(model),
+        "weights_sha256": file_hashes(source),
+        "suite_sha256": suite_sha256,
+        **own,
+    }
+
+
+def _check_settings(folder: Path, facts: dict[str, Any]) -> None:
+    """Raise `ValueError` for a folder whose motions were made otherwise."""
+    path = folder / SETTINGS
+    if not path.exists():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise ValueError(f"output must hold no motions of unknown origin, got files in {str(folder)!r}; empty it")
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        found = {}
+    for name, value in facts.items():
+        if found.get(name) != value:
+            raise ValueError(
+                f"output must hold motions made with {name} {_short(value)}, got {_short(found.get(name))} in "
+                f"{str(path)!r}; name another folder or give the same options"
+            )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,1 @@
+"""Intervals, tests of significance, and places in a distribution."""

@@ -1,0 +1,57 @@
+"""MBench's figures of single motions, in its own names and units.
+
+    values = mbench_values(samples, rows)          # a dictionary for each sample
+
+Judged dimensions are added by `motionmillion.eval.run.evaluate`. `axes="released"` measures physics as the released
+code does on its own files: they are y up, and it takes the third axis, which points forward, for height; and poses
+with each joint taken for its successor (`motionmillion.eval.body.nrdf`).
+
+Source: ViMoGen (arXiv 2510.26794), MBench; formulas as in its released evaluation.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from motionmillion.eval.body.mesh import BodyMesh, body_penetrations
+from motionmillion.eval.body.nrdf import Nrdf, pose_qualities
+from motionmillion.eval.physics import physics_measures
+from motionmillion.eval.results import SampleResult
+from motionmillion.eval.suites.mbench.prompts import MBENCH_CATEGORIES, MBENCH_DIMENSIONS
+from motionmillion.eval.suites.scores import MBENCH_PHYSICS
+
+if TYPE_CHECKING:
+    from motionmillion.eval.scoring import Sample
+
+
+def mbench_values(
+    samples: "Sequence[Sample]",
+    rows: Sequence[SampleResult],
+    axes: Literal["corrected", "released"] = "corrected",
+    nrdf: Nrdf | None = None,
+    body: BodyMesh | None = None,
+) -> list[dict[str, float]]:
+    """Dimensions that need no judge, of every sample; with MBench's prompts, those that its category is for.
+
+    Args:
+        rows: the samples' other figures.
+        axes: "corrected" or "released".
+        nrdf: without it there is no Pose_Quality.
+        body: without it there is no Body_Penetration.
+    """
+    motions = [sample.motion for sample in samples]
+    if axes == "released":
+        clips = [sample.positions for sample in samples]
+        physics = physics_measures(clips, "z", [motion.fps for motion in motions], [sample.id for sample in samples])
+        columns = {name: physics[own].tolist() for name, own in MBENCH_PHYSICS.items()}
+    else:
+        columns = {name: [row.values[own] for row in rows] for name, own in MBENCH_PHYSICS.items()}
+    if nrdf is not None:
+        columns["Pose_Quality"] = pose_qualities(motions, nrdf, axes).tolist()
+    if body is not None:
+        columns["Body_Penetration"] = body_penetrations(motions, body).tolist()
+    asked = [sample.prompt.category for sample in samples]
+    published = set(asked) <= set(MBENCH_CATEGORIES)
+    return [
+        {name: v[index] for name, v in columns.items() if not published or MBENCH_DIMENSIONS[name] == asked[index]}
+        for index in range(len(samples))
+    ]

@@ -1,0 +1,1 @@
+"""The tokenizer suite: reconstruction of clips, by group."""

@@ -1,0 +1,251 @@
+"""From folders to a tokenizer's report in files: what `motionmillion evaluate --suite tokenizer` does.
+
+    table, paths = evaluate_folders("mini", ["my_motions"], "test", "runs/evaluation")
+
+| file | what |
+|---|---|
+| `results.json` | the protocol and the figures of all groups, each mean with its interval |
+| `clips.jsonl` | the figures of every clip, one a line |
+| `report.md` | tables: data sets, categories |
+| `report.html` | the same as one page without network, with the plots and the protocol in it |
+| `error_by_category.png`, `acceleration.png`, `code_usage.png` | plots |
+
+Unusual: arguments are checked before anything is loaded. Paths of the machine are not written: data and models are
+named by their folder.
+"""
+
+import json
+import shlex
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from motionmillion.batch import load_tokenizer
+from motionmillion.data.clips import SPLITS, load_clips
+from motionmillion.eval.protocol import file_hashes, machine, plain_name, versions
+from motionmillion.eval.report.tables import Cell, Table
+from motionmillion.eval.suites.tokenizer.page import tokenizer_page
+from motionmillion.eval.suites.tokenizer.plots import check_matplotlib, write_plots
+from motionmillion.eval.suites.tokenizer.report import Group, TokenizerReport, check_sizes, tokenizer_report
+from motionmillion.io.files import check_writable, write_text
+from motionmillion.tokenizer import MotionTokenizer
+
+MEASURES = {
+    "mpjpe_mm": "MPJPE, root-aligned, position route (mm)",
+    "mpjpe_rotations_mm": "MPJPE, root-aligned, rotation route (mm)",
+    "global_mpjpe_mm": "MPJPE, global, position route (mm)",
+    "global_mpjpe_rotations_mm": "MPJPE, global, rotation route (mm)",
+    "pa_mpjpe_mm": "PA-MPJPE (mm)",
+    "rotation_degrees": "rotation error, heading included (degrees)",
+    "root_path_m": "pelvis path error (m)",
+    "acceleration_error_mm": "acceleration error (mm/frame^2)",
+    "acceleration_mm": "acceleration of the ground truth (mm/frame^2)",
+    "excess_acceleration_mm": "excess acceleration over ground truth (mm/frame^2)",
+    "jerk_mm": "jerk of the ground truth (mm/frame^3)",
+    "excess_jerk_mm": "excess jerk over ground truth (mm/frame^3)",
+    "foot_sliding_mm": "foot sliding before (mm per 1/20 s)",
+    "reconstructed_foot_sliding_mm": "foot sliding after, position route (mm per 1/20 s)",
+    "reconstructed_foot_sliding_rotations_mm": "foot sliding after, rotation route (mm per 1/20 s)",
+}
+CODES = {
+    "usage": "code usage (share of the codebook)",
+    "perplexity": "code perplexity",
+    "entropy_bits": "code entropy (bits)",
+}
+CATEGORY_MEASURES = {
+    "mpjpe_mm": "MPJPE (mm)",
+    "pa_mpjpe_mm": "PA-MPJPE (mm)",
+    "rotation_degrees": "rotation error (degrees)",
+    "excess_acceleration_mm": "excess acceleration (mm/frame^2)",
+    "foot_sliding_mm": "foot sliding before (mm per 1/20 s)",
+    "reconstructed_foot_sliding_mm": "foot sliding after (mm per 1/20 s)",
+}
+LEAD = "Means weigh frames; with each stands its 95 % bootstrap interval."
+NOTES = (
+    "Intervals: whole takes are drawn, because clips cut from one take are not independent; intervals of few takes "
+    "are too narrow, and a single take has none.",
+    "Root-aligned: the pelvis is moved to its place in every frame and nothing is turned, so a heading that drifts "
+    "counts as error. Global: nothing is aligned.",
+    "Position route: joints as the features give them. Rotation route: joints by forward kinematics, which is what "
+    "motion files are written from.",
+    "Accelerations and jerks are those of joints about the pelvis, position route. Excess is reconstruction minus "
+    "ground truth: above 0 is jitter, below 0 is smoothing.",
+    "Foot sliding is MBench's: the horizontal speed of feet that touch the floor.",
+    "Few codes cannot use a large codebook evenly: compare usage and perplexity only between samples of one size.",
+)
+
+
+def evaluate_folders(
+    model: str | Path,
+    data: Sequence[str | Path],
+    split: str = "test",
+    output: str | Path = "evaluation",
+    seed: int = 0,
+    batch_size: int = 16,
+    device: str = "cpu",
+    resamples: int = 2000,
+    plots: bool = True,
+) -> tuple[str, list[Path]]:
+    """Measure a tokenizer on one split of motion folders and write everything into the folder `output`.
+
+    Args:
+        model: bundled name, pipeline, tokenizer folder or hub id.
+        data: folders of motions, see `motionmillion.data.clips`.
+        seed, resamples: of the bootstrap intervals.
+        batch_size: clips that go through the tokenizer together; no influence on the results.
+
+    Returns:
+        the main table (Markdown) and the files written.
+
+    Raises:
+        ValueError: for arguments that do not fit, a folder without clips of the split, or a model that is not there.
+        ImportError: for plots without matplotlib.
+    """
+    output = Path(output)
+    names = _check(data, split, output, seed, batch_size, resamples)
+    if plots:
+        check_matplotlib()
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("loading", total=None)
+        tokenizer = load_tokenizer(model).to(device)  # type: ignore[arg-type]
+        datasets = {name: load_clips(folder, [split]) for name, folder in zip(names, data, strict=True)}
+        progress.update(task, description="reconstructing", total=sum(map(len, datasets.values())))
+        advance = partial(progress.advance, task)
+        report = tokenizer_report(tokenizer, datasets, batch_size, resamples, seed, advance)
+        progress.update(task, description="writing", total=None)
+        options = {
+            "model": plain_name(model),
+            "data": [plain_name(folder, 1) for folder in data],
+            "split": split,
+            "seed": seed,
+        }
+        options |= {"batch_size": batch_size, "device": str(tokenizer.device), "resamples": resamples}
+        return main_table(report), write_report(report, protocol(tokenizer, options), output, plots)
+
+
+def write_report(report: TokenizerReport, facts: dict[str, Any], folder: Path, plots: bool = True) -> list[Path]:
+    """Write the files of the module's docstring and return their paths; `facts` are those of `protocol`."""
+    results = {"protocol": facts, **report.as_dict()}
+    lines = [json.dumps(clip.as_dict()) for clip in report.clips]
+    pictures = {path.stem.replace("_", " "): path for path in (write_plots(report, folder) if plots else [])}
+    title, words = f"Tokenizer {facts['model']}: reconstruction", _protocol_words(facts)
+    tables = [_main_table(report), _category_table(report)]
+    text = [f"# {title}", "", f"`{facts['command']}`", "", "; ".join(words) + ".", "", tables[0].markdown(), ""]
+    text += [LEAD, "", *(f"- {note}" for note in NOTES), "", "## By category", "", tables[1].markdown(), ""]
+    if pictures:
+        text += [f"![{caption}]({path.name})" for caption, path in pictures.items()] + [""]
+    page = tokenizer_page(title, words, tables, LEAD, NOTES, facts, pictures)
+    return [
+        write_text(json.dumps(results, indent=1) + "\n", folder / "results.json"),
+        write_text("\n".join(lines) + "\n", folder / "clips.jsonl"),
+        write_text("\n".join(text), folder / "report.md"),
+        write_text(page, folder / "report.html"),
+        *pictures.values(),
+    ]
+
+
+def protocol(tokenizer: MotionTokenizer, options: dict[str, Any]) -> dict[str, Any]:
+    """What one must know to get the same figures: options, versions, machine, the tokenizer and its weights."""
+    config = {key: value for key, value in tokenizer.config.to_diff_dict().items() if key != "_name_or_path"}
+    words = ["motionmillion", "evaluate", "--suite", "tokenizer", "--model", options["model"]]
+    words += [word for folder in options["data"] for word in ("--data", folder)]
+    for name in ("split", "seed", "batch_size", "device", "resamples"):
+        words += [f"--{name.replace('_', '-')}", str(options[name])]
+    words += ["--output", "evaluation"]
+    return {
+        "command": shlex.join(words),
+        **options,
+        "versions": versions(),
+        "machine": machine(tokenizer.device),
+        "tokenizer": config,
+        "weights_sha256": file_hashes(tokenizer.name_or_path, "*.safetensors") if tokenizer.name_or_path else {},
+    }
+
+
+def main_table(report: TokenizerReport) -> str:
+    """Markdown, one column a data set, and one for all where there are several."""
+    return _main_table(report).markdown()
+
+
+def category_table(report: TokenizerReport) -> str:
+    """Markdown, one line a category of action, the longest first."""
+    return _category_table(report).markdown()
+
+
+def _main_table(report: TokenizerReport) -> Table:
+    groups = dict(report.datasets)
+    if len(groups) > 1:
+        groups = {"all": report.overall, **groups}
+    heads = ["measure", *(f"{name} ({_size(group, report.fps)})" for name, group in groups.items())]
+    rows = [[Cell(label), *(_cell(group, key) for group in groups.values())] for key, label in MEASURES.items()]
+    if report.codebook_size:
+        codes = [group.codes or {} for group in groups.values()]
+        rows += [[Cell(label), *(_figure(own[key]) for own in codes)] for key, label in CODES.items()]
+    return Table("reconstruction", [Cell(head) for head in heads], rows)
+
+
+def _category_table(report: TokenizerReport) -> Table:
+    heads = ["category", "clips", "takes", "minutes", *CATEGORY_MEASURES.values()]
+    rows = []
+    for name, group in report.categories.items():
+        minutes = group.frames / report.fps / 60
+        sizes = [_figure(group.clips), _figure(group.takes), Cell(f"{minutes:.1f}", value=minutes)]
+        rows.append([Cell(name), *sizes, *(_cell(group, key) for key in CATEGORY_MEASURES)])
+    return Table("by category", [Cell(head) for head in heads], rows)
+
+
+def _check(
+    data: Sequence[str | Path], split: str, output: Path, seed: int, batch_size: int, resamples: int
+) -> list[str]:
+    """Names of the data sets, after a look at every argument but the model."""
+    check_sizes(batch_size, resamples)
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, got {seed!r}")
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    if not data:
+        raise ValueError("data must name at least one folder of motions, got none; add --data FOLDER")
+    for folder in data:
+        if not Path(folder).is_dir():
+            raise ValueError(f"data must be an existing folder of motions, got {str(folder)!r}")
+    names = [Path(folder).resolve().name for folder in data]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"data must be folders of different names, got {twice[0]!r} twice; rename one")
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"output must be a folder, got the file {str(output)!r}; choose another name")
+    check_writable(output / "results.json")
+    return names
+
+
+def _protocol_words(facts: dict[str, Any]) -> list[str]:
+    versions = facts["versions"]
+    weights = ", ".join(f"{name} sha256 {digest[:16]}" for name, digest in facts["weights_sha256"].items())
+    return [
+        *(f"split {facts['split']}", f"seed {facts['seed']}", f"{facts['resamples']:,} resamples"),
+        *(f"motionmillion {versions['motionmillion']}", f"torch {versions['torch']}", f"Python {versions['python']}"),
+        *(facts["machine"], weights or "weights that are in no file"),
+    ]
+
+
+def _size(group: Group, fps: float) -> str:
+    clips, takes = (f"{n} {word}{'s' if n != 1 else ''}" for n, word in ((group.clips, "clip"), (group.takes, "take")))
+    return f"{clips}, {takes}, {group.frames / fps / 60:.1f} min"
+
+
+def _cell(group: Group, key: str) -> Cell:
+    interval = group.interval[key]
+    bounds = "one take" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}"
+    return Cell(_number(group.mean[key]), bounds, group.mean[key])
+
+
+def _figure(value: float) -> Cell:
+    return Cell(_number(value) if isinstance(value, float) else f"{value}", value=value)
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"

@@ -1,0 +1,44 @@
+"""Which verb a motion shows: a descriptor of motions and a classifier on top."""
+
+from typing import TYPE_CHECKING
+
+from motionmillion.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from motionmillion.eval.verbs.classifier import (
+        VERBS,
+        VerbClassifier,
+        VerbScore,
+        clip_verb,
+        cross_validate,
+        held_out_score,
+        score_verbs,
+        verb_check,
+    )
+
+__all__ = [
+    "VERBS",
+    "VerbClassifier",
+    "VerbScore",
+    "clip_verb",
+    "cross_validate",
+    "held_out_score",
+    "score_verbs",
+    "verb_check",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "classifier": [
+            "VERBS",
+            "VerbClassifier",
+            "VerbScore",
+            "clip_verb",
+            "cross_validate",
+            "held_out_score",
+            "score_verbs",
+            "verb_check",
+        ]
+    },
+)

@@ -1,0 +1,279 @@
+"""Verb check: does a text-to-motion model do what it is told? A classifier trained on real clips names the verbs.
+
+    real = cross_validate(clips)                                      # how good the classifier is on real clips
+    verbs = [clip_verb(clip) for clip in clips]                       # None: shows none or several of the ten
+    known = [(clip.motion, verb) for clip, verb in zip(clips, verbs) if verb]
+    classifier = VerbClassifier().fit(*zip(*known))
+    result = verb_check(pipe, classifier, {"walk": ["take a stroll", ...], ...}, real)
+
+Rules of `clip_verb`, written for the set `cmu_text_motion` (first caption: the take's own title; a caption made from
+the very window: `clip.own_captions`):
+
+1. Acting, chores, poses, falls, acrobatics and work-outs are left out.
+2. A title with "dance" is dance, whatever else it lists. Of the rest, what turns upside down is left out and the
+   title's verbs count. A karate title names none; there the sentences of the take count, and of a form with punches
+   and kicks the windows without a kick are punch.
+3. Walking with a turn named in the title, and a window that "turns around" or "spins around" in its own sentence while
+   its title names nothing but walking, is turn. Walk is what the category says and does not turn.
+4. A clip with one verb left shows it; with several ("climb, sit, jump down") it is left out. A jump must be seen in
+   the window if the clip is one of several windows of a take.
+
+Unusual: the rules read texts only, so a clip counts as showing what its take is said to show. The classifier sees
+neither where nor which way a motion starts, nor how long it is (`motionmillion.eval.verbs.descriptor`).
+
+Shapes: M motions, V verbs.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import torch
+
+from motionmillion.data.clips import MotionClip
+from motionmillion.eval.verbs.descriptor import motion_descriptor, window_descriptors
+from motionmillion.motion import Motion
+
+VERBS = ("walk", "run", "jump", "turn", "wave", "sit", "kick", "punch", "dance", "climb")
+
+_WORDS = {
+    "walk": r"walk",
+    "run": r"\brun|\bjog",
+    "jump": r"jump|\bleap|\bhop",
+    "turn": r"turn|spin",
+    "wave": r"\bwav(e|es|ing)\b",
+    "sit": r"\bsit",
+    "kick": r"kick",
+    "punch": r"punch|\bbox",
+    "dance": r"dance\b",
+    "climb": r"\bclimb",
+}
+_LEFT_OUT = ("act", "daily", "pose", "ground", "acrobatics", "exercise")
+
+
+def clip_verb(clip: MotionClip) -> str | None:
+    """The one verb of `VERBS` that a clip shows by its captions and category, None if that is not clear."""
+    own = " ".join(clip.own_captions).lower()
+    take = [text.lower() for text in clip.captions if text not in clip.own_captions]
+    if not take or clip.category in _LEFT_OUT or re.search("acrobatics|static", take[0]):
+        return None
+    if "dance" in _named(take[0]):
+        return "dance"
+    if "upside down" in own:
+        return None
+    verbs = _named(take[0]) or (_named(" ".join(take)) if clip.category == "fight" else set())
+    if verbs == {"punch", "kick"} and "kick" not in own:
+        verbs = {"punch"}
+    if verbs <= {"walk", "turn"} and ("turn" in verbs or re.search(r"(turn|spin)(s|ning|ing) around", own)):
+        return "turn"
+    if verbs == {"walk"} and (clip.category != "walk" or "turn" in own):
+        return None
+    if verbs == {"jump"} and not clip.whole and "jump" not in own:
+        return None
+    return verbs.pop() if len(verbs) == 1 else None
+
+
+def _named(text: str) -> set[str]:
+    return {verb for verb, pattern in _WORDS.items() if re.search(pattern, text)}
+
+
+class VerbClassifier:
+    """Names what motions show: extremely randomised trees and logistic regression, their probabilities averaged.
+
+    Trained on whole motions and on windows of two seconds of them, each also mirrored, so that length and side say
+    nothing; every motion of a verb weighs the same, and so does every verb.
+
+    Args:
+        seed: of the trees; the same seed and motions give the same classifier.
+        trees: their number.
+    """
+
+    def __init__(self, seed: int = 0, trees: int = 300) -> None:
+        try:
+            from sklearn.ensemble import ExtraTreesClassifier
+            from sklearn.linear_model import LogisticRegression
+            from sklearn.pipeline import make_pipeline
+            from sklearn.preprocessing import StandardScaler
+        except ImportError as error:
+            message = 'scikit-learn must be installed for the verb check; run: pip install "motionmillion[eval]"'
+            raise ImportError(message) from error
+
+        self.verbs: list[str] = []
+        self._trees = ExtraTreesClassifier(trees, min_samples_leaf=3, random_state=seed)
+        self._line = make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=500))
+
+    def fit(self, motions: Sequence[Motion], verbs: Sequence[str]) -> "VerbClassifier":
+        """Train on `motions`, which show `verbs`.
+
+        Raises:
+            ValueError: if there are not as many verbs as motions, or fewer than two different ones.
+        """
+        if len(motions) != len(verbs) or len(set(verbs)) < 2:
+            raise ValueError(
+                f"verbs must name at least two verbs, one for each of {len(motions)} motions, got {len(verbs)} names "
+                f"of {len(set(verbs))} verbs"
+            )
+        examples = [torch.cat([window_descriptors(m), window_descriptors(m.mirror())]).numpy() for m in motions]
+        labels = np.repeat(list(verbs), [len(e) for e in examples])
+        share = {verb: list(verbs).count(verb) for verb in set(verbs)}
+        weight = np.concatenate(
+            [np.full(len(e), 1 / len(e) / share[verb]) for e, verb in zip(examples, verbs, strict=True)]
+        )
+        weight *= len(labels) / weight.sum()
+        data = np.concatenate(examples)
+        self._trees.fit(data, labels, sample_weight=weight)
+        self._line.fit(data, labels, logisticregression__sample_weight=weight)
+        self.verbs = [str(verb) for verb in self._trees.classes_]
+        return self
+
+    def probabilities(self, motions: Sequence[Motion]) -> np.ndarray:
+        """How sure the classifier is of each of `self.verbs`, `[M, V]`; rows sum to one."""
+        if not self.verbs:
+            raise ValueError("classifier must be trained before it is asked, got none; call fit")
+        data = torch.stack([motion_descriptor(motion) for motion in motions]).numpy()
+        return (np.asarray(self._trees.predict_proba(data)) + self._line.predict_proba(data)) / 2
+
+    def predict(self, motions: Sequence[Motion]) -> list[str]:
+        """The likeliest verb of each motion."""
+        return [self.verbs[row] for row in self.probabilities(motions).argmax(1)]
+
+
+@dataclass(frozen=True)
+class VerbScore:
+    """How often the right verb was named.
+
+    Args:
+        accuracy: share of each verb's motions that were named rightly; `counts`: their number.
+        macro: mean of `accuracy` over the verbs; `plain`: share of all motions.
+        macro_interval, plain_interval: 95 % bootstrap intervals; a whole take, or prompt, is drawn at a time.
+        confusion: how often a verb (first key) was given a name (second key).
+        draws: macro accuracy of each bootstrap draw.
+    """
+
+    accuracy: dict[str, float]
+    counts: dict[str, int]
+    macro: float
+    plain: float
+    macro_interval: tuple[float, float]
+    plain_interval: tuple[float, float]
+    confusion: dict[str, dict[str, int]]
+    draws: np.ndarray = field(repr=False, compare=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The numbers without the draws, ready for JSON."""
+        return {name: value for name, value in asdict(self).items() if name != "draws"}
+
+
+def score_verbs(
+    truth: Sequence[str], named: Sequence[str], groups: Sequence[str], seed: int = 0, draws: int = 2000
+) -> VerbScore:
+    """Score `named` against `truth`; motions of one group are drawn together in the bootstrap."""
+    verbs = [verb for verb in VERBS if verb in truth] + sorted(set(truth) - set(VERBS))
+    generator = np.random.default_rng(seed)
+    accuracy, counts, confusion, hits_drawn, sizes_drawn = {}, {}, {}, [], []
+    for verb in verbs:
+        rows = [index for index, name in enumerate(truth) if name == verb]
+        names = [named[row] for row in rows]
+        confusion[verb] = {name: names.count(name) for name in sorted(set(names))}
+        counts[verb], accuracy[verb] = len(rows), names.count(verb) / len(rows)
+        own = sorted({groups[row] for row in rows})
+        size = np.array([sum(groups[row] == group for row in rows) for group in own])
+        hits = np.array([sum(groups[row] == group and named[row] == verb for row in rows) for group in own])
+        picked = generator.multinomial(len(own), np.full(len(own), 1 / len(own)), size=draws)  # [draws, groups]
+        hits_drawn.append(picked @ hits)
+        sizes_drawn.append(picked @ size)
+    macro_draws = np.mean([hits / sizes for hits, sizes in zip(hits_drawn, sizes_drawn, strict=True)], axis=0)
+    right = sum(confusion[verb].get(verb, 0) for verb in verbs)
+    return VerbScore(
+        accuracy=accuracy,
+        counts=counts,
+        macro=float(np.mean(list(accuracy.values()))),
+        plain=right / len(truth),
+        macro_interval=_interval(macro_draws),
+        plain_interval=_interval(np.sum(hits_drawn, axis=0) / np.sum(sizes_drawn, axis=0)),
+        confusion=confusion,
+        draws=macro_draws,
+    )
+
+
+def _interval(draws: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def cross_validate(
+    clips: Sequence[MotionClip],
+    seed: int = 0,
+    folds: int = 5,
+    alter: Callable[[Motion], Motion] | None = None,
+    group: Callable[[MotionClip], str] = attrgetter("take"),
+) -> VerbScore:
+    """Accuracy on real clips: each is named by a classifier that has seen nothing of its take.
+
+    Args:
+        clips: of any split; those without a clear verb are left out.
+        alter: what is done to a motion before it is named, such as a tokenizer's round trip; training sees originals.
+        group: what must not be on both sides; the take, unless said otherwise.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    clips = [clip for clip in clips if clip_verb(clip)]
+    verbs, groups = np.array([clip_verb(clip) for clip in clips]), [group(clip) for clip in clips]
+    named = [""] * len(clips)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    for train, test in splitter.split(verbs, verbs, groups):
+        classifier = VerbClassifier(seed).fit([clips[i].motion for i in train], verbs[train].tolist())
+        motions = [clips[i].motion if alter is None else alter(clips[i].motion) for i in test]
+        for index, name in zip(test, classifier.predict(motions), strict=True):
+            named[index] = name
+    return score_verbs(verbs.tolist(), named, groups, seed)
+
+
+def held_out_score(clips: Sequence[MotionClip], seed: int = 0) -> VerbScore:
+    """Accuracy on the splits "val" and "test" of a classifier trained on "train"."""
+    known = [(clip, verb) for clip in clips if (verb := clip_verb(clip))]
+    train = [(clip.motion, verb) for clip, verb in known if clip.split == "train"]
+    test = [(clip, verb) for clip, verb in known if clip.split != "train"]
+    if not test:
+        raise ValueError("clips must hold some of the splits val and test, got none with a clear verb")
+    classifier = VerbClassifier(seed).fit([motion for motion, _ in train], [verb for _, verb in train])
+    named = classifier.predict([clip.motion for clip, _ in test])
+    return score_verbs([verb for _, verb in test], named, [clip.take for clip, _ in test], seed)
+
+
+def verb_check(
+    pipe: Any,
+    classifier: VerbClassifier,
+    prompts: dict[str, list[str]],
+    seconds: float | None = 4.0,
+    seed: int = 0,
+    real: VerbScore | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Generate a motion for each prompt, name it, and compare with the accuracy on real clips.
+
+    Args:
+        pipe: a `MotionPipeline`, or anything that is called like one; `options` go to the call.
+        prompts: sentences for each verb.
+        seconds: length of every motion; None leaves it to the model.
+        real: the classifier's score on real clips that it has not seen.
+
+    Returns:
+        What JSON can hold: the score `generated`; with `real` also that score and the `ratio` of the macro accuracies
+        with its 95 % `ratio_interval` (prompts and takes both drawn anew); `motions`, each with prompt, verb and name.
+    """
+    texts = [text for group in prompts.values() for text in group]
+    truth = [verb for verb, group in prompts.items() for _ in group]
+    named = classifier.predict(pipe(texts, seconds=seconds, seed=seed, **options))
+    score = score_verbs(truth, named, [str(index) for index in range(len(texts))], seed + 1)
+    result: dict[str, Any] = {"generated": score.as_dict()}
+    if real is not None:
+        result["real"] = real.as_dict()
+        result["ratio"] = score.macro / real.macro
+        result["ratio_interval"] = _interval(score.draws / np.maximum(real.draws, 1e-9))
+    rows = zip(texts, truth, named, strict=True)
+    result["motions"] = [{"prompt": text, "verb": verb, "named": name} for text, verb, name in rows]
+    return result

@@ -1,0 +1,32 @@
+"""Names of a package that are imported on first use, so that one file of it does not load all the others.
+
+    __getattr__, __dir__ = lazy_names(__name__, {"codes": ["MotionPipeline", "find_pipeline"]})
+
+Keys are modules of the package (or full names of others), values the names that the package hands on from them.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+
+def lazy_names(
+    package: str, names: Mapping[str, Sequence[str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """A package's `__getattr__` and `__dir__`.
+
+    Args:
+        package: its full name.
+        names: the names by module; a module without a dot is one of the package.
+    """
+    homes = {
+        name: module if "." in module else f"{package}.{module}" for module, held in names.items() for name in held
+    }
+
+    def load(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(homes[name]), name)
+
+    return load, lambda: sorted({*vars(sys.modules[package]), *homes})
