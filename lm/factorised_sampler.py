@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from motionmillion.lm.sampling import Sampler
+from motionmillion.lm.generation.sampling import Sampler
 
 if TYPE_CHECKING:
     from motionmillion.lm.factorised import MotionFactorisedLM
 
 
 class FactorisedSampler(Sampler):
-    """Chooses the digits of codes; see `motionmillion.lm.sampling.Sampler`."""
+    """Chooses the digits of codes; see `motionmillion.lm.generation.sampling.Sampler`."""
 
     lm: MotionFactorisedLM
 

@@ -28,13 +28,13 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMS
 
 from motionmillion.checkpoints import StrictLoading
 from motionmillion.lm.config import MotionLMConfig
-from motionmillion.lm.decode_step import StepEnds, TokenEnds
-from motionmillion.lm.generation import checked_codes, generate
+from motionmillion.lm.generation.decode_step import StepEnds, TokenEnds
+from motionmillion.lm.generation.loop import checked_codes, generate
+from motionmillion.lm.generation.sampling import Sampler
 from motionmillion.lm.head import OutputHead
 from motionmillion.lm.masks import last_valid, mixed_attention_mask, places
 from motionmillion.lm.output import MotionLMOutput
 from motionmillion.lm.rotary import RotaryEmbedding
-from motionmillion.lm.sampling import Sampler
 
 IGNORED = -100
 
@@ -189,7 +189,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         return self.dropout(hidden), past_key_values
 
     def generate(self, *args: Any, **kwargs: Any) -> Tensor:  # type: ignore[override]
-        """Sample motion tokens; see `motionmillion.lm.generation.generate`."""
+        """Sample motion tokens; see `motionmillion.lm.generation.loop.generate`."""
         return generate(self, *args, **kwargs)
 
     # hooks that differ between codes and latents

@@ -29,8 +29,8 @@ from motionmillion.convert_state import (
     statistics,
 )
 from motionmillion.features.stats import FeatureStats
-from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.dit_config import MotionDiTConfig
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline_parts import write_pipeline_settings
 from motionmillion.text import feature_size, read_config, write_settings
 

@@ -29,8 +29,8 @@ from transformers import PreTrainedModel
 from motionmillion.configuration import check_number, check_whole
 from motionmillion.joining import continue_from, lead_into, place
 from motionmillion.lm import MotionLM
-from motionmillion.lm.composition import fill_between, stream_timeline
-from motionmillion.lm.generation import stream as stream_tokens
+from motionmillion.lm.generation.loop import stream as stream_tokens
+from motionmillion.lm.generation.timeline import fill_between, stream_timeline
 from motionmillion.motion import Motion
 from motionmillion.pipeline_parts import (
     DEFAULTS,
@@ -55,14 +55,15 @@ class MotionPipeline(PipelineParts):
 
     | option | meaning |
     |---|---|
-    | temperature, top_k, top_p, min_p | variety, see `motionmillion.lm.sampling.Sampling`; temperature 0 is greedy |
+    | temperature, top_k, top_p, min_p | variety, see `motionmillion.lm.generation.sampling.Sampling`; temperature 0 \
+      is greedy |
     | repetition_penalty, no_repeat_ngram_size | limits on repetition, see there |
     | guidance_scale | how closely to follow the text, see there |
     | steps, solver, shift, guidance_interval | only with a flow head, see `motionmillion.lm.flow.FlowSampling`; \
       there are no top_k, top_p, min_p and limits on repetition then, and temperature 0 is the same for every seed |
     | min_seconds, max_seconds | bounds for motions whose length is left to the model |
     | transition | seconds of the motion before that a text goes on from; more clings to what was done there |
-    | cache, compiled, int8 | speed, see `motionmillion.lm.generation.stream` |
+    | cache, compiled, int8 | speed, see `motionmillion.lm.generation.loop.stream` |
 
     Args:
         defaults: values of all but the last row, where a call does not name them.

@@ -25,7 +25,7 @@ from motionmillion.dit_options import Settings, check_modes, check_share, check_
 from motionmillion.dit_windows import Row, floor_of, last_frames, lowered
 from motionmillion.gating import Decision, Gate
 from motionmillion.joining import joined
-from motionmillion.lm.dit import MotionDiT
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.motion import Motion
 from motionmillion.pipeline import MotionPipeline
 from motionmillion.pipeline_dit_editing import DiTEditing

@@ -27,8 +27,8 @@ from motionmillion.dit_windows import Row, Window, lowered, smoothed, window_siz
 from motionmillion.features import get
 from motionmillion.io.retarget import on_smpl22
 from motionmillion.joining import extended, joined
-from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.dit_sampling import Conditions, sample_motion
+from motionmillion.lm.dit.model import MotionDiT
+from motionmillion.lm.dit.sampling import Conditions, sample_motion
 from motionmillion.lm.flow import FlowSampling, check_strength
 from motionmillion.motion import Motion
 from motionmillion.pipeline_parts import check_motion, check_seconds, sample_seed

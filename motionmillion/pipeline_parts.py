@@ -22,10 +22,10 @@ from motionmillion.configuration import check_number, unknown_key_error
 from motionmillion.io.files import write_text
 from motionmillion.joining import continue_from
 from motionmillion.lm import MotionLM
-from motionmillion.lm.composition import Part
 from motionmillion.lm.flow import FlowSampling
-from motionmillion.lm.flow_sampler import DEFAULT_STEPS
-from motionmillion.lm.sampling import Sampling
+from motionmillion.lm.generation.sampling import Sampling
+from motionmillion.lm.generation.timeline import Part
+from motionmillion.lm.latents.sampler import DEFAULT_STEPS
 from motionmillion.motion import Motion
 from motionmillion.text import TextEncoder, check_texts
 from motionmillion.tokenizer import MotionTokenizer

@@ -20,8 +20,8 @@ from torch import Tensor
 from motionmillion.data import synthesize
 from motionmillion.features.stats import feature_stats
 from motionmillion.lm import MotionLM, MotionLMConfig
-from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.dit_config import MotionDiTConfig
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.motion import Motion, rotation_y
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 

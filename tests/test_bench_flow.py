@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from motionmillion.bench.flow import CODES, DIT, FLOW, bench_flow, bench_pipelines, flow_report
 from motionmillion.bench.flow_files import bench_flow_files
 from motionmillion.cli import app
-from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.dit_config import MotionDiTConfig
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline import MotionPipeline
 from motionmillion.pipeline_dit import DiTPipeline
 

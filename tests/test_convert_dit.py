@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from motionmillion.cli import app
 from motionmillion.convert import RELEASED_DIT_OPTIONS, convert_dit, load_upstream_dit
 from motionmillion.convert_dit import PUBLISHED_SAMPLING, dit_names
-from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.dit_config import MotionDiTConfig
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline import MotionPipeline
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden" / "vimogen_dit"

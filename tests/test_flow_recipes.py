@@ -14,8 +14,8 @@ from motionmillion.data import synthetic_clips
 from motionmillion.eval.physics import physics_measures
 from motionmillion.eval.repeats import Repeats
 from motionmillion.io import write_motion
-from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.dit_config import MotionDiTConfig
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline import MotionPipeline
 from motionmillion.pipeline_dit import DiTPipeline
 
@@ -131,8 +131,7 @@ def test_heads_from_end_to_end(data, folders, tmp_path):
     assert result["sides"]["flow head"]["floor"]["mpjpe_mm"]["mean"] > 0
     assert result["arms"][heads.REAL]["frechet_distance"]["mean"] == pytest.approx(0, abs=1e-6)
     assert (
-        str(tmp_path) not in result["command"]
-        and heads.report(result).strip() in (tmp_path / "flow.md").read_text()
+        str(tmp_path) not in result["command"] and heads.report(result).strip() in (tmp_path / "flow.md").read_text()
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from motionmillion import MotionPipeline
-from motionmillion.lm.composition import Part, fill_between, stream_timeline
+from motionmillion.lm.generation.timeline import Part, fill_between, stream_timeline
 from motionmillion.motion import Motion
 
 PARTS = [("a person waves", 1.0), ("someone walks forward", 0.7), ("jump", 1.55)]

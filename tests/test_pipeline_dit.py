@@ -12,8 +12,8 @@ from motionmillion.data import synthesize
 from motionmillion.dit_windows import smoothed, window_sizes
 from motionmillion.features.stats import feature_stats
 from motionmillion.gating import Decision
-from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.dit_config import MotionDiTConfig
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.motion import Motion
 from motionmillion.pipeline_dit import DiTPipeline
 from motionmillion.rewriting import Rewrite
@@ -362,7 +362,10 @@ def light_config(config: MotionDiTConfig) -> MotionDiTConfig:
         (lambda p, m: p("jump", rounds=2, denoising_strength=0.7), "rounds must be 1 where strength or denoising_s"),
         (lambda p, m: p("jump", compiled=1), "compiled must be True or False, got 1"),
         (lambda p, m: p("jump", tempo=2), "options must hold known keys only, got 'tempo'"),
-        (lambda p, m: p("jump", top_k=5), "top_k must be left out for a DiT, which has no codes to choose from, got 5"),
+        (
+            lambda p, m: p("jump", top_k=5),
+            "top_k must be left out for a DiT, which has no codes to choose from, got 5",
+        ),
         (lambda p, m: p.stream("jump", chunk_tokens=4), "chunk_tokens must be left out for a DiT"),
         (lambda p, m: p("jump", int8=True), "int8 must be left out for a DiT"),
         (lambda p, m: p("jump", seconds=2, max_seconds=3), "max_seconds must be left out where seconds are given"),

@@ -30,9 +30,9 @@ from motionmillion.bench.baseline import published_tokenizer
 from motionmillion.bench.lm import DTYPES, TEXT, make_lm
 from motionmillion.bench.measure import describe_machine, extra_memory, take_turns
 from motionmillion.configuration import check_number, check_whole
-from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.dit_config import MotionDiTConfig
-from motionmillion.lm.dit_sampling import Conditions, sample_motion
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.model import MotionDiT
+from motionmillion.lm.dit.sampling import Conditions, sample_motion
 from motionmillion.lm.flow import FlowSampling
 from motionmillion.pipeline import MotionPipeline
 from motionmillion.pipeline_dit import DiTPipeline

@@ -38,7 +38,7 @@ from motionmillion.configuration import check_whole
 from motionmillion.data.packing import PackedCollator
 from motionmillion.data.tokens import TokenCollator
 from motionmillion.lm import MotionLM, MotionLMConfig
-from motionmillion.lm.generation import stream
+from motionmillion.lm.generation.loop import stream
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "none": {"cache": "none"},

@@ -4,7 +4,7 @@
     mean, std = latent_statistics(dataset)
     batch = LatentCollator()([dataset[i] for i in ...])        # `latents`, `labels` [B, N, Q], `text_features`, ...
 
-END is a row of +inf and what pads a row of NaN, as `motionmillion.lm.flow_lm` reads them.
+END is a row of +inf and what pads a row of NaN, as `motionmillion.lm.latents.model` reads them.
 
 Letters: B batch, N latents, Q latent channels.
 """
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from motionmillion.data.tokens import TokenCollator
-from motionmillion.lm.flow_lm import END, NOTHING
+from motionmillion.lm.latents.model import END, NOTHING
 
 _LEAST_SHARE = 0.05
 """A standard deviation is at least this share of the largest: channels that say nothing are not blown up."""

@@ -18,7 +18,8 @@ the teacher's pipeline where the recipe does not name them. Texts are never left
 The student begins as a copy of the teacher. Validation gives, besides the loss, `gap`, how far the student arrives
 from the teacher's steps * substeps steps from the same noise, and `gap_teacher`, how far the teacher itself does in as
 many steps as the student; both in standard deviations of the features. Written at the end: `<output>/final`, a
-pipeline whose defaults are the student's steps without further guidance. How it works: `motionmillion.lm.few_step`.
+pipeline whose defaults are the student's steps without further guidance. How it works:
+`motionmillion.lm.dit.few_step`.
 """
 
 import dataclasses
@@ -32,9 +33,9 @@ from transformers import set_seed
 from motionmillion.configuration import check_number
 from motionmillion.data.flow_pairs import FlowPairs, collate_flow
 from motionmillion.dit_options import check_dit_defaults
-from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.dit_config import MotionDiTConfig
-from motionmillion.lm.few_step import Distiller, FewStep
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.few_step import Distiller, FewStep
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.training.dit import (
     caption_encoder,
     dit_data_options,

@@ -52,8 +52,8 @@ from motionmillion.data.references import Corruption
 from motionmillion.dit_options import check_dit_defaults
 from motionmillion.features import get
 from motionmillion.features.stats import FeatureStats, feature_stats
-from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.dit_config import MotionDiTConfig
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline_parts import write_pipeline_settings
 from motionmillion.text import MINILM, DeferredTextEncoder, TextEncoder
 from motionmillion.training.export import PARTS, filled, whole_weights

@@ -161,7 +161,7 @@ def _lm(
 def _dit(
     recipe: Recipe, path: Path, arguments: Any, stage: int, target: Target, notes: list[str], part: str
 ) -> tuple[Recipe, list[str]]:
-    from motionmillion.lm.dit_config import MotionDiTConfig
+    from motionmillion.lm.dit.config import MotionDiTConfig
     from motionmillion.training.distillation import few_step_options
     from motionmillion.training.dit import dit_config, dit_data_options, source_settings
     from motionmillion.training.dry_run_model import text_width, trained_dit_config

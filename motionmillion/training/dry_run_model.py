@@ -16,7 +16,7 @@ from motionmillion.configuration import check_whole
 from motionmillion.data.text_shards import read_text_header
 from motionmillion.data.token_shards import read_header
 from motionmillion.lm import MotionLMConfig
-from motionmillion.lm.dit_config import MotionDiTConfig
+from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.pipeline import bundled, find_pipeline
 from motionmillion.text import MINILM
 from motionmillion.tokenizer import MotionTokenizerConfig

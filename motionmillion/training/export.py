@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from motionmillion.checkpoints import quiet_transformers
 from motionmillion.io.files import atomic_folder, check_new_folder
 from motionmillion.lm import MotionLM, MotionLMConfig
-from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.dit_config import MotionDiTConfig
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.training.distributed import check_deepspeed, safe_unpickling
 from motionmillion.training.lora import filled, is_adapted, loaded_adapters, merged
 from motionmillion.training.resume import AVERAGE_FILE, read_mark

@@ -40,7 +40,7 @@ from transformers import set_seed
 
 from motionmillion.data.latents import latent_statistics
 from motionmillion.lm import MotionLM, MotionLMConfig
-from motionmillion.lm.flow_lm import MotionFlowLM
+from motionmillion.lm.latents.model import MotionFlowLM
 from motionmillion.pipeline import MotionPipeline, find_pipeline, find_tokenizer
 from motionmillion.text import DeferredTextEncoder, TextEncoder
 from motionmillion.tokenizer import MotionTokenizer

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 
 import torch
 
-from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.dit_config import MotionDiTConfig
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.training.plan import ModelShape, Step, count_parameters
 
 

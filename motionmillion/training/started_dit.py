@@ -8,8 +8,8 @@ import torch
 
 from motionmillion.configuration import unknown_key_error
 from motionmillion.features.stats import FeatureStats
-from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.dit_config import MotionDiTConfig
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline import find_pipeline
 from motionmillion.text import SETTINGS, TextEncoder
 from motionmillion.training.dry_run_model import encoder_options

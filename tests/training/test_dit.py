@@ -23,8 +23,8 @@ from motionmillion import MotionPipeline
 from motionmillion.data import synthetic_clips
 from motionmillion.data.references import Corruption
 from motionmillion.io import write_motion
-from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.dit_config import MotionDiTConfig
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.training.dit import corruption_of, dit_data_options, dit_sources, evaluate_dit, train_dit
 from motionmillion.training.dry_run import Target, dry_run
 from motionmillion.training.export import export_checkpoint

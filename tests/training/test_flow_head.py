@@ -10,7 +10,7 @@ import torch
 from motionmillion import MotionPipeline
 from motionmillion.data.latents import latent_statistics
 from motionmillion.lm import MotionLM
-from motionmillion.lm.flow_lm import MotionFlowLM
+from motionmillion.lm.latents.model import MotionFlowLM
 from motionmillion.training.dry_run import Target, dry_run
 from motionmillion.training.export import export_checkpoint
 from motionmillion.training.lm import train_lm

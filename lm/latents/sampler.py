@@ -18,10 +18,10 @@ from torch import Tensor
 
 from motionmillion.configuration import unknown_key_error
 from motionmillion.lm.flow import FlowSampling, guide, solve
-from motionmillion.lm.sampling import Sampling
+from motionmillion.lm.generation.sampling import Sampling
 
 if TYPE_CHECKING:
-    from motionmillion.lm.flow_lm import MotionFlowLM
+    from motionmillion.lm.latents.model import MotionFlowLM
 
 DEFAULT_STEPS = 16
 """Default number of solver steps; see recipes/flow for the effect of more or fewer."""

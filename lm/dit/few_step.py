@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from motionmillion.configuration import check_number, check_whole
-from motionmillion.lm.dit import MotionDiT
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.lm.flow import TIMESTEPS, interpolate, shifted
 
 STARTS = ("motion", "teacher")

@@ -8,10 +8,10 @@ from torch import nn
 from transformers.cache_utils import StaticCache
 
 from motionmillion.lm import MotionLM, MotionLMConfig
-from motionmillion.lm.decode_step import prepared_weights, supported
-from motionmillion.lm.decoder import StaticDecoder
-from motionmillion.lm.few_rows import Projection, blocked_layout
-from motionmillion.lm.generation import stream
+from motionmillion.lm.generation.decode_step import prepared_weights, supported
+from motionmillion.lm.generation.decoder import StaticDecoder
+from motionmillion.lm.generation.few_rows import Projection, blocked_layout
+from motionmillion.lm.generation.loop import stream
 
 
 @pytest.fixture

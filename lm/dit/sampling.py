@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from motionmillion.lm.dit import MotionDiT
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.lm.flow import TIMESTEPS, FlowSampling, guide, interpolate, keep_known, solve, solve_around
 
 _TRUSTED = 0.3

@@ -31,8 +31,8 @@ from transformers.utils import ModelOutput
 from motionmillion.checkpoints import ExactStatistics, StrictLoading
 from motionmillion.features import get
 from motionmillion.features.stats import FeatureStats
-from motionmillion.lm.dit_config import MotionDiTConfig
-from motionmillion.lm.dit_layers import Block, VelocityHead, faded, frame_sines, time_sines
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.layers import Block, VelocityHead, faded, frame_sines, time_sines
 from motionmillion.lm.flow import TIMESTEPS
 
 _LEAST_SIGMA = 0.05

@@ -7,8 +7,8 @@
     latents = lm.generate(text_features=features, text_mask=mask, max_new_tokens=75, steps=10, seeds=[0])
 
 Text, masks, positions, packing and caches are those of `MotionLM`. The state of each position conditions a small flow
-network (`motionmillion.lm.flow_head`) that maps noise to the next latent, and predicts the probability that the motion
-ends there. Inputs and outputs are in the tokenizer's own units; mean and standard deviation are buffers.
+network (`motionmillion.lm.latents.head`) that maps noise to the next latent, and predicts the probability that the
+motion ends there. Inputs and outputs are in the tokenizer's own units; mean and standard deviation are buffers.
 
 Unusual: NaN marks padding in a sequence of latents, as PAD does among codes, and +inf marks END in labels.
 
@@ -24,10 +24,10 @@ from torch.nn import functional as F
 from transformers.cache_utils import Cache
 
 from motionmillion.checkpoints import ExactStatistics
-from motionmillion.lm.decode_step import StepEnds
 from motionmillion.lm.flow import FlowDraw
-from motionmillion.lm.flow_head import FlowHead, HeadLinear
-from motionmillion.lm.flow_sampler import FlowSampler
+from motionmillion.lm.generation.decode_step import StepEnds
+from motionmillion.lm.latents.head import FlowHead, HeadLinear
+from motionmillion.lm.latents.sampler import FlowSampler
 from motionmillion.lm.model import MotionLM
 from motionmillion.lm.output import MotionLMOutput
 

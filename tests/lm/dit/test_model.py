@@ -10,9 +10,9 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from motionmillion.features.stats import FeatureStats
-from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.dit_config import MotionDiTConfig
-from motionmillion.lm.dit_layers import faded, frame_sines, time_sines
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.layers import faded, frame_sines, time_sines
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.lm.flow import FlowMatching
 
 SHAPE = dict(text_dim=12, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_reference_layers=2)

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from motionmillion.lm.decode_step import supported
-from motionmillion.lm.decoder import DynamicDecoder, StaticDecoder, UncachedDecoder
+from motionmillion.lm.generation.decode_step import supported
+from motionmillion.lm.generation.decoder import DynamicDecoder, StaticDecoder, UncachedDecoder
 
 if TYPE_CHECKING:
     from motionmillion.lm.config import MotionLMConfig
@@ -87,8 +87,8 @@ def stream(
             each step, "auto" for static where the model supports it, else dynamic.
         compiled: run the steps of the static cache through torch.compile; the first call takes a while.
         int8: use 8-bit weights in the steps; static cache on CPUs only.
-        sampling: fields of `motionmillion.lm.sampling.Sampling`, or with a flow head of
-            `motionmillion.lm.flow_lm.FlowSampler`.
+        sampling: fields of `motionmillion.lm.generation.sampling.Sampling`, or with a flow head of
+            `motionmillion.lm.latents.model.FlowSampler`.
 
     Raises:
         ValueError: for options out of range, a mask or prefix of a wrong shape, and a prefix that fills the context.

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from motionmillion.data.latents import LatentCollator, latent_statistics
 from motionmillion.data.packing import PackedCollator
 from motionmillion.lm import MotionLM, MotionLMConfig
-from motionmillion.lm.flow_head import FlowHead
-from motionmillion.lm.flow_lm import MotionFlowLM
+from motionmillion.lm.latents.head import FlowHead
+from motionmillion.lm.latents.model import MotionFlowLM
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motionmillion.lm.decode_step import decode_step, prepared_weights
+from motionmillion.lm.generation.decode_step import decode_step, prepared_weights
 
 if TYPE_CHECKING:
     from motionmillion.lm.model import MotionLM
@@ -75,7 +75,8 @@ class UncachedDecoder:
 
 
 class StaticDecoder:
-    """Decoding with buffers of fixed size; see `motionmillion.lm.decode_step.supported` for the models that it takes.
+    """Decoding with buffers of fixed size; see `motionmillion.lm.generation.decode_step.supported` for the models that
+    it takes.
 
     Args:
         capacity: number of positions, text and prefix included, to reserve room for.

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from motionmillion.configuration import check_whole
-from motionmillion.lm.generation import generate, stream
+from motionmillion.lm.generation.loop import generate, stream
 
 if TYPE_CHECKING:
     from motionmillion.lm.model import MotionLM
@@ -47,7 +47,7 @@ def stream_timeline(
     Args:
         overlap: number of codes of the previous part that each part continues from.
         prefix: codes `[B, P]` that come before the first part, fewer than the model's context.
-        options: those of `motionmillion.lm.generation.stream`, lengths excepted.
+        options: those of `motionmillion.lm.generation.loop.stream`, lengths excepted.
     """
     check_whole("overlap", overlap, 1)
     history = prefix
@@ -78,7 +78,7 @@ def fill_between(
     Args:
         text_features, text_mask: one text, `[1, L, C]` and `[1, L]`.
         seeds: one per candidate.
-        options: those of `motionmillion.lm.generation.stream`, lengths excepted.
+        options: those of `motionmillion.lm.generation.loop.stream`, lengths excepted.
 
     Raises:
         ValueError: if `end` is empty, or if the codes do not fit into the context.

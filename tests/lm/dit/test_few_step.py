@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.dit_config import MotionDiTConfig
-from motionmillion.lm.dit_sampling import Conditions, sample_motion
-from motionmillion.lm.few_step import STARTS, Distiller, FewStep, ask
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.few_step import STARTS, Distiller, FewStep, ask
+from motionmillion.lm.dit.model import MotionDiT
+from motionmillion.lm.dit.sampling import Conditions, sample_motion
 from motionmillion.lm.flow import TIMESTEPS, FlowSampling, sigma_schedule
 
 

@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 
-from motionmillion.lm.dit import MotionDiT
-from motionmillion.lm.dit_config import MotionDiTConfig
-from motionmillion.lm.dit_sampling import Conditions, Velocities, sample_motion
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.model import MotionDiT
+from motionmillion.lm.dit.sampling import Conditions, Velocities, sample_motion
 from motionmillion.lm.flow import FlowSampling, solve
 
 FRAMES, SEEDS = [12, 7, 9], [3, 4, 5]

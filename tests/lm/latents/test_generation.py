@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from motionmillion.lm.composition import Part, fill_between, stream_timeline
 from motionmillion.lm.flow import guide
-from motionmillion.lm.generation import stream
+from motionmillion.lm.generation.loop import stream
+from motionmillion.lm.generation.timeline import Part, fill_between, stream_timeline
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@
     logits = decode_step(weights, caches, tokens, positions, column, mask, seen)      # [B, K + 1]
 
 `StepEnds` covers the two ends of a step that differ between tokens and latents: embedding the input, and the output
-that the sampler reads. `motionmillion.lm.decoder.StaticDecoder` runs the steps.
+that the sampler reads. `motionmillion.lm.generation.decoder.StaticDecoder` runs the steps.
 
 Letters: B batch, C width, H heads, K codebook size.
 """
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motionmillion.lm.few_rows import Projection
+from motionmillion.lm.generation.few_rows import Projection
 from motionmillion.lm.head import OutputHead
 
 if TYPE_CHECKING:

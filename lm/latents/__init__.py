@@ -1,0 +1,1 @@
+"""The language model over latents: its flow head and its sampler."""
