@@ -8,7 +8,7 @@ from transformers import PretrainedConfig
 from motionmillion import features as representations
 from motionmillion.configuration import check_keys, check_number, check_whole
 from motionmillion.tokenizer.losses import LOSSES
-from motionmillion.tokenizer.quantizer_options import parse_options
+from motionmillion.tokenizer.quantizers.registry import parse_options
 from motionmillion.tokenizer.wavelet import Wavelet
 
 LONGEST_TOKEN = 1024  # frames
@@ -28,7 +28,8 @@ class MotionTokenizerConfig(PretrainedConfig):
         dilation_growth: dilation of the blocks of a stage grows by this factor.
         latent_dim: channels between encoder and quantizer.
         refiner_width: channels of a residual convolution over the frames after the inverse wavelet; 0 leaves it out.
-        quantizer: `{"type": "fsq", "levels": [...]}`, see `motionmillion.tokenizer.quantizer_options` for the others.
+        quantizer: `{"type": "fsq", "levels": [...]}`, see `motionmillion.tokenizer.quantizers.registry` for the
+            others.
         losses: weight of each loss of `motionmillion.tokenizer.losses.LOSSES`; those left out are not computed.
         dropout: share of latent channels silenced in training, against overfitting on little data.
         causal: frames depend on their own and earlier codes only, and codes on frames up to the last that they stand

@@ -14,7 +14,7 @@ from motionmillion.data.tokens import TokenCollator
 from motionmillion.pipeline_parts import DEFAULTS, FLOW_DEFAULTS, check_defaults
 from motionmillion.text import MINILM, check_texts
 from motionmillion.tokenizer import MotionTokenizerConfig
-from motionmillion.tokenizer.quantizer_options import ContinuousOptions, parse_options
+from motionmillion.tokenizer.quantizers.registry import ContinuousOptions, parse_options
 from motionmillion.training.lora import LoraOptions
 from motionmillion.training.recipe import Recipe, take_options
 

@@ -4,7 +4,7 @@
     output = quantizer(latents)                 # output.latents [B, N, C], output.codes [B, N]
     latents = quantizer.lookup(output.codes)
 
-Types and options stand in `motionmillion.tokenizer.quantizer_options`. The quantizers themselves are those of
+Types and options stand in `motionmillion.tokenizer.quantizers.registry`. The quantizers themselves are those of
 vector-quantize-pytorch, in float32. A new one is a class here, one of options there, and a line for each.
 
 Shapes: B batch, N codes in time, C latent channels, Q channels that are quantized, K codebook size.
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from vector_quantize_pytorch import FSQ, LFQ, ResidualFSQ, VectorQuantize
 
 from motionmillion.tokenizer.layers import ExactLinear
-from motionmillion.tokenizer.quantizer_options import (
+from motionmillion.tokenizer.quantizers.registry import (
     ContinuousOptions,
     FSQOptions,
     LFQOptions,

@@ -6,8 +6,8 @@ import pytest
 import torch
 from vector_quantize_pytorch import FSQ
 
-from motionmillion.tokenizer.quantizer_options import FSQ_LEVELS, parse_options
-from motionmillion.tokenizer.quantizers import build_quantizer, code_perplexity, code_usage
+from motionmillion.tokenizer.quantizers.base import build_quantizer, code_perplexity, code_usage
+from motionmillion.tokenizer.quantizers.registry import FSQ_LEVELS, parse_options
 
 OPTIONS = [
     {"type": "fsq", "levels": [8, 5, 5]},
