@@ -18,7 +18,7 @@ from typing import Any
 
 from motionmillion.configuration import unknown_key_error
 from motionmillion.io.files import existing_file, write_text
-from motionmillion.prompts import check_texts
+from motionmillion.text.prompts import check_texts
 
 FORMAT = 1
 _UNFIT = set('/\\:*?"<>|')

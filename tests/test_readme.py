@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from motionmillion.cli import app
+from motionmillion.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

@@ -12,7 +12,7 @@ one for itself. A network for arms and one for legs see right limbs mirrored.
 Unusual: who bends whose knee backwards is told, who holds a cup with a foot is not; limbs that run into each other are
 for `motionmillion.eval.body`. What counts as real are the poses of the CMU database, their mirror images, the same
 poses with turns shared out differently between neighbouring joints, and the same poses found from joint positions
-alone (`motionmillion.joints`).
+alone (`motionmillion.kinematics.joints`).
 
 Every skeleton and studio shares out turns in its own way, which says nothing about the pose: recorded rotations of
 another studio lie 7 degrees off. So `pose_prior_distances` finds the rotations from joint positions first, as MBench
@@ -36,7 +36,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from motionmillion.checkpoints import StrictLoading
 from motionmillion.configuration import check_keys, check_whole
-from motionmillion.joints import motion_from_joints, rotations_from_joints
+from motionmillion.kinematics.joints import motion_from_joints, rotations_from_joints
 from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22
 
@@ -152,7 +152,7 @@ def pose_prior_distances(
 
 
 def rotations_of_joints(motions: Sequence[Motion]) -> list[Tensor]:
-    """Rotations `[T, 22, 3, 3]` of each motion as its joint positions alone tell them, see `motionmillion.joints`."""
+    """Rotations `[T, 22, 3, 3]` of each motion as its joint positions alone tell them (`motion_from_joints`)."""
     own = [motion for motion in motions if motion.skeleton == SMPL22]
     found = rotations_from_joints(torch.cat([motion.positions() for motion in own])).float() if own else torch.empty(0)
     parts = iter(found.split([motion.num_frames for motion in own]))

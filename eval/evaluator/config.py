@@ -6,7 +6,7 @@ from transformers import PretrainedConfig
 
 from motionmillion import features as representations
 from motionmillion.configuration import check_keys, check_number, check_whole
-from motionmillion.text import MINILM
+from motionmillion.text.encoder import MINILM
 
 LOSSES = ("contrast", "latents", "prior", "reconstruction")
 _DEFAULT_LOSSES = {"contrast": 0.1, "latents": 1e-5, "prior": 1e-5}
@@ -21,7 +21,7 @@ class TextMotionEvaluatorConfig(PretrainedConfig):
         patch: frames that make one position of the motion encoder.
         max_frames: a motion's further frames are not read.
         text_encoder, sentence, text_length, text_dim: the frozen encoder of texts and the width of its features, see
-            `motionmillion.text.TextEncoder`.
+            `motionmillion.text.encoder.TextEncoder`.
         width: size E of the embeddings, and of all layers.
         motion_layers, text_layers, decoder_layers: transformer layers; 0 decoder layers leave the decoder out.
         heads, feedforward, dropout: of each layer.

@@ -11,7 +11,7 @@ embedding; the text encoder is the same over the states of a frozen text encoder
 evaluator`, losses in `motionmillion.eval.evaluator.losses`. Unusual: only the mean is ever used for measuring.
 
 Source: TMR (Petrovich et al., ICCV 2023); MotionStreamer's and Go to Zero's evaluators are of the same kind and load
-with `motionmillion.convert.load_upstream_evaluator`.
+with `motionmillion.convert.tokenizer.load_upstream_evaluator`.
 
 Shapes: N texts or motions, B batch, T frames, D features, P positions, L text length, C text feature size, E width.
 """
@@ -33,12 +33,12 @@ from motionmillion.checkpoints import ExactStatistics, StrictLoading
 from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
 from motionmillion.eval.evaluator.losses import EvaluatorOutput, evaluator_losses
 from motionmillion.eval.inputs import Numbers, to_tensors
-from motionmillion.eval.protocol import weights_hash
 from motionmillion.features import Representation
 from motionmillion.features.stats import FeatureStats
 from motionmillion.motion import Motion
-from motionmillion.prompts import check_texts
-from motionmillion.text import TextEncoder
+from motionmillion.provenance import weights_hash
+from motionmillion.text.encoder import TextEncoder
+from motionmillion.text.prompts import check_texts
 
 BUNDLED = "bundled/evaluator"
 _BATCH = 64

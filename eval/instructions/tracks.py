@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motionmillion.joints import check_joints, leg_length
+from motionmillion.kinematics.joints import check_joints, leg_length
 from motionmillion.skeleton import SMPL22
 
 FPS = 30.0
+
 
 @dataclass(frozen=True)
 class BodyTracks:
@@ -196,4 +197,3 @@ def _unturn(vectors: np.ndarray, yaw: np.ndarray) -> np.ndarray:
     cos, sin = np.cos(yaw), np.sin(yaw)
     x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
     return np.stack([cos * x - sin * z, y, sin * x + cos * z], axis=-1)
-

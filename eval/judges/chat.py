@@ -4,7 +4,7 @@
     judge = GeminiJudge("gemini-2.5-flash")                                            # key in GEMINI_API_KEY
 
 Frames travel as JPEG inside the request. How a server is asked again, and when a key is sent, is in
-`motionmillion.endpoint`. Unusual: several questions are asked at the same time (`parallel`); the replies do not
+`motionmillion.chat.endpoint`. Unusual: several questions are asked at the same time (`parallel`); the replies do not
 depend on it.
 """
 
@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
+from motionmillion.chat.endpoint import ChatEndpoint, Endpoint, EndpointError
 from motionmillion.configuration import check_whole
-from motionmillion.endpoint import ChatEndpoint, Endpoint, EndpointError
 from motionmillion.eval.judges.judge import Asked, Judge, JudgeError
 from motionmillion.eval.judges.pictures import Rendering, jpeg
 from motionmillion.eval.judges.replies import INSTRUCTIONS_HASH, instruction
@@ -67,7 +67,8 @@ class EndpointJudge(_ServiceJudge):
             out.
         parallel: questions asked at the same time.
         api_key_env: environment variable that holds the key; where it is not set, none is sent.
-        options: `timeout` (120 seconds unless given), `retries` and `backoff` of `motionmillion.endpoint.Endpoint`.
+        options: `timeout` (120 seconds unless given), `retries` and `backoff` of
+            `motionmillion.chat.endpoint.Endpoint`.
 
     Raises:
         ValueError: for an address or a number that cannot be used.
@@ -115,7 +116,8 @@ class GeminiJudge(_ServiceJudge):
         parallel: questions asked at the same time.
         api_key_env: environment variable that holds the key.
         base_url: address up to the version.
-        options: `timeout` (120 seconds unless given), `retries` and `backoff` of `motionmillion.endpoint.Endpoint`.
+        options: `timeout` (120 seconds unless given), `retries` and `backoff` of
+            `motionmillion.chat.endpoint.Endpoint`.
 
     Raises:
         ValueError: for an address or a number that cannot be used.

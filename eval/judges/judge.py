@@ -25,7 +25,7 @@ from motionmillion.configuration import check_whole
 from motionmillion.eval.judges.cache import ReplyCache
 from motionmillion.eval.judges.replies import UnclearReplyError, read_choice, read_match
 from motionmillion.motion import Motion
-from motionmillion.prompts import plain
+from motionmillion.text.prompts import plain
 
 Kind = Literal["choice", "match"]
 

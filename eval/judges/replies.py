@@ -14,7 +14,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from motionmillion.prompts import plain
+from motionmillion.text.prompts import plain
 
 CHOICE = """Which one of these descriptions does the movement show best?
 {options}

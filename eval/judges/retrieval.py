@@ -21,7 +21,7 @@ from torch import Tensor
 from motionmillion.configuration import check_number, check_whole
 from motionmillion.eval.judges.judge import Asked, Judge
 from motionmillion.motion import Motion
-from motionmillion.prompts import plain
+from motionmillion.text.prompts import plain
 
 
 class Embedder(Protocol):

@@ -22,13 +22,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motionmillion.eval.protocol import machine, plain_name, versions, weights_hash
 from motionmillion.eval.results import Results
 from motionmillion.eval.run.evaluation import MBENCH, TEXT_TO_MOTION, Evaluation, ForeignMotions
 from motionmillion.eval.run.generation import generate_suite, sample_files
 from motionmillion.eval.suites import Suite, get_suite
 from motionmillion.eval.suites.clips import balanced_distractors, clip_id, clips_suite
 from motionmillion.eval.suites.mbench.prompts import MBENCH_CATEGORIES
+from motionmillion.provenance import machine, plain_name, versions, weights_hash
 
 if TYPE_CHECKING:
     from motionmillion.data.clips import MotionClip

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from motionmillion.configuration import check_whole
 from motionmillion.eval.prompts import Prompt, Suite
-from motionmillion.eval.protocol import file_hashes, plain_name
 from motionmillion.io import write_motion
 from motionmillion.io.files import write_text
+from motionmillion.provenance import file_hashes, plain_name
 
 if TYPE_CHECKING:
-    from motionmillion.pipeline import MotionPipeline
+    from motionmillion.pipeline.codes import MotionPipeline
 
 SETTINGS = "generation.json"
 
@@ -50,7 +50,7 @@ class GenerationOptions:
 
     def check(self) -> None:
         """Raise `ValueError` for what cannot be."""
-        from motionmillion.pipeline_parts import check_seconds, sample_seed
+        from motionmillion.pipeline.codes_steps import check_seconds, sample_seed
 
         sample_seed(self.seed, 0)
         check_whole("num_samples", self.num_samples, 1)
@@ -81,7 +81,7 @@ def generate_suite(
     Raises:
         ValueError: for a folder with motions of other settings, and what `MotionPipeline` raises.
     """
-    from motionmillion.pipeline import find_pipeline
+    from motionmillion.pipeline.codes import find_pipeline
 
     options.check()
     folder = Path(folder)
@@ -103,7 +103,7 @@ def _generate(todo: list[tuple[Prompt, int, Path]], model: str, options: Generat
     from rich.console import Console
     from rich.progress import Progress
 
-    from motionmillion.pipeline import MotionPipeline
+    from motionmillion.pipeline.codes import MotionPipeline
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("loading the model", total=None)
@@ -140,7 +140,7 @@ def _seed(seed: int, prompt: Prompt, sample: int) -> int:
 def _facts(suite_sha256: str, model: str, source: Path, options: GenerationOptions) -> dict[str, Any]:
     own = asdict(options)
     del own["batch_size"]
-    from motionmillion.pipeline import pipeline_defaults
+    from motionmillion.pipeline.codes import pipeline_defaults
 
     given = {name: value for name, value in options.sampling.items() if value is not None}
     own["sampling"] = {**pipeline_defaults(source), **given}

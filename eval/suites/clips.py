@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from motionmillion.configuration import check_whole
 from motionmillion.eval.prompts import Prompt, Suite
-from motionmillion.prompts import plain
+from motionmillion.text.prompts import plain
 
 if TYPE_CHECKING:
     from motionmillion.data.clips import MotionClip

@@ -58,7 +58,7 @@ class MotionDiTConfig(PretrainedConfig):
         text_dropout: fraction of training texts that were dropped; with 0 guidance is not available.
         dropout: in the blocks, for training on little data.
         layer_norm_eps: of all norms.
-        few_step: for a distilled model (`motionmillion.training.distillation`) the number of Euler `steps`, their
+        few_step: for a distilled model (`motionmillion.training.dit.distillation`) the number of Euler `steps`, their
             `shift`, and the `guidance_scale` that is built into its velocities; None for other models.
 
     Raises:

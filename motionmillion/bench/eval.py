@@ -24,7 +24,7 @@ from motionmillion.bench.eval_baseline import physics_in_loops
 from motionmillion.bench.files import show_and_write
 from motionmillion.bench.measure import describe_machine, take_turns
 from motionmillion.configuration import check_whole
-from motionmillion.data.synthetic import ACTIONS, MINIMUM_SECONDS, synthesize
+from motionmillion.data.synthetic.clips import ACTIONS, MINIMUM_SECONDS, synthesize
 from motionmillion.eval.distribution import frechet_distance, r_precision
 from motionmillion.eval.physics import physics_measures
 

@@ -34,8 +34,8 @@ from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.lm.dit.sampling import Conditions, sample_motion
 from motionmillion.lm.flow import FlowSampling
-from motionmillion.pipeline import MotionPipeline
-from motionmillion.pipeline_dit import DiTPipeline
+from motionmillion.pipeline.codes import MotionPipeline
+from motionmillion.pipeline.dit.pipeline import DiTPipeline
 from motionmillion.tokenizer import MotionTokenizer
 
 CODES, FLOW, DIT = "codes", "flow head", "dit"
@@ -225,7 +225,7 @@ def _of_pipeline(
     pipe: MotionPipeline, model: str, task: _Task, steps: Sequence[int], guidance: float | None
 ) -> list[_System]:
     """A saved pipeline, at each number of steps where it has a solver."""
-    from motionmillion.eval.protocol import plain_name
+    from motionmillion.provenance import plain_name
 
     name = plain_name(model)
     options: dict[str, Any] = dict(seconds=task.seconds, num_samples=task.batch, batch_size=task.batch)

@@ -7,7 +7,7 @@ from typing import Any
 
 from motionmillion.bench.files import show_and_write
 from motionmillion.bench.flow import FlowRow, bench_flow, bench_pipelines, flow_report
-from motionmillion.eval.protocol import plain_name
+from motionmillion.provenance import plain_name
 
 
 def bench_flow_files(

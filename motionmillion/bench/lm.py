@@ -35,8 +35,8 @@ from torch import Tensor
 
 from motionmillion.bench.measure import describe_machine, extra_memory, read_bandwidth, take_turns
 from motionmillion.configuration import check_whole
-from motionmillion.data.packing import PackedCollator
-from motionmillion.data.tokens import TokenCollator
+from motionmillion.data.sets.packing import PackedCollator
+from motionmillion.data.sets.tokens import TokenCollator
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.lm.generation.loop import stream
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 _LAZY = {
     "MotionClip": "motionmillion.data.clips",
     "load_clips": "motionmillion.data.clips",
-    "load_token_shards": "motionmillion.data.token_shards",
+    "load_token_shards": "motionmillion.data.shards.tokens",
     "synthesize": "motionmillion.data.synthetic",
     "synthetic_clips": "motionmillion.data.synthetic",
 }
@@ -18,8 +18,8 @@ __all__ = ["MotionClip", "load_clips", "load_token_shards", "synthesize", "synth
 
 if TYPE_CHECKING:
     from motionmillion.data.clips import MotionClip, load_clips
-    from motionmillion.data.synthetic import synthesize, synthetic_clips
-    from motionmillion.data.token_shards import load_token_shards
+    from motionmillion.data.shards.tokens import load_token_shards
+    from motionmillion.data.synthetic.clips import synthesize, synthetic_clips
 
 
 def __getattr__(name: str) -> Any:

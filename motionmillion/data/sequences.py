@@ -17,8 +17,8 @@ from torch import Tensor
 from motionmillion.data.augment import random_variants
 from motionmillion.data.clips import MotionClip
 from motionmillion.data.drawing import BALANCED_BY, group_of
-from motionmillion.data.encoding import encode_motion
 from motionmillion.data.progress import progress_bar
+from motionmillion.data.shards.encoding import encode_motion
 from motionmillion.tokenizer import MotionTokenizer
 
 _TOGETHER = 64

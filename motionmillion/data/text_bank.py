@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from motionmillion.data.progress import progress_bar
-from motionmillion.text import TextEncoder
+from motionmillion.text.encoder import TextEncoder
 
 
 class Texts(Protocol):
-    """Text features by caption: `TextBank` or `motionmillion.data.text_shards.TextShards`."""
+    """Text features by caption: `TextBank` or `motionmillion.data.shards.texts.TextShards`."""
 
     def __getitem__(self, text: str, /) -> Tensor:
         """Features `[L, C]`."""

@@ -32,7 +32,7 @@ import motionmillion
 from motionmillion.data.sequences import Sequences, Version
 from motionmillion.data.text_bank import TextBank
 from motionmillion.io.files import atomic_path
-from motionmillion.text import TextEncoder
+from motionmillion.text.encoder import TextEncoder
 
 FORMAT = 1
 _MAKERS = ("data", "features", "kinematics", "motion.py", "skeleton.py")

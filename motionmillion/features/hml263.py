@@ -18,9 +18,10 @@ first two COLUMNS of a rotation matrix, one after the other. Every row looks one
 rows, and T - 1 rows are decoded to T - 1 frames. Decoding starts above the origin, facing +z; heights are kept.
 
 Unusual: the rotations are fits to bones and know nothing of twist, so both routes back go through joint positions
-(`motionmillion.joints`): "positions" reads the position block and keeps its bone lengths, "rotations" chains the
-rotation block up on SMPL22's. The published data was made from one body's bone lengths and put on the floor; here a
-motion keeps its own body and heights (use `Motion.canonicalize`), and is turned by the smoothed heading of frame 0.
+(`motionmillion.kinematics.joints`): "positions" reads the position block and keeps its bone lengths, "rotations"
+chains the rotation block up on SMPL22's. The published data was made from one body's bone lengths and put on the
+floor; here a motion keeps its own body and heights (use `Motion.canonicalize`), and is turned by the smoothed heading
+of frame 0.
 
 Source: Guo et al., Generating Diverse and Natural 3D Human Motions from Text (CVPR 2022), HumanML3D.
 """
@@ -31,7 +32,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from motionmillion.features.base import Layout, Representation, Route, check_route
-from motionmillion.joints import motion_from_joints, rotation_between, rotations_from_joints
+from motionmillion.kinematics.joints import motion_from_joints, rotation_between, rotations_from_joints
 from motionmillion.motion import Motion, rotation_y
 from motionmillion.skeleton import SMPL22
 

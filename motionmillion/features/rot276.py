@@ -31,8 +31,8 @@ import torch
 from torch import Tensor
 
 from motionmillion.features.base import Layout, Representation, Route, check_route
-from motionmillion.inverse_kinematics import aim_at_positions
 from motionmillion.io.smpl import SMPLX_PELVIS
+from motionmillion.kinematics.inverse import aim_at_positions
 from motionmillion.motion import Motion, rotation_y
 from motionmillion.skeleton import SMPL22
 

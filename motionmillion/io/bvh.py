@@ -6,10 +6,10 @@
 
 Written: SMPL22's names and rest pose (a T-pose), y up, rotations as Zrotation Xrotation Yrotation (the first turns
 last), and CENTIMETRES by default, as most tools expect; `scale=1` writes metres.
-Read: joints are mapped by name and by their place in the tree (`motionmillion.io.joint_names`) and the motion is
-carried over to SMPL22 whatever the rest pose (`motionmillion.io.retarget`). BVH does not say its unit: by default it
-is taken from the body, whose legs get SMPL22's length, so that centimetres, inches or CMU's own unit all come out
-right and feet meet the floor. What we write reads back as it was.
+Read: joints are mapped by name and by their place in the tree (`motionmillion.kinematics.joint_names`) and the motion
+is carried over to SMPL22 whatever the rest pose (`motionmillion.kinematics.retarget`). BVH does not say its unit: by
+default it is taken from the body, whose legs get SMPL22's length, so that centimetres, inches or CMU's own unit all
+come out right and feet meet the floor. What we write reads back as it was.
 Unusual: a caption has no room in a BVH file. Fingers and faces are left out.
 """
 
@@ -22,8 +22,8 @@ import torch
 from motionmillion.io.arrays import exact_rotations
 from motionmillion.io.bvh_file import axis_rotation, parse_bvh
 from motionmillion.io.files import existing_file, write_text
-from motionmillion.io.joint_names import map_joints
-from motionmillion.io.retarget import retarget
+from motionmillion.kinematics.joint_names import map_joints
+from motionmillion.kinematics.retarget import retarget
 from motionmillion.motion import Motion
 from motionmillion.skeleton import Skeleton
 

@@ -16,7 +16,7 @@ Features must be in physical units, not normalised: a body of no human size in t
 
 Unusual: where a motion stands and what it faces in its first frame is not in most features (see
 `motionmillion.features`): such a motion starts above the origin, facing +z. Positions say little about twist: see
-`motionmillion.joints` for how rotations are found for joints and "hml263".
+`motionmillion.kinematics.joints` for how rotations are found for joints and "hml263".
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ from motionmillion import features as representations
 from motionmillion.features.base import Route
 from motionmillion.io.arrays import load_array, to_finite
 from motionmillion.io.files import atomic_path
-from motionmillion.joints import HUMAN_LEGS, joints_y_up, leg_length, motion_from_joints
+from motionmillion.kinematics.joints import HUMAN_LEGS, joints_y_up, leg_length, motion_from_joints
 from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22
 

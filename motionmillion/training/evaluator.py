@@ -3,7 +3,7 @@
 | key of `data` | meaning |
 |---|---|
 | folder, synthetic | where clips come from: a folder or a list of folders, or so many synthetic clips |
-| variants, speed, trim | versions of each clip, see `motionmillion.data.pairs` |
+| variants, speed, trim | versions of each clip, see `motionmillion.data.sets.pairs` |
 | own_caption_share | how often a window of a longer take is described by a caption of its own |
 | caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
 
@@ -19,13 +19,13 @@ from transformers import set_seed
 
 from motionmillion.data.captions import add_captions, load_caption_rules
 from motionmillion.data.clips import MotionClip
-from motionmillion.data.pairs import PairDataset, collate_pairs
+from motionmillion.data.sets.pairs import PairDataset, collate_pairs
 from motionmillion.eval.distribution import matching_distance, r_precision
 from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
 from motionmillion.eval.evaluator.model import TextMotionEvaluator
 from motionmillion.eval.suites.clips import clip_id, clips_suite
 from motionmillion.features.stats import feature_stats
-from motionmillion.text import TextEncoder
+from motionmillion.text.encoder import TextEncoder
 from motionmillion.training.recipe import Recipe, clips_of, take_options
 from motionmillion.training.resume import check_output
 from motionmillion.training.trainer import build_trainer, run, training_arguments

@@ -25,7 +25,7 @@ from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.training.distributed import check_deepspeed, safe_unpickling
-from motionmillion.training.lora import filled, is_adapted, loaded_adapters, merged
+from motionmillion.training.lm.lora import filled, is_adapted, loaded_adapters, merged
 from motionmillion.training.resume import AVERAGE_FILE, read_mark
 
 PARTS = "parts"

@@ -18,7 +18,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerState, set_seed
 
-from motionmillion.data.windows import FeatureWindows, WholeClips, collate_features
+from motionmillion.data.sets.windows import FeatureWindows, WholeClips, collate_features
 from motionmillion.eval.reconstruction import evaluate_tokenizer
 from motionmillion.features import Representation
 from motionmillion.features.stats import feature_stats

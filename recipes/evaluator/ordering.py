@@ -102,7 +102,7 @@ def statue(motion: Motion, seed: int) -> Motion:
 
 def variants(motions: Sequence[Motion], model: str) -> Mapping[str, list[Motion]]:
     """The motions of every system that is not generated."""
-    from motionmillion.batch import load_tokenizer
+    from motionmillion.cli.jobs import load_tokenizer
     from motionmillion.eval.reconstruction import reconstruct
 
     tokenizer = load_tokenizer(model)

@@ -38,7 +38,7 @@ from motionmillion.eval.body.pose_prior import (
     mirrored,
 )
 from motionmillion.io.files import write_text
-from motionmillion.joints import rotations_from_joints
+from motionmillion.kinematics.joints import rotations_from_joints
 from motionmillion.skeleton import SMPL22
 
 BANK = 60_000

@@ -37,7 +37,7 @@ from torch.nn.utils.rnn import pad_sequence
 from motionmillion.eval.repeats import FRECHET, Repeats, summarise
 from motionmillion.lm.flow import TIMESTEPS, interpolate
 from motionmillion.pipeline import MotionPipeline
-from motionmillion.pipeline_dit import DiTPipeline
+from motionmillion.pipeline.dit.pipeline import DiTPipeline
 from motionmillion.training.dit import train_dit
 from motionmillion.training.recipe import Recipe, load_yaml, merge
 

@@ -27,11 +27,11 @@ import numpy as np
 from measures import INTERVALS, RESULTS, Examiner, about, cached, generate, stacked, table, write_results
 
 from motionmillion.bench.flow import bench_pipelines
-from motionmillion.eval.protocol import file_hashes, plain_name
 from motionmillion.eval.repeats import FRECHET, Repeats, summarise
 from motionmillion.motion import Motion
 from motionmillion.pipeline import MotionPipeline, find_pipeline
-from motionmillion.pipeline_dit import DiTPipeline
+from motionmillion.pipeline.dit.pipeline import DiTPipeline
+from motionmillion.provenance import file_hashes, plain_name
 
 TEACHER, FEW, STUDENT = "teacher", "teacher, few", "student"
 PAIRS = ((STUDENT, FEW), (STUDENT, TEACHER))

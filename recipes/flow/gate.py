@@ -36,12 +36,12 @@ import roma
 import torch
 from measures import INTERVALS, RESULTS, Examiner, about, cached, chosen, seeds_of, stacked, table, write_results
 
-from motionmillion.eval.protocol import file_hashes, plain_name
 from motionmillion.eval.repeats import FRECHET, Repeats, joined, summarise
-from motionmillion.gating import Gate
 from motionmillion.motion import Motion
 from motionmillion.pipeline import MotionPipeline, find_pipeline
-from motionmillion.pipeline_dit import DiTPipeline
+from motionmillion.pipeline.dit.gate import Gate
+from motionmillion.pipeline.dit.pipeline import DiTPipeline
+from motionmillion.provenance import file_hashes, plain_name
 
 NOISE = {"none": 0.0, "mild": 0.004, "strong": 0.03}
 """Standard deviation of the noise on joint rotations, radians; a fifth of it, in metres, on the pelvis position."""
@@ -207,7 +207,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=20, help="steps of the solver")
     parser.add_argument("--guidance-scale", type=float, help="guidance by the text; default: the pipeline's own")
-    parser.add_argument("--judge", default="similarity", help="see motionmillion.gating")
+    parser.add_argument("--judge", default="similarity", help="see motionmillion.pipeline.dit.gate")
     parser.add_argument("--output", type=Path, default=Path("runs/flow/gate"), help="folder where values are cached")
     parser.add_argument("--resamples", type=int, default=200, help="bootstrap resamples for the intervals of FID")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of flow_gate.json and flow.md")

@@ -21,7 +21,7 @@ from torch.nn.functional import normalize
 from motionmillion.data import MotionClip, load_clips
 from motionmillion.eval.evaluator import TextMotionEvaluator
 from motionmillion.eval.physics import physics_measures
-from motionmillion.gating import JITTER
+from motionmillion.pipeline.dit.gate import JITTER
 
 THRESHOLDS = np.round(np.arange(0.0, 0.80001, 0.05), 2)
 

@@ -43,10 +43,10 @@ from measures import (
 
 from motionmillion.bench.flow import FlowRow, bench_pipelines
 from motionmillion.eval.distribution import frechet_distance
-from motionmillion.eval.protocol import file_hashes, plain_name
 from motionmillion.eval.repeats import FRECHET, Repeats, summarise
 from motionmillion.eval.suites.tokenizer.report import tokenizer_report
 from motionmillion.pipeline import MotionPipeline, find_pipeline
+from motionmillion.provenance import file_hashes, plain_name
 
 GRID = [{"temperature": t, "guidance_scale": g} for t, g in itertools.product((1.0, 0.8), (1.0, 2.0, 3.0))]
 COLUMNS = ("r1", "r2", "r3", "matching", FRECHET, "verb", "jitter", "dynamic", "sliding")

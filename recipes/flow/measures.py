@@ -33,7 +33,6 @@ from motionmillion.bench.measure import describe_machine
 from motionmillion.data.clips import MotionClip, load_clips
 from motionmillion.eval.evaluator import TextMotionEvaluator
 from motionmillion.eval.physics import physics_measures
-from motionmillion.eval.protocol import plain_name
 from motionmillion.eval.repeats import FRECHET, Repeats, expected_precision
 from motionmillion.eval.suites.clips import clip_id, clips_suite
 from motionmillion.eval.verbs import VerbClassifier, clip_verb
@@ -41,7 +40,8 @@ from motionmillion.eval.verbs.descriptor import motion_descriptor
 from motionmillion.io.files import atomic_path, write_text
 from motionmillion.motion import Motion
 from motionmillion.pipeline import MotionPipeline
-from motionmillion.prompts import plain
+from motionmillion.provenance import plain_name
+from motionmillion.text.prompts import plain
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 BATCH = 32

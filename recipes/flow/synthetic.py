@@ -42,7 +42,7 @@ import torch
 import yaml
 from measures import BATCH, PHYSICS, RESULTS, about, cell, generate, write_results
 
-from motionmillion.batch import generate_files, output_jobs
+from motionmillion.cli.jobs import generate_files, output_jobs
 from motionmillion.data.clips import SPLITS, ClipRecord, MotionClip, list_clips, load_clips
 from motionmillion.eval.evaluator import TextMotionEvaluator
 from motionmillion.eval.physics import physics_measures
@@ -50,7 +50,7 @@ from motionmillion.eval.repeats import Repeats, expected_precision, summarise
 from motionmillion.eval.verbs import VerbClassifier, clip_verb
 from motionmillion.io.files import write_text
 from motionmillion.pipeline import MotionPipeline
-from motionmillion.prompts import plain
+from motionmillion.text.prompts import plain
 from motionmillion.training.dit import train_dit
 from motionmillion.training.recipe import Recipe, load_yaml
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from scipy.stats import sem, t
 
-from motionmillion.batch import load_tokenizer
+from motionmillion.cli.jobs import load_tokenizer
 from motionmillion.data.clips import MotionClip, load_clips
 from motionmillion.eval.suites.tokenizer.report import tokenizer_report
 from motionmillion.io.files import write_text

@@ -12,7 +12,7 @@ from motionmillion import features
 from motionmillion.data import MotionClip, load_clips, synthesize, synthetic_clips
 from motionmillion.data.augment import change_speed, mirror_caption, mirror_clip, mix_bodies, random_variant
 from motionmillion.data.clips import ClipReader, list_clips, split_of_subject
-from motionmillion.data.windows import FeatureWindows, WholeClips, collate_features
+from motionmillion.data.sets.windows import FeatureWindows, WholeClips, collate_features
 
 CODEC = features.get("rot272")
 

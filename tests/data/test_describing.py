@@ -16,8 +16,8 @@ from motionmillion.data.describing import describe_clip, describe_motion, measur
 from motionmillion.data.describing.facts import HandRaise, Jump, PostureChange, Squat, Travel, Turn, Wave
 from motionmillion.data.describing.timeline import smooth, spans, turning_points
 from motionmillion.data.describing.words import command, finite, participle, times
-from motionmillion.data.synthetic import ACTIONS
-from motionmillion.data.synthetic_body import Pose
+from motionmillion.data.synthetic.body import Pose
+from motionmillion.data.synthetic.clips import ACTIONS
 from motionmillion.motion import Motion, rotation_y
 from motionmillion.skeleton import SMPL22, Skeleton
 

@@ -6,7 +6,7 @@ import torch
 from motionmillion.data import MotionClip, synthesize
 from motionmillion.data.sequences import Sequences, Version, make_sequences
 from motionmillion.data.token_cache import cached_sequences, cached_texts, fingerprint, weights_hash
-from motionmillion.text import TextEncoder
+from motionmillion.text.encoder import TextEncoder
 
 
 def clips(count=3):

@@ -93,7 +93,7 @@ def tiny_pipeline_folder(tiny_parts, tiny_encoder, tiny_tokenizer) -> Path:
     """A pipeline with random weights and a text encoder on disk."""
     from motionmillion import MotionPipeline
     from motionmillion.lm import MotionLM, MotionLMConfig
-    from motionmillion.text import TextEncoder
+    from motionmillion.text.encoder import TextEncoder
 
     torch.manual_seed(0)
     shape = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4)

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from motionmillion.data import synthetic_clips
-from motionmillion.data.pairs import PairDataset, collate_pairs
+from motionmillion.data.sets.pairs import PairDataset, collate_pairs
 from motionmillion.eval.evaluator.model import TextMotionEvaluator
 from motionmillion.features import get
-from motionmillion.text import TextEncoder
+from motionmillion.text.encoder import TextEncoder
 from motionmillion.training.evaluator import evaluate_retrieval, train_evaluator
 from motionmillion.training.recipe import Recipe
 

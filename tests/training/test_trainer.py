@@ -8,7 +8,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader, Dataset
 
-from motionmillion.training.lm import train_lm
+from motionmillion.training.lm.train import train_lm
 from motionmillion.training.order import SeededCollator, SeededDataset, Visits
 from motionmillion.training.progress import log_line
 from motionmillion.training.recipe import load_recipe

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from motionmillion import MotionPipeline
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
-from motionmillion.training.lm import train_lm
+from motionmillion.training.lm.train import train_lm
 from motionmillion.training.recipe import load_recipe, load_yaml
 from motionmillion.training.tokenizer import train_tokenizer
 from motionmillion.training.trainer import MotionTrainingArguments

@@ -4,9 +4,9 @@
     opposites = load_opposites("mine.yaml")     # word pairs of one's own, laid out as in opposites.yaml
 
 Not every motion looks right backwards: clips of jumps, blows, falls and the like are refused by their captions, and by
-free fall, speed and acceleration. A caption is turned word by word where every verb and every direction in it is known;
-all others are dropped. Actions in a row change places. Whether a verb of change ("sits down") is the right one to turn
-is read off the motion: where body or limb comes back to where it was, the verb stays.
+free fall, speed and acceleration. A caption is turned word by word where every verb and every direction in it is
+known; all others are dropped. Actions in a row change places. Whether a verb of change ("sits down") is the right one
+to turn is read off the motion: where body or limb comes back to where it was, the verb stays.
 
 The body's own sides stay ("the left hand"), those of travel and turns are exchanged: played backwards, a turn to the
 left is one to the right.
@@ -35,7 +35,7 @@ from motionmillion.data.composition.grammar import (
     verbs,
 )
 from motionmillion.data.composition.sequence import FEWEST_FRAMES, true_captions
-from motionmillion.joining import backwards
+from motionmillion.kinematics.joining import backwards
 from motionmillion.motion import Motion
 
 FASTEST = 2.2

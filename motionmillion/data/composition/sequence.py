@@ -4,7 +4,7 @@
 
 The captions are joined in words: "a person walks forward, then sits down", "after walking forward, a person sits
 down", "walk forward before sitting down". The motion goes on without a jump where the clips meet, by inertialization
-(`motionmillion.joining`); clips whose poses or speeds there are far apart are refused.
+(`motionmillion.kinematics.joining`); clips whose poses or speeds there are far apart are refused.
 """
 
 import re
@@ -15,7 +15,7 @@ import torch
 from motionmillion.data.clips import MotionClip
 from motionmillion.data.composition.bodies import LEGS, joints, local_positions, postures
 from motionmillion.data.composition.grammar import Phrase, draw, parse_caption
-from motionmillion.joining import go_on
+from motionmillion.kinematics.joining import go_on
 from motionmillion.motion import Motion
 
 LONGEST_SECONDS = 12.0

@@ -12,7 +12,7 @@ import roma
 import torch
 from torch import Tensor
 
-from motionmillion.data.synthetic import synthetic_clips
+from motionmillion.data.synthetic.clips import synthetic_clips
 from motionmillion.eval.body.capsules import (
     CAPSULES,
     PAIRS,

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from motionmillion.data.synthetic import synthetic_clips
+from motionmillion.data.synthetic.clips import synthetic_clips
 from motionmillion.eval.body.nrdf import CHECKPOINT, Nrdf, pose_qualities, pose_quality
 from motionmillion.eval.body.pose_prior import (
     BODY_JOINTS,
@@ -21,7 +21,7 @@ from motionmillion.eval.body.pose_prior import (
     limb_rotations,
     pose_prior_distances,
 )
-from motionmillion.joints import motion_from_joints
+from motionmillion.kinematics.joints import motion_from_joints
 from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22, Skeleton
 

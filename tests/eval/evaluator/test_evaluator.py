@@ -7,12 +7,12 @@ import torch
 from torch.nn.functional import normalize
 
 from motionmillion.data import synthetic_clips
-from motionmillion.data.pairs import PairDataset, collate_pairs
+from motionmillion.data.sets.pairs import PairDataset, collate_pairs
 from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
 from motionmillion.eval.evaluator.losses import contrast, divergence
 from motionmillion.eval.evaluator.model import Embedding, TextMotionEvaluator, find_evaluator, sinusoids
 from motionmillion.features.stats import FeatureStats
-from motionmillion.text import TextEncoder
+from motionmillion.text.encoder import TextEncoder
 
 SIZES = dict(width=32, heads=4, feedforward=48, motion_layers=2, text_layers=1)
 

@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from motionmillion.data.synthetic import synthesize
-from motionmillion.endpoint import ChatEndpoint, Endpoint
+from motionmillion.chat.endpoint import ChatEndpoint, Endpoint
+from motionmillion.data.synthetic.clips import synthesize
 from motionmillion.eval.judges.chat import EndpointJudge, GeminiJudge
 from motionmillion.eval.judges.judge import Question, ask_all, first_failure, make_judge, tally
 from motionmillion.eval.judges.pictures import Rendering

@@ -6,14 +6,14 @@ import json
 import pytest
 import torch
 
-from motionmillion.data.synthetic import synthesize
+from motionmillion.data.synthetic.clips import synthesize
 from motionmillion.eval.judges.cache import ReplyCache
 from motionmillion.eval.judges.chat import EndpointJudge, GeminiJudge
 from motionmillion.eval.judges.judge import Answer, Question, ask_all, first_failure, make_judge, tally
 from motionmillion.eval.judges.local import TransformersJudge
 from motionmillion.eval.judges.retrieval import RetrievalJudge
 from motionmillion.motion import Motion
-from motionmillion.prompts import plain
+from motionmillion.text.prompts import plain
 
 OTHERS = ("clapping hands", "climbing a ladder", "riding a horse", "typing", "swimming on the back", "a deep bow")
 

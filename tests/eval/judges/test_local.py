@@ -18,7 +18,7 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.utils import is_torchvision_available
 
-from motionmillion.data.synthetic import synthesize
+from motionmillion.data.synthetic.clips import synthesize
 from motionmillion.eval.judges.judge import Question, ask_all, tally
 from motionmillion.eval.judges.local import TransformersJudge
 from motionmillion.eval.judges.pictures import Rendering

@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 
-from motionmillion.data.synthetic import synthesize
+from motionmillion.data.synthetic.clips import synthesize
 from motionmillion.eval.judges.pictures import Rendering, jpeg
 from motionmillion.motion import Motion
 

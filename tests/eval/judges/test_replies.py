@@ -3,7 +3,7 @@
 import pytest
 
 from motionmillion.eval.judges.replies import UnclearReplyError, instruction, read_choice, read_match
-from motionmillion.prompts import plain
+from motionmillion.text.prompts import plain
 
 OPTIONS = ("clapping", "checking watch", "hurling (sport)", "squat", "doing side lunge squat", "3 steps forward")
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from motionmillion.cli import app
+from motionmillion.cli.app import app
 from motionmillion.data import synthetic_clips
 from motionmillion.eval.results import EVERYTHING, Results
 from motionmillion.eval.suites import Prompt, Suite

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from motionmillion.data.clips import MotionClip
-from motionmillion.data.synthetic import synthesize
+from motionmillion.data.synthetic.clips import synthesize
 from motionmillion.eval.suites import Prompt, Suite
 from motionmillion.eval.suites.clips import UNCATEGORISED, balanced_distractors, clip_id, clips_suite
 from motionmillion.eval.suites.motionmillion_eval import motionmillion_eval

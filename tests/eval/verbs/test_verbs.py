@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from motionmillion.data.clips import MotionClip
-from motionmillion.data.synthetic import synthesize, synthetic_clips
+from motionmillion.data.synthetic.clips import synthesize, synthetic_clips
 from motionmillion.eval.verbs.classifier import (
     VerbClassifier,
     clip_verb,

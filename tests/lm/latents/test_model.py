@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from motionmillion.data.latents import LatentCollator, latent_statistics
-from motionmillion.data.packing import PackedCollator
+from motionmillion.data.sets.latents import LatentCollator, latent_statistics
+from motionmillion.data.sets.packing import PackedCollator
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.lm.latents.head import FlowHead
 from motionmillion.lm.latents.model import MotionFlowLM

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from motionmillion.cli import main
+from motionmillion.cli.app import main
 from motionmillion.data import MotionClip, synthesize, synthetic_clips
 from motionmillion.eval.reconstruction import evaluate_tokenizer, measure_clip
 from motionmillion.eval.suites.tokenizer.plots import MOST_CATEGORIES, plot_categories

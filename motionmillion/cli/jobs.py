@@ -1,0 +1,336 @@
+"""What the command line does with files: prompts in, motions out, codes in and out; safe to interrupt.
+
+jobs = output_jobs(["a person waves"], [Path("wave.html")], num_samples=1, seed=0, resume=False)
+generate_files(jobs, "mini", "cpu", batch_size=16, options={"seconds": 4})
+"""
+
+import sys
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from motionmillion.configuration import check_whole
+from motionmillion.io import check_output, write_motion
+from motionmillion.io.files import atomic_path
+from motionmillion.motion import Motion
+
+if TYPE_CHECKING:
+    from motionmillion.pipeline.codes import MotionPipeline
+    from motionmillion.pipeline.dit.gate import Decision
+    from motionmillion.tokenizer import MotionTokenizer
+
+
+@dataclass(frozen=True)
+class Job:
+    """One motion to generate and the files that it goes to; `row` is the number of its prompt."""
+
+    prompt: str
+    seed: int
+    files: tuple[Path, ...]
+    row: int = 0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a batch of jobs asks for besides prompts.
+
+    Args:
+        timeline: texts and seconds of one motion; takes the place of the prompts.
+        prefix: a motion to go on from.
+        end: with `prefix`, the motion to arrive at.
+        references: a motion to follow, or one a prompt.
+        reference_mode, judge: how far they are followed, see `motionmillion.pipeline.dit.pipeline`, and the gate's
+            judge.
+        edit: a motion to change; `edit_frames` and `edit_joints` say what of it.
+    """
+
+    timeline: tuple[tuple[str, float], ...] = ()
+    prefix: Motion | None = None
+    end: Motion | None = None
+    references: tuple[Motion, ...] = ()
+    reference_mode: str = "auto"
+    judge: str | None = "similarity"
+    edit: Motion | None = None
+    edit_frames: tuple[int, int] | None = None
+    edit_joints: tuple[str, ...] = ()
+
+    def check(self, options: dict[str, Any]) -> None:
+        """Raise `ValueError` for what does not go together."""
+        if self.end is not None and (self.prefix is None or self.timeline or options.get("seconds") is None):
+            raise ValueError("end must come with prefix and seconds and without timeline; name what lies before it")
+        if self.timeline and options.get("seconds") is not None:
+            raise ValueError(
+                f"seconds must be left out with timeline, got {options['seconds']!r}; its parts have them"
+            )
+        if self.references and (self.timeline or self.end is not None):
+            raise ValueError("reference must be left out with timeline and end, got one; it goes with prompts")
+        if not self.references and self.reference_mode != "auto":
+            raise ValueError(f"reference_mode must come with reference, got {self.reference_mode!r} alone")
+        besides = self.timeline or self.prefix is not None or self.references or options.get("seconds") is not None
+        if self.edit is not None and besides:
+            raise ValueError("edit must come without timeline, prefix, reference and seconds; the motion has a length")
+        if self.edit is None and (self.edit_frames is not None or self.edit_joints):
+            raise ValueError("edit_frames and edit_joints must come with edit; name the motion file to change")
+
+    def check_rows(self, rows: int) -> None:
+        """Raise `ValueError` unless there is one reference, or one for each of `rows` prompts."""
+        if self.references and len(self.references) not in (1, rows):
+            raise ValueError(f"reference must be given once, or once a prompt, {rows}, got {len(self.references)}")
+
+    def motions(self, pipe: "MotionPipeline", jobs: Sequence[Job], options: dict[str, Any]) -> list[Motion]:
+        """One motion a job."""
+        rest = {name: value for name, value in options.items() if name != "seconds"}
+        if self.timeline:
+            return [pipe.timeline(self.timeline, 1, job.seed, self.prefix, **rest)[0] for job in jobs]
+        if self.prefix is not None and self.end is not None:
+            length = options["seconds"]
+            return [pipe.inbetween(job.prompt, self.prefix, self.end, length, seed=job.seed, **rest) for job in jobs]
+        if self.edit is not None:
+            changed = dict(frames=self.edit_frames, joints=self.edit_joints or None)
+            return [pipe.edit(self.edit, job.prompt, seed=job.seed, **changed, **rest) for job in jobs]
+        prompts, seeds = [job.prompt for job in jobs], [job.seed for job in jobs]
+        return pipe.sample(prompts, seeds, prefix=self.prefix, **self._followed(pipe, jobs, options), **options)
+
+    def prepare(self, pipe: "MotionPipeline") -> None:
+        """Give the pipeline the judge that is asked for."""
+        from motionmillion.pipeline.dit.pipeline import DiTPipeline
+
+        if self.references and isinstance(pipe, DiTPipeline):
+            from motionmillion.pipeline.dit.gate import Gate
+
+            pipe.gate = Gate(judge=self.judge)
+
+    def _followed(self, pipe: "MotionPipeline", jobs: Sequence[Job], options: dict[str, Any]) -> dict[str, Any]:
+        """References of the jobs and how far they are followed; what the gate decides goes to standard error."""
+        if not self.references:
+            return {}
+        from motionmillion.pipeline.dit.pipeline import DiTPipeline
+
+        own = [self.references[job.row if len(self.references) > 1 else 0] for job in jobs]
+        if not isinstance(pipe, DiTPipeline):
+            return {"reference": own}  # which other pipelines refuse
+        sampling = {name: value for name, value in options.items() if name != "seconds"}
+        pipe.check(own, sampling, options.get("seconds"), quiet=True)  # before a judge is asked
+
+        def say(row: int, decision: "Decision") -> None:
+            done = "followed" if decision.use else "left out"
+            print(f"reference for {jobs[row].files[0]} {done}: {decision.reason}", file=sys.stderr)
+
+        return {
+            "reference": own,
+            "reference_mode": pipe.modes([j.prompt for j in jobs], own, self.reference_mode, say),
+        }
+
+
+def read_timeline(parts: Sequence[str]) -> tuple[tuple[str, float], ...]:
+    """Texts and seconds of lines such as "4: a person walks forward".
+
+    Raises:
+        ValueError: for a line without a number before a colon.
+    """
+    found = []
+    for part in parts:
+        seconds, _, text = part.partition(":")
+        try:
+            found.append((text.strip(), float(seconds)))
+        except ValueError:
+            raise ValueError(
+                f'timeline must look like "4: a person walks", got {part!r}; begin with seconds'
+            ) from None
+    return tuple(found)
+
+
+def read_span(text: str) -> tuple[int, int]:
+    """Frames of a text such as "20:60".
+
+    Raises:
+        ValueError: for anything else.
+    """
+    start, _, stop = text.partition(":")
+    if not (start.isdecimal() and stop.isdecimal()):
+        raise ValueError(f'edit_frames must look like "20:60", got {text!r}; the second is the frame after the last')
+    return int(start), int(stop)
+
+
+def read_prompts(prompts: Sequence[str], file: Path | None, empty: bool = False) -> list[str]:
+    """Sentences of the command line, then those of a file, one a line.
+
+    Args:
+        empty: whether "" is one, because there is a reference to follow.
+
+    Raises:
+        ValueError: if there is none, or one says nothing.
+    """
+    texts = list(prompts)
+    if file is not None:
+        try:
+            texts += [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+            raise ValueError(f"prompts file must be an existing UTF-8 text file, got {str(file)!r}") from None
+    from motionmillion.text.prompts import check_texts
+
+    if empty and texts:
+        return [check_texts(text)[0] if text.strip() else "" for text in texts]
+    return check_texts(texts)
+
+
+def output_jobs(
+    prompts: Sequence[str], outputs: Sequence[Path], num_samples: int, seed: int, resume: bool, settled: bool = True
+) -> list[Job]:
+    """One job a motion, with numbered files where there are several; checks every output before anything is loaded.
+
+    Args:
+        resume: leave out jobs whose files all exist.
+        settled: whether prompts are the same in every run, so that a file of another one is a mistake; what a language
+            model rewrote may differ.
+
+    Raises:
+        ValueError: for outputs that cannot be written, and files to leave out that say another prompt.
+    """
+    if not outputs:
+        raise ValueError("output must name at least one file, got none; add -o motion.html")
+    check_whole("num_samples", num_samples, 1)
+    for path in outputs:
+        check_output(path)
+    from motionmillion.pipeline.codes_steps import sample_seed
+
+    rows = [(row, prompt, sample) for row, prompt in enumerate(prompts) for sample in range(num_samples)]
+    digits = max(4, len(str(len(rows) - 1)))
+    jobs = []
+    for number, (row, prompt, sample) in enumerate(rows):
+        numbered = [path.with_stem(f"{path.stem}-{number:0{digits}d}") for path in outputs]
+        files = tuple(outputs) if len(rows) == 1 else tuple(numbered)
+        if resume and all(file.exists() for file in files):
+            if settled:
+                _check_prompt(prompt, files)
+        else:
+            jobs.append(Job(prompt, sample_seed(seed, sample), files, row))
+    return jobs
+
+
+def _check_prompt(prompt: str, files: Sequence[Path]) -> None:
+    """Raise `ValueError` for files whose own caption is there and is not `prompt`."""
+    for file in files:
+        said = " ".join(_caption(file).split())
+        if said and said != " ".join(prompt.split()):
+            raise ValueError(
+                f"prompt must be that of the file to resume, {said!r}, got {prompt!r} for {str(file)!r}; remove the "
+                "file or choose another output"
+            )
+
+
+def _caption(file: Path) -> str:
+    """What a .txt or .npz file that was generated says it shows; "" for others."""
+    try:
+        if file.suffix.lower() == ".txt":
+            return file.read_text(encoding="utf-8")
+        if file.suffix.lower() == ".npz":
+            with np.load(file, allow_pickle=False) as arrays:
+                return str(arrays["caption"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        pass  # no file of ours
+    return ""
+
+
+def generate_files(
+    jobs: Sequence[Job],
+    model: str,
+    device: str,
+    batch_size: int,
+    options: dict[str, Any],
+    request: Request | None = None,
+    loading: dict[str, Any] | None = None,
+) -> None:
+    """Generate the motions of `jobs` batch by batch and write each batch's files at once.
+
+    Args:
+        options: seconds and sampling options of the pipeline.
+        request: what is asked for besides the prompts of `jobs`.
+        loading: further arguments of `MotionPipeline.from_pretrained`.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from motionmillion.pipeline.codes import MotionPipeline
+    from motionmillion.pipeline.codes_steps import check_seconds
+
+    request = Request() if request is None else request
+    check_whole("batch_size", batch_size, 1)
+    check_seconds(options.get("seconds"))
+    request.check(options)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("loading the model", total=None)
+        pipe = MotionPipeline.from_pretrained(model, device, **(loading or {}))
+        request.prepare(pipe)
+        progress.update(task, description="generating", total=len(jobs))
+        for start in range(0, len(jobs), batch_size):
+            part = jobs[start : start + batch_size]
+            for job, motion in zip(part, request.motions(pipe, part, options), strict=True):
+                for file in job.files:
+                    write_motion(motion, file)
+                    print(file, flush=True)
+                progress.advance(task)
+
+
+def rewrite_prompts(
+    prompts: Sequence[str], rewriter: str, cache: Path | None, on_error: str, device: str
+) -> list[str]:
+    """Prompts as a language model rewrites them; both forms are shown on standard error."""
+    from motionmillion.text.rewriting import make_rewriter
+
+    rewrites = make_rewriter(rewriter, cache=cache, on_error=on_error, device=device)(prompts)
+    for rewrite in rewrites:
+        print(f"rewritten: {rewrite.original!r} -> {rewrite.rewritten!r}", file=sys.stderr)
+    return [rewrite.rewritten for rewrite in rewrites]
+
+
+def tokenize_file(source: Path, output: Path, model: str) -> Path:
+    """Write the codes `[N]` of a motion file; the suffix of `output` is .npy."""
+    _check_code_file(output)
+    motion = Motion.load(source)
+    tokenizer = load_tokenizer(model)
+    features = tokenizer.representation.encode(motion.canonicalize())
+    with atomic_path(output) as temporary:
+        np.save(temporary, tokenizer.encode(features[None])[0].numpy())
+    return output
+
+
+def detokenize_file(source: Path, outputs: Sequence[Path], model: str) -> list[Path]:
+    """Write the motion of a code file in every format that `outputs` ask for."""
+    import torch
+
+    _check_code_file(source)
+    for path in outputs:
+        check_output(path)
+    try:
+        codes = np.load(source, allow_pickle=False)
+    except FileNotFoundError:
+        raise ValueError(f"source must be an existing code file, got {str(source)!r}") from None
+    except (ValueError, EOFError, OSError):
+        raise ValueError(f"source must be a .npy file without pickled objects, got {str(source)!r}") from None
+    if codes.ndim != 1 or not np.issubdtype(codes.dtype, np.integer):
+        raise ValueError(f"codes must be whole numbers of shape [N], got {codes.dtype} {codes.shape} in {source}")
+    tokenizer = load_tokenizer(model)
+    features = tokenizer.decode(torch.from_numpy(codes.astype(np.int64))[None])[0]
+    motion = tokenizer.representation.decode(features)
+    return [write_motion(motion, path) for path in outputs]
+
+
+def load_tokenizer(model: str | Path) -> "MotionTokenizer":
+    """The tokenizer of a pipeline, or of a folder that holds only a tokenizer."""
+    import torch
+
+    from motionmillion.pipeline.codes import find_tokenizer
+    from motionmillion.tokenizer import MotionTokenizer
+
+    return MotionTokenizer.from_pretrained(find_tokenizer(model), dtype=torch.float32).eval()
+
+
+def _check_code_file(path: Path) -> None:
+    if path.suffix.lower() != ".npy":
+        raise ValueError(f"code file must end in .npy, got {str(path)!r}")

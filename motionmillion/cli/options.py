@@ -1,0 +1,38 @@
+"""Options that several commands share, and the parsing of their values."""
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+ModelOption = Annotated[str, typer.Option(help="Bundled model, folder or hub id.")]
+DeviceOption = Annotated[str, typer.Option(help='"cpu", "cuda", or "auto" for a GPU if there is one.')]
+
+
+def find_device(name: str) -> str:
+    """The device that an option names; raises `ValueError` if it is not available."""
+    from motionmillion.pipeline.codes_steps import check_device
+
+    return check_device(name)
+
+
+def find_dtype(name: str) -> Any:
+    """The torch dtype of that name; raises `ValueError` for unsupported names."""
+    import torch
+
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in known:
+        raise ValueError(f"dtype must be one of {sorted(known)}, got {name!r}")
+    return known[name]
+
+
+@contextlib.contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Print warnings inside the block to standard error, one line each, without the source location."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = lambda message, *_: print(f"motionmillion: {message}", file=sys.stderr)  # type: ignore
+        yield

@@ -1,0 +1,1 @@
+"""What a Trainer reads: windows, tokens, pairs, packed rows."""

@@ -1,0 +1,213 @@
+"""What MotionDiT trains on: normalised motion with a text or a reference, from sources that are trusted differently.
+
+    sources = [Source(clips), Source(video_clips, text_share=0.4, trusted_text=("rotations",), share=0.2)]
+    dataset = FlowPairs(sources, dit.representation, encoder, text_dropout=0.5)
+    dataset.normalize(stats)
+    batch = collate_flow([dataset[i] for i in ...])
+
+A visit to a clip draws a version, a caption, the branch (text or reference), and in the text's branch whether the text
+is left out. In the reference's branch the clip's own motion, spoiled, is the reference.
+
+Letters: B batch, T frames, D feature size, R size of a reference's frame, L text length, C text feature size.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from motionmillion.configuration import check_number, check_whole, unknown_key_error
+from motionmillion.data.clips import MotionClip
+from motionmillion.data.sets.pairs import PairDataset
+from motionmillion.data.sets.references import Corruption
+from motionmillion.features import Representation
+from motionmillion.features.base import Layout
+from motionmillion.features.stats import FeatureStats
+from motionmillion.text.encoder import TextEncoder
+
+_TINY = 1e-6
+"""What shares that are written as decimals may miss 1 by."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Clips of one kind, and how they are used.
+
+    Args:
+        clips: with captions; others are left out.
+        text_share: how often a clip is told by its text rather than by a reference.
+        trusted_text, trusted_reference: blocks of the features that count in the loss when it is told by text or by a
+            reference; None for all.
+        share: of all visits, those that go to this source, above 0 and below 1; None visits each of its clips as
+            often as each clip of the other sources without a share.
+    """
+
+    clips: Sequence[MotionClip]
+    text_share: float = 0.8
+    trusted_text: Sequence[str] | None = None
+    trusted_reference: Sequence[str] | None = None
+    share: float | None = None
+
+    def __post_init__(self) -> None:
+        if check_number("text_share", self.text_share) > 1:
+            raise ValueError(f"text_share must be in [0, 1], got {self.text_share!r}")
+        if self.share is not None and not 0 < check_number("share", self.share) < 1:
+            raise ValueError(f"share must be above 0 and below 1, got {self.share!r}; leave it out for the rest")
+        for name in ("trusted_text", "trusted_reference"):
+            check_names(name, getattr(self, name))
+
+    def check_blocks(self, layout: Layout) -> None:
+        """Raise `ValueError` for trusted blocks that `layout` does not have."""
+        named = {*(self.trusted_text or ()), *(self.trusted_reference or ())}
+        if named - set(layout):
+            raise unknown_key_error("trusted blocks", named - set(layout), layout)
+
+
+def check_names(name: str, value: Any) -> Sequence[str] | None:
+    """`value` if it is None or a list of names; raises `ValueError` for anything else, and for an empty list."""
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(each, str) for each in value):
+        raise ValueError(f"{name} must be a list of at least one name, got {value!r}; leave it out for all")
+    return value
+
+
+class FlowPairs(PairDataset):
+    """Clips of several sources; each item is drawn at random anew.
+
+    Args:
+        sources: see `Source`.
+        representation: makes the features.
+        encoder: makes the text features.
+        text_dropout: share of texts that are left out, which makes guidance possible.
+        corruption: spoils references; None leaves them clean.
+        reference_blocks: blocks that a reference is told by; none for a model of texts alone.
+        shortest: frames below which a clip is left out.
+        longest: frames of an item at most; of longer clips a random window is taken, as if the motion began there.
+        versions: `variants`, `speed`, `trim`, `own_caption_share`, `caption_weights`, `seed` and `texts` of
+            `PairDataset`.
+
+    Raises:
+        ValueError: if no clip is long enough and has a caption, and for unknown blocks.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        representation: Representation,
+        encoder: TextEncoder,
+        text_dropout: float = 0.0,
+        corruption: Corruption | None = None,
+        reference_blocks: Sequence[str] = (),
+        shortest: int = 2,
+        longest: int = 200,
+        **versions: Any,
+    ) -> None:
+        for source in sources:
+            source.check_blocks(representation.layout)
+        least = check_whole("shortest", shortest, 2) / representation.fps
+        captioned = [(clip, source) for source in sources for clip in source.clips if clip.captions]
+        kept = [(clip, source) for clip, source in captioned if clip.motion.seconds >= least]
+        if captioned and not kept:
+            raise ValueError(
+                f"clips must have at least {shortest} frames at {representation.fps:g} per second, got none"
+            )
+        super().__init__([clip for clip, _ in kept], representation, encoder, **versions)
+        self.sources = [source for _, source in kept]
+        self.representation, self.reference_blocks = representation, tuple(reference_blocks)
+        self.text_dropout, self.corruption = text_dropout, corruption
+        self.longest = check_whole("longest", longest, 1)
+        self.stats: FeatureStats | None = None
+
+    def weights(self, within: Tensor | None = None) -> Tensor | None:
+        """How often to visit each clip `[clips]`, so that sources have their share; None for all alike.
+
+        Args:
+            within: how often to visit a clip against the others that its source's share is divided among; None for all
+                alike.
+
+        Raises:
+            ValueError: for shares that leave nothing for the other sources, or do not add up to 1 where all have one.
+        """
+        if all(source.share is None for source in self.sources):
+            return within
+        weights = torch.ones(len(self), dtype=torch.float64) if within is None else within.double().clone()
+        owners = [None if source.share is None else id(source) for source in self.sources]
+        shares = {id(source): source.share for source in self.sources if source.share is not None}
+        rest = 1 - math.fsum(shares.values())
+        if rest < _TINY if None in owners else abs(rest) > _TINY:
+            raise ValueError(
+                f"shares of sources must add up to {'less than 1' if None in owners else '1'}, got {1 - rest:g}; the "
+                "rest is for sources without one"
+            )
+        for owner in set(owners):
+            rows = torch.tensor([other == owner for other in owners])
+            weights[rows] *= (rest if owner is None else shares[owner]) / weights[rows].sum()
+        return weights
+
+    def normalize(self, stats: FeatureStats) -> None:
+        """Normalise all features once; call it before the first item is drawn."""
+        self.features = [[(each - stats.mean) / stats.std for each in own] for own in self.features]
+        self.stats = stats
+
+    def __getitem__(self, item: int) -> dict[str, Any]:
+        source = self.sources[item]
+        sample = super().__getitem__(item)
+        labels = self._window(sample["features"])
+        by_text = not self.reference_blocks or float(torch.rand(())) < source.text_share
+        dropped = float(torch.rand(())) < self.text_dropout
+        drawn: dict[str, Any] = {"labels": labels, "text": sample["text"], "use_reference": not by_text}
+        if dropped or not by_text:
+            drawn["text"] = sample["text"][:0]
+        if self.reference_blocks:
+            drawn["reference"] = self._reference(labels, by_text)
+        drawn["feature_mask"] = self._trusted(source.trusted_text if by_text else source.trusted_reference)
+        return drawn
+
+    def _window(self, features: Tensor) -> Tensor:
+        """At most `longest` frames of the normalised features `[T, D]`."""
+        start = int(torch.randint(max(len(features) - self.longest, 0) + 1, ()))
+        if len(features) <= self.longest:
+            return features
+        if self.stats is None:
+            raise ValueError("features must be normalised before an item is drawn, got none; call normalize")
+        mean, std = self.stats.mean, self.stats.std
+        return (self.representation.window(features * std + mean, start, start + self.longest) - mean) / std
+
+    def _reference(self, labels: Tensor, by_text: bool) -> Tensor:
+        """The reference `[T, R]`, zeros where the clip is told by its text."""
+        reference = torch.cat([labels[:, self.representation.layout[name]] for name in self.reference_blocks], dim=1)
+        if by_text:
+            return torch.zeros_like(reference)
+        return reference if self.corruption is None else self.corruption(reference)
+
+    def _trusted(self, blocks: Sequence[str] | None) -> Tensor:
+        mask = torch.full((self.representation.layout.dim,), blocks is None)
+        for name in blocks or ():
+            mask[self.representation.layout[name]] = True
+        return mask
+
+
+def collate_flow(samples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+    """A padded batch: the arguments of `MotionDiT.forward` with labels, `labels` `[B, T, D]` and so on."""
+    labels, text = ([sample[name] for sample in samples] for name in ("labels", "text"))
+    words = torch.tensor([len(states) for states in text])
+    frames = torch.tensor([len(each) for each in labels])
+    features = pad_sequence(text, batch_first=True)
+    if not features.shape[1]:  # every text was left out
+        features = features.new_zeros(len(samples), 1, features.shape[2])
+    batch = {
+        "labels": pad_sequence(labels, batch_first=True),
+        "text": features,
+        "text_mask": torch.arange(features.shape[1]) < words[:, None],
+        "feature_mask": torch.stack([sample["feature_mask"] for sample in samples]),
+    }
+    batch["frame_mask"] = torch.arange(batch["labels"].shape[1]) < frames[:, None]
+    if "reference" in samples[0]:
+        batch["reference"] = pad_sequence([sample["reference"] for sample in samples], batch_first=True)
+        batch["use_reference"] = torch.tensor([sample["use_reference"] for sample in samples])
+    return batch

@@ -1,0 +1,82 @@
+"""Packing: several samples in one row, so that next to nothing of a batch is padding.
+
+    collate = PackedCollator(TokenCollator(end, pad, caption_dropout=0.1), row=1024)
+    batch = collate(samples)                 # `input_ids` [R, N], `segments`, `text_features` [R, L, C], ...
+    output = lm(**batch)                     # each sample has the loss that it has alone
+
+A row holds the texts of its samples first and their motions after them, as `motionmillion.lm.masks` draws it. The
+samples of a batch are spread over as few rows as hold them, so that texts and motions of all rows end up about
+equally long. A sample without text keeps one position for it.
+
+Letters: R rows, N tokens of a row, L text positions of a row, C text feature size.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from motionmillion.configuration import check_whole
+from motionmillion.data.sets.tokens import TokenCollator
+
+
+class PackedCollator:
+    """Puts the samples of a batch into rows of at most `row` positions, text and motion together.
+
+    Args:
+        collator: pads, cuts and corrupts as it does without packing.
+        row: positions of a row; more only where single samples, padded to each other, need more.
+    """
+
+    def __init__(self, collator: TokenCollator, row: int) -> None:
+        self.collator, self.row = collator, check_whole("row", row, 1)
+        self.pad, self.end = collator.pad, collator.end
+
+    def __call__(self, samples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        tokens = [self.collator.tokens(sample["codes"], sample.get("ends", True)) for sample in samples]
+        kept = self.collator.captioned(len(samples)).tolist()
+        texts = [
+            sample["text"] if keep else sample["text"][:1] * 0 for sample, keep in zip(samples, kept, strict=True)
+        ]
+        rows = spread([len(text) for text in texts], [len(row) for row in tokens], self.row)
+
+        def join(parts: list[Tensor], fill: float = 0) -> Tensor:
+            return pad_sequence([torch.cat([parts[i] for i in row]) for row in rows], True, fill)
+
+        def numbers(parts: list[Tensor]) -> Tensor:
+            filled = [[torch.full((len(parts[i]),), n) for n, i in enumerate(row, 1)] for row in rows]
+            return pad_sequence([torch.cat(row) for row in filled], True, 0)
+
+        words = [torch.full((len(text),), keep) for text, keep in zip(texts, kept, strict=True)]
+        labels = join(tokens, self.pad)
+        return {
+            self.collator.motion: self.collator.inputs(labels),
+            "labels": labels,
+            "segments": numbers(tokens),
+            "text_features": join(texts),
+            "text_mask": join(words).bool(),
+            "text_segments": numbers(texts),
+        }
+
+
+def spread(texts: Sequence[int], motions: Sequence[int], row: int) -> list[list[int]]:
+    """Samples of each row: the fewest rows whose padded width, longest text plus longest motion, is at most `row`.
+
+    Args:
+        texts, motions: positions of each sample.
+        row: positions of a row; where nothing else fits every sample gets a row of its own.
+    """
+    total = sum(texts) + sum(motions)
+    order = sorted(range(len(texts)), key=lambda i: -texts[i] - motions[i])
+    for count in range(-(-total // row), len(texts) + 1):
+        rows: list[list[int]] = [[] for _ in range(count)]
+        sums = [(0, 0)] * count
+        for i in order:  # the longest first, each into the row that is emptiest so far
+            target = min(range(count), key=lambda r: sum(sums[r]))
+            rows[target].append(i)
+            sums[target] = (sums[target][0] + texts[i], sums[target][1] + motions[i])
+        if max(text for text, _ in sums) + max(motion for _, motion in sums) <= row:
+            return [members for members in rows if members]
+    return [[i] for i in order]

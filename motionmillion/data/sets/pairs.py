@@ -1,0 +1,103 @@
+"""Pairs of motion and text: what the text-motion evaluator trains on.
+
+    dataset = PairDataset(clips, representation, text_encoder, variants=8, seed=0)
+    batch = collate_pairs([dataset[i] for i in ...])
+
+Every clip is encoded in several versions ahead of time (mirrored, other speeds, ends cut); a visit draws one of them
+and one of its captions.
+
+Letters: B batch, T frames, D feature size, L text length, C text feature size.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset
+
+from motionmillion.data.augment import random_variants
+from motionmillion.data.clips import MotionClip
+from motionmillion.data.drawing import BALANCED_BY, check_balance_by, check_caption_sources, draw_caption, group_of
+from motionmillion.data.text_bank import TextBank, Texts
+from motionmillion.features import Representation
+from motionmillion.text.encoder import TextEncoder
+
+
+class PairDataset(Dataset):
+    """Clips as features with captions; each item is drawn at random anew.
+
+    Args:
+        clips: clips with captions; others are left out.
+        representation: makes the features.
+        encoder: makes the text features.
+        variants: versions of each clip; 0 keeps the clip as it is.
+        speed, trim: range of the versions, see `random_variant`.
+        own_caption_share: for a window cut out of a longer take, how often a caption of its own is drawn.
+        seed: draws the versions.
+        texts: features where they are there already; `encoder` is then not used.
+        caption_weights: how often a caption of each source is drawn, see `motionmillion.data.drawing`.
+
+    Raises:
+        ValueError: if no clip has a caption, or none of a source that `caption_weights` names.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[MotionClip],
+        representation: Representation,
+        encoder: TextEncoder,
+        variants: int = 0,
+        speed: float = 0.1,
+        trim: float = 0.15,
+        own_caption_share: float = 0.5,
+        seed: int = 0,
+        texts: Texts | None = None,
+        caption_weights: Mapping[str, float] | None = None,
+    ) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        clips = [clip for clip in clips if clip.captions]
+        if not clips:
+            raise ValueError("clips must have captions to train on, got none with any")
+        check_caption_sources(caption_weights, (clip.sources for clip in clips))
+        self.own_caption_share, self.caption_weights = own_caption_share, caption_weights
+        self._groups = {by: [group_of(clip, by) for clip in clips] for by in BALANCED_BY}
+        self.versions = [random_variants(clip, variants, generator, speed, trim) for clip in clips]
+        self.features = [
+            [representation.encode(version.motion.canonicalize()) for version in versions]
+            for versions in self.versions
+        ]
+        if texts is None:
+            captions = [c for versions in self.versions for version in versions for c in version.captions]
+            texts = TextBank(captions, encoder)
+        self.texts = texts
+
+    def __len__(self) -> int:
+        return len(self.versions)
+
+    def groups(self, by: str = "category") -> list[str | None]:
+        """The group of each clip, see `motionmillion.data.drawing.group_of`."""
+        return self._groups[check_balance_by(by)]
+
+    def __getitem__(self, item: int) -> dict[str, Any]:
+        draw = int(torch.randint(len(self.versions[item]), ()))
+        clip = self.versions[item][draw]
+        shares = (self.own_caption_share, clip.sources, self.caption_weights)
+        caption = draw_caption(clip.captions, clip.own_captions, clip.whole, *shares)
+        return {"features": self.features[item][draw], "text": self.texts[caption]}
+
+
+def collate_pairs(samples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+    """Padded `features` `[B, T, D]`, `lengths` `[B]`, `text_features` `[B, L, C]`, `text_mask` `[B, L]` and
+    `sentences` `[B, C]`, the mean of each text's features."""
+    features, text = ([sample[name] for sample in samples] for name in ("features", "text"))
+    text_lengths = torch.tensor([len(states) for states in text])
+    text_features = pad_sequence(text, batch_first=True)
+    return {
+        "features": pad_sequence(features, batch_first=True),
+        "lengths": torch.tensor([len(each) for each in features]),
+        "text_features": text_features,
+        "text_mask": torch.arange(text_features.shape[1]) < text_lengths[:, None],
+        "sentences": torch.stack([states.mean(0) for states in text]),
+    }

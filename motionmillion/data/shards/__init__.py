@@ -1,0 +1,1 @@
+"""Folders of token and text shards: reading, and writing that can be resumed."""

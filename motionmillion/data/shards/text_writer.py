@@ -1,0 +1,243 @@
+"""Captions -> a folder of text features, safe to interrupt.
+
+    encode_text(["my_codes", "more_captions.txt"], "my_texts", "google/flan-t5-xl", device="cuda")
+
+1. Gather the different captions of all sources and sort them by length, so that batches hold little padding.
+2. Compare with what the output folder holds: whole shards of the same run are kept, another run is an error.
+3. Encode shard by shard; each is written whole.
+4. Write the index, and mark text.json complete.
+
+Sources are folders of token shards, folders of motions with captions, and text files with one caption a line. Features
+are computed in float32 and stored in `dtype`. Unusual: sentences that a recipe's `caption_rules` would add are not
+known here; put them into a text file.
+"""
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from motionmillion.configuration import check_whole
+from motionmillion.data.clips import list_clips
+from motionmillion.data.shards.texts import (
+    DTYPES,
+    FORMAT,
+    HEADER,
+    INDEX,
+    read_text_header,
+    text_key,
+    text_shard_name,
+)
+from motionmillion.data.shards.token_writer import fingerprint
+from motionmillion.data.shards.tokens import HEADER as TOKENS
+from motionmillion.data.shards.tokens import check_pyarrow, load_token_shards
+from motionmillion.io.files import PathError, atomic_path, check_writable, existing_file, write_text
+from motionmillion.text.encoder import MINILM, TextEncoder, check_texts
+
+_IDENTITY = ("encoder", "dtype", "shard_size", "captions", "weights")
+
+
+def read_captions(source: str | Path) -> Iterator[str]:
+    """The captions of a folder of token shards, a folder of motions, or a text file with one a line.
+
+    Raises:
+        ValueError: if it is none of them.
+    """
+    source = Path(source)
+    if source.is_dir():
+        clips = load_token_shards(source) if (source / TOKENS).exists() else list_clips(source)
+        for clip in clips:
+            yield from clip.captions
+            yield from clip.own_captions
+        return
+    try:
+        lines = existing_file(source).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"source must be a folder or a UTF-8 text file, got {str(source)!r}") from None
+    yield from (line.strip() for line in lines if line.strip())
+
+
+def encode_text(
+    sources: Sequence[str | Path],
+    output: str | Path,
+    text_encoder: str = MINILM,
+    *,
+    sentence: bool = False,
+    text_length: int = 150,
+    dtype: str = "bfloat16",
+    batch_size: int = 64,
+    shard_size: int = 4096,
+    device: str = "cpu",
+    overwrite: bool = False,
+) -> Path:
+    """Write the features of every caption; run it again after an interruption to go on.
+
+    Args:
+        sources: see `read_captions`.
+        output: folder for the shards, see `motionmillion.data.shards.texts`.
+        text_encoder, sentence, text_length: see `motionmillion.text.encoder.TextEncoder`.
+        dtype: what features are stored in: "float32", "bfloat16" or "float16".
+        batch_size: captions that go through the encoder together.
+        shard_size: captions of a shard.
+        overwrite: begin anew where `output` holds another run.
+
+    Raises:
+        ImportError: without pyarrow.
+        ValueError: for options, captions, or an output folder that do not fit.
+    """
+    check_pyarrow()
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype must be one of {sorted(DTYPES)}, got {dtype!r}")
+    check_whole("batch_size", batch_size, 1)
+    check_whole("shard_size", shard_size, 1)
+    output = Path(output)
+    if output.is_file():
+        raise PathError(f"output must be a folder, got the file {str(output)!r}; name another")
+    check_writable(output / HEADER)
+    captions = dict.fromkeys(itertools.chain.from_iterable(map(read_captions, sources)))
+    texts = sorted(captions, key=lambda text: (len(text), text))
+    if not texts:
+        raise ValueError(
+            f"sources must hold at least one caption, got none in {', '.join(map(str, sources)) or 'none'}"
+        )
+    check_texts(texts)
+    _check_keys(texts)
+    encoder = TextEncoder(text_encoder, sentence, text_length, device)
+    header = _make_header(encoder, texts, dtype, shard_size)
+    _check_run(output, header, overwrite)
+    _write_shards(output, header, encoder, texts, batch_size)
+    _finish(output, header, texts)
+    return output
+
+
+def _check_keys(texts: Sequence[str]) -> None:
+    seen: dict[int, str] = {}
+    for text in texts:
+        if seen.setdefault(text_key(text), text) != text:
+            other = seen[text_key(text)]
+            raise ValueError(f"captions must have different keys, got one for {other!r} and {text!r}; reword one")
+
+
+def _make_header(encoder: TextEncoder, texts: Sequence[str], dtype: str, shard_size: int) -> dict[str, Any]:
+    folder = Path(encoder.name)
+    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    made_by = {
+        "encoder": {
+            "name": encoder.name,
+            "sentence": encoder.sentence,
+            "max_length": encoder.max_length,
+            "dim": encoder.dim,
+        },
+        "dtype": dtype,
+        "shard_size": shard_size,
+        "captions": fingerprint(texts),
+        "weights": fingerprint([[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]),
+    }
+    shards = -(-len(texts) // shard_size)
+    run = fingerprint({"format": FORMAT, **made_by})
+    return {"format": FORMAT, "run": run, "complete": False, **made_by, "shards": shards, "texts": len(texts)}
+
+
+def _check_run(output: Path, header: dict[str, Any], overwrite: bool) -> None:
+    """Raise `ValueError` if `output` holds anything but this run; with `overwrite` remove another run's files."""
+    for rest in (*output.glob(".text-*"), *output.glob(".index-*")):
+        rest.unlink(missing_ok=True)
+    if overwrite:
+        for path in (*output.glob("text-*-of-*.safetensors"), output / INDEX, output / HEADER):
+            path.unlink(missing_ok=True)
+    elif (output / HEADER).exists():
+        there = read_text_header(output)
+        differing = [name for name in _IDENTITY if there.get(name) != header[name]]
+        if differing:
+            raise ValueError(
+                f"output must be new or of the same run, got {str(output)!r} made with other {', '.join(differing)}; "
+                "choose another output, or begin anew with --overwrite"
+            )
+    elif output.is_dir() and any(output.iterdir()):
+        raise ValueError(f"output must be a new folder or of an earlier run, got {str(output)!r} with other files")
+    if overwrite or not (output / HEADER).exists():
+        _write_header(header, output)
+
+
+def _write_header(header: dict[str, Any], output: Path) -> None:
+    write_text(json.dumps(header, indent=2, ensure_ascii=False) + "\n", output / HEADER)
+
+
+def _write_shards(
+    output: Path, header: dict[str, Any], encoder: TextEncoder, texts: Sequence[str], batch_size: int
+) -> None:
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    size, shards = header["shard_size"], header["shards"]
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("encoding", total=len(texts))
+        kept = 0
+        for shard in range(shards):
+            part = texts[shard * size : (shard + 1) * size]
+            path = output / text_shard_name(shard, shards)
+            if read_lengths(path, header["run"], len(part)) is None:
+                _write_shard(path, header, encoder, part, batch_size, lambda done: progress.advance(task, done))
+            else:
+                kept += 1
+                progress.advance(task, len(part))
+    if kept:
+        console.print(f"{kept} of {shards} shards were whole and kept")
+
+
+def _write_shard(
+    path: Path, header: dict[str, Any], encoder: TextEncoder, texts: Sequence[str], batch_size: int, advance: Any
+) -> None:
+    features, lengths = [], []
+    for start in range(0, len(texts), batch_size):
+        part = list(texts[start : start + batch_size])
+        states, mask = encoder(part)
+        features.append(states[mask].to(DTYPES[header["dtype"]]).cpu())  # rows of one text after another
+        lengths.append(mask.sum(1).cpu())
+        advance(len(part))
+    tensors = {"features": torch.cat(features), "lengths": torch.cat(lengths).int()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, {"run": header["run"]})
+
+
+def read_lengths(path: Path, run: str, texts: int) -> torch.Tensor | None:
+    """Lengths of the texts of a shard, None where it is missing, damaged, or of another run."""
+    try:
+        with safe_open(path, "pt") as file:
+            lengths = file.get_tensor("lengths")
+            rows = file.get_slice("features").get_shape()[0]
+            whole = (file.metadata() or {}).get("run") == run and len(lengths) == texts and rows == int(lengths.sum())
+    except (SafetensorError, OSError):
+        return None
+    return lengths if whole else None
+
+
+def _finish(output: Path, header: dict[str, Any], texts: Sequence[str]) -> None:
+    """Write the index, and mark the folder complete."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    size, shards = header["shard_size"], header["shards"]
+    columns: dict[str, list[Any]] = {name: [] for name in ("shard", "start", "length")}
+    for shard in range(shards):
+        count = len(texts[shard * size : (shard + 1) * size])
+        lengths = read_lengths(output / text_shard_name(shard, shards), header["run"], count)
+        if lengths is None:
+            raise ValueError(
+                f"shard {shard} must stay while its folder is written, got none in {str(output)!r}; run again"
+            )
+        columns["shard"] += [shard] * count
+        columns["start"] += (lengths.long().cumsum(0) - lengths).tolist()
+        columns["length"] += lengths.tolist()
+    types = dict(shard=pa.int32(), start=pa.int64(), length=pa.int32())
+    arrays = {name: pa.array(values, types[name]) for name, values in columns.items()}
+    keys = pa.array(map(text_key, texts), pa.int64())
+    table = pa.table({"text": pa.array(texts, pa.string()), "key": keys, **arrays})
+    with atomic_path(output / INDEX) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+    _write_header({**header, "complete": True}, output)

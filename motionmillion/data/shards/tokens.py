@@ -1,0 +1,278 @@
+"""Token shards: the codes of a data set as a folder of Parquet files and one tokens.json.
+
+    for clip in load_token_shards("my_codes", ("train",), codebook_size=1000):
+        print(clip.name, clip.codes, clip.captions)
+
+`datasets.load_dataset("parquet", data_files="my_codes/*.parquet")` reads the same rows. `motionmillion tokenize`
+writes such folders (`motionmillion.data.shards.tokenize`).
+
+| column | type | content |
+|---|---|---|
+| name, split, subject, category | string | as in `MotionClip` |
+| captions, own_captions | list of string | as in `MotionClip` |
+| whole | bool | False for a window cut out of a longer take |
+| frames | int32 | at the frame rate of the tokenizer's features |
+| codes | list of int32 | `ceil(frames / frames_per_token)` of them |
+| sources, ends | list of string, bool | as in `MotionClip`; not in older folders |
+
+`tokens.json` says what made the codes. Its `run` is a fingerprint of tokenizer, source and options; every shard
+carries it in its own metadata (key "motionmillion"), with the numbers of its clips and codes and what was left out, so
+that shards of different runs are never mixed. Unusual: pyarrow is not needed to import this module, only to call it.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from motionmillion.data.clips import SPLITS
+from motionmillion.io.files import atomic_path, write_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS = ("name", "split", "subject", "category", "captions", "own_captions", "whole", "frames", "codes")
+OPTIONAL = ("sources", "ends")
+HEADER = "tokens.json"
+FORMAT = 1
+
+_KEY = b"motionmillion"
+_REMEDY = "run the same motionmillion tokenize again, it makes what is missing"
+
+
+@dataclass(frozen=True)
+class TokenClip:
+    """One clip as codes `[N]`, int64; the other fields are those of `MotionClip`, `frames` its length."""
+
+    name: str
+    codes: Tensor
+    frames: int
+    captions: tuple[str, ...] = ()
+    split: str = "train"
+    subject: str = ""
+    category: str = ""
+    whole: bool = True
+    own_captions: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    ends: bool = True
+
+
+def check_pyarrow() -> None:
+    """Raise `ImportError` with the remedy where pyarrow is not installed; call it ahead of long work."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as error:
+        message = 'pyarrow must be installed for token shards; run: pip install "motionmillion[train]"'
+        raise ImportError(message) from error
+
+
+def shard_name(shard: int, shards: int) -> str:
+    """File name of a shard, counted from 0."""
+    return f"codes-{shard:05d}-of-{shards:05d}.parquet"
+
+
+def write_shard(rows: Sequence[dict[str, Any]], path: str | Path, note: dict[str, Any]) -> None:
+    """Write rows with the keys `COLUMNS`, and `OPTIONAL` where they have them, as a shard; whole or not at all.
+
+    Args:
+        note: what `read_note` gives back.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts, words = pa.string(), pa.list_(pa.string())
+    types = dict(captions=words, own_captions=words, whole=pa.bool_(), frames=pa.int32(), codes=pa.list_(pa.int32()))
+    types |= dict(sources=words, ends=pa.bool_())
+    names = (*COLUMNS, *(name for name in OPTIONAL if rows and name in rows[0]))
+    schema = pa.schema([(name, types.get(name, texts)) for name in names], metadata={_KEY: json.dumps(note)})
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), temporary, compression="zstd")
+
+
+def read_note(path: str | Path) -> dict[str, Any]:
+    """What `write_shard` was told about a shard, checked against its footer.
+
+    Raises:
+        ValueError: if the file is missing, truncated or no shard.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        footer = pq.read_metadata(path)
+        note = json.loads((footer.metadata or {})[_KEY])
+        names = tuple(footer.schema.to_arrow_schema().names)
+        if names not in (COLUMNS, (*COLUMNS, *OPTIONAL)) or footer.num_rows != note["clips"]:
+            raise KeyError("clips")
+    except FileNotFoundError:
+        raise ValueError(f"shard must exist, got no {str(path)!r}; {_REMEDY}") from None
+    except (pa.ArrowException, OSError, KeyError, TypeError, json.JSONDecodeError):
+        raise ValueError(f"shard must be whole, got a damaged {str(path)!r}; {_REMEDY}") from None
+    return note
+
+
+def write_header(header: dict[str, Any], folder: str | Path) -> None:
+    """Write tokens.json; whole or not at all."""
+    write_text(json.dumps(header, indent=2, ensure_ascii=False) + "\n", Path(folder) / HEADER)
+
+
+def read_header(folder: str | Path) -> dict[str, Any]:
+    """The content of tokens.json.
+
+    Raises:
+        ValueError: if there is none, or it is damaged or of another format.
+    """
+    return read_folder_header(folder, HEADER, FORMAT, ("tokenizer", "source"), "tokenize")
+
+
+def read_folder_header(
+    folder: str | Path, name: str, version: int, keys: Iterable[str], command: str
+) -> dict[str, Any]:
+    """The JSON file `name` that says what a folder of shards holds.
+
+    Args:
+        keys: what it must have besides the run, whether it is complete, and the number of shards.
+        command: of motionmillion, that makes such folders.
+
+    Raises:
+        ValueError: if there is none, or it is damaged or of another format than `version`.
+    """
+    path = Path(folder) / name
+    try:
+        header = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(
+            f"folder must hold a {name}, got none in {str(folder)!r}; make one with motionmillion {command}"
+        ) from None
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        header = None
+    whole = isinstance(header, dict) and {"run", "complete", "shards", *keys} <= set(header)
+    if not isinstance(header, dict) or not whole or header.get("format") != version:
+        found = header.get("format") if isinstance(header, dict) else None
+        raise ValueError(
+            f"{name} must be whole and of format {version}, got format {found!r} in {str(folder)!r}; "
+            f"motionmillion {command} --overwrite makes it again"
+        )
+    return header
+
+
+def load_token_shards(
+    folder: str | Path, splits: Iterable[str] = SPLITS, codebook_size: int | None = None
+) -> Iterator[TokenClip]:
+    """The clips of `splits` in a folder of token shards, in its order, one shard in memory at a time.
+
+    Args:
+        codebook_size: what the codes must be made for; None takes any.
+
+    Raises:
+        ImportError: without pyarrow.
+        ValueError: at once, for a folder that is unfinished or made for another codebook, and for shards that are
+            missing, damaged or of another run; while reading, for damage inside a shard.
+    """
+    check_pyarrow()
+    splits = tuple(splits)
+    header, paths = _checked_shards(folder, splits, codebook_size)
+    tokenizer = header["tokenizer"]
+    return _clips(paths, splits, tokenizer.get("codebook_size"), tokenizer.get("frames_per_token", 1))
+
+
+def read_token_tables(folders: Sequence[str | Path], split: str, codebook_size: int | None = None) -> "pa.Table":
+    """The clips of `split` that have captions, of all `folders`, as one Arrow table.
+
+    It has the columns `COLUMNS` and `OPTIONAL`; where a folder lacks the latter, no source is known and all clips end.
+
+    Raises:
+        ImportError: without pyarrow.
+        ValueError: for folders that `load_token_shards` refuses, and for codes out of range.
+    """
+    check_pyarrow()
+    import pyarrow as pa
+    import pyarrow.compute
+    import pyarrow.parquet as pq
+
+    pc: Any = pyarrow.compute  # its functions are made when it is imported
+    tables = []
+    for folder in folders:
+        header, paths = _checked_shards(folder, (split,), codebook_size)
+        size = header["tokenizer"].get("codebook_size")
+        for path in paths:
+            try:
+                table = _with_optional(pq.read_table(path))
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(path, error) from None
+            wanted = pc.and_(pc.equal(table["split"], split), pc.greater(pc.list_value_length(table["captions"]), 0))
+            table = table.filter(wanted).replace_schema_metadata(None)
+            codes = pc.list_flatten(table["codes"])
+            if len(codes) and not (pc.min(codes).as_py() >= 0 and pc.max(codes).as_py() < size):
+                raise ValueError(f"codes must be in 0..{size - 1}, got others in {str(path)!r}; tokenize again")
+            tables.append(table)
+    return pa.concat_tables(tables)
+
+
+def _with_optional(table: "pa.Table") -> "pa.Table":
+    """A shard with the columns that older ones lack."""
+    import pyarrow as pa
+
+    rows = table.num_rows
+    if "sources" not in table.column_names:
+        table = table.append_column("sources", pa.array([[]] * rows, pa.list_(pa.string())))
+    if "ends" not in table.column_names:
+        table = table.append_column("ends", pa.array([True] * rows, pa.bool_()))
+    return table.select([*COLUMNS, *OPTIONAL])
+
+
+def _checked_shards(
+    folder: str | Path, splits: tuple[str, ...], codebook_size: int | None
+) -> tuple[dict[str, Any], list[Path]]:
+    """Header and shards of a folder that is finished and whole."""
+    folder = Path(folder)
+    wrong = [split for split in splits if split not in SPLITS]
+    if wrong or not splits:
+        raise ValueError(f"splits must be among {SPLITS}, got {splits}")
+    header = read_header(folder)
+    size = header["tokenizer"].get("codebook_size")
+    if codebook_size is not None and size != codebook_size:
+        raise ValueError(
+            f"codebook_size must be that of the tokenizer of {str(folder)!r}, {size!r}, got {codebook_size!r}; "
+            "tokenize the motions with the other tokenizer"
+        )
+    if not header["complete"]:
+        raise ValueError(f"folder must be finished, got an interrupted one, {str(folder)!r}; {_REMEDY}")
+    paths = [folder / shard_name(shard, header["shards"]) for shard in range(header["shards"])]
+    for path in paths:
+        if read_note(path).get("run") != header["run"]:
+            raise ValueError(f"shard must be of the run of its {HEADER}, got {str(path)!r} of another; {_REMEDY}")
+    return header, paths
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    reason = (str(error).splitlines() or [""])[0]
+    return ValueError(f"shard must be whole, got a damaged {str(path)!r} ({reason}); {_REMEDY}")
+
+
+def _clips(paths: Sequence[Path], splits: tuple[str, ...], size: int, hop: int) -> Iterator[TokenClip]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for path in paths:
+        try:
+            with pq.ParquetFile(path) as file:
+                rows = file.read().to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(path, error) from None
+        for row in rows:
+            if row["split"] not in splits:
+                continue
+            codes = torch.tensor(row.pop("codes"), dtype=torch.int64)
+            fits = len(codes) == -(-row["frames"] // hop) and bool(((codes >= 0) & (codes < size)).all())
+            if not fits:
+                raise ValueError(
+                    f"codes must be {-(-row['frames'] // hop)} numbers in 0..{size - 1}, got others for clip "
+                    f"{row['name']!r} in {str(path)!r}; tokenize again with --overwrite"
+                )
+            texts = {name: tuple(row.pop(name, ())) for name in ("captions", "own_captions", "sources")}
+            yield TokenClip(codes=codes, **texts, **row)

@@ -1,0 +1,14 @@
+"""Motions made by rule, with captions that are true of them."""
+
+from typing import TYPE_CHECKING
+
+from motionmillion.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from motionmillion.data.synthetic.clips import ACTIONS, MINIMUM_SECONDS, SUBJECTS, synthesize, synthetic_clips
+
+__all__ = ["ACTIONS", "MINIMUM_SECONDS", "SUBJECTS", "synthesize", "synthetic_clips"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__, {"clips": ["ACTIONS", "MINIMUM_SECONDS", "SUBJECTS", "synthesize", "synthetic_clips"]}
+)

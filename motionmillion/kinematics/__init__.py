@@ -1,0 +1,1 @@
+"""Joints and inverse kinematics, joining, retargeting, joint names."""

@@ -1,0 +1,451 @@
+"""MotionPipeline: text to motion in one call.
+
+    pipe = MotionPipeline.from_pretrained("mini")
+    motion = pipe(["a person waves"], seconds=4, seed=0)[0]
+    longer = pipe("a person sits down", seconds=3, prefix=motion)[0]
+    motion = pipe.timeline([("a person walks forward", 4), ("a person jumps", 2)])[0]
+    motion = pipe.inbetween("a person turns around", start=walk, end=run, seconds=2)
+    for chunk in pipe.stream("a person walks"):
+        ...
+
+A pipeline folder holds `pipeline.json` (versions and default sampling options), `tokenizer/`, `lm/` and
+`text_encoder.json`.
+
+Unusual: what a prompt gives depends on the prompt, the seed and the options alone, never on the other prompts of the
+call or the batch size (in float32, the default; in fewer bits the rounding of a batch can turn a near tie). Sample n
+of a prompt draws from a seed derived from `seed` and n, and so does part n of a timeline.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from motionmillion.configuration import check_number, check_whole
+from motionmillion.kinematics.joining import continue_from, lead_into, place
+from motionmillion.lm import MotionLM
+from motionmillion.lm.generation.loop import stream as stream_tokens
+from motionmillion.lm.generation.timeline import fill_between, stream_timeline
+from motionmillion.motion import Motion
+from motionmillion.pipeline.codes_steps import (
+    DEFAULTS,
+    FLOW_DEFAULTS,
+    PipelineParts,
+    check_device,
+    check_motion,
+    check_seconds,
+    sample_seed,
+    write_pipeline_settings,
+)
+from motionmillion.quantization import quantization_config
+from motionmillion.text.encoder import TextEncoder, check_texts
+from motionmillion.text.rewriting import PromptRewriter
+from motionmillion.tokenizer import MotionTokenizer
+
+
+class MotionPipeline(PipelineParts):
+    """Text encoder, language model and tokenizer, joined.
+
+    Wherever a call takes `options`, these are
+
+    | option | meaning |
+    |---|---|
+    | temperature, top_k, top_p, min_p | variety, see `motionmillion.lm.generation.sampling.Sampling`; temperature 0 \
+      is greedy |
+    | repetition_penalty, no_repeat_ngram_size | limits on repetition, see there |
+    | guidance_scale | how closely to follow the text, see there |
+    | steps, solver, shift, guidance_interval | only with a flow head, see `motionmillion.lm.flow.FlowSampling`; \
+      there are no top_k, top_p, min_p and limits on repetition then, and temperature 0 is the same for every seed |
+    | min_seconds, max_seconds | bounds for motions whose length is left to the model |
+    | transition | seconds of the motion before that a text goes on from; more clings to what was done there |
+    | cache, compiled, int8 | speed, see `motionmillion.lm.generation.loop.stream` |
+
+    Args:
+        defaults: values of all but the last row, where a call does not name them.
+    """
+
+    kind: str | None = None
+    """What `pipeline.json` calls a folder of this kind; None for a tokenizer with a language model."""
+
+    def __call__(
+        self,
+        prompts: str | list[str],
+        seconds: float | None = None,
+        num_samples: int = 1,
+        seed: int = 0,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        guidance_scale: float | None = None,
+        batch_size: int = 32,
+        prefix: Motion | None = None,
+        rewriter: PromptRewriter | None = None,
+        **options: Any,
+    ) -> list[Motion]:
+        """Motions for prompts, `num_samples` in a row for each.
+
+        Args:
+            prompts: sentences.
+            seconds: length of every motion; None lets the model end it, at `max_seconds` at the latest.
+            seed: the same seed gives the same motions.
+            batch_size: rows that are generated together; bounds memory, changes no result.
+            prefix: a motion to go on from; the result begins with it, and `seconds` counts what follows it.
+            rewriter: says each prompt anew before it is read, see `motionmillion.text.rewriting`; the captions of the
+                motions are what was read.
+            temperature, top_k, top_p, guidance_scale, options: see the class.
+
+        Raises:
+            ValueError: for prompts without words and options out of range.
+        """
+        prompts = check_texts(prompts)
+        if rewriter is not None:
+            prompts = [rewrite.rewritten for rewrite in rewriter(prompts)]
+        check_whole("num_samples", num_samples, 1)
+        check_whole("batch_size", batch_size, 1)
+        options |= dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale)
+        rows = [(prompt, sample_seed(seed, n)) for prompt in prompts for n in range(num_samples)]
+        motions = []
+        for start in range(0, len(rows), batch_size):
+            texts, seeds = zip(*rows[start : start + batch_size], strict=True)
+            motions += self.sample(texts, seeds, seconds, prefix, **options)
+        return motions
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        seconds: float | None = None,
+        prefix: Motion | None = None,
+        **options: Any,
+    ) -> list[Motion]:
+        """One batch: a motion for each prompt with its own seed; the other arguments are those of a call."""
+        # 1. check the options
+        lengths, sampling = self.lengths(seconds, options), self.options(options)
+        # 2. read the text and the motion to go on from
+        features, mask = self.read(list(prompts))
+        before = None
+        if prefix is not None:
+            prefix, codes, before = self.encode_prefix(prefix, len(prompts), self.overlap(options))
+        # 3. generate tokens
+        start = {self.lm.prefix_name: before}
+        tokens = self.lm.generate(features, mask, seeds=seeds, **start, **lengths, **sampling)
+        # 4. decode them
+        frames = self.frames(seconds, options)
+        if prefix is None or before is None:
+            motions = [self.decode(row, frames) for row in tokens]
+        else:
+            motions = [self.continued(prefix, codes, row[before.shape[1] :], frames) for row in tokens]
+        return [motion.replace(caption=text) for text, motion in zip(prompts, motions, strict=True)]
+
+    def timeline(
+        self,
+        parts: Sequence[tuple[str, float]],
+        num_samples: int = 1,
+        seed: int = 0,
+        prefix: Motion | None = None,
+        **options: Any,
+    ) -> list[Motion]:
+        """One motion through several texts, as long as they ask for; `num_samples` versions of it.
+
+        Args:
+            parts: texts and their seconds, one after another.
+            prefix: a motion to go on from, as in a call.
+            options: see the class.
+
+        Raises:
+            ValueError: for parts without words or without length, and options out of range.
+        """
+        self.no_bounds(options)
+        counts, overlap = self.part_codes(parts), self.overlap(options)
+        check_whole("num_samples", num_samples, 1)
+        seeds = [sample_seed(seed, n) for n in range(num_samples)]
+        before = None
+        if prefix is not None:
+            prefix, codes, before = self.encode_prefix(prefix, num_samples, overlap)
+        steps = stream_timeline(
+            self.lm, self.read_parts(parts, counts, seeds), overlap, before, **self.options(options)
+        )
+        tokens = torch.stack(list(steps), dim=1)  # [num_samples, N]
+        frames = round(sum(seconds for _, seconds in parts) * self.fps)
+        if prefix is None:
+            motions = [self.decode(row, frames) for row in tokens]
+        else:
+            motions = [self.continued(prefix, codes, row, frames) for row in tokens]
+        return [motion.replace(caption="; ".join(text for text, _ in parts)) for motion in motions]
+
+    def inbetween(
+        self,
+        prompt: str,
+        start: Motion,
+        end: Motion,
+        seconds: float,
+        candidates: int = 16,
+        seed: int = 0,
+        **options: Any,
+    ) -> Motion:
+        """A motion that begins with `start`, ends with `end`, and in between does what the prompt says.
+
+        Several continuations of `start` are drawn; the one after which the model finds `end` likeliest is taken. `end`
+        keeps its poses, and is moved along the ground and turned to where the motion between arrives.
+
+        Args:
+            seconds: what lies between, rounded to whole codes.
+            candidates: continuations to draw.
+            options: see the class.
+
+        Raises:
+            ValueError: if there is no room for it in the model's context, and for options out of range.
+        """
+        check_number("seconds", seconds)
+        check_seconds(seconds)
+        self.no_bounds(options)
+        if not isinstance(prompt, str):
+            raise ValueError(f"prompt must be one text, got {prompt!r}")
+        hop, context = self.tokenizer.config.frames_per_token, self.lm.config.context_codes
+        count = max(round(seconds * self.codes_per_second), 1)
+        if count > context - 2:
+            longest = (context - 2) / self.codes_per_second
+            raise ValueError(f"seconds must be at most {longest:g} between two motions, got {seconds!r}")
+        check_whole("candidates", candidates, 1)
+        start, end = (check_motion(m, name).resample(self.fps) for m, name in ((start, "start"), (end, "end")))
+        around = (context - count) // 2  # codes of either side that there is room for
+        first = self._codes(start, -around, "start")
+        last = self._codes(end, around, "end")
+        before = first[-self.overlap(options) :]
+        seeds = [sample_seed(seed, n) for n in range(candidates)]
+        features, mask = self.read(check_texts(prompt))
+        between = fill_between(self.lm, features, mask, before, last, count, seeds, **self.options(options))
+        whole = self.decode(torch.cat([first, between, last]))
+        into = lead_into(whole, end, overlap=len(last) * hop)
+        return continue_from(start, into, overlap=len(first) * hop).replace(caption=prompt)
+
+    def stream(
+        self,
+        prompt: str | Sequence[tuple[str, float]],
+        seconds: float | None = None,
+        seed: int = 0,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        guidance_scale: float | None = None,
+        chunk_tokens: int = 8,
+        **options: Any,
+    ) -> Iterator[Motion]:
+        """Yield a motion in pieces while tokens are still being generated; joined, they are `pipe(prompt)`.
+
+        A frame leaves as soon as no later token can change it. A wavelet longer than Haar ties the first frames to
+        the last ones; then everything leaves at once.
+
+        Args:
+            prompt: a sentence, or the parts of a timeline.
+            chunk_tokens: new tokens between two pieces.
+            temperature, top_k, top_p, guidance_scale, options: see the class.
+        """
+        options |= dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale)
+        check_whole("chunk_tokens", chunk_tokens, 1)
+        if isinstance(prompt, str):
+            lengths, sampling = self.lengths(seconds, options), self.options(options)
+            features, mask = self.read(check_texts(prompt))
+            steps = stream_tokens(self.lm, features, mask, seeds=[sample_seed(seed, 0)], **lengths, **sampling)
+            caption = prompt
+        else:
+            if seconds is not None:
+                raise ValueError(f"seconds must be left out where the parts have their own, got {seconds!r}")
+            self.no_bounds(options)
+            counts = self.part_codes(prompt)
+            parts = self.read_parts(prompt, counts, [sample_seed(seed, 0)])
+            steps = stream_timeline(self.lm, parts, self.overlap(options), **self.options(options))
+            seconds = sum(length for _, length in prompt)
+            caption = "; ".join(text for text, _ in prompt)
+        return self._pieces(steps, caption, self.frames(seconds, options), chunk_tokens)
+
+    def _pieces(self, steps: Iterator[Tensor], caption: str, left: int, chunk_tokens: int) -> Iterator[Motion]:
+        last: Tensor | None = None
+        before: Motion | None = None
+        for piece in self.tokenizer.decode_stream(self._chunks(steps, chunk_tokens)):
+            features = piece[0, :left].float().cpu()
+            if not len(features):
+                return
+            left -= len(features)
+            # paths and headings are sums: the last frame of the piece before says where this one begins
+            motion = self.tokenizer.representation.decode(features if last is None else torch.cat([last, features]))
+            if before is not None:
+                motion = place(motion, 0, before, -1).slice(1, motion.num_frames)
+            last, before = features[-1:], motion
+            yield motion.replace(caption=caption)
+
+    def _chunks(self, steps: Iterator[Tensor], size: int) -> Iterator[Tensor]:
+        """Codes `[1, n]` of single tokens `[1]`, or latents, `size` at a time, up to the end."""
+        tokens: list[Tensor] = []
+        for token in steps:
+            if not len(self.lm.motion_only(token)):
+                break
+            tokens.append(token)
+            if len(tokens) == size:
+                yield torch.stack(tokens, dim=1).to(self.tokenizer.device)
+                tokens = []
+        if tokens:
+            yield torch.stack(tokens, dim=1).to(self.tokenizer.device)
+
+    def edit(self, motion: Motion, prompt: str, **options: Any) -> Motion:
+        """Change frames or joints of a motion: only a DiT can, see
+        `motionmillion.pipeline.dit.pipeline.DiTPipeline.edit`.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError("edit must be asked of a DiT, got a language model; timeline and inbetween are there")
+
+    def to(self, device: str | torch.device, lm: bool = True) -> "MotionPipeline":
+        """Move the parts; `lm` False leaves the language model where it is."""
+        for part in (self.tokenizer, self.text_encoder, *([self.lm] if lm else [])):
+            part.to(device)  # type: ignore[arg-type]
+        return self
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        quantization: str | None = None,
+    ) -> "MotionPipeline":
+        """Load a bundled model by name, a folder, or a hub id.
+
+        Args:
+            dtype: of the language model; the other parts stay in float32.
+            quantization: weights of the language model in few bits, a name of `motionmillion.quantization`.
+
+        Raises:
+            ValueError: if there is no such pipeline or a part of it is missing or damaged.
+        """
+        folder, device = find_pipeline(name), check_device(device)
+        settings = read_pipeline_settings(folder)
+        if settings.get("kind") == "dit":
+            from motionmillion.pipeline.dit.pipeline import DiTPipeline
+
+            return DiTPipeline.load(folder, settings.get("defaults"), device, dtype, quantization)
+        if settings.get("kind") is not None:
+            raise ValueError(f"pipeline must be of a known kind, got {settings['kind']!r} in {str(folder)!r}")
+        if cls.kind is not None:
+            raise ValueError(f"pipeline must be a DiT, got a language model in {str(folder)!r}; ask MotionPipeline")
+        defaults = settings.get("defaults")
+        tokenizer = MotionTokenizer.from_pretrained(folder / "tokenizer", dtype=torch.float32)
+        # low-bit weights cannot be moved later: they are loaded onto the device, and the others moved there
+        low: dict[str, Any] = {}
+        if quantization is not None:
+            low = {"quantization_config": quantization_config(quantization, dtype), "device_map": {"": device}}
+        lm = MotionLM.from_pretrained(folder / "lm", dtype=dtype, **low)
+        pipe = cls(tokenizer, lm, TextEncoder.from_pretrained(folder), defaults)
+        return pipe.to(device, lm=not low)
+
+    def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
+        """Write a pipeline folder; `dtype` is what weights are stored in (buffers, the statistics, stay exact)."""
+        folder = Path(folder)
+        for name, part in self.weighted_parts().items():
+            weights = None
+            if dtype is not None:
+                cast = {name for name, _ in part.named_parameters()}
+                weights = {k: v.to(dtype) if k in cast else v for k, v in part.state_dict().items()}
+            part.save_pretrained(folder / name, state_dict=weights)
+        self.save_settings(folder)
+        return folder
+
+    def weighted_parts(self) -> dict[str, PreTrainedModel]:
+        """The parts that have a folder of their own, by its name."""
+        return {"tokenizer": self.tokenizer, "lm": self.lm}
+
+    def save_settings(self, folder: str | Path) -> None:
+        """Write `pipeline.json` and `text_encoder.json`, what a pipeline folder holds besides tokenizer and model."""
+        self.text_encoder.save_pretrained(folder)
+        write_pipeline_settings(folder, self.defaults, self.kind)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload the pipeline's folder to the Hugging Face hub; the address of the commit."""
+        import tempfile
+
+        from huggingface_hub import HfApi
+
+        api = HfApi()
+        api.create_repo(repo_id, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return str(api.upload_folder(repo_id=repo_id, folder_path=folder, **options))
+
+
+def bundled() -> list[str]:
+    """Names of the models that come with the package."""
+    root = resources.files("motionmillion") / "bundled"
+    return sorted(entry.name for entry in root.iterdir() if (entry / "pipeline.json").is_file())
+
+
+def find_pipeline(name: str | Path) -> Path:
+    """Folder of a pipeline: bundled, on disk, or downloaded.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    if str(name) in bundled():
+        return Path(str(resources.files("motionmillion") / "bundled" / str(name)))
+    if Path(name).is_dir():
+        return Path(name)
+    if str(name).count("/") != 1 or str(name).startswith((".", "/")):
+        raise ValueError(f"pipeline must be one of {bundled()}, a folder, or a hub id, got {str(name)!r}")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors", "*.md"]))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"pipeline must be a folder or on the hub, got {str(name)!r}: {reason}") from None
+
+
+def read_pipeline_settings(folder: Path) -> dict[str, Any]:
+    """What the `pipeline.json` of a folder says.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    try:
+        settings = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
+        return {"kind": settings.get("kind"), "defaults": settings.get("defaults")}
+    except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError, AttributeError):
+        raise ValueError(
+            f"pipeline must be a folder with a pipeline.json, got {str(folder)!r}; the bundled ones are {bundled()}"
+        ) from None
+
+
+def pipeline_defaults(folder: Path) -> dict[str, Any]:
+    """All options of the pipeline in a folder and their values where a call names none; loads no weights.
+
+    Raises:
+        ValueError: if there is no pipeline.
+    """
+    settings = read_pipeline_settings(folder)
+    own = settings.get("defaults") or {}
+    if settings.get("kind") == "dit":
+        from motionmillion.pipeline.options import DIT_DEFAULTS
+
+        return {**DIT_DEFAULTS, **own}
+    config = folder / "lm" / "config.json"
+    flow = config.is_file() and json.loads(config.read_text(encoding="utf-8")).get("head") == "flow"
+    return {**(FLOW_DEFAULTS if flow else DEFAULTS), **own}
+
+
+def find_tokenizer(model: str | Path) -> Path:
+    """Folder of the tokenizer of a pipeline, or `model` itself if it is a folder that holds only a tokenizer.
+
+    Raises:
+        ValueError: for a DiT, which has none.
+    """
+    folder = find_pipeline(model)
+    inside = folder / "tokenizer"
+    if (folder / "dit").is_dir() and not inside.is_dir():
+        raise ValueError(f"model must have a tokenizer, got the DiT {str(model)!r}; name a language model's pipeline")
+    return inside if inside.is_dir() else folder

@@ -1,0 +1,1 @@
+"""The pipeline of the DiT: options, windows, references, editing."""

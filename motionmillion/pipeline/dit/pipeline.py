@@ -1,0 +1,332 @@
+"""DiTPipeline: text, reference motion, or both, to motion; and changes to motions that are there.
+
+    pipe = MotionPipeline.from_pretrained("my_dit")              # a DiTPipeline, because of its folder
+    motion = pipe("a person waves", seconds=4)[0]
+    motion = pipe("a person waves", reference=rough)[0]          # follows `rough` if the gate finds it good enough
+    motion = pipe("a person waves", reference=rough, strength=0.6, reference_mode="text")[0]
+    motion = pipe.edit(motion, "a person claps", frames=(20, 60), joints=["left_arm", "right_arm"])
+
+`timeline`, `inbetween`, `stream`, prefixes and saving are those of every `MotionPipeline`. A folder holds
+`pipeline.json` (with `"kind": "dit"`), `dit/` and `text_encoder.json`.
+
+Unusual: a DiT makes all frames at once, so it does not decide how long a motion is, and `stream` yields whole windows.
+What a row gives depends on nothing else in the batch, as in every pipeline.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from motionmillion.configuration import check_whole
+from motionmillion.kinematics.joining import joined
+from motionmillion.lm.dit.model import MotionDiT
+from motionmillion.motion import Motion
+from motionmillion.pipeline.codes import MotionPipeline
+from motionmillion.pipeline.codes_steps import check_parts, sample_seed
+from motionmillion.pipeline.dit.editing import DiTEditing
+from motionmillion.pipeline.dit.gate import Decision, Gate
+from motionmillion.pipeline.dit.windows import Row, floor_of, last_frames, lowered
+from motionmillion.pipeline.options import Settings, check_modes, check_share, check_start, check_told
+from motionmillion.text.encoder import TextEncoder, check_texts
+from motionmillion.text.rewriting import PromptRewriter
+
+
+class DiTPipeline(DiTEditing, MotionPipeline):
+    """Text encoder and flow-matching transformer, joined.
+
+    Wherever a call takes `options`, these are
+
+    | option | meaning |
+    |---|---|
+    | steps, solver, shift | see `motionmillion.lm.flow.FlowSampling`; the shift is that of the training unless given |
+    | guidance_scale, guidance_interval | how closely to follow the text, see there |
+    | temperature | scale of the noise; 0 gives the same for every seed |
+    | strength | how much of a motion to start from (reference, or what is edited) is replaced by noise, at most 1 |
+    | denoising_strength | where the first step stands, though it begins with pure noise; 0.7: the released ViMoGen |
+    | recovery | "direct" reads every frame by itself, "velocity" adds up steps, as ViMoGen's renderer does |
+    | smoothing | a Gaussian over time, sigma in frames; 0 is off, 1 is ViMoGen's |
+    | default_seconds | length of motions that neither `seconds` nor a reference give one |
+    | min_seconds, max_seconds | bounds of the lengths that follow from a reference |
+    | transition | seconds of the motion before that a window, a part or a continuation keeps in view |
+    | rounds | steps are gone back to so often, so that new frames fit better to kept ones; costs as many times more |
+    | reference_weight | share of the reference where `reference_mode` is "both" |
+    | compiled | run the transformer through torch.compile; pays for many motions |
+
+    Args:
+        dit, text_encoder: the parts.
+        defaults: values of all but `strength` and `compiled`, where a call does not name them.
+
+    `gate` decides about references, see `motionmillion.pipeline.dit.gate`; put another in its place to decide
+    otherwise.
+    """
+
+    kind = "dit"
+
+    def __init__(self, dit: MotionDiT, text_encoder: TextEncoder, defaults: Mapping[str, Any] | None = None) -> None:
+        super().__init__(dit, text_encoder, defaults)
+        self.gate = Gate()
+
+    def __call__(  # type: ignore[override]
+        self,
+        prompts: str | list[str],
+        seconds: float | None = None,
+        num_samples: int = 1,
+        seed: int = 0,
+        temperature: float | None = None,
+        guidance_scale: float | None = None,
+        batch_size: int = 32,
+        prefix: Motion | None = None,
+        rewriter: PromptRewriter | None = None,
+        reference: Motion | Sequence[Motion | None] | None = None,
+        reference_mode: str | Sequence[str] = "auto",
+        **options: Any,
+    ) -> list[Motion]:
+        """Motions for prompts, `num_samples` in a row for each.
+
+        A motion begins near the origin, on the floor and facing +z, as far as the model does, wherever its reference
+        stands; `motionmillion.kinematics.joining.place` puts it there. One with a prefix goes on from that.
+
+        Args:
+            prompts: sentences; "" where a reference is all there is to go by.
+            seconds: length of every motion; None takes that of its reference, also where the gate leaves it out, else
+                `default_seconds`.
+            seed: the same seed gives the same motions.
+            batch_size: rows that are made together; bounds memory, changes no result.
+            prefix: a motion to go on from; the result begins with it, and `seconds` counts what follows it.
+            rewriter: says each prompt anew before it is read, see `motionmillion.text.rewriting`.
+            reference: a motion for all prompts, or one (or None) a prompt; of any frame rate, and any skeleton that
+                can be mapped. A longer one is cut; where it has ended, the text goes on alone.
+            reference_mode: "motion" follows the reference, "text" the text, "both" a mixture; "auto" lets `gate`
+                decide between the first two. One for all prompts, or one a prompt.
+            temperature, guidance_scale, options: see the class.
+
+        Raises:
+            ValueError: for prompts without words, options out of range, and references that the model cannot follow.
+        """
+        texts, references = check_told(prompts, reference)
+        options |= dict(temperature=temperature, guidance_scale=guidance_scale)
+        self.check(references, options, seconds, quiet=True)  # before anybody is asked who may be slow or cost money
+        if rewriter is not None and any(texts):
+            rewrites = iter(rewriter([text for text in texts if text]))
+            texts = [next(rewrites).rewritten if text else text for text in texts]
+        check_whole("num_samples", num_samples, 1)
+        check_whole("batch_size", batch_size, 1)
+        modes = self.modes(texts, references, reference_mode)
+        told = zip(texts, references, modes, strict=True)
+        rows = [(*each, sample_seed(seed, n)) for each in told for n in range(num_samples)]
+        motions = []
+        for start in range(0, len(rows), batch_size):
+            part = zip(*rows[start : start + batch_size], strict=True)
+            own_texts, own, own_modes, seeds = (list(column) for column in part)
+            motions += self.sample(own_texts, seeds, seconds, prefix, own, own_modes, **options)
+        return motions
+
+    def sample(  # type: ignore[override]
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        seconds: float | None = None,
+        prefix: Motion | None = None,
+        reference: Motion | Sequence[Motion | None] | None = None,
+        reference_mode: str | Sequence[str] = "auto",
+        **options: Any,
+    ) -> list[Motion]:
+        """One batch: a motion for each prompt with its own seed; the other arguments are those of a call."""
+        # 1. check what is asked for
+        texts, references = check_told(prompts, reference)
+        settings = self.check(references, options, seconds)
+        modes = self.modes(texts, references, reference_mode)
+        self._check_lights(references, settings)
+        weight: float = self.option("reference_weight", options)
+        # 2. bring motions to what the model sees
+        guides = self._guides(references)
+        before = None if prefix is None else self.fitted(prefix, "prefix")
+        rows = []
+        for text, seed, guide, mode in zip(texts, seeds, guides, modes, strict=True):
+            share = {"text": 0.0, "motion": 1.0, "both": weight}[mode]
+            frames = self.frames(seconds, options, guide)
+            check_start(guide, frames, settings, self.fps)
+            rows.append(self._row([(text, frames)], seed, settings, before, guide, share))
+        # 3. make them
+        motions = self._after(before, rows, settings)
+        return [motion.replace(caption=text) for text, motion in zip(texts, motions, strict=True)]
+
+    def check(
+        self,
+        references: Sequence[Motion | None],
+        options: Mapping[str, Any],
+        seconds: float | None = None,
+        quiet: bool = False,
+    ) -> Settings:
+        """What the options of a call come to, before anything is made or anybody is asked.
+
+        Args:
+            references: one a prompt.
+            quiet: leave out warnings.
+
+        Raises:
+            ValueError: for options out of range.
+        """
+        settings = self.settings(options, starts=all(each is not None for each in references), quiet=quiet)
+        check_share("reference_weight", self.option("reference_weight", options))
+        self.frames(seconds, options)
+        return settings
+
+    def modes(
+        self,
+        texts: Sequence[str],
+        references: Sequence[Motion | None],
+        mode: str | Sequence[str] = "auto",
+        say: Callable[[int, Decision], None] | None = None,
+    ) -> list[str]:
+        """For each text and its reference "text", "motion" or "both"; asks the gate where `mode` is "auto".
+
+        Args:
+            say: is told the number of each row that the gate decides about, and the decision.
+
+        Raises:
+            ValueError: for an unknown mode, and what a row lacks for its mode.
+        """
+        modes = check_modes(mode, texts, references, bool(self.dit.config.num_reference_layers))
+        open_rows = [row for row, own in enumerate(modes) if own == "auto"]
+        if open_rows:
+            asked = self.gate([texts[row] for row in open_rows], [references[row] for row in open_rows])
+            for row, decision in zip(open_rows, asked, strict=True):
+                modes[row] = "motion" if decision.use else "text"
+                if say is not None:
+                    say(row, decision)
+        return modes
+
+    def _check_lights(self, references: Sequence[Motion | None], settings: Settings) -> None:
+        """Raise `ValueError` for a reference that would do nothing."""
+        light = not self.dit.config.num_reference_layers
+        if light and not settings.starts and any(each is not None for each in references):
+            raise ValueError(
+                "reference must come with strength below 1 for a text-only model, got one without; such a model "
+                "can start from a motion, not follow it"
+            )
+
+    def _guides(self, references: Sequence[Motion | None]) -> list[Motion | None]:
+        """References as the model sees them, on the floor."""
+        fitted: dict[int, Motion] = {}
+        for motion in references:
+            if motion is not None and id(motion) not in fitted:
+                own = self.fitted(motion, "reference")
+                fitted[id(motion)] = lowered(own, floor_of(own))
+        return [None if motion is None else fitted[id(motion)] for motion in references]
+
+    def _row(
+        self,
+        parts: Sequence[tuple[str, int]],
+        seed: int,
+        settings: Settings,
+        before: Motion | None = None,
+        guide: Motion | None = None,
+        share: float = 0.0,
+    ) -> Row:
+        frames = 0 if before is None else before.num_frames
+        steps = self.plan(parts, seed, frames, settings.overlap)
+        if before is None:
+            return Row(steps, guide=guide, share=share)
+        return Row(steps, last_frames(before, settings.overlap), floor_of(before), guide, share)
+
+    def _after(self, before: Motion | None, rows: Sequence[Row], settings: Settings) -> list[Motion]:
+        """The motions of `rows`, each behind the one that it goes on from."""
+        made = self.make(rows, settings)
+        return made if before is None else [joined([before, motion]) for motion in made]
+
+    def timeline(
+        self,
+        parts: Sequence[tuple[str, float]],
+        num_samples: int = 1,
+        seed: int = 0,
+        prefix: Motion | None = None,
+        **options: Any,
+    ) -> list[Motion]:
+        """One motion through several texts, as long as they ask for; `num_samples` versions of it.
+
+        Args:
+            parts: texts and their seconds, one after another.
+            prefix: a motion to go on from, as in a call.
+            options: see the class.
+
+        Raises:
+            ValueError: for parts without words or without length, and options out of range.
+        """
+        settings, counts = self.settings(options), self._part_frames(parts, options)
+        check_whole("num_samples", num_samples, 1)
+        before = None if prefix is None else self.fitted(prefix, "prefix")
+        rows = [self._row(counts, sample_seed(seed, n), settings, before) for n in range(num_samples)]
+        motions = self._after(before, rows, settings)
+        return [motion.replace(caption="; ".join(text for text, _ in parts)) for motion in motions]
+
+    def _part_frames(self, parts: Sequence[tuple[str, float]], options: Mapping[str, Any]) -> list[tuple[str, int]]:
+        """Texts and frames of the parts of a timeline; borders lie as near as can be to where they should."""
+        check_parts(parts)
+        self.frames(1.0, options)  # lengths besides those of the parts are errors
+        found, sofar, done = [], 0.0, 0
+        for text, seconds in parts:
+            sofar += seconds
+            frames = max(round(sofar * self.fps) - done, 1)
+            found.append((text.strip(), frames))
+            done += frames
+        return found
+
+    def stream(  # type: ignore[override]
+        self,
+        prompt: str | Sequence[tuple[str, float]],
+        seconds: float | None = None,
+        seed: int = 0,
+        temperature: float | None = None,
+        guidance_scale: float | None = None,
+        **options: Any,
+    ) -> Iterator[Motion]:
+        """Yield a motion window by window; joined, the pieces are `pipe(prompt)`.
+
+        Args:
+            prompt: a sentence, or the parts of a timeline.
+            temperature, guidance_scale, options: see the class.
+        """
+        options |= dict(temperature=temperature, guidance_scale=guidance_scale)
+        settings = self.settings(options)
+        if isinstance(prompt, str):
+            caption = check_texts(prompt)[0]
+            counts = [(caption, self.frames(seconds, options))]
+        else:
+            if seconds is not None:
+                raise ValueError(f"seconds must be left out where the parts have their own, got {seconds!r}")
+            counts, caption = self._part_frames(prompt, options), "; ".join(text for text, _ in prompt)
+        row = self._row(counts, sample_seed(seed, 0), settings)
+        return (piece.replace(caption=caption) for made in self.follow([row], settings) for _, piece in made)
+
+    def to(self, device: str | torch.device, lm: bool = True) -> "DiTPipeline":
+        """Move the parts; `lm` False leaves the transformer where it is."""
+        self.text_encoder.to(device)
+        if lm:
+            self.dit.to(device)  # type: ignore[arg-type]
+        return self
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        defaults: Mapping[str, Any] | None = None,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        quantization: str | None = None,
+    ) -> "DiTPipeline":
+        """The pipeline in a folder; what `MotionPipeline.from_pretrained` does for a DiT.
+
+        Raises:
+            ValueError: if a part of it is missing or damaged, and for weights in few bits.
+        """
+        if quantization is not None:
+            raise ValueError(f"quantization must be left out for a DiT, got {quantization!r}; bfloat16 saves half")
+        dit = MotionDiT.from_pretrained(folder / "dit", dtype=dtype)
+        return cls(dit, TextEncoder.from_pretrained(folder), defaults).to(device)
+
+    def weighted_parts(self) -> dict[str, PreTrainedModel]:
+        return {"dit": self.dit}

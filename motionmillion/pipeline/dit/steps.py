@@ -1,0 +1,276 @@
+"""What every call of a `DiTPipeline` is made of: options, lengths, texts and motions to what the model sees, windows.
+
+Letters: B batch, T frames, D feature size, K frames that are kept, L text length, C text feature size.
+"""
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from motionmillion.configuration import check_whole
+from motionmillion.features import get
+from motionmillion.kinematics.joining import extended, joined
+from motionmillion.kinematics.retarget import on_smpl22
+from motionmillion.lm.dit.model import MotionDiT
+from motionmillion.lm.dit.sampling import Conditions, sample_motion
+from motionmillion.lm.flow import FlowSampling, check_strength
+from motionmillion.motion import Motion
+from motionmillion.pipeline.codes_steps import check_motion, check_seconds, sample_seed
+from motionmillion.pipeline.dit.windows import Row, Window, lowered, smoothed, window_sizes
+from motionmillion.pipeline.options import (
+    DIT_DEFAULTS,
+    OF_SAMPLING,
+    RECOVERIES,
+    Settings,
+    check_dit_defaults,
+    check_dit_options,
+    check_smoothing,
+)
+from motionmillion.text.encoder import TextEncoder
+
+
+class DiTParts:
+    """Text encoder and transformer that fit together, and the steps between them."""
+
+    def __init__(self, dit: MotionDiT, text_encoder: TextEncoder, defaults: Mapping[str, Any] | None = None) -> None:
+        if dit.config.text_dim != text_encoder.dim:
+            raise ValueError(
+                f"dit must read the text encoder's features, got a width of {dit.config.text_dim} for "
+                f"{text_encoder.dim}"
+            )
+        self.dit, self.text_encoder = dit.eval(), text_encoder
+        self.defaults = {**DIT_DEFAULTS, **check_dit_defaults(defaults, dit.config.features)}
+        self._compiled: Any = None
+        self._warned = False  # that a student of few steps is asked for others
+
+    @property
+    def device(self) -> torch.device:
+        return self.dit.device
+
+    @property
+    def fps(self) -> float:
+        return self.dit.representation.fps
+
+    # options and lengths
+
+    def option(self, name: str, given: Mapping[str, Any]) -> Any:
+        """The value of one option: what is given and not None, else the pipeline's default."""
+        value = given.get(name)
+        return self.defaults[name] if value is None else value
+
+    def settings(self, given: Mapping[str, Any], starts: bool = False, quiet: bool = False) -> Settings:
+        """What the options of a call come to.
+
+        Args:
+            starts: whether there is a motion to start from, which `strength` is about.
+            quiet: leave out warnings.
+
+        Raises:
+            ValueError: for options of codes, unknown ones, and values out of range.
+        """
+        check_dit_options(given)
+        chosen = {name: self.option(name, given) for name in OF_SAMPLING}
+        if chosen["shift"] is None:
+            chosen["shift"] = self.dit.config.flow_matching.shift
+        strength = 1.0 if given.get("strength") is None else check_strength("strength", given["strength"])
+        if strength != 1 and not starts:
+            raise ValueError(f"strength must be 1 or left out without a motion to start from, got {strength!r}")
+        starting = strength != 1
+        pure = check_strength("denoising_strength", self.option("denoising_strength", given))
+        sampling = FlowSampling(**chosen, strength=strength if starting else pure)
+        if not quiet:
+            self._warn(sampling)
+        transition = self.option("transition", given)
+        check_seconds(transition, "transition")
+        patch = self.dit.config.patch  # a patch that is kept in part fits badly to the one before
+        overlap = max(math.ceil(round(transition * self.fps) / patch), 1) * patch
+        overlap = min(overlap, max(self.dit.config.max_frames // 2, 1))
+        recovery, smoothing = self.option("recovery", given), self.option("smoothing", given)
+        self._check_recovery(recovery)
+        check_smoothing(smoothing)
+        rounds = check_whole("rounds", self.option("rounds", given), 1)
+        if rounds > 1 and sampling.strength != 1:
+            raise ValueError(f"rounds must be 1 where strength or denoising_strength is below 1, got {rounds}")
+        compiled = given.get("compiled") or False
+        if not isinstance(compiled, bool):
+            raise ValueError(f"compiled must be True or False, got {compiled!r}")
+        return Settings(sampling, recovery, smoothing, overlap, rounds, compiled, starting)
+
+    def _warn(self, sampling: FlowSampling) -> None:
+        """Warn of guidance that has nothing to go by, and once of a student that is asked for other steps than its."""
+        made = self.dit.config.few_step
+        if made is not None:
+            asked = (sampling.steps, sampling.solver, float(sampling.shift), sampling.guided)
+            if asked != (made["steps"], "euler", float(made["shift"]), False) and not self._warned:
+                self._warned = True
+                warnings.warn(
+                    f"the model was distilled for steps={made['steps']}, solver='euler', shift={made['shift']:g} and "
+                    "guidance_scale=1 (its guidance is built in); with others its motions get worse",
+                    stacklevel=5,
+                )
+        elif sampling.guided and not self.dit.config.text_dropout:
+            warnings.warn(
+                f"guidance_scale {sampling.guidance_scale:g} has nothing to go by: the model was trained without "
+                "dropout of its texts; 1 turns guidance off",
+                stacklevel=5,
+            )
+
+    def _check_recovery(self, recovery: Any) -> None:
+        if recovery not in RECOVERIES:
+            raise ValueError(f"recovery must be one of {tuple(RECOVERIES)}, got {recovery!r}")
+        if recovery == "velocity" and self.dit.config.features != "rot276":
+            raise ValueError(f'recovery must be "direct" for features {self.dit.config.features!r}, got "velocity"')
+
+    def frames(self, seconds: float | None, given: Mapping[str, Any], guide: Motion | None = None) -> int:
+        """New frames of a motion of `seconds`, else of the reference's length or the default one, within bounds."""
+        check_seconds(seconds)
+        for name in ("default_seconds", "min_seconds", "max_seconds"):
+            check_seconds(given.get(name), name)
+            if seconds is not None and given.get(name) is not None:
+                raise ValueError(f"{name} must be left out where seconds are given, got {given[name]!r}")
+        if seconds is not None:
+            return max(round(seconds * self.fps), 1)
+        shortest, longest = (self.option(name, given) for name in ("min_seconds", "max_seconds"))
+        if shortest > longest:
+            raise ValueError(f"min_seconds must be at most max_seconds, {longest!r}, got {shortest!r}")
+        length = self.option("default_seconds", given) if guide is None else guide.seconds
+        return max(round(min(max(length, shortest), longest) * self.fps), 1)
+
+    # texts and motions to what the model sees
+
+    def read(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
+        """Features `[B, L, C]` and mask `[B, L]` of texts, where the transformer is."""
+        features, mask = self.text_encoder(prompts)
+        self.text_encoder.warn_of_cuts(prompts)
+        return features.to(self.device), mask.to(self.device)
+
+    def fitted(self, motion: Any, name: str) -> Motion:
+        """A motion on SMPL22's joints at the model's frame rate; warns of another skeleton and another frame rate.
+
+        Raises:
+            ValueError: for what is no motion, and joints that cannot be mapped.
+        """
+        motion, notes = check_motion(motion, name), []
+        if motion.skeleton.names != self.dit.representation.skeleton.names:
+            notes.append(f"mapped from {len(motion.skeleton)} joints onto SMPL's 22")
+            motion = on_smpl22(motion)
+        if motion.fps != self.fps:
+            notes.append(f"resampled from {motion.fps:g} to {self.fps:g} frames per second")
+        if notes:
+            warnings.warn(f"{name} was {' and '.join(notes)}", stacklevel=4)
+        return motion.resample(self.fps)
+
+    def encode(self, motion: Motion) -> Tensor:
+        """Normalised features `[T, D]`, one a frame; after the last frame the motion goes on as it did."""
+        features = self.dit.representation.encode(extended(motion, 1))[: motion.num_frames]
+        return self.dit.normalize(features.to(self.device))
+
+    def all_but_last_step(self, frames: int) -> Tensor:
+        """What stays of frames that are kept `[T, D]`: all but the step from the last of them to the next."""
+        keep = torch.ones(frames, self.dit.config.motion_dim, dtype=torch.bool)
+        for name in self.dit.representation.ahead:
+            keep[-1, self.dit.representation.layout[name]] = False
+        return keep.to(self.device)
+
+    # windows
+
+    def sample_windows(self, windows: Sequence[Window], settings: Settings) -> list[Motion]:
+        """The motions of windows, made together."""
+        dit: Any = self.dit
+        if settings.compiled:
+            self._compiled = dit = self._compiled or torch.compile(self.dit)
+        frames = [window.frames for window in windows]
+        known = keep = start = None
+        if any(window.known is not None for window in windows):
+            known = self._stacked([window.known for window in windows], frames)
+            keep = self._stacked([None if w.keep is None else w.keep.float() for w in windows], frames).bool()
+        if settings.starts:
+            start = self._stacked([window.start for window in windows], frames)
+        conditions, seeds = self._conditions(windows), [window.seed for window in windows]
+        kept: dict[str, Any] = dict(known=known, keep=keep, rounds=settings.rounds) if known is not None else {}
+        made = sample_motion(dit, conditions, frames, seeds, settings.sampling, start=start, **kept)
+        representation = get(self.dit.config.features + RECOVERIES[settings.recovery])
+        features = [row[:count].cpu() for row, count in zip(made, frames, strict=True)]
+        return [representation.decode(smoothed(own, settings.smoothing)) for own in features]
+
+    def _stacked(self, rows: Sequence[Tensor | None], frames: Sequence[int]) -> Tensor:
+        """Rows `[K, D]`, zeros where there is none, as `[B, T, D]`, T the longest of `frames`."""
+        like = torch.zeros(0, self.dit.config.motion_dim, device=self.device)
+        stacked = pad_sequence([like if row is None else row.to(like) for row in rows], batch_first=True)
+        return F.pad(stacked, (0, 0, 0, max(frames) - stacked.shape[1]))
+
+    def _conditions(self, windows: Sequence[Window]) -> Conditions:
+        texts = list(dict.fromkeys(window.text for window in windows if window.text))
+        features = torch.zeros(1, 1, self.dit.config.text_dim, device=self.device)
+        mask = torch.zeros(1, 1, dtype=torch.bool, device=self.device)
+        if texts:
+            features, mask = self.read(texts)
+        rows = torch.tensor([texts.index(window.text) if window.text else 0 for window in windows])
+        said = torch.tensor([bool(window.text) for window in windows], device=self.device)
+        features, mask = features[rows.to(self.device)], mask[rows.to(self.device)] & said[:, None]
+        references = [window.reference for window in windows]
+        if all(reference is None for reference in references):
+            return Conditions(features, mask)
+        frames = [0 if reference is None else len(reference) for reference in references]
+        stacked = self.dit.reference_of(self._stacked(references, frames))
+        there = torch.arange(max(frames), device=self.device) < torch.tensor(frames, device=self.device)[:, None]
+        shares = torch.tensor([window.share for window in windows], device=self.device)
+        return Conditions(features, mask, stacked, there, shares)
+
+    def plan(
+        self, parts: Sequence[tuple[str, int]], seed: int, before: int, overlap: int
+    ) -> list[tuple[str, int, int]]:
+        """Text, new frames and seed of each window of a motion.
+
+        Args:
+            parts: texts and their frames; part n draws from seeds derived from `seed` and n.
+            before: frames that it goes on from.
+            overlap: frames that windows share.
+        """
+        steps, longest = [], self.dit.config.max_frames
+        for number, (text, frames) in enumerate(parts):
+            own = sample_seed(seed, number)
+            sizes = window_sizes(frames, min(before, overlap), overlap, longest)
+            steps += [(text, size, sample_seed(own, window)) for window, size in enumerate(sizes)]
+            before += frames
+        return steps
+
+    def follow(self, rows: Sequence[Row], settings: Settings) -> Iterator[list[tuple[int, Motion]]]:
+        """Make the next window of every row that is not done: numbers of rows and their new frames."""
+        steps = [list(row.steps) for row in rows]
+        while any(steps):
+            numbers = [number for number, own in enumerate(steps) if own]
+            asked = [self._window(rows[number], *steps[number].pop(0), settings) for number in numbers]
+            made = self.sample_windows(asked, settings)
+            yield [
+                (number, rows[number].grow(own, settings.overlap)) for number, own in zip(numbers, made, strict=True)
+            ]
+
+    def make(self, rows: Sequence[Row], settings: Settings) -> list[Motion]:
+        """The new frames of every row."""
+        pieces: list[list[Motion]] = [[] for _ in rows]
+        for made in self.follow(rows, settings):
+            for number, piece in made:
+                pieces[number].append(piece)
+        return [joined(own) for own in pieces]
+
+    def _window(self, row: Row, text: str, count: int, seed: int, settings: Settings) -> Window:
+        tail = None if row.tail is None else lowered(row.tail, row.floor)
+        window = Window(text, seed, count)
+        if tail is not None:
+            window.frames += tail.num_frames
+            window.known, window.keep = self.encode(tail), self.all_but_last_step(tail.num_frames)
+        guide = row.guide_after(tail, count)
+        if guide is not None:
+            features = self.encode(guide)
+            if row.share:
+                window.reference, window.share = features, row.share
+            if settings.starts:
+                window.start = features
+        return window

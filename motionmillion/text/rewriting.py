@@ -1,0 +1,240 @@
+"""Prompt rewriting: a sentence as people say it -> one as captions of motion say it. Optional, and never done unasked.
+
+    rewriter = LocalRewriter("Qwen/Qwen2.5-1.5B-Instruct", cache="rewritten.json")
+    rewriter = EndpointRewriter("https://api.openai.com/v1", "gpt-4o-mini")       # key in OPENAI_API_KEY
+    for rewrite in rewriter(["Happily, Anna strolls over and says hi"]):
+        print(rewrite.original, "->", rewrite.rewritten)
+
+`LocalRewriter` runs any causal language model of transformers, `EndpointRewriter` asks any server that speaks OpenAI's
+chat completions (OpenAI, vLLM, llama.cpp, Ollama). Both decode greedily, so the same prompt gives the same sentence as
+far as the model allows; a cache file keeps what was rewritten once. Unusual: nothing is loaded or asked for prompts
+that the cache knows. An answer that cannot be used is an error; `on_error="keep"` makes it a warning and keeps the
+prompt as it was.
+"""
+
+import abc
+import hashlib
+import json
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from motionmillion.io.files import write_text
+
+INSTRUCTION = """You prepare sentences for a program that turns a sentence into the motion of one human body. \
+Rewrite the sentence that you are given:
+- plain English in the third person and the present tense, beginning with "a person"; at most 40 words;
+- say what the body does: which limb, in which direction, how fast, how often;
+- keep every action, its order, its side (left or right) and its count; add no action that is not said;
+- leave out names, places, clothes and talk, and objects unless the body handles them; of a mood, say how it shows in \
+the motion.
+Answer with the rewritten sentence in square brackets and with nothing else.
+Example: "Happily, Anna strolls over to her left and gives two quick waves" becomes
+[a person walks to the left with light, relaxed steps, then quickly waves twice]"""
+"""What the language model is told; of our own making."""
+
+MAX_LETTERS = 400
+
+
+class RewriteError(ValueError):
+    """A prompt that could not be rewritten; one line that says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """A prompt and what became of it; `kept` where it stands as it was, because rewriting failed."""
+
+    original: str
+    rewritten: str
+    kept: bool = False
+
+
+class PromptRewriter(abc.ABC):
+    """Rewrites prompts; a subclass says who answers.
+
+    Args:
+        identity: what the answers depend on, for the cache.
+        instruction: what the language model is told.
+        cache: JSON file of what was rewritten before; None keeps nothing.
+        on_error: "raise", or "keep" for a warning and the prompt as it was.
+
+    Raises:
+        ValueError: for another `on_error`, or a cache that is no cache.
+    """
+
+    def __init__(self, identity: str, instruction: str, cache: str | Path | None, on_error: str) -> None:
+        if on_error not in ("raise", "keep"):
+            raise ValueError(f'on_error must be "raise" or "keep", got {on_error!r}')
+        digest = hashlib.sha256(instruction.encode()).hexdigest()[:12]
+        self.identity, self.instruction, self.on_error = f"{identity} {digest}", instruction, on_error
+        self.cache = None if cache is None else Path(cache)
+        self._known = _read_cache(self.cache) if self.cache is not None else {}
+
+    @abc.abstractmethod
+    def answer(self, prompt: str) -> str:
+        """What the language model says of one prompt, unread; raises `RewriteError`."""
+
+    def __call__(self, prompts: str | Sequence[str]) -> list[Rewrite]:
+        """Both forms of every prompt.
+
+        Raises:
+            RewriteError: if a prompt cannot be rewritten and `on_error` is "raise"; what was rewritten before it is
+                in the cache.
+            ValueError: for prompts that say nothing.
+        """
+        from motionmillion.text.encoder import check_texts
+
+        return [self._rewrite(prompt) for prompt in check_texts(prompts)]
+
+    def _rewrite(self, prompt: str) -> Rewrite:
+        known = self._known.setdefault(self.identity, {})
+        if prompt not in known:
+            try:
+                known[prompt] = read_answer(self.answer(prompt))
+            except RewriteError as error:
+                if self.on_error == "raise":
+                    raise
+                warnings.warn(f"prompt {prompt!r} was kept as it is: {error}", stacklevel=3)
+                return Rewrite(prompt, prompt, kept=True)
+            if self.cache is not None:
+                write_text(json.dumps(self._known, indent=2, ensure_ascii=False) + "\n", self.cache)
+        return Rewrite(prompt, known[prompt])
+
+
+def read_answer(answer: str) -> str:
+    """The sentence in an answer: the first in square brackets, else an answer of one line.
+
+    Raises:
+        RewriteError: if there is none, or it is empty or too long.
+    """
+    text = re.sub(r"<think>.*?(</think>|\Z)", "", answer, flags=re.DOTALL | re.IGNORECASE)
+    text = re.sub(r"```\w*", "", text).strip()
+    found = re.search(r"\[([^\[\]]*)\]", text)
+    lines = [line for line in text.splitlines() if line.strip()]
+    sentence = found.group(1) if found else lines[0] if len(lines) == 1 else ""
+    if not found:
+        sentence = re.sub(r"^\s*(rewritten|answer|output|sentence)[^:]{0,20}:", "", sentence, flags=re.IGNORECASE)
+    sentence = " ".join(sentence.split()).strip("\"'“”[]{} ")
+    if not any(letter.isalpha() for letter in sentence) or len(sentence) > MAX_LETTERS:
+        shown = " ".join(answer.split())
+        raise RewriteError(
+            f"answer must hold one sentence in square brackets, got {shown[:80]!r}; use another model, or keep the "
+            'prompt with on_error="keep"'
+        )
+    return sentence
+
+
+class LocalRewriter(PromptRewriter):
+    """Rewrites with a causal language model of transformers, loaded when it is first needed.
+
+    Args:
+        model: hub id or folder.
+        device, dtype: where and in what to run; dtype as the model's config says unless given.
+        max_new_tokens: longest answer.
+        others: see `PromptRewriter`.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        device: str = "cpu",
+        dtype: str = "auto",
+        max_new_tokens: int = 128,
+        *,
+        instruction: str = INSTRUCTION,
+        cache: str | Path | None = None,
+        on_error: str = "raise",
+    ) -> None:
+        super().__init__(f"local {model}", instruction, cache, on_error)
+        self.name, self.device, self.dtype, self.max_new_tokens = model, device, dtype, max_new_tokens
+        self._loaded: tuple[Any, Any] | None = None
+
+    def answer(self, prompt: str) -> str:
+        import torch
+
+        tokenizer, model = self._load()
+        text, opened = self._prompt(tokenizer, prompt)
+        # a chat template writes the special tokens itself
+        tokens = tokenizer(text, return_tensors="pt", add_special_tokens=bool(opened)).to(model.device)
+        with torch.no_grad():
+            output = model.generate(
+                **tokens,
+                max_new_tokens=self.max_new_tokens,
+                do_sample=False,
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,
+            )
+        return opened + tokenizer.decode(output[0, tokens["input_ids"].shape[1] :], skip_special_tokens=True)
+
+    def _prompt(self, tokenizer: Any, prompt: str) -> tuple[str, str]:
+        """The text to go on from, and what of the answer it already holds."""
+        if not tokenizer.chat_template:
+            return f'{self.instruction}\n\nSentence: "{prompt}"\nAnswer: [', "["
+        from jinja2 import TemplateError
+
+        system, user = {"role": "system", "content": self.instruction}, {"role": "user", "content": prompt}
+        try:
+            chat = tokenizer.apply_chat_template([system, user], tokenize=False, add_generation_prompt=True)
+        except TemplateError:  # some templates know no system role
+            joined = {"role": "user", "content": f"{self.instruction}\n\nThe sentence: {prompt}"}
+            chat = tokenizer.apply_chat_template([joined], tokenize=False, add_generation_prompt=True)
+        return chat, ""
+
+    def _load(self) -> tuple[Any, Any]:
+        if self._loaded is None:
+            from transformers import AutoModelForCausalLM, AutoTokenizer
+
+            from motionmillion.checkpoints import quiet_transformers
+
+            try:
+                with quiet_transformers():
+                    tokenizer = AutoTokenizer.from_pretrained(self.name)
+                    model: Any = AutoModelForCausalLM.from_pretrained(
+                        self.name, dtype=self.dtype, use_safetensors=True
+                    )
+            except (OSError, ValueError) as error:
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                raise ValueError(
+                    f"rewriter must be a causal language model in a folder or on the hub, got {self.name!r}: {reason}"
+                ) from None
+            self._loaded = tokenizer, model.eval().to(self.device)
+        return self._loaded
+
+
+def make_rewriter(name: str, **options: Any) -> PromptRewriter:
+    """The rewriter that a name stands for: `https://host/v1#model` asks a server, any other name is run here.
+
+    Raises:
+        ValueError: for an address without a model.
+    """
+    if name.startswith(("http://", "https://")):
+        from motionmillion.text.rewriting_endpoint import EndpointRewriter
+
+        address, _, model = name.partition("#")
+        if not model:
+            raise ValueError(f'rewriter must name a model after the address, got {name!r}; write "{name}#model"')
+        options.pop("device", None)  # the server's own
+        return EndpointRewriter(address, model, **options)
+    return LocalRewriter(name, **options)
+
+
+def _read_cache(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        content = None
+    whole = isinstance(content, dict) and all(
+        isinstance(part, dict) and all(isinstance(text, str) for text in part.values()) for part in content.values()
+    )
+    if not whole:
+        raise ValueError(
+            f"cache must be a JSON file of rewritten prompts, got {str(path)!r}; remove it or name another"
+        )
+    return content  # type: ignore[return-value]

@@ -1,0 +1,56 @@
+"""Training of MotionDiT: sources, starts, distillation."""
+
+from typing import TYPE_CHECKING
+
+from motionmillion.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from motionmillion.training.dit.train import (
+        caption_encoder,
+        corruption_of,
+        dit_config,
+        dit_data_options,
+        dit_data_sets,
+        dit_sources,
+        evaluate_dit,
+        run_and_save,
+        save_parts,
+        source_settings,
+        train_dit,
+        visits,
+    )
+
+__all__ = [
+    "caption_encoder",
+    "corruption_of",
+    "dit_config",
+    "dit_data_options",
+    "dit_data_sets",
+    "dit_sources",
+    "evaluate_dit",
+    "run_and_save",
+    "save_parts",
+    "source_settings",
+    "train_dit",
+    "visits",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "train": [
+            "caption_encoder",
+            "corruption_of",
+            "dit_config",
+            "dit_data_options",
+            "dit_data_sets",
+            "dit_sources",
+            "evaluate_dit",
+            "run_and_save",
+            "save_parts",
+            "source_settings",
+            "train_dit",
+            "visits",
+        ]
+    },
+)

@@ -1,0 +1,140 @@
+"""Distil a trained MotionDiT into a student of a few steps, from a recipe file.
+
+    motionmillion train few-step --config recipes/flow/few_step.yaml
+
+`data` takes the keys of `motionmillion.training.dit`; text encoder, sentence, text length and sampling are those of
+the teacher's pipeline where the recipe does not name them. Texts are never left out.
+
+| key of `model` | meaning |
+|---|---|
+| teacher | pipeline of a DiT, or the folder of the transformer itself |
+| steps | that the student is made for |
+| substeps | of the teacher in each of them |
+| guidance_scale | with which the teacher follows its texts; it becomes part of the student |
+| shift | of the steps; left out, that of the teacher's training |
+| starts | where steps begin: "teacher", on the teacher's own way from noise, or "motion", at clean motion with noise |
+| dropout | in the student's blocks |
+
+The student begins as a copy of the teacher. Validation gives, besides the loss, `gap`, how far the student arrives
+from the teacher's steps * substeps steps from the same noise, and `gap_teacher`, how far the teacher itself does in as
+many steps as the student; both in standard deviations of the features. Written at the end: `<output>/final`, a
+pipeline whose defaults are the student's steps without further guidance. How it works:
+`motionmillion.lm.dit.few_step`.
+"""
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+from transformers import set_seed
+
+from motionmillion.configuration import check_number
+from motionmillion.data.sets.flow_pairs import FlowPairs, collate_flow
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.few_step import Distiller, FewStep
+from motionmillion.lm.dit.model import MotionDiT
+from motionmillion.pipeline.options import check_dit_defaults
+from motionmillion.training.dit.start_from import check_encoder, copied, find_dit, load_dit, own_options, statistics
+from motionmillion.training.dit.train import (
+    caption_encoder,
+    dit_data_options,
+    dit_data_sets,
+    dit_sources,
+    run_and_save,
+    visits,
+)
+from motionmillion.training.recipe import Recipe, take_options
+from motionmillion.training.resume import check_output
+from motionmillion.training.trainer import build_trainer, training_arguments
+
+_BATCH = 32
+_LOOKED_AT = 32
+"""Validation clips that both go all the way for."""
+
+
+def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
+    """Distil, validate on the `val` split, write the pipeline `<output>/final`; returns the validation figures.
+
+    Args:
+        resume: go on from the newest checkpoint of the output folder.
+
+    Raises:
+        ValueError: for unknown options, a teacher that is none or reads other text features, and data without
+            captioned clips of the splits `train` and `val`.
+    """
+    # 1. check what can be checked before anything is loaded
+    options, dropout, teacher_name = few_step_options(recipe)
+    folder = find_dit(teacher_name, "model.teacher")
+    data = own_options(folder, recipe, dit_data_options(recipe))
+    if data["start_from"]:
+        raise ValueError(
+            f"data.start_from must be left out, got {data['start_from']!r}; the student starts as its teacher"
+        )
+    check_output(recipe, resume)
+    arguments = training_arguments(recipe)
+    # 2. teacher and student
+    teacher = load_dit(folder, arguments.device)
+    distiller = Distiller(teacher, options)
+    set_seed(recipe.seed)
+    student = student_of(distiller, dropout)
+    # 3. data
+    sources = dit_sources(recipe, data)
+    encoder = caption_encoder(data, arguments.device)
+    check_encoder(teacher, encoder, data["text_encoder"])
+    train, held_out = dit_data_sets(recipe, data, sources, encoder, student, statistics(teacher))
+    sampling = {"steps": options.steps, "solver": "euler", "shift": distiller.shift, "guidance_scale": 1.0}
+    sampling = check_dit_defaults({**(data["sampling"] or {}), **sampling}, student.config.features)
+    encoder.to("cpu")
+    # 4. train, and write it
+    trainer = build_trainer(
+        student, arguments, train, held_out, collate_flow, lambda m: evaluate(m, distiller, held_out, recipe.seed)
+    )
+    trainer.sample_weights, trainer.prepare = visits(train, data), distiller.drawn
+    return run_and_save(trainer, recipe, encoder, sampling)
+
+
+def few_step_options(recipe: Recipe) -> tuple[FewStep, float, str]:
+    """Options of a recipe's `model` section: those of `FewStep`, the student's dropout, the teacher's name.
+
+    Raises:
+        ValueError: for unknown keys, values out of range, and no teacher.
+    """
+    given = take_options(recipe.model, "model section", teacher=None, dropout=0.0, **dataclasses.asdict(FewStep()))
+    teacher, dropout = given.pop("teacher"), given.pop("dropout")
+    if check_number("model.dropout", dropout) >= 1:
+        raise ValueError(f"model.dropout must be in [0, 1), got {dropout!r}")
+    if not teacher:
+        raise ValueError(f"model.teacher must name a trained DiT, got {teacher!r}; add teacher: runs/flow/NAME/final")
+    return FewStep(**given), dropout, str(teacher)
+
+
+def student_of(distiller: Distiller, dropout: float = 0.0) -> MotionDiT:
+    """A copy of the teacher to be trained, whose config says what it is made for."""
+    changes = {"few_step": distiller.made_for, "text_dropout": 0.0, "dropout": dropout}
+    return copied(distiller.teacher, MotionDiTConfig.from_dict({**distiller.teacher.config.to_dict(), **changes}))
+
+
+@torch.no_grad()
+def evaluate(student: MotionDiT, distiller: Distiller, dataset: FlowPairs, seed: int) -> dict[str, float]:
+    """Means over clips, with noise that follows from `seed`: "loss", the plain error, and the gaps of the first clips.
+
+    The plain squared error is that of the last layer: "velocity" or "clean", as `MotionDiTConfig.prediction` says.
+    """
+    sums: Counter[str] = Counter()
+    devices = [student.device] if student.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        for batch in DataLoader(dataset, batch_size=_BATCH, collate_fn=collate_flow):
+            batch = {name: value.to(student.device) for name, value in batch.items()}
+            rows = len(batch["labels"])
+            if sums["rows"] < _LOOKED_AT:
+                gaps = distiller.gaps(student, batch, torch.randn_like(batch["labels"]))
+                found = zip(("gap", "gap_teacher"), gaps, strict=True)
+                sums.update({"looked at": rows, **{name: float(each.sum()) for name, each in found}})
+            output: Any = student(**distiller.drawn(batch))
+            figures = {"loss": output.loss, **output.losses}
+            sums.update({"rows": rows, **{name: rows * float(value) for name, value in figures.items()}})
+    means = {name: sums[name] / sums["rows"] for name in ("loss", student.config.prediction)}
+    return means | {name: sums[name] / sums["looked at"] for name in ("gap", "gap_teacher")}

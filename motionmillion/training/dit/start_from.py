@@ -1,0 +1,85 @@
+"""A trained MotionDiT that a training goes on from, to tune it on other clips or to distil it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from motionmillion.configuration import unknown_key_error
+from motionmillion.features.stats import FeatureStats
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.model import MotionDiT
+from motionmillion.pipeline.codes import find_pipeline
+from motionmillion.text.encoder import SETTINGS, TextEncoder
+from motionmillion.training.plan.configs import encoder_options
+from motionmillion.training.recipe import Recipe
+
+TUNABLE = ("max_frames", "flow", "smoothness", "block_weights", "text_dropout", "dropout")
+"""Settings of a model that leave its weights as they are."""
+
+
+def find_dit(name: str, argument: str) -> Path:
+    """The folder of a trained transformer, given by its pipeline (folder or hub id) or itself.
+
+    Raises:
+        ValueError: if it is no MotionDiT; the message calls it `argument`.
+    """
+    folder = find_pipeline(name)
+    inside = folder / "dit"
+    folder = inside if inside.is_dir() else folder
+    if not (folder / "config.json").is_file() or (folder / "lm").is_dir():
+        raise ValueError(f"{argument} must be a pipeline with a DiT, or its transformer, got {name!r}")
+    return folder
+
+
+def load_dit(folder: Path, device: torch.device) -> MotionDiT:
+    """The transformer in float32."""
+    return MotionDiT.from_pretrained(folder, dtype=torch.float32).to(device)  # type: ignore[arg-type]
+
+
+def own_options(folder: Path, recipe: Recipe, data: dict[str, Any]) -> dict[str, Any]:
+    """Options `data` with text encoder and sampling of the transformer's pipeline where the recipe names none."""
+    found, settings = dict(data), folder.parent / "pipeline.json"
+    if recipe.data.get("text_encoder") is None and (folder.parent / SETTINGS).is_file():
+        found |= encoder_options(folder.parent, recipe)
+    if found["sampling"] is None and settings.is_file():
+        found["sampling"] = json.loads(settings.read_text(encoding="utf-8")).get("defaults")
+    return found
+
+
+def check_encoder(model: MotionDiT, encoder: TextEncoder, name: str) -> None:
+    """Raise `ValueError` for an encoder whose features are of another width than the model's."""
+    if encoder.dim != model.config.text_dim:
+        raise ValueError(
+            f"text_encoder must be the one of the trained model, whose features are {model.config.text_dim} wide, got "
+            f"{name!r} with {encoder.dim}"
+        )
+
+
+def statistics(model: MotionDiT) -> FeatureStats:
+    """Mean and standard deviation of the features that the model was trained on."""
+    return FeatureStats(model.mean.cpu(), model.std.cpu())
+
+
+def tuned_config(config: MotionDiTConfig, changes: dict[str, Any]) -> MotionDiTConfig:
+    """The config of a trained model with the `model` section of a recipe that goes on from it.
+
+    Raises:
+        ValueError: for settings that the weights do not leave open, and a model that was distilled.
+    """
+    if set(changes) - set(TUNABLE):
+        raise unknown_key_error("model section of a recipe with data.start_from", set(changes) - set(TUNABLE), TUNABLE)
+    if config.few_step is not None:
+        raise ValueError(
+            f"data.start_from must be a model of many steps, got one distilled for {config.few_step['steps']}; tune "
+            "its teacher and distil again"
+        )
+    return MotionDiTConfig.from_dict({**config.to_dict(), **changes})
+
+
+def copied(model: MotionDiT, config: MotionDiTConfig) -> MotionDiT:
+    """A model of its own with the same weights."""
+    copy = MotionDiT(config)
+    copy.load_state_dict(model.state_dict())
+    return copy

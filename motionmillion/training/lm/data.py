@@ -1,0 +1,170 @@
+"""The data sets of a language model's recipe, and the evaluation on them.
+
+    sets = lm_data(recipe, options, tokenizer, encoder, model.config, arguments.device)
+    figures = evaluate_lm(model, sets.validation, sets.plain, seed=0)
+
+Clips come from motions, which are tokenized here, or from the token shards of `motionmillion tokenize`; text features
+from the encoder, on the training device, or from the shards of `motionmillion data encode-text`. What a visit to a
+clip draws follows from torch's generator alone, see `motionmillion.training.order`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from motionmillion.data.sets.latents import LatentCollator
+from motionmillion.data.sets.packing import PackedCollator
+from motionmillion.data.sets.tokens import ShardDataset, TokenCollator, TokenDataset
+from motionmillion.data.shards.texts import TextShards
+from motionmillion.data.text_bank import TextBank, Texts
+from motionmillion.data.token_cache import cached_texts
+from motionmillion.lm import MotionLM, MotionLMConfig
+from motionmillion.text.encoder import TextEncoder
+from motionmillion.tokenizer import MotionTokenizer
+from motionmillion.training.lm.options import check_latent_data
+from motionmillion.training.lm_motions import motion_sequences
+from motionmillion.training.recipe import Recipe
+
+EVALUATION_BATCH = 32
+
+
+@dataclass
+class LMData:
+    """Data sets, collators of training and validation, and how often to visit each training clip."""
+
+    train: Dataset
+    validation: Dataset
+    collate: Callable
+    plain: TokenCollator
+    weights: torch.Tensor | None
+
+
+def lm_data(
+    recipe: Recipe,
+    data: dict[str, Any],
+    tokenizer: MotionTokenizer,
+    encoder: TextEncoder,
+    config: MotionLMConfig,
+    device: torch.device,
+) -> LMData:
+    """The data sets that the options `data` of a recipe name.
+
+    Args:
+        encoder: makes the text features, on `device`, where there is no folder of them.
+
+    Raises:
+        ValueError: for data without captioned clips of the splits `train` and `val`, shards of another codebook, and
+            text features of another encoder or without some of the captions.
+    """
+    if config.head == "flow":
+        check_latent_data(recipe, data)
+    texts = text_shards(data, encoder)
+    if texts is None:
+        encoder.to(device)
+    if data["tokens"]:
+        train, validation = _from_shards(data, texts, encoder, config)
+    else:
+        train, validation = _from_motions(recipe, data, texts, tokenizer, encoder)
+    encoder.to("cpu")
+    plain, collate = collators(data, config)
+    return LMData(
+        train=train,
+        validation=validation,
+        collate=PackedCollator(collate, data["packing"]) if data["packing"] else collate,
+        plain=plain,
+        weights=category_weights(train.groups(data["balance_by"]), data["balance"]),
+    )
+
+
+def collators(data: dict[str, Any], config: MotionLMConfig) -> tuple[TokenCollator, TokenCollator]:
+    """Those of validation and of training."""
+    longest = config.context_codes
+    if config.head == "flow":
+        return LatentCollator(longest=longest), LatentCollator(data["caption_dropout"], data["code_drop"], longest)
+    end, pad = config.end_token_id, config.padding_token_id
+    shares = (data["caption_dropout"], data["corruption"], data["code_drop"])
+    return TokenCollator(end, pad, longest=longest), TokenCollator(end, pad, *shares, longest=longest)
+
+
+def text_shards(data: dict[str, Any], encoder: TextEncoder) -> TextShards | None:
+    """The folder of text features, if it is one of the pipeline's own encoder."""
+    if not data["text_features"]:
+        return None
+    texts = TextShards(data["text_features"])
+    own = dict(name=encoder.name, sentence=encoder.sentence, max_length=encoder.max_length, dim=encoder.dim)
+    for name, value in own.items():
+        if texts.settings[name] != value:
+            raise ValueError(
+                f"text_features must be made with the {name} of the recipe's text encoder, {value!r}, got "
+                f"{texts.settings[name]!r} in {str(data['text_features'])!r}; encode again or change the recipe"
+            )
+    return texts
+
+
+def _from_shards(
+    data: dict[str, Any], texts: Texts | None, encoder: TextEncoder, config: MotionLMConfig
+) -> tuple[ShardDataset, ShardDataset]:
+    folders = [data["tokens"]] if isinstance(data["tokens"], str) else data["tokens"]
+    given = (config.codebook_size, texts, encoder, data["own_caption_share"])
+    train = ShardDataset(folders, "train", *given, data["caption_weights"])
+    return train, ShardDataset(folders, "val", *given)
+
+
+def _from_motions(
+    recipe: Recipe, data: dict[str, Any], texts: Texts | None, tokenizer: MotionTokenizer, encoder: TextEncoder
+) -> tuple[TokenDataset, TokenDataset]:
+    training, held_out = motion_sequences(recipe, data, tokenizer)
+    if texts is None:
+        captions = list(dict.fromkeys([*training.captions(), *held_out.captions()]))
+        cache = data["cache"]
+        texts = cached_texts(cache, captions, encoder) if cache else TextBank(captions, encoder, progress=True)
+    train = TokenDataset.of(training, texts, data["own_caption_share"], data["caption_weights"])
+    return train, TokenDataset.of(held_out, texts)
+
+
+@torch.no_grad()
+def evaluate_lm(model: MotionLM, dataset: Dataset, collate: TokenCollator, seed: int) -> dict[str, float]:
+    """Figures of a data set, each clip with one caption drawn by `seed`.
+
+    Cross entropy (nats a token) and top-1 accuracy; of a flow head the loss of the flow at noise drawn by `seed`, in
+    units of the training latents' variance, and of END (nats a place where the motion could end).
+    """
+    sums: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    flow = model.config.head == "flow"
+    noise = {"generator": torch.Generator(model.device).manual_seed(seed)} if flow else {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for batch in DataLoader(dataset, batch_size=EVALUATION_BATCH, collate_fn=collate):
+            inputs = {key: value.to(model.device) for key, value in batch.items()}
+            output = model(**inputs, **noise, return_logits=False)
+            figures = dict(loss=output.token_losses, accuracy=output.token_hits)
+            if flow:
+                figures = dict(flow_loss=output.token_losses, end_loss=output.end_losses)
+            for name, values in figures.items():
+                sums[name] = sums.get(name, 0.0) + float(values.sum())
+                counts[name] = counts.get(name, 0) + values.numel()
+    means = {name: sums[name] / counts[name] for name in sums}
+    if flow:
+        means = {"loss": means["flow_loss"] + model.config.end_weight * means["end_loss"], **means}
+    return means
+
+
+def category_weights(categories: Sequence[str | None], balance: float) -> torch.Tensor | None:
+    """How often to visit each clip: its category's size to the power of -`balance`; None for all alike.
+
+    A clip without a category (None) is visited as often as the others are on average.
+    """
+    if not 0 <= balance <= 1:
+        raise ValueError(f"balance must be in [0, 1], got {balance!r}")
+    if balance == 0:
+        return None
+    sizes = Counter(category for category in categories if category is not None)
+    known = [size**-balance for size in sizes.values() for _ in range(size)]
+    mean = sum(known) / len(known) if known else 1.0
+    weights = [mean if category is None else sizes[category] ** -balance for category in categories]
+    return torch.tensor(weights, dtype=torch.float64)

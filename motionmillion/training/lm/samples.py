@@ -1,0 +1,68 @@
+"""Contact sheets of a few prompts at every evaluation of a language model: how its motion looks, not only its loss.
+
+    trainer.add_callback(SampleSheets(["a person waves"], trainer, pipeline, Path("runs/lm/samples")))
+
+Each prompt is drawn with the same seed every time, `seconds` long, as a PNG file and, where the run writes TensorBoard
+files, as an image there. Under ZeRO 3 and FSDP the weights are gathered first, and the first process generates from
+them on its CPU.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import TrainerCallback, TrainerState
+from transformers.integrations import TensorBoardCallback
+
+from motionmillion.io.render import optional_package
+from motionmillion.pipeline.codes import MotionPipeline
+from motionmillion.text.encoder import check_texts
+from motionmillion.training.export import language_model, whole_weights
+from motionmillion.training.lm.lora import is_adapted
+
+
+class SampleSheets(TrainerCallback):
+    """Draws `prompts` with the weights of the moment.
+
+    Args:
+        trainer: whose model is looked at.
+        pipeline: the other parts.
+        folder: for the PNG files.
+        seconds: length of each motion.
+
+    Raises:
+        ValueError: for an empty prompt.
+        ImportError: if Pillow is missing.
+    """
+
+    def __init__(
+        self, prompts: Sequence[str], trainer: Any, pipeline: MotionPipeline, folder: Path, seconds: float = 4.0
+    ) -> None:
+        self.prompts, self.trainer, self.pipeline = check_texts(list(prompts)), trainer, pipeline
+        self.folder, self.seconds, self.pillow = folder, seconds, optional_package("PIL.Image")
+
+    def on_evaluate(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        lm = self._model(args.split in ("zero3", "fsdp"))
+        if lm is None:
+            return
+        parts = self.pipeline
+        pipeline = MotionPipeline(parts.tokenizer, lm, parts.text_encoder, parts.defaults)
+        motions = pipeline(self.prompts, seconds=self.seconds)
+        for index, motion in enumerate(motions):
+            path = motion.save(self.folder / f"step-{state.global_step:07d}-{index:02d}.png")
+            for callback in self.trainer.callback_handler.callbacks:
+                if isinstance(callback, TensorBoardCallback) and callback.tb_writer is not None:
+                    picture = np.asarray(self.pillow.open(path).convert("RGB"))
+                    tag = f"samples/{index:02d} {self.prompts[index]}"
+                    callback.tb_writer.add_image(tag, picture, state.global_step, dataformats="HWC")
+
+    def _model(self, split: bool) -> Any:
+        """The model to generate with, on the first process; every process must call it."""
+        if split:
+            weights = whole_weights(self.trainer)
+            return None if weights is None else language_model(self.trainer.trained_model, weights)
+        if not self.trainer.is_world_process_zero():
+            return None
+        model = self.trainer.trained_model
+        return model.get_base_model() if is_adapted(model) else model

@@ -1,0 +1,306 @@
+"""What `motionmillion train --dry-run` prints: the checked recipe and what running it will take; nothing is written.
+
+    text, notes = dry_run("lm", load_recipe(path), path, Target(gpus=40, gpu="h100", mfu=0.4))
+
+It needs neither data nor GPUs nor DeepSpeed: a path that does not exist is a note, not an error, and everything else
+in the recipe is checked as in training. The numbers come from `motionmillion.training.plan`.
+
+Unusual: a tokenizer or model that is not there yet is looked up in the recipe beside this one that will write it, so
+that parameter counts are exact before anything has been trained.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from motionmillion.configuration import check_whole
+from motionmillion.training.plan.checks import check_arguments, check_sharding
+from motionmillion.training.plan.cost import (
+    GIB,
+    STAGES,
+    Gpu,
+    ModelShape,
+    Step,
+    count_parameters,
+    find_gpu,
+    hours,
+    lm_shape,
+    memory,
+    step_flops,
+)
+from motionmillion.training.recipe import Recipe
+
+SAMPLE_POSITIONS = 100
+"""Mean positions of a packed sample where nobody says otherwise: text, about 3.6 s of motion, END."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a recipe is to run.
+
+    Args:
+        gpus: processes, one a GPU.
+        gpu: name of one in `motionmillion.training.plan.cost.GPUS`.
+        mfu: share of the datasheet's speed that is reached.
+        sample_positions: mean positions of a sample, text and motion and END; counts where rows are packed.
+
+    Raises:
+        ValueError: for values out of range.
+    """
+
+    gpus: int = 1
+    gpu: str = "h200"
+    mfu: float = 0.4
+    sample_positions: int = SAMPLE_POSITIONS
+
+    def __post_init__(self) -> None:
+        check_whole("gpus", self.gpus, 1)
+        check_whole("sample_positions", self.sample_positions, 1)
+        find_gpu(self.gpu)
+        if not 0 < self.mfu <= 1:
+            raise ValueError(f"mfu must be above 0 and at most 1, got {self.mfu!r}")
+
+
+def dry_run(part: str, recipe: Recipe, path: str | Path, target: Target) -> tuple[str, list[str]]:
+    """The report on a recipe, and notes on what could not be looked at.
+
+    Args:
+        part: "tokenizer", "lm", "dit", "few-step" or "evaluator".
+        path: the recipe's file; recipes beside it are looked at for what is not there yet.
+
+    Raises:
+        ValueError: for anything in the recipe that training would refuse, missing paths apart.
+    """
+    notes: list[str] = []
+    arguments = check_arguments(recipe)
+    stage = check_sharding(recipe, arguments, target.gpus)
+    if part == "tokenizer":
+        resolved, lines = _tokenizer(recipe, arguments, target, notes)
+    elif part == "evaluator":
+        resolved, lines = _evaluator(recipe, arguments, target, notes)
+    elif part in ("dit", "few-step"):
+        resolved, lines = _dit(recipe, Path(path), arguments, stage, target, notes, part)
+    else:
+        resolved, lines = _lm(recipe, Path(path), arguments, stage, target, notes)
+    config = yaml.safe_dump(asdict(resolved), sort_keys=False, width=119, allow_unicode=True)
+    return "\n".join([config.rstrip(), "", *lines]), notes
+
+
+def _tokenizer(recipe: Recipe, arguments: Any, target: Target, notes: list[str]) -> tuple[Recipe, list[str]]:
+    from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
+    from motionmillion.training.tokenizer import data_options
+
+    data = data_options(recipe)
+    check_whole("data.frames", data["frames"], 1)
+    _note_missing(data, ("folder",), notes)
+    config = MotionTokenizerConfig(**recipe.model)
+    with torch.device("meta"):
+        parameters = count_parameters(MotionTokenizer(config))
+    windows = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps * target.gpus
+    codes = f"{config.codebook_size:,} codes" if config.codebook_size else "no codes, continuous latents"
+    lines = [
+        f"parameters   {parameters:,}; {codes}, {config.frames_per_token} frames each",
+        f"a step       {windows:,} windows, {windows * data['frames']:,} frames on {_processes(target.gpus)}",
+        _steps_line(arguments),
+        _states_line(parameters, arguments),
+    ]
+    return replace(recipe, data=data), lines
+
+
+def _evaluator(recipe: Recipe, arguments: Any, target: Target, notes: list[str]) -> tuple[Recipe, list[str]]:
+    from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
+    from motionmillion.eval.evaluator.model import TextMotionEvaluator
+    from motionmillion.training.evaluator import data_options
+
+    data = data_options(recipe)
+    _note_missing(data, ("folder", "caption_rules"), notes)
+    config = TextMotionEvaluatorConfig(**recipe.model)
+    with torch.device("meta"):
+        parameters = count_parameters(TextMotionEvaluator(config))
+    pairs = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps * target.gpus
+    lines = [
+        f"parameters   {parameters:,}; text features of {config.text_dim:,}",
+        f"a step       {pairs:,} pairs on {_processes(target.gpus)}, contrasted within "
+        f"{arguments.per_device_train_batch_size:,}",
+        _steps_line(arguments),
+        _states_line(parameters, arguments),
+    ]
+    return replace(recipe, data=data), lines
+
+
+def _lm(
+    recipe: Recipe, path: Path, arguments: Any, stage: int, target: Target, notes: list[str]
+) -> tuple[Recipe, list[str]]:
+    from motionmillion.training.lm.options import lm_data_options, lora_options
+    from motionmillion.training.plan.configs import lm_config, started_encoder
+
+    data = lm_data_options(recipe)
+    lora = lora_options(recipe, data)
+    data.update(started_encoder(recipe, data))
+    _note_missing(data, ("folder", "tokens", "tokenizer", "text_features", "start_from", "caption_rules"), notes)
+    config = lm_config(recipe, data, path, notes)
+    shape = lm_shape(config, lora)
+    step = _step(config, data, arguments, target)
+    gpu = find_gpu(target.gpu)
+    lines = [
+        *_model_lines(shape),
+        *_step_lines(step, shape, data),
+        _steps_line(arguments),
+        *_time_lines(step, shape, arguments, gpu, target),
+        "",
+        *memory_table(shape, step, gpu, stage, bool(arguments.ema_decay)),
+    ]
+    if arguments.max_steps > 0 and arguments.get_warmup_steps(arguments.max_steps) >= arguments.max_steps:
+        notes.append("the warm-up is as long as the run: the learning rate never falls")
+    return replace(recipe, data=data), lines
+
+
+def _dit(
+    recipe: Recipe, path: Path, arguments: Any, stage: int, target: Target, notes: list[str], part: str
+) -> tuple[Recipe, list[str]]:
+    from motionmillion.lm.dit.config import MotionDiTConfig
+    from motionmillion.training.dit.distillation import few_step_options
+    from motionmillion.training.dit.start_from import tuned_config
+    from motionmillion.training.dit.train import dit_config, dit_data_options, source_settings
+    from motionmillion.training.plan.configs import text_width, trained_dit_config
+    from motionmillion.training.plan.dit_cost import dit_shape
+
+    data = dit_data_options(recipe)
+    _note_missing(data, ("folder", "text_features", "caption_rules"), notes)
+    config: MotionDiTConfig
+    if part == "few-step":
+        config = trained_dit_config(few_step_options(recipe)[2], "model.teacher", path, notes)
+    elif data["start_from"]:
+        config = trained_dit_config(str(data["start_from"]), "data.start_from", path, notes)
+        config = tuned_config(config, recipe.model)
+    else:
+        config = dit_config(recipe, text_width(data, notes))
+    for source in data["sources"] or []:
+        source_settings(source, config)
+        _note_missing(source, ("folder",), notes)
+    shape = dit_shape(config, data["text_length"])
+    step = Step(
+        gpus=target.gpus,
+        rows=arguments.per_device_train_batch_size,
+        positions=-(-config.max_frames // config.patch),
+        predicted=1,
+        accumulation=arguments.gradient_accumulation_steps,
+        checkpointing=bool(arguments.gradient_checkpointing),
+    )
+    lines = [
+        *_model_lines(shape),
+        *_step_lines(step, shape, {"packing": 0}),
+        f"             as if all clips had {config.max_frames} frames and all texts {data['text_length']} words",
+        _steps_line(arguments),
+        *_time_lines(step, shape, arguments, find_gpu(target.gpu), target),
+        "",
+        *memory_table(shape, step, find_gpu(target.gpu), stage, bool(arguments.ema_decay)),
+    ]
+    return replace(recipe, data=data), lines
+
+
+def _step(config: Any, data: dict[str, Any], arguments: Any, target: Target) -> Step:
+    """What a step works on: rows as long as the longest sample, or samples of the mean length packed into rows."""
+    batch, longest = arguments.per_device_train_batch_size, data["text_length"] + config.context_codes + 1
+    step = Step(
+        gpus=target.gpus,
+        rows=batch,
+        positions=longest,
+        predicted=config.context_codes + 1,
+        accumulation=arguments.gradient_accumulation_steps,
+        checkpointing=bool(arguments.gradient_checkpointing),
+    )
+    packing, mean = data["packing"], target.sample_positions
+    if not packing:
+        return step
+    if mean > packing:
+        raise ValueError(f"sample_positions must be at most data.packing, {packing}, got {mean}")
+    rows = -(-batch * mean // packing)
+    positions = -(-batch * mean // rows)
+    return replace(step, rows=rows, positions=positions, predicted=positions, samples_a_row=batch / rows)
+
+
+def _model_lines(shape: ModelShape) -> list[str]:
+    layers = shape.layers + getattr(shape, "reference_layers", 0)
+    lines = [f"parameters   {shape.parameters:,}, of them {shape.body:,} in {layers} layers"]
+    if shape.trained != shape.parameters:
+        share = shape.trained / shape.parameters
+        lines.append(f"trained      {shape.trained:,} in adapters, {share:.2%}")
+    return lines
+
+
+def _step_lines(step: Step, shape: ModelShape, data: dict[str, Any]) -> list[str]:
+    batch = step.rows * step.samples_a_row
+    kind = f"in rows of {step.positions}, mean length assumed" if data["packing"] else f"{step.positions} a row"
+    return [
+        f"a step       {step.samples:,.0f} samples: {batch:.0f} x {step.accumulation} accumulated x "
+        f"{_processes(step.gpus)}",
+        f"             {step.all_positions:,} positions {kind}, padding included; "
+        f"{step_flops(shape, step) / 1e12:,.4g} TFLOP",
+    ]
+
+
+def _steps_line(arguments: Any) -> str:
+    if arguments.max_steps > 0:
+        warmup = arguments.get_warmup_steps(arguments.max_steps)
+        return f"steps        {arguments.max_steps:,}, the first {warmup:,} of warm-up"
+    return f"steps        {arguments.num_train_epochs:g} visits of every clip; how many steps depends on the data"
+
+
+def _states_line(parameters: int, arguments: Any) -> str:
+    size = 16 * parameters + (4 * parameters if arguments.ema_decay else 0)
+    return f"states       {_gib(size)} GiB of weights, gradients and Adam's moments a GPU, without activations"
+
+
+def _time_lines(step: Step, shape: ModelShape, arguments: Any, gpu: Gpu, target: Target) -> list[str]:
+    if arguments.max_steps <= 0:
+        return []
+    flops = step_flops(shape, step)
+    took = hours(flops, arguments.max_steps, step.gpus, gpu, target.mfu)
+    return [
+        f"time         {_duration(took)} on {step.gpus} x {gpu.name} ({gpu.tflops:g} TFLOP/s) at an MFU of "
+        f"{target.mfu:g}",
+    ]
+
+
+def memory_table(shape: ModelShape, step: Step, gpu: Gpu, stage: int | None, average: bool = False) -> list[str]:
+    """Lines of a table: GiB of one GPU by ZeRO stage, that of the recipe marked."""
+    names = ("weights", "gradients", "optimizer", "buffers", "activations", "logits", "total")
+    lines = [
+        f"GiB of a GPU, {gpu.name} has {gpu.memory:g}; formulas in motionmillion/training/plan/cost.py",
+        "stage  " + "".join(f"{name:>12}" for name in names) + "  fits",
+    ]
+    for each in STAGES:
+        found = memory(shape, step, each, average)
+        cells = "".join(f"{_gib(getattr(found, name)):>12}" for name in names)
+        mark = "  <- this recipe" if each == stage else ""
+        lines.append(f"{each or 'none':<7}{cells}  {'yes' if found.fits(gpu) else 'no'}{mark}")
+    if average:
+        lines.append(f"totals include {_gib(4 * shape.parameters)} GiB for averaged weights (ema_decay)")
+    return lines
+
+
+def _note_missing(data: dict[str, Any], keys: tuple[str, ...], notes: list[str]) -> None:
+    from motionmillion.pipeline.codes import bundled
+
+    for key in keys:
+        given = data.get(key)
+        for folder in given if isinstance(given, list) else [given]:
+            if folder and str(folder) not in bundled() and not Path(str(folder)).exists():
+                notes.append(f"data.{key} is not there yet: {folder}")
+
+
+def _processes(gpus: int) -> str:
+    return "1 GPU" if gpus == 1 else f"{gpus} GPUs"
+
+
+def _duration(took: float) -> str:
+    """Hours in words: "7.1 hours", "12 minutes"."""
+    return f"{took:,.1f} hours" if took >= 1 else f"{60 * took:.2g} minutes"
+
+
+def _gib(value: int) -> str:
+    return f"{value / GIB:.2f}"
