@@ -5,7 +5,7 @@ tokens = lm.generate(text_features=features, text_mask=mask, max_new_tokens=75, 
 """
 
 from motionmillion.lm.config import MotionLMConfig
-from motionmillion.lm.factorised import MotionFactorisedLM
+from motionmillion.lm.factorised.model import MotionFactorisedLM
 from motionmillion.lm.latents.model import MotionFlowLM
 from motionmillion.lm.model import MotionLM
 

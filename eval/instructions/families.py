@@ -82,14 +82,19 @@ def _families() -> Iterator[Family]:
     yield from _sided(
         "side_step",
         travel.side_step,
-        r"^(walk|step|side ?step|shuffle)\w* (sideways )?(to the )?{side}$|^a person " + _STAND
-        + r"walks (slowly )?sideways to the {side}" + _THEN,
+        r"^(walk|step|side ?step|shuffle)\w* (sideways )?(to the )?{side}$|^a person "
+        + _STAND
+        + r"walks (slowly )?sideways to the {side}"
+        + _THEN,
         rf"turn|{_ODD}|run|jog|jump|to the {{other}}|then (walk|run|step)|back and forth|side to side",
     )
     yield from _sided(
         "turn",
         travel.turn_side,
-        r"^turn (to the )?{side}( in place| on the spot)?$|^a person " + _STAND + r"turns to the {side} in place" + _THEN,
+        r"^turn (to the )?{side}( in place| on the spot)?$|^a person "
+        + _STAND
+        + r"turns to the {side} in place"
+        + _THEN,
         rf"walk|{_ODD}|jump|around|circle|turn\w* (to the )?{{other}}|run|jog|mop|golf|traffic|rhyme|mime|gestur|swing|\bact|step (right|left)",
         related=("turn_around",),
     )
@@ -105,8 +110,15 @@ def _families() -> Iterator[Family]:
         travel.curve,
         r"^a person " + _STAND + r"walks (slowly )?forward, turning (around to the )?{side}" + _THEN,
         rf"(turn|curv|veer|bear|back)\w* (sharply )?(around )?(to the )?{{other}}|{_ODD}|run|jog|sideways",
-        related=("circle", "walk_fast", "walk_slow", "walk_then_stop", "walk_then_turn_around", "walk_forward",
-                 "turn_around_then_walk"),
+        related=(
+            "circle",
+            "walk_fast",
+            "walk_slow",
+            "walk_then_stop",
+            "walk_then_turn_around",
+            "walk_forward",
+            "turn_around_then_walk",
+        ),
     )
     yield Family(
         "circle",
@@ -228,7 +240,8 @@ def _limb_families() -> Iterator[Family]:
             f"jump_{words.split('|')[0].replace(' ', '_')}",
             functools.partial(limbs.jump_count, count=number),
             rf"\b(jump|hop|leap)\w* (\w+ )*({words})|\b{noun} (\w+ )?(jumps|hops|leaps)",
-            rf"{_ODD}|turn|spin|rotat|one (leg|foot)|on the (left|right)|sideways|legs|apart" + ("|three" if number == 2 else ""),
+            rf"{_ODD}|turn|spin|rotat|one (leg|foot)|on the (left|right)|sideways|legs|apart"
+            + ("|three" if number == 2 else ""),
             related=("jump", "hop"),
         )
     yield Family("clap", limbs.clap, r"\bclap(s|ping)?\b", r"swim|overhead")

@@ -252,7 +252,9 @@ class AuditReport:
         lines += [f"{name:<{width}}  unreadable      {reason}" for name, reason in self.unreadable.items()]
         counts = Counter(kind for findings in self.findings.values() for kind in {f.kind for f in findings})
         part = len(self.findings) / max(self.clips, 1)
-        lines.append(f"{len(self.findings)} of {self.clips} clips flagged ({part:.1%}), {len(self.unreadable)} unreadable")
+        lines.append(
+            f"{len(self.findings)} of {self.clips} clips flagged ({part:.1%}), {len(self.unreadable)} unreadable"
+        )
         lines += [f"  {kind}: {counts[kind]}" for kind in KINDS if counts[kind]]
         return "\n".join(lines)
 

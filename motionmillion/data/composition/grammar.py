@@ -110,7 +110,8 @@ def _is_opener(opener: str) -> bool:
     words = re.findall(r"[a-z]+", opener)
     first = words[0] if words else ""
     return bool(words) and (
-        first in ("with", "from", "after", "in", "on", "while", "bent", "hunched", "crouched", "seated", "facing", "at")
+        first
+        in ("with", "from", "after", "in", "on", "while", "bent", "hunched", "crouched", "seated", "facing", "at")
         or first in gerunds()
     )
 

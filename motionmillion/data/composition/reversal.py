@@ -50,8 +50,8 @@ LIMB_CHANGE = 0.15
 _PAIRS = ("body", "limbs", "things", "directions", "sides")
 _LISTS = ("walk", "turn", "same", "never")
 _BODY_PARTS = frozenset(
-    "arm arms hand hands leg legs foot feet knee knees elbow elbows shoulder shoulders wrist wrists hip hips ankle heel "
-    "toe toes forearm thigh fist palm".split()
+    "arm arms hand hands leg legs foot feet knee knees elbow elbows shoulder shoulders wrist wrists hip hips ankle "
+    "heel toe toes forearm thigh fist palm".split()
 )
 _ARMS = frozenset("arm arms hand hands elbow elbows forearm forearms wrist wrists fist fists".split())
 _LEGS = frozenset("leg legs foot feet knee knees heel heels".split())

@@ -28,7 +28,7 @@ from transformers import LlamaConfig
 from transformers.cache_utils import Cache
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMSNorm
 
-from motionmillion.lm.factorised_sampler import FactorisedSampler
+from motionmillion.lm.factorised.sampler import FactorisedSampler
 from motionmillion.lm.generation.decode_step import StepEnds
 from motionmillion.lm.model import IGNORED, MotionLM, check_tokens
 from motionmillion.lm.output import MotionLMOutput

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from motionmillion.lm import MotionLM, MotionLMConfig
-from motionmillion.lm.factorised import MotionFactorisedLM
+from motionmillion.lm.factorised.model import MotionFactorisedLM
 
 LEVELS = [4, 3, 5]
 SIZE = math.prod(LEVELS)

@@ -22,7 +22,7 @@ from torch import Tensor
 from motionmillion.lm.generation.sampling import Sampler
 
 if TYPE_CHECKING:
-    from motionmillion.lm.factorised import MotionFactorisedLM
+    from motionmillion.lm.factorised.model import MotionFactorisedLM
 
 
 class FactorisedSampler(Sampler):
