@@ -21,7 +21,7 @@ STILL = (0.07, 0.2)
 WIND_UP = 0.7
 """Seconds before and after a jump in which the body bends for it."""
 IN_PLACE = 0.25
-"""The same for the pelvis of a body that stays where it is."""
+"""Metres that the pelvis of a body that stays where it is leaves its mean place by."""
 
 
 def measure_facts(motion: Motion) -> MotionFacts:
