@@ -223,8 +223,8 @@ def _limb_families() -> Iterator[Family]:
     yield Family(
         "jump_in_place",
         limbs.jump_in_place,
-        r"^(jump|hop|leap)( straight)? (up|in place|on the spot)|jumps (straight )?up\b",
-        rf"forward|turn|{_ODD}|walk|run|side|spin|rotat|around|back|down|onto|off",
+        r"^(jump|hop|leap)\w*( straight| high)? (up|in place|on the spot)|jumps (straight |high )?(up|in place)\b",
+        rf"ahead|turn|{_ODD}|run|side|spin|rotat|around|bar\b|onto|off|kick|fall",
         related=("jump", "hop", "clap"),
     )
     yield Family(
@@ -324,8 +324,8 @@ def _posture_families() -> Iterator[Family]:
     yield Family(
         "stand_still",
         posture.stand_still,
-        r"^stand still$|^a person stands still$|stands? (completely|perfectly|quite) still",
-        rf"{_ODD}|mov(es|ing)|rais|lift|bend|turn|lean|walk|then|sway|wav|swing",
+        r"^stand still( and wait)?$|^a person stands still$|stands? (completely|perfectly|quite) still|^stand quietly$",
+        rf"{_ODD}|rais|lift|bend|turn|lean|walk|sway|wav|swing|step|look",
     )
 
 

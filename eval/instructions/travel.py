@@ -41,8 +41,8 @@ def pace(body: BodyTracks) -> float:
 
 
 def strides(body: BodyTracks) -> int:
-    """Times that one foot passes the other, by 20 cm or more."""
-    return reversals(body.own("left_ankle")[:, 2] - body.own("right_ankle")[:, 2], 0.2)
+    """Times that one foot passes the other, by 12 cm or more."""
+    return reversals(body.own("left_ankle")[:, 2] - body.own("right_ankle")[:, 2], 0.12)
 
 
 def walks(body: BodyTracks, metres: float = 0.6) -> bool:
