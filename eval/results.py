@@ -67,7 +67,7 @@ class ResultGroup:
 
     Args:
         name: of a category or dimension, or `EVERYTHING`.
-        kind: "all", "category" or "dimension".
+        kind: "all", "category", "dimension" or "dataset".
         count: its samples.
         values: an estimate by the name of its measure; a measure that says nothing here is left out.
     """

@@ -4,7 +4,7 @@
 
 | file | what |
 |---|---|
-| `results.json` | the protocol and the figures of all groups, each mean with its interval |
+| `results.json` | `Results`: protocol, the figures of all groups, each with its interval, and of every clip |
 | `clips.jsonl` | the figures of every clip, one a line |
 | `report.md` | tables: data sets, categories |
 | `report.html` | the same as one page without network, with the plots and the protocol in it |
@@ -14,23 +14,27 @@ Unusual: arguments are checked before anything is loaded. Paths of the machine a
 named by their folder.
 """
 
+import hashlib
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from motionmillion.cli.jobs import load_tokenizer
 from motionmillion.data.clips import SPLITS, load_clips
-from motionmillion.eval.report.tables import Cell, Table
-from motionmillion.eval.suites.tokenizer.page import tokenizer_page
-from motionmillion.eval.suites.tokenizer.plots import check_matplotlib, write_plots
-from motionmillion.eval.suites.tokenizer.report import Group, TokenizerReport, check_sizes, tokenizer_report
+from motionmillion.eval.protocol import file_hashes, machine, plain_name, versions
+from motionmillion.eval.results import EVERYTHING, Better, Estimate, Measure, ResultGroup, Results, SampleResult
+from motionmillion.eval.tables import Cell, Table
+from motionmillion.eval.tokenizer_page import tokenizer_page
+from motionmillion.eval.tokenizer_plots import check_matplotlib, write_plots
+from motionmillion.eval.tokenizer_report import Group, TokenizerReport, check_sizes, tokenizer_report
 from motionmillion.io.files import check_writable, write_text
 from motionmillion.provenance import file_hashes, machine, plain_name, versions
 from motionmillion.tokenizer import MotionTokenizer
 
+SUITE = "tokenizer"
 MEASURES = {
     "mpjpe_mm": "MPJPE, root-aligned, position route (mm)",
     "mpjpe_rotations_mm": "MPJPE, root-aligned, rotation route (mm)",
@@ -53,6 +57,8 @@ CODES = {
     "perplexity": "code perplexity",
     "entropy_bits": "code entropy (bits)",
 }
+_LOWER = ("mpjpe", "rotation_degrees", "root_path", "acceleration_error", "reconstructed_foot_sliding")
+_BETTER: dict[str, Better] = {key: "lower" for key in MEASURES if any(word in key for word in _LOWER)}
 CATEGORY_MEASURES = {
     "mpjpe_mm": "MPJPE (mm)",
     "pa_mpjpe_mm": "PA-MPJPE (mm)",
@@ -129,7 +135,6 @@ def evaluate_folders(
 
 def write_report(report: TokenizerReport, facts: dict[str, Any], folder: Path, plots: bool = True) -> list[Path]:
     """Write the files of the module's docstring and return their paths; `facts` are those of `protocol`."""
-    results = {"protocol": facts, **report.as_dict()}
     lines = [json.dumps(clip.as_dict()) for clip in report.clips]
     pictures = {path.stem.replace("_", " "): path for path in (write_plots(report, folder) if plots else [])}
     title, words = f"Tokenizer {facts['model']}: reconstruction", _protocol_words(facts)
@@ -140,12 +145,49 @@ def write_report(report: TokenizerReport, facts: dict[str, Any], folder: Path, p
         text += [f"![{caption}]({path.name})" for caption, path in pictures.items()] + [""]
     page = tokenizer_page(title, words, tables, LEAD, NOTES, facts, pictures)
     return [
-        write_text(json.dumps(results, indent=1) + "\n", folder / "results.json"),
+        results_of(report, facts).save(folder),
         write_text("\n".join(lines) + "\n", folder / "clips.jsonl"),
         write_text("\n".join(text), folder / "report.md"),
         write_text(page, folder / "report.html"),
         *pictures.values(),
     ]
+
+
+def results_of(report: TokenizerReport, facts: dict[str, Any]) -> Results:
+    """The report in the form of every suite; clips are named `<data set>/<clip>`."""
+    own = {f"{clip.dataset}/{clip.clip}": clip for clip in report.clips}
+    digest = hashlib.sha256("\n".join(f"{name} {clip.frames}" for name, clip in sorted(own.items())).encode())
+    suite = {"name": SUITE, "version": "1.0", "sha256": digest.hexdigest()}
+    groups = [_result_group(EVERYTHING, "all", report.overall)]
+    for kind, members in (("dataset", report.datasets), ("category", report.categories)):
+        groups += [_result_group(name, kind, group) for name, group in members.items()]
+    measures = [Measure(key, label, _BETTER.get(key, "neither"), "reconstruction") for key, label in MEASURES.items()]
+    return Results(
+        suite=SUITE,
+        system=facts["model"],
+        protocol={**facts, "suite": suite, "fps": report.fps, "codebook_size": report.codebook_size},
+        measures=measures
+        + [Measure(key, label, axis="codes") for key, label in CODES.items() if report.codebook_size],
+        groups=groups,
+        samples=[
+            SampleResult(name, "", clip.category, frames=clip.frames, fps=report.fps, values=_measured(clip.values))
+            for name, clip in own.items()
+        ],
+        notes=[LEAD, *NOTES, "Where two tokenizers are compared, a test weighs clips alike."],
+    )
+
+
+def _measured(values: Mapping[str, float]) -> dict[str, float]:
+    return {key: value for key, value in values.items() if key in MEASURES}
+
+
+def _result_group(name: str, kind: str, group: Group) -> ResultGroup:
+    values = {
+        key: Estimate(mean, *(group.interval[key] or (None, None)), count=group.clips)
+        for key, mean in _measured(group.mean).items()
+    }
+    codes = {key: Estimate(value, count=group.clips) for key, value in (group.codes or {}).items() if key in CODES}
+    return ResultGroup(name, kind, group.clips, {**values, **codes})
 
 
 def protocol(tokenizer: MotionTokenizer, options: dict[str, Any]) -> dict[str, Any]:

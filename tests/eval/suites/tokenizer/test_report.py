@@ -11,10 +11,19 @@ import pytest
 
 from motionmillion.cli.app import main
 from motionmillion.data import MotionClip, synthesize, synthetic_clips
+from motionmillion.eval.comparison import compare
 from motionmillion.eval.reconstruction import evaluate_tokenizer, measure_clip
-from motionmillion.eval.suites.tokenizer.plots import MOST_CATEGORIES, plot_categories
-from motionmillion.eval.suites.tokenizer.report import TokenizerReport, tokenizer_report
-from motionmillion.eval.suites.tokenizer.run import MEASURES, evaluate_folders, main_table, protocol, write_report
+from motionmillion.eval.results import Results
+from motionmillion.eval.tokenizer_files import (
+    MEASURES,
+    evaluate_folders,
+    main_table,
+    protocol,
+    results_of,
+    write_report,
+)
+from motionmillion.eval.tokenizer_plots import MOST_CATEGORIES, plot_categories
+from motionmillion.eval.tokenizer_report import TokenizerReport, tokenizer_report
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 
 PLOTS = ("error_by_category.png", "acceleration.png", "code_usage.png")
@@ -124,13 +133,17 @@ def test_command_writes_files_that_parse(monkeypatch, capsys, tmp_path, folder, 
     code, out, _ = call(monkeypatch, capsys, "--model", model, "--data", folder, "-o", tmp_path / "new", "--seed", 5)
     names = ("results.json", "clips.jsonl", "report.md", "report.html", *PLOTS)
     assert code == 0 and out.splitlines()[-7:] == [str(tmp_path / "new" / name) for name in names]
-    results = json.loads((tmp_path / "new" / "results.json").read_text())
-    facts = results["protocol"]
+    results = Results.load(tmp_path / "new")
+    facts = results.protocol
     assert facts["versions"]["torch"] == version("torch") and facts["seed"] == 5 and facts["split"] == "test"
     assert len(facts["weights_sha256"]["model.safetensors"]) == 64 and facts["tokenizer"]["width"] == 32
-    assert str(tmp_path.parent) not in json.dumps(results) and "--data mine --split test" in facts["command"]
-    mean, interval = results["overall"]["values"]["mpjpe_mm"].values()
-    assert interval[0] < mean < interval[1] and results["overall"] == results["datasets"]["mine"]
+    assert str(tmp_path.parent) not in (tmp_path / "new" / "results.json").read_text()
+    assert "--data mine --split test" in facts["command"]
+    assert [(group.name, group.kind) for group in results.groups[:2]] == [("all", "all"), ("mine", "dataset")]
+    figure = results.overall.values["mpjpe_mm"]
+    mean = figure.mean
+    assert figure.low < mean < figure.high and results.overall.values == results.groups[1].values
+    assert {"usage", *MEASURES} <= set(results.overall.values) <= {measure.name for measure in results.measures}
     rows = [json.loads(line) for line in (tmp_path / "new" / "clips.jsonl").read_text().splitlines()]
     assert [row["clip"] for row in rows] == [f"wave{index}" for index in range(7)]
     assert np.average([row["mpjpe_mm"] for row in rows], weights=[row["frames"] for row in rows]) == pytest.approx(
@@ -141,6 +154,24 @@ def test_command_writes_files_that_parse(monkeypatch, capsys, tmp_path, folder, 
     assert table in text and all(label in table for label in MEASURES.values())
     assert "mine (7 clips, 7 takes, 0.2 min)" in table and "| none | 7 | 7 |" in text
     assert all(f"({name})" in text and (tmp_path / "new" / name).read_bytes()[:4] == b"\x89PNG" for name in PLOTS)
+
+
+def test_results_of_two_tokenizers_are_compared(datasets, report, tmp_path):
+    other = MotionTokenizer(MotionTokenizerConfig(width=32, depth=1, quantizer={"type": "none"})).eval()
+    facts = {"data": ["two"], "split": "test", "seed": 0}
+    loaded = []
+    for name, one in (("a", report), ("b", tokenizer_report(other, datasets, resamples=10))):
+        results_of(one, {"model": name, **facts}).save(tmp_path / name)
+        loaded.append(Results.load(tmp_path / name))
+        assert loaded[-1] == results_of(one, {"model": name, **facts})
+    tested = {(test.measure, test.group) for test in compare(loaded, flips=50, resamples=50).tests}
+    assert {("mpjpe_mm", "all"), ("rotation_degrees", "all")} <= tested
+    assert "usage" in loaded[0].overall.values and "usage" not in loaded[1].overall.values
+    fewer = tokenizer_report(other, {"two": datasets["two"]}, resamples=10)
+    with pytest.raises(
+        ValueError, match="must come from the same prompts, got different ones of the suite 'tokenizer'"
+    ):
+        compare([loaded[0], results_of(fewer, {"model": "b", **facts})])
 
 
 def test_several_folders_get_a_column_each(folder, model, tmp_path):
