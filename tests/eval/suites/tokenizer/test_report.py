@@ -11,10 +11,12 @@ import pytest
 
 from motionmillion.cli.app import main
 from motionmillion.data import MotionClip, synthesize, synthetic_clips
-from motionmillion.eval.comparison import compare
+from motionmillion.eval.compare.comparison import compare
 from motionmillion.eval.reconstruction import evaluate_tokenizer, measure_clip
 from motionmillion.eval.results import Results
-from motionmillion.eval.tokenizer_files import (
+from motionmillion.eval.suites.tokenizer.plots import MOST_CATEGORIES, plot_categories
+from motionmillion.eval.suites.tokenizer.report import TokenizerReport, tokenizer_report
+from motionmillion.eval.suites.tokenizer.run import (
     MEASURES,
     evaluate_folders,
     main_table,
@@ -22,8 +24,6 @@ from motionmillion.eval.tokenizer_files import (
     results_of,
     write_report,
 )
-from motionmillion.eval.tokenizer_plots import MOST_CATEGORIES, plot_categories
-from motionmillion.eval.tokenizer_report import TokenizerReport, tokenizer_report
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 
 PLOTS = ("error_by_category.png", "acceleration.png", "code_usage.png")
