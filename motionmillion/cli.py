@@ -359,7 +359,9 @@ def convert(
 @data_app.command("audit")
 def audit(
     folder: Annotated[Path, typer.Argument(help="Folder of motions.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Text file for the names of bad clips.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Text file for the names of bad clips.")
+    ] = None,
     split: Annotated[list[str] | None, typer.Option(help="Only clips of this split. Repeat.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most this number of clips, spread over the folder.")] = None,
 ) -> None:

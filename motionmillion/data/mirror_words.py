@@ -25,10 +25,10 @@ _DETERMINED = re.compile(
     re.IGNORECASE,
 )
 """What makes a side of the word after it: an article, "to", or a verb of turning."""
-_ALWAYS_PLAIN_RIGHT = re.compile(r"[ -]angle|[ -]triangle|-click| on time| (?:time|moment|thing|order|size)s?\b", re.IGNORECASE)
-_PLAIN_RIGHT = re.compile(
-    r" (?:away|now|after|before|in front|behind|next to|beside|there|here)\b", re.IGNORECASE
+_ALWAYS_PLAIN_RIGHT = re.compile(
+    r"[ -]angle|[ -]triangle|-click| on time| (?:time|moment|thing|order|size)s?\b", re.IGNORECASE
 )
+_PLAIN_RIGHT = re.compile(r" (?:away|now|after|before|in front|behind|next to|beside|there|here)\b", re.IGNORECASE)
 _BEFORE_PLAIN_RIGHT = re.compile(r"\b(?:all|just|that's|that is|quite)[ ]$", re.IGNORECASE)
 _PLAIN_LEFT = re.compile(
     r" (?:(?:over|behind)\b(?! (?:the|an?|his|her|their|its|right|left|one)\b)|alone\b|(?:the|an?|his|her|their|its|this|that)\b(?! (?:bit|little|few|couple|quarter|half|time)))",

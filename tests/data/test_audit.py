@@ -60,19 +60,18 @@ def test_a_folded_head_is_found_only_if_it_stays_so():
 
 
 def test_hands_in_the_trunk_are_found():
-    inside = turned(turned(WALK, "left_shoulder", (0.0, 1.0, 0.0), 0), "left_elbow", (0.0, 0.0, 1.0), 0)
-    rotations = inside.rotations.clone()
-    arm = [inside.skeleton.index(f"left_{name}") for name in ("collar", "shoulder", "elbow", "wrist")]
-    rotations[:, arm] = torch.eye(3)
-    # the upper arm straight to the side and the forearm folded back by 180 degrees: the hand is at the shoulder;
-    # the whole arm turned down and inwards puts it through the trunk
-    rotations[:, arm[1]] = roma.rotvec_to_rotmat(torch.tensor([0.0, 0.0, -2.2]))
-    broken = inside.replace(rotations=rotations)
+    rotations = WALK.rotations.clone()
+    shoulder, elbow = (WALK.skeleton.index(f"left_{name}") for name in ("shoulder", "elbow"))
+    for joint, angle in ((shoulder, -1.6), (elbow, -1.5)):  # upper arm down, forearm in through the belly
+        rotations[:, joint] = roma.rotvec_to_rotmat(torch.tensor([0.0, 0.0, angle]))
+    broken = WALK.replace(rotations=rotations)
     assert ("hand inside", "left_wrist") in kinds(broken)
 
 
 def test_flips_and_jumps_of_a_single_frame_are_found():
-    assert ("joint flips", "left_shoulder") in kinds(turned(WALK, "left_shoulder", (0.0, 1.0, 0.0), 150, slice(40, 41)))
+    assert ("joint flips", "left_shoulder") in kinds(
+        turned(WALK, "left_shoulder", (0.0, 1.0, 0.0), 150, slice(40, 41))
+    )
     path = WALK.translation.clone()
     path[50:] += torch.tensor([0.6, 0.0, 0.0])
     assert ("root jumps", "pelvis") in kinds(WALK.replace(translation=path))
@@ -81,7 +80,9 @@ def test_flips_and_jumps_of_a_single_frame_are_found():
 def test_frozen_floating_and_sunk_bodies_are_found():
     still = WALK.slice(0, 1)
     count = 60
-    frozen = still.replace(rotations=still.rotations.expand(count, 22, 3, 3), translation=still.translation.expand(count, 3))
+    frozen = still.replace(
+        rotations=still.rotations.expand(count, 22, 3, 3), translation=still.translation.expand(count, 3)
+    )
     assert ("frozen", "pelvis") in kinds(frozen)
     for kind, shift in (("floating", 0.8), ("sunk", -0.5)):
         moved = WALK.replace(translation=WALK.translation + torch.tensor([0.0, shift, 0.0]))

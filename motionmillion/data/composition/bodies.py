@@ -96,4 +96,3 @@ def longest_run(flags: Tensor) -> int:
         now = now + 1 if flag else 0
         best = max(best, now)
     return best
-
