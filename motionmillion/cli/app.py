@@ -387,6 +387,29 @@ def describe(
     typer.echo(describe_folder(folder, output, DescribeOptions(count, seed, append, overwrite)), err=True)
 
 
+@data_app.command("audit")
+def audit(
+    folder: Annotated[Path, typer.Argument(help="Folder of motions.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Text file for the names of bad clips.")
+    ] = None,
+    split: Annotated[list[str] | None, typer.Option(help="Only clips of this split. Repeat.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most this number of clips, spread over the folder.")] = None,
+) -> None:
+    """Find broken clips: elbows bent backwards, joints that flip, bodies that float, files that cannot be read."""
+    from motionmillion.data.audit import audit_folder
+    from motionmillion.data.clips import SPLITS
+    from motionmillion.io.files import check_writable, write_text
+
+    if output is not None:
+        check_writable(output)
+    report = audit_folder(folder, split or SPLITS, limit)
+    typer.echo(report.table())
+    if output is not None:
+        write_text("".join(f"{name}\n" for name in report.bad()), output)
+        typer.echo(output)
+
+
 @data_app.command("encode-text")
 def encode_text(
     sources: Annotated[

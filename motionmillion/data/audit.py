@@ -146,8 +146,8 @@ def _hand_depths(motion: Motion, positions: Tensor, turned: Tensor) -> dict[str,
         elbow, wrist = index(f"{side}_elbow"), index(f"{side}_wrist")
         bone = torch.tensor(motion.skeleton.offsets[wrist])
         hand = positions[:, wrist] + turned[:, wrist] @ (bone / bone.norm().clamp(min=1e-9) * HAND)
-        middle = (positions[:, elbow] + positions[:, wrist]) / 2
-        points = torch.stack([middle, positions[:, wrist], hand], dim=1)  # [T, 3, 3]
+        along = [torch.lerp(positions[:, elbow], positions[:, wrist], part) for part in (0.5, 0.75, 1.0)]
+        points = torch.stack([*along, hand], dim=1)  # [T, 4, 3]
         inside = [
             radius - segment_distance(points, positions[:, start, None], positions[:, stop, None])
             for start, stop, radius in capsules

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
 
+import torch
 import yaml
 
 Kind = Literal["sentence", "command", "noun"]
@@ -128,7 +129,7 @@ def _subject_pattern() -> re.Pattern[str]:
 
 def _parse_command(text: str) -> Phrase | None:
     match = re.match(r"(?P<adverb>[a-z]+ly )?(?P<verb>[a-z]+)(?P<comma>,?)(?P<rest> .*)?$", text)
-    if match is None or match["verb"] not in verbs() or re.search(r"\b(loop|animation|cycle|idle|clip)$", text):
+    if match is None or match["verb"] not in verbs() or _LABEL.search(text):
         return None
     rest = match["comma"] + (match["rest"] or "")
     words = re.findall(r"[a-z]+", rest)
@@ -139,6 +140,8 @@ def _parse_command(text: str) -> Phrase | None:
     return Phrase("command", "", "", (match["adverb"] or "").strip(), match["verb"], rest.strip())
 
 
+_LABEL = re.compile(r"\b(?:loop|animation|cycle|idle|clip)$")
+"""Names of animations, which are no captions."""
 _AFTER_COMMAND = frozenset(
     "forward forwards backward backwards back left right up down around about over away out in sideways off on across "
     "still straight ahead aside again apart together under low high fast hands arms legs".split()
@@ -148,6 +151,8 @@ _AFTER_COMMAND = frozenset(
 def _parse_noun(text: str) -> Phrase | None:
     actions = "|".join(lexicon()["actions"].split())
     words = re.findall(r"[a-z]+", text)
+    if _LABEL.search(text):
+        return None
     finite = any(word not in actions.split("|") and base_form(word) for word in words)
     if not finite and re.match(rf"(?:an?|the) (?:[a-z-]+ ){{0,3}}(?:{actions})\b", text):
         return Phrase("noun", "", "", "", "", text)
@@ -207,10 +212,8 @@ def gerund(verb: str) -> str:
     return verb + "ing"
 
 
-def draw(options: Sequence, generator) -> int:
+def draw(options: Sequence, generator: torch.Generator) -> int:
     """An index into `options`, drawn evenly."""
-    import torch
-
     return int(torch.randint(len(options), (1,), generator=generator))
 
 

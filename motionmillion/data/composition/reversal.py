@@ -120,6 +120,8 @@ class Opposites:
 
     @functools.cached_property
     def never_pattern(self) -> re.Pattern[str]:
+        if not self.never:
+            return re.compile(r"(?!)")
         forms = {form for verb in self.never for form in (verb, third_person(verb), gerund(verb))}
         return re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, forms)))})\b", re.IGNORECASE)
 

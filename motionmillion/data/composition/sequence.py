@@ -15,8 +15,8 @@ import torch
 from motionmillion.data.clips import MotionClip
 from motionmillion.data.composition.bodies import LEGS, joints, local_positions, postures
 from motionmillion.data.composition.grammar import Phrase, draw, parse_caption
-from motionmillion.kinematics.joining import go_on
-from motionmillion.motion import Motion
+from motionmillion.joining import go_on
+from motionmillion.motion import Motion, heading, rotation_y
 
 LONGEST_SECONDS = 12.0
 FEWEST_FRAMES = 10
@@ -117,8 +117,6 @@ def seam_reason(first: Motion, second: Motion) -> str:
 
 def _speed(motion: Motion, frame: int) -> torch.Tensor:
     """Mean velocity `[3]` of the pelvis over a sixth of a second at one end, in the heading of that end, m/s."""
-    from motionmillion.motion import heading, rotation_y
-
     count = max(min(round(motion.fps / 6), motion.num_frames - 1), 1)
     path = motion.translation[-count - 1 :] if frame else motion.translation[: count + 1]
     turn = rotation_y(-heading(motion.rotations[frame, 0]))
