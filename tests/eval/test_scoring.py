@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from motionmillion.data import synthesize
+from motionmillion.eval.calibration import Calibration
+from motionmillion.eval.evaluator import TextMotionEvaluator
+from motionmillion.eval.evaluator_config import TextMotionEvaluatorConfig
+from motionmillion.eval.pose_prior import PosePrior
 from motionmillion.eval.results import SampleResult
-from motionmillion.eval.scoring import Embedded, Sample, estimates, raw_measures, text_alignment
+from motionmillion.eval.scoring import FAULTS, Embedded, Sample, Scorer, estimates, raw_measures, text_alignment
 from motionmillion.eval.suites import Prompt, Suite
 from motionmillion.eval.suites.mbench.prompts import MBENCH_CATEGORIES
 from motionmillion.eval.suites.scores import Batch, category_scores, mbench_scores, text_to_motion_scores
@@ -35,8 +40,6 @@ def test_motions_that_are_all_alike_find_nothing():
 
 
 def test_raw_measures_name_a_motion_that_cannot_be_measured(turning_motion):
-    from motionmillion.eval.body.pose_prior import PosePrior
-
     good = Sample("good", Prompt("good", "turn", "x"), turning_motion, turning_motion.positions())
     values = raw_measures([good], PosePrior.bundled())
     assert all(column.shape == (1,) and np.isfinite(column).all() for column in values.values())
@@ -44,6 +47,25 @@ def test_raw_measures_name_a_motion_that_cannot_be_measured(turning_motion):
     broken = replace(good, id="broken", positions=torch.full_like(good.positions, torch.nan))
     with pytest.raises(ValueError, match="broken must be finite"):
         raw_measures([good, broken], PosePrior.bundled())
+
+
+def test_statues_are_not_plausible_and_motion_is():
+    walk = synthesize("walk", seed=0, seconds=3)
+    statue = walk.replace(
+        rotations=walk.rotations[:1].expand_as(walk.rotations),
+        translation=walk.translation[:1].expand(len(walk.translation), 3),
+    )
+    samples = [Sample(n, Prompt(n, n, "x"), m, m.positions()) for n, m in (("walk", walk), ("statue", statue))]
+    scorer = Scorer(
+        TextMotionEvaluator(TextMotionEvaluatorConfig(width=32, heads=4, feedforward=48)),
+        Calibration.bundled(),
+        PosePrior.bundled(),
+    )
+    values = scorer.physics(samples)
+    assert values["dynamic_degree"][1] == 0 and values["foot_sliding"][1] == 0
+    assert values["plausibility_percent"][1] == 0 and values["smoothness_percent"][1] == 0
+    faults = [scorer.calibration.unharmful(name, values[name][:1].tolist())[0] for name in FAULTS]
+    assert 0 < values["plausibility_percent"][0] == pytest.approx(100 * np.mean(faults))
 
 
 def test_estimates_draw_whole_takes_and_leave_out_what_is_missing():

@@ -160,6 +160,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.script: list = []
+        self.retry_after = "0"
         self.requests: list[tuple[str, dict, dict]] = []
 
     @property
@@ -185,7 +186,7 @@ class Handler(BaseHTTPRequestHandler):
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Location", "/elsewhere")
-        self.send_header("Retry-After", "0")
+        self.send_header("Retry-After", self.server.retry_after)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -237,6 +238,22 @@ def test_a_busy_endpoint_is_asked_again(server):
     with pytest.warns(UserWarning, match="kept as it is"):
         rewriter = EndpointRewriter(server.address, "tiny", retries=0, backoff=0.01, on_error="keep")
         assert rewriter("say hi")[0].kept
+
+
+def test_no_wait_is_longer_than_a_minute(server, monkeypatch):
+    waits: list[float] = []
+    monkeypatch.setattr("motionmillion.endpoint.time.sleep", waits.append)
+    for header, backoff, expected in (
+        ("3600", 0.5, [60, 60, 60]),
+        ("0", 40, [40, 60, 60]),
+        ("3", 0.5, [3, 3, 3]),
+        ("Fri, 31 Dec 2100 23:59:59 GMT", 0.5, [0.5, 1, 2]),
+    ):
+        server.retry_after, server.script = header, [503] * 3
+        rewriter = EndpointRewriter(server.address, "tiny", retries=3, backoff=backoff)
+        assert rewriter("say hi")[0].rewritten == "a person waves"
+        assert waits == expected, header
+        waits.clear()
 
 
 @pytest.mark.parametrize(

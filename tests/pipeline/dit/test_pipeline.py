@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import warnings
 
 import pytest
@@ -246,6 +247,11 @@ def test_the_two_recoveries_and_smoothing(tiny_dit_pipeline, smooth_pipeline):
     ramp = torch.arange(20.0)[:, None].expand(20, 3)
     assert torch.allclose(smoothed(ramp, 1.0)[2:-2], ramp[2:-2], atol=1e-5)
     assert smoothed(ramp, 0) is ramp
+    assert torch.allclose(smoothed(torch.full((6, 2), 3.0), 1.0), torch.tensor(3.0))  # the ends too
+    ends = smoothed(ramp, 1.0)[:, 0]  # by hand: the first and the last frame are repeated beyond the ends
+    far, near = math.exp(-2), math.exp(-0.5)
+    step = (near + 2 * far) / (1 + 2 * near + 2 * far)
+    assert float(ends[0]) == pytest.approx(step, abs=1e-5) and float(ends[-1]) == pytest.approx(19 - step, abs=1e-5)
     impulse = smoothed(torch.eye(9)[4][:, None], 1.0)[:, 0]
     assert int((impulse > 0).sum()) == 5  # the kernel of five that the released code has
     assert smooth_pipeline("jump", seconds=0.1, smoothing=2.0)[0].num_frames == 2
