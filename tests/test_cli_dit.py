@@ -132,7 +132,7 @@ def test_mistakes_end_with_one_line(run, model, walk, tmp_path, flags, message):
     ("flags", "message"),
     [
         (("--reference", "WALK"), "reference must be left out for a language model"),
-        (("--edit", "WALK", "--edit-joints", "head"), "edit must be asked of a DiT, got a language model"),
+        (("--edit", "WALK", "--edit-joints", "head"), "edit must be called on a DiT, got a language model"),
         (("--strength", 0.5), "strength must be left out for a language model, got 0.5; a DiT takes it"),
         (("--steps", 5), "steps must be left out for a model of codes"),
     ],
