@@ -192,7 +192,7 @@ def test_the_report_says_what_rotary_precision_a_model_was_trained_with(size, pr
         ({"n_head": 4, "n_embd": 32}, "n_embd.*must be 64"),
         ({"n_head": 4, "text_dim": 32}, "text_dim.*must be 384"),
         ({"n_head": 4, "end_token": 7}, "end_token.*must be 125"),
-        ({"n_head": 4, "nb_code": 65536}, "nb_code.*must stand for the 125 codes"),
+        ({"n_head": 4, "nb_code": 65536}, "nb_code.*must match the 125 codes"),
         ({"n_head": 4, "pretrained_llama": "7B"}, "must fit the weights, 2 layers of width 64, got '7B'"),
         ({"pretrained_llama": "8B"}, "must be one of .*got '8B'"),
         ({"rope_base": 0}, "rope_base.*above 0"),
