@@ -313,7 +313,7 @@ def detokenize_file(source: Path, outputs: Sequence[Path], model: str) -> list[P
     except (ValueError, EOFError, OSError):
         raise ValueError(f"source must be a .npy file without pickled objects, got {str(source)!r}") from None
     if codes.ndim != 1 or not np.issubdtype(codes.dtype, np.integer):
-        raise ValueError(f"codes must be integers of shape [N], got {codes.dtype} {codes.shape} in {source}")
+        raise ValueError(f"codes must be whole numbers of shape [N], got {codes.dtype} {codes.shape} in {source}")
     tokenizer = load_tokenizer(model)
     features = tokenizer.decode(torch.from_numpy(codes.astype(np.int64))[None])[0]
     motion = tokenizer.representation.decode(features)

@@ -132,7 +132,7 @@ def check_span(frames: Any, given: Motion, motion: Motion) -> tuple[int, int]:
         isinstance(frame, int | np.integer) and not isinstance(frame, bool) for frame in frames
     )
     if not whole or len(frames) != 2 or not 0 <= frames[0] < frames[1] <= given.num_frames:
-        raise ValueError(f"frames must be two increasing integers within 0..{given.num_frames}, got {frames!r}")
+        raise ValueError(f"frames must be two increasing whole numbers within 0..{given.num_frames}, got {frames!r}")
     start, stop = (min(round(frame * motion.fps / given.fps), motion.num_frames) for frame in frames)
     if frames[1] == given.num_frames:
         stop = motion.num_frames

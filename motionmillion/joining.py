@@ -186,7 +186,7 @@ def _weights(count: int, frames: Tensor) -> Tensor:
 
 
 def _carried(speed: Tensor, count: int, frames: float) -> Tensor:
-    """Displacement by a decaying velocity offset `[..., 3]` per frame, for `count` frames; over within `frames` frames."""
+    """Displacement of `count` frames by a velocity offset `[..., 3]` that decays within at most `frames` frames."""
     # a velocity that decays within n frames adds up to at most 0.27 n times itself
     length = speed.norm(dim=-1, keepdim=True).clamp(min=1e-9)
     time = torch.arange(1, count + 1, dtype=speed.dtype).view(-1, *[1] * speed.ndim)

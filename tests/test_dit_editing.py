@@ -200,10 +200,10 @@ def test_what_is_free_in_the_features():
     ("change", "message"),
     [
         (dict(), "frames or joints must be given, got neither"),
-        (dict(frames=(5, 5)), "frames must be two increasing integers within 0..60, got \\(5, 5\\)"),
-        (dict(frames=(5, 61)), "frames must be two increasing integers within 0..60"),
-        (dict(frames=5), "frames must be two increasing integers"),
-        (dict(frames=(0.5, 2)), "frames must be two increasing integers"),
+        (dict(frames=(5, 5)), "frames must be two increasing whole numbers within 0..60, got \\(5, 5\\)"),
+        (dict(frames=(5, 61)), "frames must be two increasing whole numbers within 0..60"),
+        (dict(frames=5), "frames must be two increasing whole numbers"),
+        (dict(frames=(0.5, 2)), "frames must be two increasing whole numbers"),
         (dict(joints=["tail"]), "joints must be among left_arm, .* got 'tail'"),
         (dict(joints=["left_arm,head"]), "got 'left_arm,head'; give each by itself, on the command line by repeating"),
         (

@@ -1,13 +1,13 @@
-"""Quantizers behind one small interface: latents `[B, N, C]` -> quantized latents, codes and a loss.
+"""Quantizers with a common interface: latents `[B, N, C]` -> quantized latents, codes and a loss.
 
     quantizer = build_quantizer({"type": "fsq", "size": 1024}, dim=512)
     output = quantizer(latents)                 # output.latents [B, N, C], output.codes [B, N]
     latents = quantizer.lookup(output.codes)
 
-Types and options stand in `motionmillion.tokenizer.quantizer_options`. The quantizers themselves are those of
-vector-quantize-pytorch, in float32. A new one is a class here, one of options there, and a line for each.
+Types and options are defined in `motionmillion.tokenizer.quantizer_options`. The quantizers themselves are those of
+vector-quantize-pytorch, in float32. A new one needs a class here, an options class there, and an entry in both tables.
 
-Shapes: B batch, N codes in time, C latent channels, Q channels that are quantized, K codebook size.
+Shapes: B batch, N codes in time, C latent channels, Q quantized channels, K codebook size.
 """
 
 import math
@@ -35,10 +35,10 @@ from motionmillion.tokenizer.quantizer_options import (
 class QuantizerOutput:
     """Result of a quantizer."""
 
-    latents: Tensor  # [B, N, C] for the decoder, gradients pass straight through
-    codes: Tensor | None  # [B, N] int64, 0..K-1; None where there is no codebook
+    latents: Tensor  # [B, N, C] for the decoder, with straight-through gradients
+    codes: Tensor | None  # [B, N] int64, 0..K-1; None without a codebook
     quantized: Tensor  # [B, N, Q] the quantized channels
-    loss: Tensor  # [] what the quantizer adds to the training loss
+    loss: Tensor  # [] the quantizer's part of the training loss
 
 
 class Quantizer(nn.Module):
@@ -58,7 +58,7 @@ class Quantizer(nn.Module):
         """Quantized channels `[B, N, Q]`, codes `[B, N]` and loss of channels `[B, N, Q]`, float32.
 
         Args:
-            mask: valid steps `[B, N]`; statistics and losses look at these only.
+            mask: valid steps `[B, N]`; statistics and losses use only these.
         """
 
     @abstractmethod
@@ -83,11 +83,11 @@ class Quantizer(nn.Module):
             return self.project_out(quantized.to(self.project_out.weight.dtype))
 
     def library(self) -> nn.Module | None:
-        """A new module of the library, as the one in use was built."""
+        """A new instance of the library's module, with the same options as `inner`."""
         return None
 
     def reset_buffers(self) -> None:
-        """Fill again the buffers that checkpoints leave out; transformers builds models without their values."""
+        """Restore the buffers that are not in checkpoints; transformers builds models without their values."""
         fresh = self.library()
         if fresh is None:
             return
@@ -97,12 +97,12 @@ class Quantizer(nn.Module):
                 own[name].copy_(buffer)
 
     def _install(self) -> None:
-        with torch.device("cpu"):  # the library reads its own buffers, which transformers' meta device does not allow
+        with torch.device("cpu"):  # the library reads its buffers, which fails on transformers' meta device
             self.inner = self.library()
 
 
 class FiniteScalarQuantizer(Quantizer):
-    """FSQ (arXiv 2309.15505): a few channels, each rounded to its own number of levels."""
+    """FSQ (arXiv 2309.15505): a few channels, each rounded to a fixed number of levels."""
 
     def __init__(self, dim: int, options: FSQOptions) -> None:
         self.levels = list(options.levels or [])
@@ -115,6 +115,7 @@ class FiniteScalarQuantizer(Quantizer):
 
     def quantize(self, channels: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, float]:
         if self.norm is not None and mask is not None and self.training:
+            # batch norm over valid steps only
             channels = channels.masked_scatter(mask[..., None], self.norm(channels[mask]))
         elif self.norm is not None:
             channels = self.norm(channels.transpose(1, 2)).transpose(1, 2)
@@ -126,7 +127,7 @@ class FiniteScalarQuantizer(Quantizer):
 
 
 class ResidualFiniteScalarQuantizer(Quantizer):
-    """Several FSQ in a row, each on what the one before left over; their codes are digits of one code."""
+    """Several FSQ stages, each on the residual of the previous one; their codes are the digits of a joint code."""
 
     def __init__(self, dim: int, options: ResidualFSQOptions) -> None:
         self.levels, self.stages = list(options.levels or []), options.stages
@@ -149,7 +150,7 @@ class ResidualFiniteScalarQuantizer(Quantizer):
 
 
 class VectorQuantizer(Quantizer):
-    """VQ: the nearest vector of a codebook that follows the latents by moving averages (arXiv 1711.00937)."""
+    """VQ: the nearest vector of a codebook that is updated by exponential moving averages (arXiv 1711.00937)."""
 
     def __init__(self, dim: int, options: VQOptions) -> None:
         self.options = options
@@ -168,14 +169,14 @@ class VectorQuantizer(Quantizer):
 
     def quantize(self, channels: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         quantized, codes, loss = self.inner(channels, mask=mask)
-        return quantized, codes.clamp(min=0), loss.sum()  # the library marks padding by -1
+        return quantized, codes.clamp(min=0), loss.sum()  # the library marks padding with -1
 
     def embed(self, codes: Tensor) -> Tensor:
         return self.inner.get_codes_from_indices(codes)
 
 
 class LookupFreeQuantizer(Quantizer):
-    """LFQ (arXiv 2310.05737): the signs of log2(size) channels are the code; an entropy loss spreads the codes."""
+    """LFQ (arXiv 2310.05737): the signs of log2(size) channels form the code; an entropy loss spreads the codes."""
 
     def __init__(self, dim: int, options: LFQOptions) -> None:
         self.options = options
@@ -199,7 +200,7 @@ class LookupFreeQuantizer(Quantizer):
 
 
 class NoQuantizer(Quantizer):
-    """Continuous latents: mean and variance of a Gaussian, drawn from in training, the mean itself otherwise."""
+    """Continuous latents: a sample from a Gaussian with predicted mean and variance in training, else its mean."""
 
     def __init__(self, dim: int, options: ContinuousOptions) -> None:
         super().__init__(dim, options.channels, 0)
@@ -239,7 +240,7 @@ def build_quantizer(options: Mapping[str, Any], dim: int) -> Quantizer:
 
 
 def code_usage(codes: Tensor, size: int) -> dict[str, float]:
-    """Share of the codebook in use, perplexity and entropy in bits, from counts (never a one-hot)."""
+    """Fraction of the codebook in use, perplexity and entropy in bits, from counts (no one-hot matrix)."""
     counts = torch.bincount(codes.flatten(), minlength=size).double()
     share = counts / counts.sum().clamp(min=1)
     entropy = float(-(share[share > 0] * share[share > 0].log2()).sum())
@@ -247,6 +248,6 @@ def code_usage(codes: Tensor, size: int) -> dict[str, float]:
 
 
 def code_perplexity(codes: Tensor, size: int) -> Tensor:
-    """Perplexity `[]` of codes, on their device: what a training step can afford to log."""
+    """Perplexity `[]` of codes, on their device, cheap enough to log at every training step."""
     counts = torch.bincount(codes.flatten(), minlength=size).float()
     return torch.special.entr(counts / counts.sum()).sum().exp()

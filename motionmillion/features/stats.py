@@ -1,7 +1,7 @@
 """Mean and standard deviation of features over a data set.
 
-Per-dimension mean; the standard deviation is averaged inside each block of the layout (the published statistics of
-the 272-dimensional data are made this way), so that a block keeps the proportions between its dimensions.
+The mean is per dimension; the standard deviation is averaged within each block of the layout (as in the published
+statistics of the 272-dimensional data), so that a block keeps the proportions between its dimensions.
 """
 
 from collections.abc import Iterable

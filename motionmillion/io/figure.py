@@ -1,10 +1,10 @@
-"""The figure that pictures, videos and the web viewer draw: rounded limbs laid over a skeleton.
+"""The figure that images, videos and the web viewer draw: rounded limbs on a skeleton.
 
     figure = Figure.of(motion.skeleton)
     points = figure.points(motion)                 # [T, P, 3] metres, the ends of the limbs
     for limb in figure.limbs: ...                  # from points[limb.start] to points[limb.stop]
 
-A limb is a tapered capsule. SMPL22 gets a body that reads as a human; any other skeleton one capsule a bone.
+A limb is a tapered capsule. SMPL22 gets a body that looks human; any other skeleton one capsule per bone.
 Left is warm, right is cool, the trunk is neutral.
 
 Shapes: T frames, J joints, P points.
