@@ -234,7 +234,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
                 reference_mask = frame_mask
             contexts.append(self._reference(reference, reference_mask, modulation, x))
             if use_reference is None:
-                # a reference of zeros counts as none, as in ViMoGen
+                # a reference of zeros counts as none
                 said = reference.ne(0).any(dim=2)  # [B, S]
                 use_reference = (said if reference_mask is None else said & reference_mask.bool()).any(dim=1)
             _check_shape("use_reference", use_reference, [x.shape[0]])

@@ -130,6 +130,7 @@ class Velocities:
         """Velocities of the rows that follow their text, guided if the sampling options ask for it."""
         rows, told = self.by_text, self.conditions
         guided = self.sampling.guides_at(sigma)
+        # conditional and unconditional rows in one pass
         both = torch.cat([rows, rows]) if guided else rows
         words = told.text_mask[both].clone()
         words[len(rows) :] = False  # the second half is unconditional
@@ -142,6 +143,7 @@ class Velocities:
         if told.reference is None or told.reference_share is None:
             raise ValueError("reference_share must be 0 for rows without a reference, got more")
         mask = None if told.reference_mask is None else told.reference_mask[rows]
+        # a reference of zeros is still used here, since its weight is above 0
         every = torch.ones(len(rows), dtype=torch.bool, device=x.device)
         found = self._ask(x, sigma, rows, reference=told.reference[rows], reference_mask=mask, use_reference=every)
         return torch.lerp(velocity[rows], found, told.reference_share[rows, None, None].to(found))

@@ -129,7 +129,7 @@ def stream(
         left = int(running.sum())
         if left == 0 or step + 1 == max_new_tokens:
             return
-        if not compiled and left <= len(rows) // 2:  # halving: copying the caches at every end would cost more
+        if not compiled and left <= len(rows) // 2:  # dropping rows copies the caches: only by halves
             keep = running.nonzero()[:, 0]
             decoder.keep(torch.cat([keep, keep + len(rows)]) if sampler.guided else keep)
             sampler.keep(keep.tolist())

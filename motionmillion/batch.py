@@ -203,6 +203,7 @@ def output_jobs(
     for number, (row, prompt, sample) in enumerate(rows):
         numbered = [path.with_stem(f"{path.stem}-{number:0{digits}d}") for path in outputs]
         files = tuple(outputs) if len(rows) == 1 else tuple(numbered)
+        # seeds and file names depend only on the index, so skipping jobs changes nothing else
         if resume and all(file.exists() for file in files):
             if settled:
                 _check_prompt(prompt, files)

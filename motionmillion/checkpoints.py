@@ -33,6 +33,7 @@ class StrictLoading:
             raise ValueError(f"checkpoint must hold model.safetensors, got {source!r}; {hint}")
         if folder.is_dir():
             _check_config(folder, cls.config_class.model_type)  # type: ignore[attr-defined]
+        # mismatched shapes are reported below together with other problems
         kwargs.update(use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True)
         loader: Any = super()
         try:

@@ -384,7 +384,7 @@ def encode_text(
 ) -> None:
     """Compute the text features of every caption once, for training.
 
-    Run the same command again after an interruption, and it goes on.
+    To resume after an interruption, run the same command again.
     """
     from motionmillion.data.text_writer import encode_text as run
 

@@ -128,6 +128,7 @@ def convert_lm(
     config = _config(state, settings, rope_precision, checkpoint)
     sources = _sources(config)
     _check_weights(config, sources, state, checkpoint)
+    # a mixed checkpoint is stored in float32
     kinds = {value.dtype for value in state.values()}
     stored = _DTYPES[dtype] if dtype else torch.float32 if len(kinds) > 1 else kinds.pop()
     del state
@@ -263,6 +264,7 @@ def _write_model(
 ) -> None:
     """Write config and shards as `save_pretrained` names them, with one shard in memory at a time."""
     with torch.device("meta"):
+        # meta tensors: only shapes and dtypes, to plan the shards
         weights = {name: value.to(dtype) for name, value in MotionLM(config).state_dict().items()}
     plan = split_torch_state_dict_into_shards(weights, max_shard_size=shard_size)
     config.architectures, config.dtype = ["MotionLM"], dtype

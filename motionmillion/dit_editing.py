@@ -142,6 +142,7 @@ def check_span(frames: Any, given: Motion, motion: Motion) -> tuple[int, int]:
 
 def edited(parts: "DiTParts", motion: Motion, floor: float, change: Change, settings: Settings) -> Motion:
     """Regenerate one window of `motion`, whose floor is at height `floor`, in metres."""
+    # split the rest of the window evenly between context before and after
     spare = (parts.dit.config.max_frames - (change.stop - change.start)) // 2
     first = max(change.start - spare, 0)
     # frames after the window are context only if they are not edited later

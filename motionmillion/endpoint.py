@@ -116,6 +116,7 @@ class Endpoint:
             except (OSError, HTTPException) as error:  # no connection, a broken one, or no answer in time
                 reason, wait = str(getattr(error, "reason", error)) or type(error).__name__, 0.0
             if attempt < self.retries:
+                # exponential backoff, or the server's Retry-After if longer
                 time.sleep(min(max(self.backoff * 2**attempt, wait), _LONGEST_WAIT))
         raise EndpointError(
             f"endpoint {url!r} must answer, got none in {self.retries + 1} attempts: {reason}; check the address"

@@ -90,7 +90,7 @@ class Gate:
         """
         if len(prompts) != len(references):
             raise ValueError(f"references must be one per prompt, {len(prompts)}, got {len(references)}")
-        # a motion given for several prompts is retargeted, measured and judged once
+        # a motion given for several prompts is retargeted and measured once
         mapped = {id(motion): on_smpl22(motion) for motion in references if motion is not None}
         references = [None if motion is None else mapped[id(motion)] for motion in references]
         jitters = self._jitters(references)

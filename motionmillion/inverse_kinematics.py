@@ -38,6 +38,7 @@ def aim_at_positions(rotations: Tensor, positions: Tensor, skeleton: Skeleton) -
         if children:
             wanted = torch.nn.functional.normalize(positions[:, children] - positions[:, joint, None], dim=-1)
             rest = torch.nn.functional.normalize(offsets[children], dim=-1)
+            # sum of outer products of target and rest directions [T, 3, 3]
             fit = torch.einsum("tcx,cy->txy", wanted, rest) + _TWIST_WEIGHT * guess
             guess = torch.as_tensor(roma.special_procrustes(fit))
         turned.append(guess)

@@ -134,6 +134,7 @@ def skeleton_from_joints(positions: Tensor) -> Skeleton:
     """SMPL22's tree and rest pose with the bone lengths of `positions` `[T, 22, 3]`."""
     positions = positions.detach().double().cpu()
     rest = torch.tensor(SMPL22.offsets, dtype=torch.float64)
+    # [T, 22, 3] vectors from each joint's parent
     bones = positions - positions[:, [max(parent, 0) for parent in SMPL22.parents]]  # [T, 22, 3]
     offsets = normalize(rest, dim=-1) * bones.norm(dim=-1).median(0).values[:, None]
     shape = offsets[_FORKS]  # [2, 3, 3], one row per bone
@@ -168,6 +169,7 @@ def rotations_from_joints(positions: Tensor, skeleton: Skeleton = SMPL22) -> Ten
             turned.append(chest if turned else pelvis)
             continue
         children = _children(joint)
+        # rotation inherited from the parent
         above = turned[parent]
         if joint in _SPINE:
             above = pelvis @ roma.rotvec_to_rotmat(arc * _SPINE[joint])
@@ -224,6 +226,7 @@ def _hinge_twist(limb: _Limb, rotation: Tensor, rest: Tensor, bones: Tensor) -> 
     upper, lower = normalize(rest[limb.hinge], dim=-1), normalize(rest[limb.end], dim=-1)
     axis = rest.new_tensor(limb.axis)
     seen = (rotation.mT @ normalize(bones[..., limb.end, :], dim=-1, eps=_TINY)[..., None])[..., 0]
+    # cosine of the angle between the bones: along + cosine * cos(bend) + sine * sin(bend), solved for the bend
     along = (upper @ axis) * (axis @ lower)
     cosine, sine = upper @ lower - along, upper @ torch.linalg.cross(axis, lower)
     reach = (((seen @ upper) - along) / torch.hypot(cosine, sine)).clamp(-1 + 1e-6, 1 - 1e-6)

@@ -106,6 +106,7 @@ class Motion:
         if fps == self.fps:
             return self
         last = self.num_frames - 1
+        # frames that fit into the duration; the tolerance absorbs rounding
         count = int(math.floor(last * fps / self.fps + 1e-6)) + 1
         source = (torch.arange(count, dtype=torch.float64) * self.fps / fps).clamp(max=last)
         left = source.floor().long()
@@ -121,6 +122,7 @@ class Motion:
     def mirror(self) -> "Motion":
         """The left/right mirror image (x becomes -x); the caption is not changed."""
         flip = torch.tensor([-1.0, 1.0, 1.0], device=self.rotations.device)
+        # conjugation by the reflection: R becomes F R F
         rotations = self.rotations[:, list(self.skeleton.mirror_order)] * flip[:, None] * flip
         return self.replace(rotations=rotations, translation=self.translation * flip)
 

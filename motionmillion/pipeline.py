@@ -205,6 +205,7 @@ class MotionPipeline(PipelineParts):
         self.no_bounds(options)
         if not isinstance(prompt, str):
             raise ValueError(f"prompt must be one text, got {prompt!r}")
+        # at least one code of both ends has to fit into the context
         hop, context = self.tokenizer.config.frames_per_token, self.lm.config.context_codes
         count = max(round(seconds * self.codes_per_second), 1)
         if count > context - 2:
@@ -219,6 +220,7 @@ class MotionPipeline(PipelineParts):
         seeds = [sample_seed(seed, n) for n in range(candidates)]
         features, mask = self.read(check_texts(prompt))
         between = fill_between(self.lm, features, mask, before, last, count, seeds, **self.options(options))
+        # decode with codes of both ends for smooth seams, then restore the given motions exactly
         whole = self.decode(torch.cat([first, between, last]))
         into = lead_into(whole, end, overlap=len(last) * hop)
         return continue_from(start, into, overlap=len(first) * hop).replace(caption=prompt)

@@ -271,6 +271,7 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         found, sofar, done = [], 0.0, 0
         for text, seconds in parts:
             sofar += seconds
+            # rounding the cumulative length keeps the total exact
             frames = max(round(sofar * self.fps) - done, 1)
             found.append((text.strip(), frames))
             done += frames

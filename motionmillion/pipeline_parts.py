@@ -160,6 +160,7 @@ class PipelineParts:
             shortest = longest = seconds
         if shortest > longest:
             raise ValueError(f"min_seconds must be at most max_seconds, {longest!r}, got {shortest!r}")
+        # round up, so that the last code covers the requested length; frames are cut after decoding
         most, least = (max(math.ceil(length * self.codes_per_second - 1e-6), 1) for length in (longest, shortest))
         return {"max_new_tokens": most, "min_new_tokens": least}
 
@@ -220,6 +221,7 @@ class PipelineParts:
         for number, (_, seconds) in enumerate(parts):
             sofar += seconds
             border = sofar * self.codes_per_second
+            # the last border is rounded up to cover the whole length, inner ones to the nearest code
             border = math.ceil(border - 1e-6) if number == len(parts) - 1 else round(border)
             counts.append(max(border - done, 1))
             done += counts[-1]

@@ -121,6 +121,7 @@ class TextEncoder:
         mask = tokens["attention_mask"].bool()
         states = states * mask[..., None]
         if self.sentence:
+            # [B, 1, C], prepended as position 0
             mean = states.sum(1, keepdim=True) / mask.sum(1)[:, None, None]
             states = torch.cat([mean, states], dim=1)
             mask = torch.cat([mask[:, :1], mask], dim=1)

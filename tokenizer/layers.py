@@ -162,7 +162,7 @@ class Decoder(nn.Module):
         return self._sum("left")
 
     def _sum(self, side: str) -> int:
-        # receptive field on one side: padding of each layer times the rate at which it runs
+        # receptive field on one side: padding of each layer times the output steps per step of that layer
         rate = math.prod(self.strides)
         steps = rate * getattr(self.conv_in, side)
         for stride, stack, up in zip(self.strides, self.stacks, self.ups, strict=True):

@@ -196,6 +196,7 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
         features, code_mask = self._prepare(features, lengths)
         if not torch.compiler.is_compiling():
             _check_finite(features)
+        # Dropout1d drops whole channels of [B, C, N]
         latents = self.dropout(self._latents(features, code_mask).transpose(1, 2)).transpose(1, 2)
         quantized = self.quantizer(latents, code_mask)
         reconstruction = self._features(quantized.latents, code_mask)[:, :frames]
@@ -262,6 +263,7 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
         count = -(-frames // hop)
         if lengths is None and count * hop == frames:
             return features, None
+        # indices beyond a row's end are clamped to its last frame
         index = torch.arange(count * hop, device=features.device).minimum(own[:, None] - 1)  # [B, N * hop]
         features = features.gather(1, index[..., None].expand(-1, -1, dim))
         mask = None if lengths is None else _mask(self.code_lengths(own), count)
@@ -293,6 +295,7 @@ class MotionTokenizer(StrictLoading, PreTrainedModel):
         if chunk < 1:
             raise ValueError(f"chunk must be at least 1, got {chunk!r}")
         rate = math.prod(self.config.strides)
+        # context on both sides of a chunk, in codes, rounded up
         reach = -(-max(self.decoder.reach, self.decoder.past) // rate)
         pieces = []
         for start in range(0, count, chunk):

@@ -142,6 +142,7 @@ class ResidualFiniteScalarQuantizer(Quantizer):
         return quantized, (digits.long() * self._places(digits)).sum(-1), 0.0
 
     def embed(self, codes: Tensor) -> Tensor:
+        # [B, N] -> [B, N, stages]
         digits = codes[..., None] // self._places(codes) % math.prod(self.levels)
         return self.inner.get_output_from_indices(digits)
 
@@ -210,6 +211,7 @@ class NoQuantizer(Quantizer):
     def quantize(self, channels: Tensor, mask: Tensor | None) -> tuple[Tensor, None, Tensor]:
         mean, log_variance = channels.chunk(2, dim=-1)
         log_variance = log_variance.clamp(-20, 10)
+        # KL divergence to a standard Gaussian, mean over channels
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(-1)  # [B, N]
         loss = divergence.mean() if mask is None else (divergence * mask).sum() / mask.sum().clamp(min=1)
         if self.training:

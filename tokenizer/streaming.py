@@ -45,6 +45,7 @@ def stream_settled(
         if settled > done:
             yield decode(kept)[:, done - dropped * hop : settled - dropped * hop]
             done = settled
+            # drop codes that no future frame depends on
             surplus = max(done // hop - int(reach or 0) - dropped, 0)
             kept, dropped = kept[:, surplus:], dropped + surplus
     if kept is not None and (dropped + kept.shape[1]) * hop > done:

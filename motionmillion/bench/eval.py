@@ -109,7 +109,7 @@ def _bench_physics(
     values = physics_measures(placed, fps=fps)  # warms up
 
     def loops() -> None:
-        progress(f"physics, {fps:g} frames/s: loops over frames and ours, in turns")
+        progress(f"physics, {fps:g} frames/s: loops over frames and ours, alternating")
         expected[:] = [physics_in_loops(array, fps) for array in arrays]
 
     turns = take_turns([loops, lambda: physics_measures(placed, fps=fps)], repeats, device)

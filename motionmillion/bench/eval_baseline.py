@@ -122,7 +122,7 @@ def _flights(in_air: Sequence[bool]) -> list[range]:
 
 
 def _swings(path: Sequence[np.ndarray]) -> int:
-    """Number of local minima of the cosine between the directions to each point and to the last one, seen from the start."""
+    """Number of local minima of the cosine between the directions from the start to each point and to the end."""
     directions = [(point - path[0]) / (_length(point - path[0]) + 1e-6) for point in path[1:]]
     cosines = []
     for direction in directions:

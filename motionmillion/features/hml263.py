@@ -68,10 +68,12 @@ class Hml263(Representation):
         """
         motion = self.source(motion, frames=2)
         joints = motion.skeleton.forward_kinematics(motion.rotations.double(), motion.translation.double())[0]
+        # frame 0 faces +z
         joints = joints @ rotation_y(-_heading(joints)[0]).mT
         yaw = _heading(joints)  # [T]
         unturn = rotation_y(-yaw)
         steps = joints.diff(dim=0)  # [T - 1, 22, 3]
+        # wrapped to -pi..pi
         turn = torch.remainder(yaw.diff() + torch.pi, 2 * torch.pi) - torch.pi
         ground = joints[:, :1] * joints.new_tensor([1.0, 0.0, 1.0])
         local = (joints - ground) @ unturn.mT

@@ -38,6 +38,7 @@ def feature_stats(clips: Iterable[Tensor], layout: Layout, minimum_std: float = 
     if count == 0:
         raise ValueError("clips must hold at least one frame, got none")
     mean = total / count
+    # rounding can make the variance of a constant slightly negative
     std = (squares / count - mean.square()).clamp(min=0).sqrt()
     for span in layout.values():
         std[span] = std[span].mean()

@@ -123,6 +123,7 @@ class Figure:
         positions, turned = motion.skeleton.forward_kinematics(rotations, translation)
         joints = [joint for joint, _ in self.anchors]
         offsets = torch.tensor([offset for _, offset in self.anchors])  # [P, 3]
+        # [T, P, 3]
         points = positions[:, joints] + (turned[:, joints] @ offsets[..., None])[..., 0]
         return points.double().numpy()
 

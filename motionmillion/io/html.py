@@ -91,6 +91,7 @@ def _limbs(figure: Figure) -> list[list[Any]]:
 
 def _motion(motion: Motion, figure: Figure, caption: str, index: int) -> dict[str, Any]:
     points = figure.points(motion)  # [T, P, 3]
+    # positions relative to the root fit into 16 bits; the root's path is float32
     near = np.round((points - points[:, :1]) / _UNIT)
     if np.abs(near).max() > np.iinfo(np.int16).max:
         raise ValueError(f"motion must lie within 3 m of its root, got {np.abs(near).max() * _UNIT:.1f} m; rescale it")

@@ -62,6 +62,7 @@ def map_joints(
     _by_end_site(names, parents, found)
     trunk = ("left_hip", "right_hip", "left_shoulder", "right_shoulder", "head")
     if all(joint in found for joint in trunk):
+        # given names override whatever was found
         found = {**_by_place(parents, found), **given}
         _by_end_site(names, parents, found)
     missing = [name for name in SMPL22.names if name not in found and name not in _OPTIONAL]

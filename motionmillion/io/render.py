@@ -139,6 +139,7 @@ def _lit(normal: np.ndarray, color: np.ndarray) -> np.ndarray:
     """Shade colours `[pixels, 3]`; `normal` has x right, y up, z away from the viewer."""
     light = (_LIGHT / np.linalg.norm(_LIGHT)).astype(np.float32)
     half = light + np.array([0.0, 0.0, -1.0], dtype=np.float32)
+    # wrapped diffuse light, Blinn-Phong gloss, and ambient light from above
     diffuse = np.clip(normal @ light * 0.75 + 0.25, 0.0, 1.0)
     gloss = np.clip(normal @ (half / np.linalg.norm(half)), 0.0, 1.0) ** 24
     sky = 0.5 + 0.5 * normal[:, 1]
@@ -217,6 +218,7 @@ def _floor(camera: Camera) -> Any:
 def _cast_shadow(image: Any, points: np.ndarray, figure: Figure, camera: Camera) -> None:
     pil, drawing, filters = (optional_package(f"PIL.{name}") for name in ("Image", "ImageDraw", "ImageFilter"))
     sun = camera.axes[0] * -_SUN[0] + np.array([0.0, _SUN[1], 0.0])
+    # points projected along the sun's direction onto the floor
     pixels = camera.project(points - sun * (points[:, 1:2] / sun[1]))
     blur = max(1.5, camera.size[1] / 150)
     margin = 4 * blur + 0.12 * pixels[:, 3].max()

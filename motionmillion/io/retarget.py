@@ -60,11 +60,13 @@ def retarget(
     local = turned.copy()
     for joint, parent in enumerate(SMPL22.parents[1:], start=1):
         local[:, joint] = turned[:, parent].swapaxes(-1, -2) @ turned[:, joint]
+    # forward kinematics around the pelvis, to find where the hips are
     offsets = np.array(SMPL22.offsets)
     joints = np.zeros(turned.shape[:-1])  # [T, 22, 3], around the pelvis
     for joint, parent in enumerate(SMPL22.parents[1:], start=1):
         joints[:, joint] = joints[:, parent] + turned[:, parent] @ offsets[joint]
     hips = [body.smpl["left_hip"], body.smpl["right_hip"]]
+    # the middle of the hips is matched, since rigs disagree on the position of the pelvis joint
     source_hips = positions[:, [mapping["left_hip"], mapping["right_hip"]]].mean(1) * scale
     root = source_hips - joints[:, hips].mean(1)
     # keep the height of the clip's lowest foot joint: proportions of shins, feet and hips may differ

@@ -66,6 +66,7 @@ def read_smpl(path: str | Path, up: str | None = None, fps: float | None = None)
     if trans.shape != (len(poses), 3):
         raise ValueError(f"{key} of {str(path)!r} must have shape [{len(poses)}, 3] like poses, got {trans.shape}")
     rotations = roma.rotvec_to_rotmat(torch.from_numpy(poses))  # [T, 22, 3, 3]
+    # the offset is in the axes of the file, so it is added before the rotation
     translation = torch.from_numpy(trans + pelvis)
     if up == "z":
         turn = torch.from_numpy(_Z_UP_TO_Y_UP)
@@ -92,6 +93,7 @@ def write_smpl(motion: Motion, path: str | Path, up: str = "z") -> Path:
         turn = torch.from_numpy(_Z_UP_TO_Y_UP).mT
         rotations[:, 0] = turn @ rotations[:, 0]
         translation = translation @ turn.mT
+    # zeros behind the body joints: flat hands
     poses = np.zeros((motion.num_frames, _AMASS_WIDTH))
     poses[:, :66] = roma.rotmat_to_rotvec(rotations).flatten(1).numpy()
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
@@ -120,6 +122,7 @@ def _poses(arrays: np.lib.npyio.NpzFile, path: str | Path) -> np.ndarray:
             raise ValueError(
                 f"root and body poses of {str(path)!r} must have one row per frame, got {root.shape} and {body.shape}"
             )
+        # pelvis and the 21 body joints; SMPL's two hand joints are dropped
         poses = np.concatenate([root.reshape(len(root), -1), body.reshape(len(body), -1)[:, :63]], axis=1)
     if poses.ndim == 3 and poses.shape[2] == 3:
         poses = poses.reshape(len(poses), -1)
