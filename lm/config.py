@@ -153,6 +153,7 @@ class MotionLMConfig(LlamaConfig):
                 if getattr(self, name) != getattr(type(self), name):
                     raise ValueError(f'{name} must be left out with head "codes", got {getattr(self, name)!r}')
             return
+        # with a flow head there is no vocabulary: the options of one must keep their neutral values
         if self.codebook_size != 0 or self.vocab_multiple != 1:
             raise ValueError(
                 f'codebook_size must be 0 and vocab_multiple 1 with head "flow", got {self.codebook_size!r} and '

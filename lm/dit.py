@@ -79,6 +79,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
             self.reference_blocks = nn.ModuleList(
                 Block(*shape, dropout=config.dropout, eps=eps) for _ in range(config.num_reference_layers)
             )
+        # with overlap each position predicts two patches
         self.head = VelocityHead(width, config.patch * config.motion_dim * (1 + config.overlap), eps)
         self.register_buffer("mean", torch.zeros(config.motion_dim))
         self.register_buffer("std", torch.ones(config.motion_dim))
@@ -283,6 +284,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         if mask is not None:
             _check_shape("reference_mask", mask, list(reference.shape[:2]))
             mask = mask.bool()
+        # [B, N, patch * R], [B, N]
         tokens, mask = self._patches(reference, mask)
         hidden = _with_places(self.embed_reference(tokens.to(self.embed_reference.weight.dtype)))
         for block in self.reference_blocks:

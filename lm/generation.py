@@ -163,6 +163,7 @@ def _decoder(lm: MotionLM, cache: str, compiled: bool, int8: bool) -> Any:
 def _inputs(features: Tensor, mask: Tensor | None, seeds: Sequence[int] | None) -> tuple[Tensor, list[int]]:
     """The checked text mask `[B, L]` and seeds, defaults filled in."""
     batch, device = features.shape[0], features.device
+    # no mask: all text positions are valid
     mask = torch.ones(features.shape[:2], device=device) if mask is None else mask
     if mask.shape != features.shape[:2]:
         raise ValueError(

@@ -67,6 +67,7 @@ class Request:
             raise ValueError("reference must be left out with timeline and end, got one; it goes with prompts")
         if not self.references and self.reference_mode != "auto":
             raise ValueError(f"reference_mode must come with reference, got {self.reference_mode!r} alone")
+        # conditions that cannot be combined with an edit
         besides = self.timeline or self.prefix is not None or self.references or options.get("seconds") is not None
         if self.edit is not None and besides:
             raise ValueError(
@@ -261,6 +262,7 @@ def generate_files(
     request = Request() if request is None else request
     check_whole("batch_size", batch_size, 1)
     check_seconds(options.get("seconds"))
+    # all checks come before the model is loaded, which takes long
     request.check(options)
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as progress:

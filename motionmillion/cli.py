@@ -82,6 +82,7 @@ def export(
 
     for path in output:
         check_output(path)
+    # readers have their own defaults: pass only what was given
     given = {name: value for name, value in (("fps", source_fps), ("up", up)) if value is not None}
     motion = Motion.load(source, **given)
     motion = motion.canonicalize() if canonical else motion

@@ -146,6 +146,7 @@ def convert_dit(
     if text_encoder is not None and None in given:
         raise ValueError("mean and std must be given for a pipeline, got none; add --mean and --std")
     check_dit_options(settings)
+    # check the text encoder before the large checkpoint is read
     width = settings["text_dim"] if text_encoder is None else feature_size(read_config(text_encoder))
     if width != settings["text_dim"]:
         raise ValueError(
@@ -192,6 +193,7 @@ def dit_names(layers: int, reference_layers: int) -> dict[str, str]:
     pairs["embed_reference"] = "ref_motion_embedding"
     attentions = {"self_attention": "self_attn", "cross_attentions.0": "cross_attn"}
     attentions["cross_attentions.1"] = "ref_motion_cross_attn"
+    # number of attentions per block: self, text and reference, or self alone in the reference encoder
     blocks = [(f"blocks.{n}", f"blocks.{n}", 3) for n in range(layers)]
     blocks += [(f"reference_blocks.{n}", f"ref_motion_encoder.{n}", 1) for n in range(reference_layers)]
     for ours, theirs, kinds in blocks:

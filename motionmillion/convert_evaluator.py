@@ -98,6 +98,7 @@ def _config(
 ) -> TextMotionEvaluatorConfig:
     """Our config, with all sizes inferred from the weights."""
     try:
+        # [C, 272], [C, text_dim]
         frames, words = (state[f"{name}.weight"] for name in _LINEAR.values())
         feedforward = state["motionencoder.seqTransEncoder.layers.0.linear1.weight"].shape[0]
     except KeyError as error:

@@ -185,6 +185,7 @@ def _heads(layers: int, width: int, options: Mapping[str, Any]) -> int:
             f"options['pretrained_llama'] must fit the weights, {layers} layers of width {width}, got {name!r}; "
             "leave it out"
         )
+    # published sizes: the width determines the number of heads
     heads = options.get("n_head") or next((h for _, h, w in PUBLISHED_LMS.values() if w == width), None)
     if heads is None:
         raise ValueError(
@@ -215,6 +216,7 @@ def _sources(config: MotionLMConfig) -> dict[str, _Source]:
     }
     for layer in range(config.num_hidden_layers):
         ours, theirs = f"layers.{layer}.", f"transformer.h.{layer}."
+        # rows of query, key and value in one matrix; values are not rotated, so not permuted
         for third, (letter, heads) in enumerate(zip("qkv", (config.num_attention_heads,) * 2 + (None,), strict=True)):
             sources[f"{ours}self_attn.{letter}_proj.weight"] = _Source(theirs + "attn.c_attn.weight", third, heads)
         for mine, other in parts.items():
@@ -232,6 +234,7 @@ def _check_weights(
         model = MotionLM(config)
     for name, parameter in model.named_parameters():
         theirs = state[sources[name].name]
+        # query, key and value share one matrix upstream
         expected = [parameter.shape[0] * (1 if sources[name].third is None else 3), *parameter.shape[1:]]
         if list(theirs.shape) != expected or not theirs.is_floating_point():
             raise ValueError(

@@ -109,6 +109,7 @@ def check_sizes(options: Mapping[str, Any], names: Iterable[str]) -> None:
 def check_tokenizer_options(options: Mapping[str, Any]) -> None:
     """Raise `ValueError` unless `options` describe a tokenizer that can be converted."""
     needed = [name for name in RELEASED_TOKENIZER_OPTIONS if name != "code_dim"]
+    # ignored options are not suggested for misspelt ones
     known = {*needed, "code_dim", *_FIXED}
     unknown = [str(name) for name in options if name not in known | _IDLE]
     if unknown:

@@ -114,6 +114,7 @@ def statistics(mean: Tensor | None, std: Tensor | None, dim: int) -> FeatureStat
     if mean is None or std is None:
         given, lacking = ("mean", "std") if std is None else ("std", "mean")
         raise ValueError(f"mean and std must be given together, got {given} alone; add {lacking}")
+    # [D] each
     stats = FeatureStats(torch.as_tensor(mean).float(), torch.as_tensor(std).float())
     for name, value in (("mean", stats.mean), ("std", stats.std)):
         if value.shape != (dim,) or not bool(value.isfinite().all()):

@@ -67,6 +67,7 @@ def joint_numbers(names: Any) -> list[int]:
     found = set()
     for name in names:
         if name not in GROUPS and name not in SMPL22.names:
+            # a common mistake: names separated by commas
             several = "; give each by itself, on the command line by repeating the option" if "," in str(name) else ""
             raise ValueError(f"joints must be among {', '.join((*GROUPS, *SMPL22.names))}, got {name!r}{several}")
         found |= {SMPL22.index(joint) for joint in GROUPS.get(name, (name,))}
@@ -101,6 +102,7 @@ def _columns(features: Representation, joints: Sequence[int]) -> Tensor:
     below = _below(joints)
     for name in ("positions", "velocities"):
         columns[layout[name]] = below.repeat_interleave(3)
+    # rotations of the joints themselves; the root's are in blocks of their own
     turned = torch.zeros(len(SMPL22), dtype=torch.bool)
     turned[list(joints)] = True
     columns[layout["rotations"]] = turned[1:].repeat_interleave(6)
@@ -133,6 +135,7 @@ def check_span(frames: Any, given: Motion, motion: Motion) -> tuple[int, int]:
     )
     if not whole or len(frames) != 2 or not 0 <= frames[0] < frames[1] <= given.num_frames:
         raise ValueError(f"frames must be two increasing whole numbers within 0..{given.num_frames}, got {frames!r}")
+    # from the frame rate of `given` to that of `motion`
     start, stop = (min(round(frame * motion.fps / given.fps), motion.num_frames) for frame in frames)
     if frames[1] == given.num_frames:
         stop = motion.num_frames

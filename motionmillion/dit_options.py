@@ -97,6 +97,7 @@ def check_dit_defaults(defaults: Mapping[str, Any] | None, features: str | None 
 
 def _check_values(options: Mapping[str, Any], features: str | None) -> None:
     """Raise `ValueError` for values of `DIT_DEFAULTS`' options that are out of range."""
+    # raises for invalid values
     FlowSampling(**{name: options[name] for name in OF_SAMPLING if options[name] is not None})
     check_strength("denoising_strength", options["denoising_strength"])
     check_share("reference_weight", options["reference_weight"])

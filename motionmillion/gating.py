@@ -117,6 +117,7 @@ class Gate:
 
     def _ask(self, asked: Sequence[tuple[str, Motion]]) -> dict[tuple[str, int], tuple[bool | None, str]]:
         """Whether each motion shows its text, and why, by the text and the motion's identity."""
+        # equal questions are asked once
         pairs = {(text, id(motion)): motion for text, motion in asked}
         if not pairs or self.judge is None:
             return {}
@@ -137,7 +138,7 @@ class Gate:
         if jitter >= self.jitter:
             return Decision(False, jitter, None, f"the reference jitters, {jitter:.3f} of {self.jitter:g} m/frame^2")
         smooth = f"the reference is smooth, {jitter:.3f} of {self.jitter:g} m/frame^2"
-        if answer is None:
+        if answer is None:  # no judge: the jitter alone decides
             return Decision(True, jitter, None, smooth)
         matches, words = answer
         if matches is None:

@@ -73,6 +73,7 @@ class Motion:
                 "project them with roma.special_procrustes"
             )
         _check_fps(self.fps)
+        # frozen dataclass: fields are set through object
         object.__setattr__(self, "rotations", rotations)
         object.__setattr__(self, "translation", translation)
         object.__setattr__(self, "fps", float(self.fps))

@@ -110,6 +110,7 @@ class MotionPipeline(PipelineParts):
         rows = [(prompt, sample_seed(seed, n)) for prompt in prompts for n in range(num_samples)]
         motions = []
         for start in range(0, len(rows), batch_size):
+            # each row has its own seed, so batches do not matter
             texts, seeds = zip(*rows[start : start + batch_size], strict=True)
             motions += self.sample(texts, seeds, seconds, prefix, **options)
         return motions
@@ -394,6 +395,7 @@ def find_pipeline(name: str | Path) -> Path:
         return Path(str(resources.files("motionmillion") / "bundled" / str(name)))
     if Path(name).is_dir():
         return Path(name)
+    # hub ids have exactly one slash
     if str(name).count("/") != 1 or str(name).startswith((".", "/")):
         raise ValueError(f"pipeline must be one of {bundled()}, a folder, or a hub id, got {str(name)!r}")
     from huggingface_hub import snapshot_download

@@ -302,6 +302,7 @@ class DiTPipeline(DiTEditing, MotionPipeline):
                 raise ValueError(f"seconds must be left out where the parts have their own, got {seconds!r}")
             counts, caption = self._part_frames(prompt, options), "; ".join(text for text, _ in prompt)
         row = self._row(counts, sample_seed(seed, 0), settings)
+        # a generator: options are checked before the first window is requested
         return (piece.replace(caption=caption) for made in self.follow([row], settings) for _, piece in made)
 
     def to(self, device: str | torch.device, lm: bool = True) -> "DiTPipeline":

@@ -60,6 +60,7 @@ class DiTEditing(DiTParts):
         count = self.frames(seconds, options)
         check_whole("candidates", candidates, 1)
         start, end = self.fitted(start, "start"), self.fitted(end, "end")
+        # context on both sides, moved to the floor as in training
         first = lowered(last_frames(start, settings.overlap), floor_of(start))
         last = lowered(end.slice(0, settings.overlap), floor_of(end))
         spare = self.dit.config.max_frames - first.num_frames - last.num_frames
@@ -70,6 +71,7 @@ class DiTEditing(DiTParts):
             seeds = [sample_seed(seed, n) for n in range(candidates)]
             seed, last = arrived(self, first, last, told, seeds, settings)
         whole = bridged(self, first, last, told, seed, settings)
+        # back to where `start` ends
         whole = place(whole, first.num_frames - 1, start, start.num_frames - 1)
         between = whole.slice(first.num_frames, first.num_frames + count)
         return fill_in(start, between, end, moves=not keep_place).replace(caption=text)

@@ -104,6 +104,7 @@ class DiTParts:
 
     def _warn(self, sampling: FlowSampling) -> None:
         """Warn about guidance without text dropout, and once about a distilled model used with other settings."""
+        # a distilled model: its settings are fixed
         made = self.dit.config.few_step
         if made is not None:
             asked = (sampling.steps, sampling.solver, float(sampling.shift), sampling.guided)
@@ -194,6 +195,7 @@ class DiTParts:
         conditions, seeds = self._conditions(windows), [window.seed for window in windows]
         kept: dict[str, Any] = dict(known=known, keep=keep, rounds=settings.rounds) if known is not None else {}
         made = sample_motion(dit, conditions, frames, seeds, settings.sampling, start=start, **kept)
+        # the same features, decoded directly or by integrating velocities
         representation = get(self.dit.config.features + RECOVERIES[settings.recovery])
         features = [row[:count].cpu() for row, count in zip(made, frames, strict=True)]
         return [representation.decode(smoothed(own, settings.smoothing)) for own in features]
@@ -264,6 +266,7 @@ class DiTParts:
         tail = None if row.tail is None else lowered(row.tail, row.floor)
         window = Window(text, seed, count)
         if tail is not None:
+            # the kept frames come first
             window.frames += tail.num_frames
             window.known, window.keep = self.encode(tail), self.all_but_last_step(tail.num_frames)
         guide = row.guide_after(tail, count)

@@ -117,6 +117,7 @@ class PipelineParts:
         """Sampling arguments of `MotionLM.generate`: given options that are not None override the defaults."""
         for name in _DIT_ONLY:
             value = given.get(name)
+            # a list of None is what callers pass for no references
             nothing = isinstance(value, list | tuple) and all(each is None for each in value)
             if value is not None and not nothing:
                 raise ValueError(f"{name} must be left out for a language model, got {shown(value)}; a DiT takes it")
@@ -257,6 +258,7 @@ def check_defaults(
     if set(defaults or {}) - set(known):
         raise unknown_key_error(name, set(defaults or {}) - set(known), known)
     own = {option: value for option, value in (defaults or {}).items() if value is not None}
+    # checks of values are those of a call
     chosen = {**known, **own}
     fields = {option: value for option, value in chosen.items() if option not in _NOT_SAMPLING and value is not None}
     if continuous:

@@ -89,6 +89,7 @@ class PromptRewriter(abc.ABC):
 
     def _rewrite(self, prompt: str) -> Rewrite:
         known = self._known.setdefault(self.identity, {})
+        # only successful rewrites are cached
         if prompt not in known:
             try:
                 known[prompt] = read_answer(self.answer(prompt))
@@ -108,6 +109,7 @@ def read_answer(answer: str) -> str:
     Raises:
         RewriteError: if there is none, or it is empty or too long.
     """
+    # drop the reasoning of thinking models, and code fences
     text = re.sub(r"<think>.*?(</think>|\Z)", "", answer, flags=re.DOTALL | re.IGNORECASE)
     text = re.sub(r"```\w*", "", text).strip()
     found = re.search(r"\[([^\[\]]*)\]", text)

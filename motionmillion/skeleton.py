@@ -41,6 +41,7 @@ class Skeleton:
         for joint, parent in enumerate(self.parents[1:], start=1):
             if not 0 <= parent < joint:
                 raise ValueError(f"parents must name an earlier joint, got {parent} for {self.names[joint]!r}")
+        # needed by `Motion.mirror`
         for name in self.names:
             if _mirror_name(name) not in self.names:
                 raise ValueError(f"names must hold the mirror image of {name!r}; add {_mirror_name(name)!r}")

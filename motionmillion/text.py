@@ -87,6 +87,7 @@ class TextEncoder:
                 f"{', '.join(sorted(info['missing_keys'])[:3])}; copy it again"
             )
         self.model: nn.Module = model
+        # the mask and the end token assume right padding and truncation
         self.tokenizer.padding_side = self.tokenizer.truncation_side = "right"
         self.max_length = min(
             check_whole("max_length", max_length, 2), self.tokenizer.model_max_length, positions(config)
@@ -260,6 +261,7 @@ def _packaged_folder(name: str) -> Path | None:
     if name not in _PACKAGED:
         return None
     package, expected = _PACKAGED[name]
+    # the package is located, not imported
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return None

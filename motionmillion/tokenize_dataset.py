@@ -74,10 +74,13 @@ def tokenize_folder(
     _check_output(output)
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     try:
+        # 1. list and plan; the numbers are those of the module's docstring
         records = list_clips(source, splits)
         header = _make_header(records, model, splits, shard_size)
+        # 2. compare with earlier output
         _check_run(output, header, overwrite)
         writer = ShardWriter(output, header, plan_shards(records, source, shard_size), skip_bad, console.print)
+        # 3. encode and write; 4. is `writer.finish`
         work = encode_pieces(writer.start(), source, find_tokenizer(model), device, batch_size, workers)
         _write_shards(writer, work, console)
     except KeyboardInterrupt:
@@ -117,6 +120,7 @@ def _make_header(
         "shard_size": shard_size,
         "source": {"clips": len(records), "sha256": fingerprint([vars(record) for record in records])},
     }
+    # identifies the run: equal inputs and options give an equal value
     run = fingerprint({"format": FORMAT, **made_by})
     shards = math.ceil(len(records) / shard_size)
     return {"format": FORMAT, "run": run, "complete": False, **made_by, "columns": list(COLUMNS), "shards": shards}

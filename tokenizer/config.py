@@ -98,6 +98,7 @@ class MotionTokenizerConfig(PretrainedConfig):
         parse_options(self.quantizer)
 
     def _validate_rate(self) -> None:
+        # raises for unknown names and invalid levels
         wavelet = Wavelet(self.wavelet, self.wavelet_levels)
         if self.wavelet == "none" and self.wavelet_levels:
             raise ValueError(f'wavelet_levels must be 0 with wavelet "none", got {self.wavelet_levels!r}')

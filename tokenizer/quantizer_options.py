@@ -195,6 +195,7 @@ def parse_options(options: Mapping[str, Any]) -> Options:
     given = {key: value for key, value in options.items() if key != "type"}
     if set(given) - set(known):
         raise unknown_key_error(f"quantizer options of {kind!r}", set(given) - set(known), known)
+    # the dataclass checks its own values
     parsed = OPTIONS[kind](**given)
     size = parsed.codebook_size
     if size > LARGEST_CODEBOOK:

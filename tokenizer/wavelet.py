@@ -100,6 +100,7 @@ class Wavelet(nn.Module):
             )
         x = bands if bands.dtype == torch.float64 else bands.float()
         channels = x.shape[1] // self.bands
+        # from the coarsest level to the finest; odd lengths are restored at each
         for level in reversed(range(self.levels)):
             step = 2**level
             own = None if lengths is None else -(-lengths // step)

@@ -88,6 +88,7 @@ class Rot276(Representation):
         blocks = self.layout.split(features[start:stop].double())
         joints, steps = (blocks[name].unflatten(1, (22, 3)) for name in ("positions", "velocities"))
         across = joints[0, _RIGHT_HIP] - joints[0, _LEFT_HIP]
+        # hips of the first frame face +y, pelvis at x = y = 0
         turn = _rotation_z(-torch.atan2(across[1], across[0]))
         origin = joints[0, 0] * joints.new_tensor([1.0, 1.0, 0.0])
         orientation, change = (_from_6d(blocks[name], 1)[:, 0] for name in ("root_rotation", "heading_change"))
@@ -97,6 +98,7 @@ class Rot276(Representation):
             steps @ turn.mT,
             _to_6d(turn @ orientation),
             _to_6d(turn @ change @ turn.mT),
+            # the rest offset of the pelvis does not rotate with the world
             (blocks["translation"] + _pelvis(joints) - origin) @ turn.mT - _pelvis(joints),
             blocks["root_velocity"] @ turn.mT,
         ]

@@ -109,6 +109,7 @@ def _hierarchy(skeleton: Skeleton, scale: float) -> list[str]:
 
     def joint_lines(joint: int, depth: int) -> None:
         tab = "\t" * depth
+        # the root's position is animated
         offset = np.array(skeleton.offsets[joint]) * scale if joint else np.zeros(3)
         channels = "CHANNELS 3 Zrotation Xrotation Yrotation"
         if joint == 0:
@@ -120,6 +121,7 @@ def _hierarchy(skeleton: Skeleton, scale: float) -> list[str]:
         for child in children:
             joint_lines(child, depth + 1)
         if not children:
+            # leaf joints need an End Site
             tip = np.array(_END_SITES.get(name, _OTHER_END_SITE)) * scale
             lines.extend([f"{tab}\tEnd Site", f"{tab}\t{{", f"{tab}\t\t{_offset(tip)}", f"{tab}\t}}"])
         lines.append(f"{tab}}}")

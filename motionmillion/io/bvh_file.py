@@ -45,6 +45,7 @@ class BvhTree:
         rotations = np.zeros((frames, len(self.names), 3, 3))
         column = 0
         for joint, parent in enumerate(self.parents):
+            # [T, 3] and [T, 3, 3]
             offset = np.tile(np.asarray(self.offsets[joint], float), (frames, 1))
             local = np.tile(np.eye(3), (frames, 1, 1))
             for channel in self.channels[joint]:
@@ -54,6 +55,7 @@ class BvhTree:
                 if kind == "position":
                     offset[:, axis] = value
                 else:
+                    # channels compose in the file's order, the first is outermost
                     local = local @ axis_rotation(np.deg2rad(value), axis)
             if parent < 0:
                 positions[:, joint], rotations[:, joint] = offset, local

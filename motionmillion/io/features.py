@@ -88,6 +88,7 @@ def read_with_positions(
         )
     values = torch.from_numpy(to_finite(array, "features", path)).float()
     positions = codec.positions(values)
+    # normalised features are the most common mistake; their legs have implausible lengths
     leg = leg_length(positions)
     if not HUMAN_LEGS[0] <= leg <= HUMAN_LEGS[1]:
         raise ValueError(
@@ -126,6 +127,7 @@ def _by_shape(array: np.ndarray, path: str | Path) -> str:
     """Name of the representation of an array, by its shape; if several have the same width, the first by name."""
     widths: dict[int, str] = {}
     for name in representations.available():
+        # the first name of a width wins, e.g. rot276 before rot276_velocity
         widths.setdefault(representations.get(name).dim, name)
     if array.shape[1:] in ((22, 3), (66,)):
         return JOINTS

@@ -101,6 +101,7 @@ class Figure:
             anchors[_mirrored(name)] = (skeleton.index(_mirrored(joint)), mirrored)
         for name, (joint, offset) in _CENTRE_TIPS.items():
             anchors[name] = (skeleton.index(joint), offset)
+        # index of each point
         place = {name: index for index, name in enumerate(anchors)}
         limbs = []
         for start, stop, start_radius, stop_radius in (*_CENTRE_LIMBS, *_LEFT_LIMBS):

@@ -114,6 +114,7 @@ def _by_name(names: Sequence[str]) -> dict[str, int]:
             found["head"] = places["", head]
     for side in ("left", "right"):
         for limb, words in _LIMBS.items():
+            # the first known name that is not taken by another limb
             for word in words:
                 joint = places.get((side, word))
                 if joint is not None and joint not in found.values():
@@ -175,6 +176,7 @@ def _meeting(trunk: list[int], limbs: list[list[int]]) -> int:
 def _check_order(parents: Sequence[int], found: dict[str, int], names: Sequence[str], path: str) -> None:
     """Raise `ValueError` unless each mapped joint is a descendant of the joint that its SMPL22 parent is mapped to."""
     for joint, parent in zip(SMPL22.names[1:], SMPL22.parents[1:], strict=True):
+        # nearest ancestor that is mapped
         while parent >= 0 and SMPL22.names[parent] not in found:
             parent = SMPL22.parents[parent]
         if joint not in found or parent < 0:

@@ -204,6 +204,7 @@ def _floor(camera: Camera) -> Any:
     for x in range(x0 - _GRID_REACH, x0 + _GRID_REACH):
         for z in range(z0 - _GRID_REACH, z0 + _GRID_REACH):
             corners = np.array([[x, 0, z], [x + 1, 0, z], [x + 1, 0, z + 1], [x, 0, z + 1]], dtype=float)
+            # horizontal distance of the square from the target, metres
             away = np.hypot(*(corners.mean(0) - np.array(camera.target))[[0, 2]])
             strength = max(0.0, 1.0 - away / (_GRID_REACH - 1)) ** 0.8
             if strength == 0.0 or ((corners - camera.target) @ camera.axes[2] + camera.distance).min() < 0.3:

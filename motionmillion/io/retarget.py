@@ -213,6 +213,7 @@ def _corrections(body: _Bodies, align: str) -> tuple[dict[str, np.ndarray], dict
         if name == chest:
             corrections[name] = body.fit(name) if same else body.torso("shoulder")
             continue
+        # without a bone of its own a joint inherits the correction of its parent
         corrections[name] = base = corrections[chest if name == "head" else body.parent(name)]
         child = body.child(name)
         if child is None:

@@ -48,6 +48,7 @@ def write_mp4(
     """
     if any(side != int(side) or side % 2 or not 64 <= side <= _MAX_SIDE for side in size) or len(size) != 2:
         raise ValueError(f"size must be two even numbers from 64 to {_MAX_SIDE}, got {size!r}")
+    # fail early if a package is missing
     ffmpeg, _ = optional_package("imageio_ffmpeg"), optional_package("PIL.Image")
     motion = motion.resample(min(motion.fps, 30.0) if fps is None else fps)
     size, caption = (int(size[0]), int(size[1])), motion.caption if caption is None else caption
@@ -130,6 +131,7 @@ def draw_sheet(
     width, height = int(cell[0]), int(cell[1])
     figure = Figure.of(motion.skeleton)
     points = figure.points(motion)
+    # a short motion has fewer frames than cells
     frames = np.unique(np.linspace(0, motion.num_frames - 1, columns * rows).round().astype(int))
     rows = -(-len(frames) // columns)
     centres = (points.min(1) + points.max(1)) / 2
@@ -170,6 +172,7 @@ def _wrap(text: str, size: int, width: float, most: int) -> list[str]:
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
+        # greedy line breaking
         if lines and font.getlength(longer) <= width:
             lines[-1] = longer
         else:
