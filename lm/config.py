@@ -119,7 +119,6 @@ class MotionLMConfig(LlamaConfig):
         check_keys(kwargs, type(self), "LM config")
         self._check_head()
         self._check_codes()
-        # vocab_size and the special token ids follow from the codebook; LlamaConfig reads them in its own check below
         sizes = ("text_dim", "hidden_size", "num_hidden_layers", "num_attention_heads")
         for name in (*sizes, "context_codes", "vocab_multiple"):
             check_whole(name, getattr(self, name), 1)
@@ -129,6 +128,7 @@ class MotionLMConfig(LlamaConfig):
             raise ValueError(f"hidden_dropout must be in [0, 1), got {self.hidden_dropout!r}")
         if self.caption_dropout is not None and not 0 <= check_number("caption_dropout", self.caption_dropout) < 1:
             raise ValueError(f"caption_dropout must be in [0, 1), got {self.caption_dropout!r}")
+        # sizes and special tokens of transformers follow from the codebook; LlamaConfig checks them
         self.vocab_size = self.codebook_size + 2
         self.eos_token_id = self.end_token_id
         self.pad_token_id = self.padding_token_id
@@ -153,6 +153,7 @@ class MotionLMConfig(LlamaConfig):
                 if getattr(self, name) != getattr(type(self), name):
                     raise ValueError(f'{name} must be left out with head "codes", got {getattr(self, name)!r}')
             return
+        # with a flow head there is no vocabulary: the options of one must keep their neutral values
         if self.codebook_size != 0 or self.vocab_multiple != 1:
             raise ValueError(
                 f'codebook_size must be 0 and vocab_multiple 1 with head "flow", got {self.codebook_size!r} and '

@@ -41,9 +41,9 @@ Velocity = Callable[[Tensor, float], Tensor]
 """Velocity `[B, ...]` of x `[B, ...]` at a sigma."""
 
 
-def shifted(share: Tensor, shift: float) -> Tensor:
-    """Apply the shift to `share` u in 0..1: `shift * u / (1 + (shift - 1) * u)`; above 1 it moves towards noise."""
-    return shift * share / (1 + (shift - 1) * share)
+def shifted(level: Tensor, shift: float) -> Tensor:
+    """Sigmas of noise levels u in 0..1: `shift * u / (1 + (shift - 1) * u)`; above 1 it moves towards noise."""
+    return shift * level / (1 + (shift - 1) * level)
 
 
 def sigma_schedule(steps: int, shift: float = 5.0, strength: float = 1.0) -> Tensor:
@@ -129,10 +129,10 @@ class FlowMatching:
             index = torch.randint(TIMESTEPS, (count,), **options)  # type: ignore[arg-type]
             return sigma_schedule(TIMESTEPS, self.shift).to(index.device)[index]
         if self.sampling == "uniform":
-            share = torch.rand(count, **options)  # type: ignore[arg-type]
+            level = torch.rand(count, **options)  # type: ignore[arg-type]
         else:
-            share = (self.logit_mean + self.logit_std * torch.randn(count, **options)).sigmoid()  # type: ignore[arg-type]
-        return shifted(share, self.shift)
+            level = (self.logit_mean + self.logit_std * torch.randn(count, **options)).sigmoid()  # type: ignore[arg-type]
+        return shifted(level, self.shift)
 
     def weights(self, sigma: Tensor) -> Tensor:
         """Loss weights at `sigma` `[...]`; for "bell" their mean over the grid is 1."""
@@ -294,8 +294,8 @@ def solve_around(
             x = torch.where(keep, interpolate(known, fresh(), sigma), x)
             x = _advance(velocity, x, sigma, after, sampling.solver)
             if left:  # back to `sigma`: scale and add noise so that the marginal of the path is matched
-                share = (1 - sigma) / (1 - after)
-                x = share * x + math.sqrt(sigma**2 - (share * after) ** 2) * fresh()
+                scale = (1 - sigma) / (1 - after)
+                x = scale * x + math.sqrt(sigma**2 - (scale * after) ** 2) * fresh()
     return torch.where(keep, known, x)
 
 

@@ -34,6 +34,7 @@ class OutputHead(nn.Linear):
         """
         if labels is None:
             return F.linear(input, self.weight)[..., : self.predicted]
+        # rows per chunk
         size = max(CHUNK_LOGITS // self.weight.shape[0], 1)
         several = labels.shape[0] > size and torch.is_grad_enabled()
         parts = []

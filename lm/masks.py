@@ -54,6 +54,7 @@ def mixed_attention_mask(
     def same_sample(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         return segments[batch, query] == segments[batch, key]
 
+    # a boolean mask means one sample per row, where padding alone has to be hidden
     packed = segments.dtype != torch.bool
     return create_causal_mask(
         config=config,

@@ -34,6 +34,7 @@ class StrictLoading:
             raise ValueError(f"checkpoint must hold model.safetensors, got {source!r}; {hint}")
         if folder.is_dir():
             _check_config(folder, cls.config_class.model_type)  # type: ignore[attr-defined]
+        # mismatched shapes are reported below together with other problems
         kwargs.update(use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True)
         loader: Any = super()
         try:
@@ -67,8 +68,8 @@ class StrictLoading:
         """Write a folder; arguments as in transformers.
 
         Raises:
-            ValueError: for weights in 4 bits that bitsandbytes has put into another order for this CPU when they ran
-                first; it does not find the way back (0.50.2).
+            ValueError: for 4-bit weights that bitsandbytes has repacked for this CPU at their first use; it cannot
+                undo the repacking (0.50.2).
         """
         for parameter in self.parameters():  # type: ignore[attr-defined]
             if getattr(getattr(parameter, "quant_state", None), "packing_format_for_cpu", False):
@@ -112,9 +113,9 @@ class ExactStatistics:
 
 
 def _finite(value: Any) -> bool:
-    """Whether a weight is free of NaN and infinity; of a quantized one its scales are looked at.
+    """Whether a weight is free of NaN and infinity; for a quantized one, whether its scales are.
 
-    torchao keeps weights in tensors made of tensors, bitsandbytes in integers with scales beside them.
+    torchao stores weights in tensor subclasses that wrap several tensors, bitsandbytes as integers with scales.
     """
     if is_traceable_wrapper_subclass(value):
         return all(_finite(getattr(value, name)) for name in value.__tensor_flatten__()[0])
@@ -125,7 +126,7 @@ def _finite(value: Any) -> bool:
 
 
 def _check_config(folder: Path, model_type: str) -> None:
-    """Without its config a model would be built in transformers' default size, gigabytes for the language model."""
+    """Require a config of this type: without one, transformers would build a default-sized model of gigabytes."""
     path = folder / "config.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -138,7 +139,7 @@ def _check_config(folder: Path, model_type: str) -> None:
 
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """No progress bars and reports of transformers inside the block; what goes wrong is raised."""
+    """Silence transformers' progress bars and logging inside the block; errors are still raised."""
     bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()

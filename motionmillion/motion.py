@@ -1,9 +1,9 @@
-"""Motion: the object that enters and leaves the library.
+"""Motion: the type of motions that go into and come out of the library.
 
     motion = Motion.load("walk.bvh").resample(30).canonicalize()
     motion.save("walk.html")
 
-A motion is parent-relative joint rotations, the pelvis path, a frame rate and a skeleton; y up, metres, right-handed.
+A motion has parent-relative joint rotations, a pelvis path, a frame rate and a skeleton; y up, metres, right-handed.
 Unusual: `translation` is the position of the pelvis joint itself, not SMPL's `transl` (which sits a rest offset away);
 files in SMPL's convention are converted where they are read and written (`motionmillion.io.smpl`).
 
@@ -22,7 +22,7 @@ from torch import Tensor
 from motionmillion.skeleton import SMPL22, Skeleton
 
 FPS_RANGE = (0.1, 1000.0)
-"""Frame rates that a motion may have; anything else is a mistake that would make resampling fill the memory."""
+"""Valid frame rates; others are probably mistakes, and resampling could exhaust the memory."""
 
 _ORTHONORMAL_TOLERANCE = 1e-3
 
@@ -36,10 +36,10 @@ class Motion:
         translation: pelvis positions `[T, 3]`, metres; stored as float32.
         fps: frames per second.
         skeleton: the body; `SMPL22` unless a file brings its own bone lengths.
-        caption: what the motion shows, carried into files that have room for it.
+        caption: description of the motion, saved in file formats that support one.
 
     Raises:
-        ValueError: for wrong shapes, no frames, values that are not finite, matrices that are no rotations, or a
+        ValueError: for wrong shapes, no frames, values that are not finite, matrices that are not rotations, or a
             frame rate outside `FPS_RANGE`.
     """
 
@@ -73,6 +73,7 @@ class Motion:
                 "project them with roma.special_procrustes"
             )
         _check_fps(self.fps)
+        # frozen dataclass: fields are set through object
         object.__setattr__(self, "rotations", rotations)
         object.__setattr__(self, "translation", translation)
         object.__setattr__(self, "fps", float(self.fps))
@@ -94,7 +95,7 @@ class Motion:
         return self.skeleton.forward_kinematics(self.rotations, self.translation)[0]
 
     def replace(self, **changes: Any) -> "Motion":
-        """The same motion with some fields exchanged."""
+        """A copy with some fields replaced."""
         return replace(self, **changes)
 
     def resample(self, fps: float) -> "Motion":
@@ -106,25 +107,28 @@ class Motion:
         if fps == self.fps:
             return self
         last = self.num_frames - 1
+        # frames that fit into the duration; the tolerance absorbs rounding
         count = int(math.floor(last * fps / self.fps + 1e-6)) + 1
         source = (torch.arange(count, dtype=torch.float64) * self.fps / fps).clamp(max=last)
         left = source.floor().long()
         right = (left + 1).clamp(max=last)
         blend = (source - left).to(self.rotations)[:, None]
         start = self.rotations[left]
+        # slerp: follow the relative rotation by the fraction `blend`
         arc = roma.rotmat_to_rotvec(start.mT @ self.rotations[right])  # [T, J, 3]
         rotations = start @ roma.rotvec_to_rotmat(arc * blend[..., None])
         translation = torch.lerp(self.translation[left], self.translation[right], blend)
         return self.replace(rotations=rotations, translation=translation, fps=fps)
 
     def mirror(self) -> "Motion":
-        """The left/right mirror image (x becomes -x); swap the sides in the caption yourself."""
+        """The left/right mirror image (x becomes -x); the caption is not changed."""
         flip = torch.tensor([-1.0, 1.0, 1.0], device=self.rotations.device)
+        # conjugation by the reflection: R becomes F R F
         rotations = self.rotations[:, list(self.skeleton.mirror_order)] * flip[:, None] * flip
         return self.replace(rotations=rotations, translation=self.translation * flip)
 
     def canonicalize(self) -> "Motion":
-        """The motion with its lowest joint at height 0, starting above the origin and facing +z."""
+        """The motion with its lowest joint at height 0, starting at x = z = 0 and facing +z."""
         yaw = heading(self.rotations[:1, 0])[0]
         turn = rotation_y(-yaw)
         path = (self.translation - self.translation[0] * self.translation.new_tensor([1.0, 0.0, 1.0])) @ turn.mT

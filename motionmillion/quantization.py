@@ -1,17 +1,17 @@
-"""Weights in 8 or 4 bits: less memory for large language models.
+"""8-bit and 4-bit weights: less memory for large language models.
 
     lm = MotionLM.from_pretrained(folder, quantization_config=quantization_config("4bit"), dtype=torch.bfloat16)
 
-| name | library | what it does |
+| name | library | method |
 |---|---|---|
 | 8bit | bitsandbytes | LLM.int8: weights and activations in int8, outliers in float16 |
 | 4bit | bitsandbytes | NF4 in blocks of 64, computes in `dtype` |
-| int8 | torchao | weights in int8, one scale an output channel, computes in the model's dtype |
+| int8 | torchao | weights in int8, one scale per output channel, computes in the model's dtype |
 
-The layers of the transformer are quantized; embedding, output layer and the projection of the text stay as they are.
-All three run on CPUs too. They save memory, not time: none of them decodes faster than float32 there. Fed with the
-same tokens, they agree with the bundled model in float32 on the likeliest next token in 99.7 % (int8), 98.6 % (8bit)
-and 93.2 % (4bit) of places, bfloat16 in 98.3 % (`recipes/bench/quantization.py`).
+The layers of the transformer are quantized; embedding, output layer and text projection are not. All three also run on
+CPUs. They save memory, not time: there, none of them decodes faster than float32. Given the same tokens, their most
+likely next token agrees with the bundled model in float32 at 99.7 % (int8), 98.6 % (8bit) and 93.2 % (4bit) of
+positions, that of bfloat16 at 98.3 % (`recipes/bench/quantization.py`).
 """
 
 import importlib
@@ -21,21 +21,21 @@ from typing import Any
 import torch
 
 LIBRARIES = {"8bit": "bitsandbytes", "4bit": "bitsandbytes", "int8": "torchao"}
-"""What can be asked for, and the library that does it."""
+"""Names of quantizations, and the library that each needs."""
 
 _KEPT = ["embed_tokens", "lm_head", "project_text", "read_latents", "flow_head", "depth"]
 
 
 def quantization_config(name: str, dtype: torch.dtype = torch.float32) -> Any:
-    """What `MotionLM.from_pretrained` takes as `quantization_config`.
+    """The `quantization_config` of `MotionLM.from_pretrained` for a name.
 
     Args:
         name: "8bit", "4bit" or "int8".
-        dtype: what "4bit" computes in; give the model the same.
+        dtype: data type in which "4bit" computes; use the model's dtype.
 
     Raises:
         ImportError: if the library is not installed.
-        ValueError: for another name.
+        ValueError: for an unknown name.
     """
     if name not in LIBRARIES:
         raise ValueError(f"quantization must be one of {sorted(LIBRARIES)}, got {name!r}")
@@ -69,5 +69,5 @@ def _check_library(name: str) -> None:
 
 
 def _not_about_casting(record: logging.LogRecord) -> bool:
-    """bitsandbytes says in every layer of every step that it casts activations, which is how LLM.int8 works."""
+    """Filter out bitsandbytes' message, in every layer of every step, that LLM.int8 casts activations."""
     return "inputs will be cast from" not in record.msg

@@ -3,7 +3,7 @@
 `SMPL22` is the body of the whole library: the 22 body joints of SMPL in SMPL's order, y up, facing +z, left on +x,
 metres. Joint rotations are parent-relative rotation matrices.
 
-Shapes: T frames, J joints; `...` stands for any leading dimensions.
+Shapes: T frames, J joints; `...` is any leading dimensions.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Skeleton:
     """A tree of joints in parent-before-child order.
 
     Args:
-        names: J joint names; a pair that is each other's mirror image is called `left_x` and `right_x`.
+        names: J joint names; mirrored pairs are called `left_x` and `right_x`.
         parents: index of each joint's parent, -1 for the root (joint 0).
         offsets: position of each joint relative to its parent in the rest pose, metres; the root's is unused.
 
@@ -33,7 +33,7 @@ class Skeleton:
     def __post_init__(self) -> None:
         if not len(self.names) == len(self.parents) == len(self.offsets):
             raise ValueError(
-                f"names, parents and offsets must have one entry a joint, got {len(self.names)}, "
+                f"names, parents and offsets must have one entry per joint, got {len(self.names)}, "
                 f"{len(self.parents)} and {len(self.offsets)}"
             )
         if not self.parents or self.parents[0] != -1:
@@ -41,6 +41,7 @@ class Skeleton:
         for joint, parent in enumerate(self.parents[1:], start=1):
             if not 0 <= parent < joint:
                 raise ValueError(f"parents must name an earlier joint, got {parent} for {self.names[joint]!r}")
+        # needed by `Motion.mirror`
         for name in self.names:
             if _mirror_name(name) not in self.names:
                 raise ValueError(f"names must hold the mirror image of {name!r}; add {_mirror_name(name)!r}")
@@ -55,7 +56,7 @@ class Skeleton:
 
     @cached_property
     def levels(self) -> tuple[tuple[int, ...], ...]:
-        """Joints grouped by depth below the root, the root's own level left out."""
+        """Joints grouped by depth below the root, without the root itself."""
         depth = [0]
         for parent in self.parents[1:]:
             depth.append(depth[parent] + 1)
@@ -80,6 +81,7 @@ class Skeleton:
         if rotations.shape[-3:] != (len(self), 3, 3):
             raise ValueError(f"rotations must have shape [..., {len(self)}, 3, 3], got {tuple(rotations.shape)}")
         offsets = torch.tensor(self.offsets, dtype=rotations.dtype, device=rotations.device)
+        # every entry but the root's is overwritten, level by level
         global_rotations: list[Tensor] = [rotations[..., 0, :, :]] * len(self)
         positions: list[Tensor] = [translation] * len(self)
         for level in self.levels:

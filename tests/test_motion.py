@@ -104,7 +104,7 @@ EYE, ZERO = torch.eye(3).expand(2, 22, 3, 3), torch.zeros(2, 3)
         (lambda: Motion(EYE, ZERO, fps=1e-6), "fps must be in 0.1 to 1000"),
         (lambda: Motion(EYE, ZERO).resample(1e12), "fps must be in 0.1 to 1000"),
         (lambda: Motion(EYE, ZERO).slice(2, 2), "at least one frame"),
-        (lambda: Skeleton(("a",), (-1, 0), ((0.0, 0.0, 0.0),)), "one entry a joint"),
+        (lambda: Skeleton(("a",), (-1, 0), ((0.0, 0.0, 0.0),)), "one entry per joint"),
         (lambda: Skeleton(("a",), (0,), ((0.0, 0.0, 0.0),)), "begin with -1"),
         (lambda: Skeleton(("a", "b"), (-1, 1), ((0.0, 0.0, 0.0),) * 2), "earlier joint"),
         (lambda: Skeleton(("left_a",), (-1,), ((0.0, 0.0, 0.0),)), "mirror image"),

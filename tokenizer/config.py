@@ -1,4 +1,4 @@
-"""Configuration of the motion tokenizer; validates and derives, unknown keys are errors."""
+"""Configuration of the motion tokenizer; validated on creation, unknown keys are errors."""
 
 import math
 from typing import Any
@@ -21,20 +21,19 @@ class MotionTokenizerConfig(PretrainedConfig):
     Args:
         features: name of the motion representation, see `motionmillion.features`.
         wavelet: "none", "rearrange" or a discrete wavelet of PyWavelets.
-        wavelet_levels: levels of the wavelet packet; each halves the rate.
+        wavelet_levels: levels of the wavelet packet; each halves the frame rate.
         strides: stride of each convolution stage; `2**wavelet_levels * prod(strides)` frames become one code.
         width: channels of the convolutions.
-        depth: residual blocks a stage.
-        dilation_growth: dilation of the blocks of a stage grows by this factor.
+        depth: residual blocks per stage.
+        dilation_growth: factor by which the dilation grows from block to block within a stage.
         latent_dim: channels between encoder and quantizer.
-        refiner_width: channels of a residual convolution over the frames after the inverse wavelet; 0 leaves it out.
-        quantizer: `{"type": "fsq", "levels": [...]}`, see `motionmillion.tokenizer.quantizers.registry` for the
-            others.
-        losses: weight of each loss of `motionmillion.tokenizer.losses.LOSSES`; those left out are not computed.
-        dropout: share of latent channels silenced in training, against overfitting on little data.
-        causal: frames depend on their own and earlier codes only, and codes on frames up to the last that they stand
-            for, so that motion leaves while codes arrive.
-        normalize_bands: give every wavelet band unit variance for the network, see `MotionTokenizer.measure_bands`.
+        refiner_width: channels of residual convolutions over frames after the inverse wavelet; 0 is off.
+        quantizer: `{"type": "fsq", "levels": [...]}`, see `motionmillion.tokenizer.quantizer_options`.
+        losses: weights of losses of `motionmillion.tokenizer.losses.LOSSES`; those not listed are not computed.
+        dropout: fraction of latent channels dropped in training, against overfitting on little data.
+        causal: frames depend only on their own and earlier codes, and codes only on their own and earlier frames, so
+            that motion can be decoded as codes arrive.
+        normalize_bands: scale wavelet bands to unit variance for the network, see `MotionTokenizer.measure_bands`.
 
     Raises:
         ValueError: for unknown keys and for values that do not fit together.
@@ -99,6 +98,7 @@ class MotionTokenizerConfig(PretrainedConfig):
         parse_options(self.quantizer)
 
     def _validate_rate(self) -> None:
+        # raises for unknown names and invalid levels
         wavelet = Wavelet(self.wavelet, self.wavelet_levels)
         if self.wavelet == "none" and self.wavelet_levels:
             raise ValueError(f'wavelet_levels must be 0 with wavelet "none", got {self.wavelet_levels!r}')
@@ -111,12 +111,12 @@ class MotionTokenizerConfig(PretrainedConfig):
         if self.frames_per_token > LONGEST_TOKEN:
             frames = self.frames_per_token
             raise ValueError(
-                f"wavelet_levels and strides must give at most {LONGEST_TOKEN} frames a code, got {frames}"
+                f"wavelet_levels and strides must give at most {LONGEST_TOKEN} frames per code, got {frames}"
             )
         if self.causal and wavelet.wraps:
             raise ValueError(
                 f'wavelet must be "none", "rearrange" or "haar" where causal is set, got {self.wavelet!r}; filters of '
-                "more than two taps cannot be inverted without frames to come"
+                "more than two taps cannot be inverted without future frames"
             )
         if self.uses_band_statistics and wavelet.bands == 1:
             raise ValueError('normalize_bands and the loss "bands" must have wavelet bands, got wavelet_levels 0')
@@ -141,7 +141,7 @@ class MotionTokenizerConfig(PretrainedConfig):
 
     @property
     def frames_per_token(self) -> int:
-        """Frames that one code stands for."""
+        """Number of frames per code."""
         return 2**self.wavelet_levels * math.prod(self.strides)
 
     @property

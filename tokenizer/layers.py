@@ -1,12 +1,12 @@
 """Convolutional encoder and decoder over time.
 
-The layout follows the published tokenizer (dilated residual blocks, strided convolutions down, nearest-neighbour
-upsampling), so that its weights fit. Every convolution sees zeros outside a row's valid steps, whether they are the
-zeros of the border or of padding: a clip gives the same result alone and in a padded batch.
+The layout follows the published tokenizer (dilated residual blocks, strided convolutions for downsampling,
+nearest-neighbour upsampling), so that its weights can be loaded. Every convolution sees zeros outside a row's valid
+steps, at borders and in padding alike, so a clip gives the same result alone and in a padded batch.
 
-Unusual: everything is `[B, N, C]`, channels last, because layer norm and matrix products want it; convolutions run as
-`conv2d` in that memory format. With `causal=True` a step sees itself and earlier steps only, and a `History` lets a
-decoder go on where the last call ended.
+Unusual: everything is `[B, N, C]`, channels last, as layer norm and matrix products need it; convolutions run as
+`conv2d` in that memory format. With `causal=True` a step sees only itself and earlier steps, and a `History` lets a
+decoder continue where the last call ended.
 
 Shapes: B batch, N steps in time, C channels.
 """
@@ -19,21 +19,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 History = dict[nn.Module, Tensor]
-"""What every causal convolution has seen last, `[B, left, C]` each; start with an empty one."""
+"""The last inputs `[B, left, C]` of every causal convolution; start with an empty one."""
 
 
 class TimeConv(nn.Conv1d):
     """Convolution along time of `[B, N, C]`; N steps become N / stride.
 
     Args:
-        causal: step n sees input steps up to `stride * (n + 1) - 1`, the last that it stands for.
+        causal: output step n sees input steps up to `stride * (n + 1) - 1`, the last one it covers.
     """
 
     def __init__(
         self, channels: int, out: int, kernel: int, stride: int = 1, dilation: int = 1, causal: bool = False
     ) -> None:
         super().__init__(channels, out, kernel, stride=stride, dilation=dilation)
-        missing = dilation * (kernel - 1) + 1 - stride  # how much a kernel is longer than its stride
+        missing = dilation * (kernel - 1) + 1 - stride  # overhang of the kernel over its stride
         self.left = missing if causal else missing // 2
         self.right = missing - self.left
         self.causal = causal
@@ -55,7 +55,7 @@ class TimeConv(nn.Conv1d):
         elif self.left != self.right:
             x = F.pad(x, (0, 0, self.left, self.right))
         padding = 0 if history is not None or self.left != self.right else self.left
-        # [B, N, C] read as an image [B, C, 1, N] that is contiguous in channels-last format
+        # view [B, N, C] as an image [B, C, 1, N], which is contiguous in channels-last format
         image = F.conv2d(
             x.transpose(1, 2).unsqueeze(2),
             weight.unsqueeze(2),
@@ -98,7 +98,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualStack(nn.Module):
-    """`depth` residual blocks, the widest dilation first."""
+    """`depth` residual blocks, largest dilation first."""
 
     def __init__(self, width: int, depth: int, growth: int, causal: bool) -> None:
         super().__init__()
@@ -164,15 +164,16 @@ class Decoder(nn.Module):
 
     @property
     def reach(self) -> int:
-        """How many later output steps the input can change, in output steps; 0 for a causal decoder."""
+        """Lookahead: number of later steps that an output step depends on, in output steps; 0 if causal."""
         return self._sum("right")
 
     @property
     def past(self) -> int:
-        """How many earlier output steps an output step depends on."""
+        """Number of earlier steps that an output step depends on, in output steps."""
         return self._sum("left")
 
     def _sum(self, side: str) -> int:
+        # receptive field on one side: padding of each layer times the output steps per step of that layer
         rate = math.prod(self.strides)
         steps = rate * getattr(self.conv_in, side)
         for stride, stack, up in zip(self.strides, self.stacks, self.ups, strict=True):
@@ -193,7 +194,7 @@ class Decoder(nn.Module):
 
 
 class Refiner(nn.Module):
-    """Residual convolutions over frames, zero at the start: smooths where neighbouring codes meet."""
+    """Residual convolutions over frames, initialised to zero: smooth the borders between codes."""
 
     def __init__(self, channels: int, width: int, causal: bool = False) -> None:
         super().__init__()
@@ -202,7 +203,7 @@ class Refiner(nn.Module):
 
     @property
     def reach(self) -> int:
-        """How many later frames a frame depends on."""
+        """Number of later frames that a frame depends on."""
         return self.conv1.right + self.conv2.right
 
     def forward(self, x: Tensor, mask: Tensor | None = None, history: History | None = None) -> Tensor:

@@ -3,19 +3,18 @@
 | name | compares | unit |
 |---|---|---|
 | features | normalised features, smooth L1 | - |
-| local_positions | the block `positions` of them once more (published as "velocity loss"), smooth L1 | - |
-| root_features | the blocks of root velocity and heading change once more: everything else hangs on them | - |
-| local_acceleration | second differences of the block `positions`, normalised, L1: the cheap loss against jitter | - |
-| bands | wavelet coefficients, each band in its own standard deviation, L1; computed by the model | - |
+| local_positions | their block `positions` again (published as "velocity loss"), smooth L1 | - |
+| root_features | their blocks of root velocity and heading change again: the rest of the motion depends on them | - |
+| local_acceleration | second differences of the block `positions`, normalised, L1: a cheap loss against jitter | - |
+| bands | wavelet coefficients, divided by the standard deviation of their band, L1; computed by the model | - |
 | joints | joints relative to the pelvis, heading integrated, L1 | m |
 | root | pelvis path, integrated, L1 | m |
 | velocity | joint velocities, L1 | m/s |
 | acceleration | joint accelerations, L1 | m/s^2 |
-| contact | velocities of ankles and feet in the frames in which they stand on the floor, L1 | m/s |
+| contact | velocities of ankles and feet in frames of floor contact, L1 | m/s |
 
-The last five rows look at decoded motion, by both routes at once: positions read from the position block and positions
-that forward kinematics gives for the rotation block. They see the drift that integrated headings cause, and keep the
-two routes together.
+The last five compare decoded motion by both routes: positions from the position block, and forward kinematics of the
+rotation block. They capture the drift of integrated headings and keep the two routes consistent.
 
 Shapes: B batch, T frames, D feature size, J joints.
 """
@@ -27,18 +26,18 @@ from torch.nn import functional as F
 from motionmillion.features import Representation
 
 FEATURE_LOSSES = ("features", "local_positions", "root_features", "local_acceleration", "bands")
-"""Those that look at features."""
+"""Losses on features."""
 
 KINEMATIC_LOSSES = ("joints", "root", "velocity", "acceleration", "contact")
-"""Those that look at decoded motion."""
+"""Losses on decoded motion."""
 
 STANDING_SPEED = 0.15
-"""A foot slower than this stands, m/s: sliding feet of real motion capture stay below it."""
+"""Speed below which a foot counts as in contact, m/s: foot sliding in real motion capture stays below it."""
 
 _FEET = ("left_ankle", "right_ankle", "left_foot", "right_foot")
 
 LOSSES = FEATURE_LOSSES + KINEMATIC_LOSSES
-"""All of them."""
+"""Names of all losses."""
 
 
 def reconstruction_losses(
@@ -49,7 +48,7 @@ def reconstruction_losses(
     representation: Representation,
     names: tuple[str, ...] = tuple(name for name in LOSSES if name != "bands"),
 ) -> dict[str, Tensor]:
-    """The losses called `names`.
+    """Compute the losses named in `names`.
 
     Args:
         predicted: features `[B, T, D]` in physical units.
@@ -73,13 +72,14 @@ def reconstruction_losses(
     if not set(KINEMATIC_LOSSES) & set(names):
         return losses
     with torch.autocast(predicted.device.type, enabled=False):
-        # padding is no rotation: put a valid frame there, so that neither values nor gradients are NaN
+        # padding is not a rotation: replace it by a valid frame, so that values and gradients are not NaN
         predicted, target = (torch.where(mask[..., None], x, x[:, :1]).float() for x in (predicted, target))
         ours = _joints(predicted, representation)  # [B, T, 2, J, 3]
         with torch.no_grad():
             theirs = _joints(target, representation)
         difference = ours - theirs
         if "joints" in names:
+            # relative to the pelvis, so that the error of the path is not counted twice
             losses["joints"] = _mean((difference - difference[..., :1, :]).abs(), mask)
         if "root" in names:
             losses["root"] = _mean(difference[..., 0, :].abs(), mask)

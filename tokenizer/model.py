@@ -5,8 +5,8 @@
     codes = tokenizer.encode(features, lengths)
     features = tokenizer.decode(codes)
 
-Features go in and come out in physical units: mean and standard deviation are buffers of the model and part of its
-checkpoint. A clip whose length is no multiple of `frames_per_token` first repeats its last frame.
+Inputs and outputs are features in physical units: mean and standard deviation are buffers of the model and part of its
+checkpoint. A clip whose length is not a multiple of `frames_per_token` is padded with its last frame.
 
 Unusual: in half precision (bfloat16, float16) convolutions alone are rounded; statistics, wavelet, quantizer and the
 decoder's last layer stay float32, because rounding there would be jitter in the motion. Features come out in float32.
@@ -42,7 +42,7 @@ class TokenizerOutput(ModelOutput):
     reconstruction: Tensor | None = None  # [B, T, D] physical units
     codes: Tensor | None = None  # [B, N] int64
     losses: dict[str, Tensor] | None = None  # each loss before its weight
-    perplexity: Tensor | None = None  # [] of the codes of this batch
+    perplexity: Tensor | None = None  # [] of the batch's codes
 
 
 class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
@@ -69,7 +69,7 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
         width = config.refiner_width
         self.refiner = Refiner(self.representation.dim, width, config.causal) if width else None
         self.dropout = nn.Dropout1d(config.dropout)
-        self.kinematics = True  # False leaves the kinematic losses out for now, see motionmillion.training.tokenizer
+        self.kinematics = True  # False skips the kinematic losses, see motionmillion.training.tokenizer
         self.register_buffer("mean", torch.zeros(self.representation.dim))
         self.register_buffer("std", torch.ones(self.representation.dim))
         if config.uses_band_statistics:
@@ -84,15 +84,15 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
             module.reset_parameters()
 
     def set_statistics(self, stats: FeatureStats) -> None:
-        """Take over mean and standard deviation `[D]` of the training data."""
+        """Set mean and standard deviation `[D]` to those of the training data."""
         self.mean.copy_(stats.mean)
         self.std.copy_(stats.std)
 
     @torch.no_grad()
     def measure_bands(self, clips: Iterable[Tensor]) -> Tensor:
-        """Standard deviations of the wavelet coefficients `[bands, D]`, one value a block of the features and band.
+        """Standard deviations of the wavelet coefficients `[bands, D]`, one value per feature block and band.
 
-        Call it after `set_statistics` and copy the result into `band_std` where the config uses band statistics. Its
+        Call it after `set_statistics`, and copy the result to `band_std` if the config uses band statistics. The
         squares are the energies of the bands.
 
         Args:
@@ -104,12 +104,13 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
             total, count = total + bands.double().square().sum(-1).cpu(), count + bands.shape[-1]
         energy = total / max(count, 1)  # [bands, D]
         for span in self.representation.layout.values():
+            # one scale per block keeps the proportions of its dimensions
             energy[:, span] = energy[:, span].mean(1, keepdim=True)
         return energy.sqrt().clamp(min=1e-4).float()
 
     @property
     def decoder_reach(self) -> int | None:
-        """How many later codes a frame can depend on; None if any, because the wavelet wraps around."""
+        """Number of later codes that a frame can depend on; None for all, if the wavelet wraps around."""
         if self.wavelet.wraps:
             return None
         if self.config.causal:
@@ -127,7 +128,7 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
         """Codes `[B, N]` of features `[B, T, D]`, physical units.
 
         Args:
-            lengths: valid frames of each row `[B]`; row b has `code_lengths(lengths)[b]` codes, 0 stands behind them.
+            lengths: valid frames of each row `[B]`; row b has `code_lengths(lengths)[b]` codes, followed by zeros.
 
         Raises:
             ValueError: for a wrong feature width, no frames, NaN, lengths outside 1..T, or a tokenizer without codes.
@@ -154,8 +155,8 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
 
         Args:
             lengths: valid codes of each row `[B]`; frames beyond them are zero.
-            chunk: codes that go through the decoder at a time, with overlaps that keep the result the same; bounds
-                the memory for long motions.
+            chunk: number of codes decoded at a time, with overlaps that keep the result the same; bounds the memory
+                for long motions.
 
         Raises:
             ValueError: for codes outside 0..K-1, no codes, or lengths outside 1..N.
@@ -169,14 +170,14 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
         return self._features(self._expand(latents), self._code_mask(latents, lengths), chunk)
 
     def decode_stream(self, codes: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Features `[B, t, D]` piece by piece, as early as possible, while codes `[B, n]` of any number arrive.
+        """Yield features `[B, t, D]` in pieces, as early as possible, from parts of codes `[B, n]` of any size.
 
-        All pieces together equal `decode` of all codes. A causal tokenizer gives `n * frames_per_token` frames for
-        every n codes; another one keeps back what later codes can still change (`decoder_reach` codes), and
-        everything until the end where its wavelet wraps around. Latents `[B, n, Q]` stream likewise.
+        The pieces concatenated equal `decode` of all codes. A causal tokenizer yields `n * frames_per_token` frames
+        for every n codes; any other holds back frames that later codes can still change (`decoder_reach` codes), or
+        all of them until the end if its wavelet wraps around. Latents `[B, n, Q]` are streamed in the same way.
 
         Raises:
-            ValueError: for parts of another shape, and what `decode` raises.
+            ValueError: for parts of a wrong shape, and as `decode`.
         """
         parts = checked_parts(codes)
         if self.config.causal:
@@ -194,11 +195,12 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
         return self._expand(part) if part.ndim == 3 else self._lookup(part)
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> TokenizerOutput:
-        """Reconstruct features `[B, T, D]` and weigh the losses of the config."""
+        """Reconstruct features `[B, T, D]` and compute the weighted sum of the config's losses."""
         target, frames = features, features.shape[1]
         features, code_mask = self._prepare(features, lengths)
         if not torch.compiler.is_compiling():
             _check_finite(features)
+        # Dropout1d drops whole channels of [B, C, N]
         latents = self.dropout(self._latents(features, code_mask).transpose(1, 2)).transpose(1, 2)
         quantized = self.quantizer(latents, code_mask)
         reconstruction = self._features(quantized.latents, code_mask)[:, :frames]
@@ -220,7 +222,7 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
         )
 
     def _band_loss(self, predicted: Tensor, target: Tensor, lengths: Tensor) -> Tensor:
-        """L1 between wavelet coefficients, each in standard deviations of its band: small, high bands count fully."""
+        """L1 between wavelet coefficients, divided by the std of their band, so that small high bands count fully."""
         error = torch.where(_mask(lengths, target.shape[1])[..., None], (predicted - target) / self.std, 0.0)
         bands = self.wavelet(error.transpose(1, 2), lengths) / self.band_std[:, None]  # [B, bands * D, N]
         return bands.abs().mean(1).sum() / (-(-lengths // self.wavelet.bands)).sum()
@@ -231,7 +233,7 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
         latents = self._latents(features, code_mask)
         if not bool(latents.isfinite().all()):
             largest = float(features.abs().max())
-            raise ValueError(f"features must be of the size of motion in metres, got values up to {largest:g}")
+            raise ValueError(f"features must be in the range of motion in metres, got values up to {largest:g}")
         return self.quantizer(latents, code_mask), code_mask
 
     def _expand(self, quantized: Tensor) -> Tensor:
@@ -254,7 +256,7 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
         return self.quantizer.lookup(codes).to(self.dtype)
 
     def _prepare(self, features: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Check, and repeat each row's last frame up to a multiple of the hop; also the mask of codes `[B, N]`."""
+        """Check features and pad rows with their last frame to whole codes; also the mask of codes `[B, N]`."""
         dim = self.representation.dim
         if features.ndim != 3 or features.shape[1] == 0 or features.shape[2] != dim:
             raise ValueError(f"features must have shape [B, T, {dim}] with T > 0, got {tuple(features.shape)}")
@@ -265,6 +267,7 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
         count = -(-frames // hop)
         if lengths is None and count * hop == frames:
             return features, None
+        # indices beyond a row's end are clamped to its last frame
         index = torch.arange(count * hop, device=features.device).minimum(own[:, None] - 1)  # [B, N * hop]
         features = features.gather(1, index[..., None].expand(-1, -1, dim))
         mask = None if lengths is None else _mask(self.code_lengths(own), count)
@@ -296,6 +299,7 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
         if chunk < 1:
             raise ValueError(f"chunk must be at least 1, got {chunk!r}")
         rate = math.prod(self.config.strides)
+        # context on both sides of a chunk, in codes, rounded up
         reach = -(-max(self.decoder.reach, self.decoder.past) // rate)
         pieces = []
         for start in range(0, count, chunk):
@@ -326,12 +330,12 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
 
 
 def _mask(lengths: Tensor, size: int) -> Tensor:
-    """`[B]` -> bool `[B, size]`."""
+    """Lengths `[B]` -> mask of valid positions, bool `[B, size]`."""
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
 def _check_finite(values: Tensor, name: str = "features") -> None:
-    """`values` `[B, T, D]`."""
+    """Raise `ValueError` unless all `values` `[B, T, D]` are finite."""
     if not bool(values.isfinite().all()):
         row, step = (~values.isfinite()).any(2).nonzero()[0].tolist()
         raise ValueError(f"{name} must be finite, got NaN or infinity in row {row}, frame {step}; repair or cut it")
@@ -341,7 +345,7 @@ def _check_lengths(lengths: Tensor, rows: int, size: int) -> Tensor:
     whole = isinstance(lengths, Tensor) and not lengths.is_floating_point() and lengths.dtype != torch.bool
     if not whole or lengths.shape != (rows,):
         shape = tuple(lengths.shape) if isinstance(lengths, Tensor) else type(lengths).__name__
-        raise ValueError(f"lengths must be a tensor of {rows} whole numbers, one a row, got {shape}")
+        raise ValueError(f"lengths must be a tensor of {rows} whole numbers, one per row, got {shape}")
     if bool((lengths < 1).any()) or bool((lengths > size).any()):
         raise ValueError(f"lengths must be in 1..{size}, got {lengths.tolist()}")
     return lengths

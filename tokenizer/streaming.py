@@ -1,4 +1,4 @@
-"""Decoding while codes arrive, for a decoder that looks ahead: a frame leaves once no later code can change it.
+"""Streaming decoding for a decoder with lookahead: a frame is yielded once no later code can change it.
 
 Shapes: B batch, N codes in time, T frames, D feature size.
 """
@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 def checked_parts(parts: Iterable[Tensor]) -> Iterator[Tensor]:
-    """The parts of a stream, `[B, n]` or `[B, n, Q]`, without empty ones.
+    """Check the parts of a stream, `[B, n]` or `[B, n, Q]`, and skip empty ones.
 
     Raises:
-        ValueError: for parts of another number of dimensions, or of another B than the first.
+        ValueError: for parts with a wrong number of dimensions, or a different B than the first.
     """
     rows: int | None = None
     for part in parts:
@@ -29,22 +29,23 @@ def checked_parts(parts: Iterable[Tensor]) -> Iterator[Tensor]:
 def stream_settled(
     decode: Callable[[Tensor], Tensor], codes: Iterable[Tensor], reach: int | None, hop: int
 ) -> Iterator[Tensor]:
-    """Features `[B, t, D]` piece by piece; together they are `decode` of all codes.
+    """Yield features `[B, t, D]` in pieces; concatenated, they are `decode` of all codes.
 
     Args:
         decode: codes `[B, N]` to features `[B, N * hop, D]`.
         codes: any number of codes `[B, n]`, or latents `[B, n, Q]`, at a time.
-        reach: how many codes ahead and back a frame depends on; None if on all.
-        hop: frames a code.
+        reach: number of codes on either side that a frame depends on; None for all.
+        hop: frames per code.
     """
-    kept: Tensor | None = None  # codes that frames to come depend on
-    done = dropped = 0  # frames given out, codes forgotten
+    kept: Tensor | None = None  # codes that future frames depend on
+    done = dropped = 0  # frames yielded, codes dropped
     for part in codes:
         kept = part if kept is None else torch.cat([kept, part], dim=1)
         settled = 0 if reach is None else (dropped + kept.shape[1] - reach) * hop
         if settled > done:
             yield decode(kept)[:, done - dropped * hop : settled - dropped * hop]
             done = settled
+            # drop codes that no future frame depends on
             surplus = max(done // hop - int(reach or 0) - dropped, 0)
             kept, dropped = kept[:, surplus:], dropped + surplus
     if kept is not None and (dropped + kept.shape[1]) * hop > done:

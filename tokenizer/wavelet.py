@@ -4,13 +4,13 @@
     bands = wavelet(x)                      # [B, C, T] -> [B, 4 * C, ceil(T / 4)]
     x_again = wavelet.inverse(bands, T)
 
-The signal is continued periodically ("periodization" in PyWavelets, an odd length first repeats its last frame), the
-one extension that keeps `ceil(T / 2)` coefficients a band and inverts exactly for every filter; with Haar nothing
-wraps. Every band is split again at each level (a wavelet packet), so all bands share one rate. Bands come in
-PyWavelets' natural order (aa, ad, da, dd for two levels), the lowest first, each with all C channels.
+The signal is extended periodically ("periodization" in PyWavelets; an odd length first repeats its last frame), the
+only extension that keeps `ceil(T / 2)` coefficients per band and is exactly invertible for every filter; with Haar
+nothing wraps around. Every band is split again at each level (a wavelet packet), so all bands have the same rate.
+Bands are in PyWavelets' natural order (aa, ad, da, dd for two levels), lowest first, each with all C channels.
 
-Unusual: rows of a padded batch wrap around at their own lengths, so padding never reaches a valid frame.
-"rearrange" is no wavelet but the control of an ablation: even frames, then odd frames, in the same shapes.
+Unusual: rows of a padded batch wrap around at their own lengths, so padding never affects a valid frame.
+"rearrange" is not a wavelet but the control of an ablation: even frames, then odd frames, in the same shapes.
 
 Shapes: B batch, C channels, T frames.
 """
@@ -31,7 +31,7 @@ def filter_bank(name: str) -> Filters:
     """Analysis low, analysis high, synthesis low and synthesis high filter of a wavelet.
 
     Raises:
-        ValueError: if PyWavelets knows no orthogonal or biorthogonal wavelet of that name.
+        ValueError: if PyWavelets has no orthogonal or biorthogonal wavelet of that name.
     """
     if name == "rearrange":
         return _REARRANGE
@@ -50,7 +50,7 @@ class Wavelet(nn.Module):
 
     Args:
         name: a discrete wavelet of PyWavelets, "rearrange", or "none" for the identity.
-        levels: how often every band is halved; 0 is the identity.
+        levels: how often every band is split in two; 0 is the identity.
     """
 
     def __init__(self, name: str = "haar", levels: int = 1) -> None:
@@ -63,12 +63,12 @@ class Wavelet(nn.Module):
 
     @property
     def bands(self) -> int:
-        """Number of bands, which is also the factor between frames and coefficients."""
+        """Number of bands, which is also the number of frames per coefficient."""
         return 2**self.levels
 
     @property
     def wraps(self) -> bool:
-        """Whether the periodic continuation ties the ends of a signal together; filters of two taps never do."""
+        """Whether the periodic extension couples the ends of a signal; filters of two taps never do."""
         return self.levels > 0 and len(self.filters[0]) > 2
 
     def extra_repr(self) -> str:
@@ -100,6 +100,7 @@ class Wavelet(nn.Module):
             )
         x = bands if bands.dtype == torch.float64 else bands.float()
         channels = x.shape[1] // self.bands
+        # from the coarsest level to the finest; odd lengths are restored at each
         for level in reversed(range(self.levels)):
             step = 2**level
             own = None if lengths is None else -(-lengths // step)
@@ -107,7 +108,7 @@ class Wavelet(nn.Module):
         return x
 
     def energies(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Share of the energy of signals `[B, C, T]` in each band, `[bands]`, the low band first; they sum to 1.
+        """Fraction of the energy of signals `[B, C, T]` in each band, `[bands]`, lowest band first; they sum to 1.
 
         Args:
             lengths: valid frames of each row `[B]`.
@@ -159,14 +160,14 @@ class Wavelet(nn.Module):
 
 
 def _gather_time(x: Tensor, index: Tensor) -> Tensor:
-    """`x[..., index]` with `index` `[1, E]` shared by the rows or `[B, E]` one a row."""
+    """`x[..., index]` with `index` `[1, E]` shared by all rows, or `[B, E]` with one per row."""
     if index.shape[0] == 1:
         return x[..., index[0]]
     return x.gather(2, index[:, None].expand(-1, x.shape[1], -1))
 
 
 def _windows(pairs: Tensor, count: int) -> Tensor:
-    """Neighbouring pairs `[..., M, 2]` side by side: `[..., count, 2 * (M - count + 1)]`."""
+    """Sliding windows over pairs `[..., M, 2]`, flattened: `[..., count, 2 * (M - count + 1)]`."""
     extra = pairs.shape[-2] - count
     return torch.cat([pairs[..., s : s + count, :] for s in range(extra + 1)], dim=-1) if extra else pairs
 

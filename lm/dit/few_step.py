@@ -101,6 +101,7 @@ class Distiller:
         """All N steps of the first B / N rows, beginning at noise; the same cost as `_from_motion`."""
         steps = self.options.steps
         rest = {name: value[: max(len(value) // steps, 1)] for name, value in batch.items()}
+        # the clean motion is not needed: the teacher generates its own
         x = torch.randn_like(rest.pop("labels"))
         ones, drawn = x.new_ones(len(x)), []
         for index in range(steps):
@@ -127,14 +128,14 @@ class Distiller:
     def velocity(self, x: Tensor, sigma: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """The teacher's velocity `[B, T, D]` of x at sigmas `[B]`, guided in rows that follow their text."""
         given = {name: batch[name] for name in _CONDITIONS if name in batch}
-        told = ask(self.teacher, x, sigma, given)
+        conditional = ask(self.teacher, x, sigma, given)
         if self.options.guidance_scale == 1:
-            return told
+            return conditional
         nothing = {**given, "text_mask": torch.zeros(given["text"].shape[:2], dtype=torch.bool, device=x.device)}
         scale = torch.full((len(x),), float(self.options.guidance_scale), device=x.device)
         if "use_reference" in given:
             scale = torch.where(given["use_reference"], 1.0, scale)
-        return torch.lerp(ask(self.teacher, x, sigma, nothing), told, _wide(scale))
+        return torch.lerp(ask(self.teacher, x, sigma, nothing), conditional, _wide(scale))
 
     @torch.no_grad()
     def gaps(self, student: MotionDiT, batch: Mapping[str, Tensor], noise: Tensor) -> tuple[Tensor, Tensor]:

@@ -96,8 +96,10 @@ class Block(GradientCheckpointingLayer):
                 attend(norm(x), *context)
                 for attend, norm, context in zip(self.cross_attentions, self.cross_norms, contexts, strict=False)
             ]
+            # every row is computed with both contexts, then one result is selected
             both = found[0] if chosen is None else torch.where(chosen[:, None, None], found[1], found[0])
             x = x + self.dropout(both)
+        # feed-forward
         h = self._norm(x) * (1 + scale_up) + shift_up
         return x + gate_up * self.dropout(self.down(F.gelu(self.up(h), approximate="tanh")))
 

@@ -78,6 +78,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
             self.reference_blocks = nn.ModuleList(
                 Block(*shape, dropout=config.dropout, eps=eps) for _ in range(config.num_reference_layers)
             )
+        # with overlap each position predicts two patches
         self.head = VelocityHead(width, config.patch * config.motion_dim * (1 + config.overlap), eps)
         self.register_buffer("mean", torch.zeros(config.motion_dim))
         self.register_buffer("std", torch.ones(config.motion_dim))
@@ -232,7 +233,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
                 reference_mask = frame_mask
             contexts.append(self._reference(reference, reference_mask, modulation, x))
             if use_reference is None:
-                # a reference of zeros counts as none, as in ViMoGen
+                # a reference of zeros counts as none
                 said = reference.ne(0).any(dim=2)  # [B, S]
                 use_reference = (said if reference_mask is None else said & reference_mask.bool()).any(dim=1)
             _check_shape("use_reference", use_reference, [x.shape[0]])
@@ -281,6 +282,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         if mask is not None:
             _check_shape("reference_mask", mask, list(reference.shape[:2]))
             mask = mask.bool()
+        # [B, N, patch * R], [B, N]
         tokens, mask = self._patches(reference, mask)
         hidden = _with_places(self.embed_reference(tokens.to(self.embed_reference.weight.dtype)))
         for block in self.reference_blocks:

@@ -121,30 +121,32 @@ class Velocities:
         """The velocity `[B, T, D]` of x `[B, T, D]`."""
         velocity = torch.zeros_like(x)
         if len(self.by_text):
-            velocity[self.by_text] = self._told(x, sigma)
+            velocity[self.by_text] = self._text_velocity(x, sigma)
         if len(self.by_reference):
-            velocity[self.by_reference] = self._mixed(velocity, x, sigma)
+            velocity[self.by_reference] = self._mixed_velocity(velocity, x, sigma)
         return velocity
 
-    def _told(self, x: Tensor, sigma: float) -> Tensor:
+    def _text_velocity(self, x: Tensor, sigma: float) -> Tensor:
         """Velocities of the rows that follow their text, guided if the sampling options ask for it."""
-        rows, told = self.by_text, self.conditions
+        rows, given = self.by_text, self.conditions
         guided = self.sampling.guides_at(sigma)
+        # conditional and unconditional rows in one pass
         both = torch.cat([rows, rows]) if guided else rows
-        words = told.text_mask[both].clone()
+        words = given.text_mask[both].clone()
         words[len(rows) :] = False  # the second half is unconditional
-        found = self._ask(x, sigma, both, text=told.text[both], text_mask=words)
+        found = self._ask(x, sigma, both, text=given.text[both], text_mask=words)
         return guide(found[: len(rows)], found[len(rows) :], self.sampling.guidance_scale) if guided else found
 
-    def _mixed(self, velocity: Tensor, x: Tensor, sigma: float) -> Tensor:
+    def _mixed_velocity(self, velocity: Tensor, x: Tensor, sigma: float) -> Tensor:
         """Velocities of the rows with a reference, mixed with those of their text."""
-        rows, told = self.by_reference, self.conditions
-        if told.reference is None or told.reference_share is None:
+        rows, given = self.by_reference, self.conditions
+        if given.reference is None or given.reference_share is None:
             raise ValueError("reference_share must be 0 for rows without a reference, got more")
-        mask = None if told.reference_mask is None else told.reference_mask[rows]
+        mask = None if given.reference_mask is None else given.reference_mask[rows]
+        # a reference of zeros is still used here, since its weight is above 0
         every = torch.ones(len(rows), dtype=torch.bool, device=x.device)
-        found = self._ask(x, sigma, rows, reference=told.reference[rows], reference_mask=mask, use_reference=every)
-        return torch.lerp(velocity[rows], found, told.reference_share[rows, None, None].to(found))
+        found = self._ask(x, sigma, rows, reference=given.reference[rows], reference_mask=mask, use_reference=every)
+        return torch.lerp(velocity[rows], found, given.reference_share[rows, None, None].to(found))
 
     def _ask(self, x: Tensor, sigma: float, rows: Tensor, **conditions: Tensor | None) -> Tensor:
         timestep = torch.full((len(rows),), TIMESTEPS * sigma, device=x.device)

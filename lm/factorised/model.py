@@ -80,12 +80,13 @@ class DepthHead(nn.Module):
         return [self.write[i](hidden[:, i]) for i in range(digits.shape[1])]
 
     def last(self, states: Tensor, digits: Tensor) -> Tensor:
-        """Logits `[M, L_d]` of the one digit after the given ones `[M, d]`."""
+        """Logits `[M, L_d]` of the next digit after the given ones `[M, d]`."""
         count = digits.shape[1]
         return self.write[count - 1](self.states(states, digits)[:, -1])
 
     def states(self, states: Tensor, digits: Tensor) -> Tensor:
         """States `[M, d, W]` that predict the digits 1 .. d."""
+        # the state of the position is added to every digit's embedding
         embedded = [table(digits[:, i]) for i, table in enumerate(self.read_digits) if i < digits.shape[1]]
         hidden = self.read_state(states)[:, None] + torch.stack(embedded, dim=1)  # [M, d, W]
         positions = torch.arange(digits.shape[1], device=digits.device)[None]
@@ -106,6 +107,7 @@ class MotionFactorisedLM(MotionLM, of=("codes", "factorised")):
 
     def split_codes(self, codes: Tensor) -> Tensor:
         """Digits `[..., D]` of codes `[...]`."""
+        # mixed radix: divide by the place value, then take the remainder
         places, levels = (torch.tensor(numbers, device=codes.device) for numbers in (self.places, self.levels))
         return codes[..., None] // places % levels
 
@@ -114,7 +116,7 @@ class MotionFactorisedLM(MotionLM, of=("codes", "factorised")):
         return (digits * torch.tensor(self.places, device=digits.device)).sum(dim=-1)
 
     def embed_motion(self, motion: Tensor) -> Tensor:
-        """Embeddings `[B, N, C]` of tokens `[B, N]`: the sum over the digits, or the row of END or PAD."""
+        """Embeddings `[B, N, C]` of tokens `[B, N]`: the sum over digits of a code, or the row of END or PAD."""
         config = self.config
         codes = motion < config.end_token_id
         digits = self.split_codes(torch.where(codes, motion, 0))
@@ -141,11 +143,11 @@ class MotionFactorisedLM(MotionLM, of=("codes", "factorised")):
     ) -> MotionLMOutput:
         """States that the digits are chosen from, and the loss where `labels` are given.
 
-        Args: those of `MotionLM.forward`; `return_logits` is of no effect, because logits of digits are small.
+        Args: those of `MotionLM.forward`; `return_logits` has no effect, because logits of digits are small.
 
         Returns:
             states `[B, N + 1, C]`, logits `[B, N + 1, L_0 + 1]` of the first digit and END (packed or cached: N), the
-            cache, and of labels the mean loss in nats a token and the losses of single tokens, sums over digits.
+            cache, and with labels the mean loss in nats per token and the losses of single tokens, sums over digits.
         """
         check_tokens(input_ids, self.config)
         hidden, cache = self.hidden_states(
@@ -162,7 +164,7 @@ class MotionFactorisedLM(MotionLM, of=("codes", "factorised")):
         return output
 
     def _losses(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Losses `[M]`, in nats a token, and whether every digit of it was the likeliest `[M]`."""
+        """Losses `[M]` in nats per token, and whether every digit was the most likely one `[M]`."""
         if labels.shape[1] > hidden.shape[1]:
             raise ValueError(f"labels must be as many as input_ids, {hidden.shape[1] - 1}, got {labels.shape[1]}")
         counted = (labels != self.config.padding_token_id) & (labels != IGNORED)

@@ -32,18 +32,18 @@ class FactorisedSampler(Sampler):
 
     @classmethod
     def of_model(cls, lm: MotionFactorisedLM, options: dict[str, Any], seeds: Sequence[int]) -> FactorisedSampler:
-        """A sampler of fields of `Sampling`, whose errors are those of `Sampler.from_options`."""
+        """Make a sampler from fields of `Sampling`; raises as `Sampler.from_options`."""
         sampler = cls.from_options(options, lm.config, seeds)
         assert isinstance(sampler, FactorisedSampler)
         sampler.lm = lm
         return sampler
 
     def __call__(self, logits: Tensor, history: Tensor, forbid_end: bool) -> Tensor:
-        """Tokens `[B]`.
+        """Sample tokens `[B]`.
 
         Args:
             logits: states `[B, C]`; with guidance `[2 B, C]`, the second half without text.
-            history: codes so far `[B, N]`; anything from END on in rows that have ended.
+            history: codes so far `[B, N]`; arbitrary from END on in rows that have ended.
             forbid_end: END must not be chosen.
         """
         lm, states = self.lm, logits
@@ -56,7 +56,8 @@ class FactorisedSampler(Sampler):
         ended = first == lm.levels[0]
         digits = first.masked_fill(ended, 0)[:, None]  # [B, 1]
         for level in range(1, len(lm.levels)):
-            given = digits.repeat(states.shape[0] // digits.shape[0], 1)  # with guidance once more, without text
+            # with guidance the unconditional rows get the same digits
+            given = digits.repeat(states.shape[0] // digits.shape[0], 1)
             scores = self.guided_scores(lm.depth.last(states, given))  # [B, L_level]
             if repeated and level + 1 == len(lm.levels):
                 scores = self._penalised(scores, digits, history)
@@ -64,7 +65,7 @@ class FactorisedSampler(Sampler):
         return torch.where(ended, lm.config.end_token_id, lm.join_digits(digits))
 
     def _penalised(self, scores: Tensor, digits: Tensor, history: Tensor) -> Tensor:
-        """Scores `[B, L]` of the last digit, lower where it would complete a code that has been used."""
+        """Scores `[B, L]` of the last digit, penalised where it would complete a code that was already used."""
         scores = scores.clone()
         for row, codes in enumerate(history):
             used, places = self._used(codes)

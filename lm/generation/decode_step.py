@@ -89,6 +89,7 @@ class PreparedWeights:
             )
             for layer in layers
         ]
+        # identifies the weights that the prepared copies were made from
         self.signature = _signature(lm)
         self._compiled: dict[tuple[int, int], Callable[..., Tensor]] = {}
 

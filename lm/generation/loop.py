@@ -129,7 +129,7 @@ def stream(
         left = int(running.sum())
         if left == 0 or step + 1 == max_new_tokens:
             return
-        if not compiled and left <= len(rows) // 2:  # halving: copying the caches at every end would cost more
+        if not compiled and left <= len(rows) // 2:  # dropping rows copies the caches: only by halves
             keep = running.nonzero()[:, 0]
             decoder.keep(torch.cat([keep, keep + len(rows)]) if sampler.guided else keep)
             sampler.keep(keep.tolist())
@@ -163,6 +163,7 @@ def _decoder(lm: MotionLM, cache: str, compiled: bool, int8: bool) -> Any:
 def _inputs(features: Tensor, mask: Tensor | None, seeds: Sequence[int] | None) -> tuple[Tensor, list[int]]:
     """The checked text mask `[B, L]` and seeds, defaults filled in."""
     batch, device = features.shape[0], features.device
+    # no mask: all text positions are valid
     mask = torch.ones(features.shape[:2], device=device) if mask is None else mask
     if mask.shape != features.shape[:2]:
         raise ValueError(

@@ -119,6 +119,7 @@ class Sampler:
     def __init__(self, sampling: Sampling, config: MotionLMConfig, seeds: Sequence[int]) -> None:
         self.sampling, self.config = sampling, config
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        # limits on repetition need the history; truncation, after the temperature, is applied last
         self.repetition, self.truncation = LogitsProcessorList(), LogitsProcessorList()
         if sampling.repetition_penalty != 1:
             self.repetition.append(RepetitionPenaltyLogitsProcessor(float(sampling.repetition_penalty)))

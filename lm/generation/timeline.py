@@ -93,6 +93,7 @@ def fill_between(
     features, mask = text_features.expand(rows, -1, -1), text_mask.expand(rows, -1)
     exact: dict[str, Any] = dict(max_new_tokens=count, min_new_tokens=count, seeds=seeds)
     exact[lm.prefix_name] = start.to(features.device).expand(rows, *start.shape)
+    # all candidates in one batch
     drawn = generate(lm, features, mask, **exact, **options)  # [rows, P + count]
     wanted = end.to(drawn).expand(rows, *end.shape)
     # only the given end is scored: the candidates' own codes are masked out of the loss

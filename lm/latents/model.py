@@ -131,6 +131,7 @@ class MotionFlowLM(ExactStatistics, MotionLM, of=("head", "flow")):
         if labels.ndim != 3 or not 0 <= hidden.shape[1] - labels.shape[1] <= 1:
             raise ValueError(f"labels must be as many as latents, {hidden.shape[1] - 1}, got {labels.shape[1]}")
         counted, draws = self.valid_motion(labels), self.config.flow_draws
+        # the transformer runs once, the small head once per noise sample
         states = hidden[:, : labels.shape[1]][counted].repeat_interleave(draws, dim=0)  # [M * draws, C]
         clean = self._normalised(labels[counted]).repeat_interleave(draws, dim=0)
         return self._draw_losses(self.flow.draw(clean, generator), states).view(-1, draws).mean(dim=1)
@@ -141,6 +142,7 @@ class MotionFlowLM(ExactStatistics, MotionLM, of=("head", "flow")):
 
     def _end_losses(self, hidden: Tensor, labels: Tensor) -> Tensor:
         """Binary cross entropy `[M']` of END at every position where a motion continues or ends."""
+        # positions with a latent continue, positions labelled END stop; padding is ignored
         ends = labels.isposinf().all(dim=-1)
         counted = ends | self.valid_motion(labels)
         logits = self.lm_head(hidden[:, : labels.shape[1]][counted])[:, 0].float()
@@ -183,6 +185,7 @@ class MotionFlowLM(ExactStatistics, MotionLM, of=("head", "flow")):
         valid = self.valid_motion(motion)[..., None]
         latents = self._normalised(motion)
         if self.training and self.config.latent_noise:
+            # one noise level per row, uniform up to the maximum
             levels = torch.rand(latents.shape[0], 1, 1, device=latents.device) * self.config.latent_noise
             latents = latents + levels * torch.randn_like(latents)
         weight = self.read_latents.weight

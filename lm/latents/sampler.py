@@ -73,13 +73,14 @@ class FlowSampler:
             forbid_end: no row may end.
         """
         shape = (self.lm.config.latent_dim,)
-        chance = torch.stack([torch.rand((), generator=g) for g in self.generators]).to(states.device)
+        # both are drawn at every step, whatever is used, so that the stream of a seed does not depend on other options
+        uniform = torch.stack([torch.rand((), generator=g) for g in self.generators]).to(states.device)
         noise = torch.stack([torch.randn(shape, generator=g) for g in self.generators]).to(states.device)
-        ends = self._ends(states, chance, forbid_end)
+        ends = self._ends(states, uniform, forbid_end)
         latents = self.lm.next_latents(self._flow(states, noise * self.sampling.temperature))
         return latents.masked_fill(ends[:, None], torch.nan)
 
-    def _ends(self, states: Tensor, chance: Tensor, forbid_end: bool) -> Tensor:
+    def _ends(self, states: Tensor, uniform: Tensor, forbid_end: bool) -> Tensor:
         """Mask `[B]` of the rows that end here."""
         logits = self.lm.lm_head(states)[:, 0].float()
         if self.guided:
@@ -88,12 +89,14 @@ class FlowSampler:
         if forbid_end:
             return torch.zeros_like(logits, dtype=torch.bool)
         ending = logits.sigmoid()
+        # probability that a random sample would still be running [B]
         self.going_on = self.going_on * (1 - ending)
-        return chance < ending if self.sampling.temperature else self.going_on <= 0.5
+        return uniform < ending if self.sampling.temperature else self.going_on <= 0.5
 
     def _flow(self, states: Tensor, noise: Tensor) -> Tensor:
         """Normalised latents `[B, Q]` from noise."""
         head, sampling = self.lm.flow_head, self.sampling
+        # [B, W], with guidance [2 B, W]
         read = head.read_state(states.to(head.read_state.weight.dtype))  # once for all steps
 
         def velocity(x: Tensor, sigma: float) -> Tensor:

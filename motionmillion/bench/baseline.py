@@ -1,9 +1,9 @@
-"""What the published tokenizer does in a forward pass, on the weights of ours: the baseline of the benchmark.
+"""The forward pass of the published tokenizer, on the weights of ours: the baseline of the benchmark.
 
     baseline = PublishedForward(published_tokenizer(65536, width=512))
 
-Convolutions run on `[B, C, T]`, layer norm through transposes, and after every quantization, in encoding too, a
-one-hot matrix over the whole codebook is made to compute the perplexity.
+Convolutions run on `[B, C, T]`, layer norms need transposes, and after every quantization, in encoding as well, the
+perplexity is computed from a one-hot matrix over the whole codebook.
 
 Shapes: B batch, T frames, D feature size, C channels, N codes, K codebook size.
 """
@@ -20,7 +20,7 @@ from motionmillion.tokenizer.layers import ResidualBlock
 
 
 class PublishedForward(nn.Module):
-    """The published tokenizer's way through the weights of `tokenizer`, which must have no wavelet and FSQ."""
+    """Runs the published forward pass with the weights of `tokenizer`, which must have FSQ and no wavelet."""
 
     def __init__(self, tokenizer: MotionTokenizer) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class PublishedForward(nn.Module):
         return self._decoder(latents), perplexity
 
     def loss(self, features: Tensor) -> Tensor:
-        """The published loss: smooth L1, positions counted half more."""
+        """The published loss: smooth L1, with 0.5 times that of positions added."""
         reconstruction = self(features)[0]
         span = self.tokenizer.representation.layout["positions"]
         again = F.smooth_l1_loss(reconstruction[..., span], features[..., span])
@@ -48,7 +48,7 @@ class PublishedForward(nn.Module):
 
     def _quantize(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         output = self.tokenizer.quantizer(latents)
-        with torch.no_grad():  # [K, B * N]: the matrix that this benchmark is about
+        with torch.no_grad():  # the one-hot matrix [K, B * N]
             codes = output.codes.flatten()
             one_hot = torch.zeros(self.tokenizer.config.codebook_size, codes.shape[0], device=codes.device)
             share = one_hot.scatter_(0, codes[None], 1).sum(-1) / codes.shape[0]
@@ -91,7 +91,7 @@ def published_tokenizer(codebook: int, width: int, device: str) -> MotionTokeniz
     """The published architecture with random weights; `codebook` is a nominal size of `registry.FSQ_LEVELS`.
 
     Raises:
-        ValueError: for a size that was not published, or no width.
+        ValueError: for a size that was not published, or an invalid width.
     """
     config = MotionTokenizerConfig(
         wavelet="none",

@@ -1,14 +1,14 @@
-"""Speed of the measures: physics of many clips against plain loops over frames, Fréchet distance, R-precision.
+"""Speed of the metrics: physics of many clips against plain loops over frames, Fréchet distance, R-precision.
 
     motionmillion bench eval
 
-The baseline of physics is `motionmillion.bench.eval_baseline`, the same formulas frame by frame. Both take turns, so
-that other load on the machine meets both; the ratio is the median of the ratios of neighbouring turns, and the largest
-difference of any value stands in the table. At 20 frames per second, MBench's own rate, nothing is resampled; at 30
-both sides resample. The other measures have no baseline.
+The baseline of physics is `motionmillion.bench.eval_baseline`, the same formulas frame by frame. Runs of the two
+alternate, so that other load on the machine affects both; the ratio is the median of the ratios of adjacent runs, and
+the table has the largest difference of any value. At 20 frames per second, MBench's own rate, nothing is resampled; at
+30 both sides resample. The other metrics have no baseline.
 
-The clips are synthetic motions, some of them shaken, lifted off the floor or sunk into it, so that every formula is at
-work.
+The clips are synthetic motions, some of them shaken, lifted off the floor or sunk into it, so that every formula gives
+a nonzero value.
 """
 
 import dataclasses
@@ -34,16 +34,16 @@ _HEIGHTS = (0.0, 0.0, -0.03, 0.05, 0.3)  # m, in turn
 
 @dataclasses.dataclass(frozen=True)
 class EvalRow:
-    """One measure at one size; seconds are the median of the turns."""
+    """One metric at one size; seconds are the median of the runs."""
 
     task: str
     size: str
-    baseline_seconds: float | None  # None where there is no baseline
+    baseline_seconds: float | None  # None without a baseline
     seconds: float
-    speedup: float | None  # median of neighbouring turns
+    speedup: float | None  # median of adjacent runs
     per_second: float
     unit: str  # of `per_second`: clips or motions
-    difference: float | None  # largest of any value, baseline against ours
+    difference: float | None  # largest difference of any value between baseline and ours
 
 
 def bench_eval(
@@ -55,12 +55,12 @@ def bench_eval(
     device: str = "cpu",
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[EvalRow]:
-    """Time physics at both rates, then the measures of embeddings; see the module's docstring.
+    """Time physics at both rates, then the metrics of embeddings; see the module's docstring.
 
     Args:
         clips, frames: motions and the frames of each.
         rows, width: embeddings and their size.
-        repeats: turns of each side.
+        repeats: runs of each side.
         progress: called with a line before each measurement.
 
     Raises:
@@ -87,7 +87,7 @@ def bench_eval(
 
 
 def bench_motions(count: int, frames: int, fps: float) -> list[Tensor]:
-    """Positions `[T, 22, 3]` of synthetic motions, every second one shaken, at several heights; always the same."""
+    """Positions `[T, 22, 3]` of synthetic motions, every second one shaken, at several heights; deterministic."""
     generator = torch.Generator().manual_seed(0)
     seconds = max(MINIMUM_SECONDS, frames / fps)
     motions = []
@@ -109,7 +109,7 @@ def _bench_physics(
     values = physics_measures(placed, fps=fps)  # warms up
 
     def loops() -> None:
-        progress(f"physics, {fps:g} frames/s: loops over frames and ours, in turns")
+        progress(f"physics, {fps:g} frames/s: loops over frames and ours, alternating")
         expected[:] = [physics_in_loops(array, fps) for array in arrays]
 
     turns = take_turns([loops, lambda: physics_measures(placed, fps=fps)], repeats, device)
@@ -130,7 +130,7 @@ def _bench_physics(
 
 
 def eval_report(rows: Sequence[EvalRow], repeats: int, device: str) -> tuple[str, dict[str, Any]]:
-    """Markdown and JSON of the rows, with the machine in words."""
+    """Markdown and JSON of the rows, with a description of the machine."""
     machine = describe_machine(device)
     lines = [f"{machine}; {repeats} turns each.", ""]
     lines += ["| measure | size | loops s | ours s | speed | ours a second | largest difference |", "|---" * 7 + "|"]
@@ -147,7 +147,7 @@ def eval_report(rows: Sequence[EvalRow], repeats: int, device: str) -> tuple[str
 
 
 def bench_eval_files(clips: int, frames: int, repeats: int, device: str, output: Path | None = None) -> str:
-    """Run the benchmark with a progress bar; the table, also written to `output` as `report.md` and `results.json`."""
+    """Run the benchmark with a progress bar; returns the table, writes `report.md` and `results.json` to `output`."""
 
     def run(progress: Callable[[str], None]) -> tuple[str, dict[str, Any]]:
         rows = bench_eval(clips, frames, repeats=repeats, device=device, progress=progress)

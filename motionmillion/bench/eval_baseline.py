@@ -1,8 +1,8 @@
-"""The physical measures of one motion in plain loops over its frames: the baseline of `motionmillion bench eval`.
+"""The physical metrics of one motion in plain loops over its frames: the baseline of `motionmillion bench eval`.
 
     physics_in_loops(positions, fps=30.0)       # the values of motionmillion.eval.physics, to rounding
 
-Written from the formulas, frame by frame with NumPy over the joints of a frame, as evaluation scripts usually are.
+Implements the formulas frame by frame, with NumPy over the joints, as evaluation scripts usually do.
 
 Shapes: T frames.
 """
@@ -18,7 +18,7 @@ _TOES = (10, 11)
 
 
 def physics_in_loops(positions: np.ndarray, fps: float) -> dict[str, float]:
-    """The measures of a motion.
+    """Compute the metrics of a motion.
 
     Args:
         positions: `[T, 22, 3]`, metres, y up.
@@ -62,7 +62,7 @@ def _resampled(joints: Sequence[np.ndarray], fps: float) -> list[np.ndarray]:
 
 
 def _steps(joints: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Step of each frame to the next; the last repeats the one before."""
+    """Difference of each frame to the next; the last one is repeated."""
     steps = [after - before for before, after in zip(joints, joints[1:], strict=False)]
     return [*steps, steps[-1] if steps else np.zeros_like(joints[0])]
 
@@ -122,7 +122,7 @@ def _flights(in_air: Sequence[bool]) -> list[range]:
 
 
 def _swings(path: Sequence[np.ndarray]) -> int:
-    """How often the direction from the start of a path turns towards its end again; a level peak counts once."""
+    """Number of local minima of the cosine between the directions from the start to each point and to the end."""
     directions = [(point - path[0]) / (_length(point - path[0]) + 1e-6) for point in path[1:]]
     cosines = []
     for direction in directions:

@@ -1,4 +1,4 @@
-"""What `motionmillion bench` shows and writes: a line of progress, a table, `report.md` and `results.json`."""
+"""Output of `motionmillion bench`: a progress line, a table, `report.md` and `results.json`."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from motionmillion.io.files import write_text
 
 
 def show_and_write(run: Callable[[Callable[[str], None]], tuple[str, dict[str, Any]]], output: Path | None) -> str:
-    """Call `run`, which tells its progress and gives a table and JSON; the table, also written to `output`."""
+    """Call `run`, which reports progress and returns a table and JSON; returns the table, writes both to `output`."""
     from rich.console import Console
     from rich.progress import Progress
 

@@ -1,22 +1,22 @@
-"""Benchmark of the ways to make motion: codes, latents by a flow head, and MotionDiT, in seconds for the same motion.
+"""Benchmark of the ways to generate motion: codes, latents with a flow head, and MotionDiT, in seconds per motion.
 
     rows = bench_flow(["44m"], steps=[1, 4, 10, 20, 50])
     rows = bench_pipelines(["mini", "runs/flow/dit-mini/final"], steps=[10, 50])
     print(flow_report(rows, "cpu")[0])
 
-Of a size all kinds take turns, each with random weights: text of 20 positions in, features of the motion out, so that
-the language models' tokenizer is counted and the text encoder, which all share, is not. The tokenizer is the published
-architecture, 15 codes or latents a second. Saved pipelines take turns in the same way, with everything from the
-sentence to the motion. Speeds are against the codes of the same turns.
+Runs of all kinds of one size alternate, with random weights: text of 20 positions in, features of the motion out. So
+the tokenizer of the language models is included, and the text encoder, which all share, is not. The tokenizer is the
+published architecture, 15 codes or latents per second. Saved pipelines alternate in the same way, with everything from
+sentence to motion included. Speeds are relative to the codes of the same runs.
 
 | kind | passes through the transformer | velocities |
 |---|---|---|
-| codes | a token each | none |
-| flow head | a latent each | `evaluations` of the small head for each latent |
+| codes | one per token | none |
+| flow head | one per latent | `evaluations` of the small head per latent |
 | dit | `evaluations` of the whole transformer | the same |
 
-`evaluations` are `FlowSampling.evaluations`. Unusual: of a DiT all frames go through at once, so a pass costs more
-than that of one token. Guidance doubles the rows of every pass, and is not counted.
+`evaluations` are `FlowSampling.evaluations`. Unusual: a DiT processes all frames at once, so a pass costs more than
+that of one token. Guidance doubles the rows of every pass and is not counted.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ from motionmillion.tokenizer import MotionTokenizer
 CODES, FLOW, DIT = "codes", "flow head", "dit"
 STEPS = (1, 4, 10, 20, 50)
 SIZES = {"mini": "mini", "44m": "44m", "343m": "343m", "1b": "1.3b"}
-"""Sizes of language models, and the DiT that is about as large."""
+"""Sizes of language models, and the DiT of about the same size."""
 PROMPT = "a person walks forward and waves with the right hand"
 
 _CODEBOOK = 65536
@@ -51,16 +51,16 @@ _TEXT_DIM = 2048
 
 @dataclasses.dataclass(frozen=True)
 class FlowRow:
-    """One kind at one number of steps; times are medians over the turns."""
+    """One kind at one number of steps; times are medians over the runs."""
 
     kind: str
     name: str  # size or pipeline
     parameters: int  # of the transformer, its head included
     steps: int | None  # of the solver; None without one
-    motions: int  # made together
+    motions: int  # generated together
     seconds: float  # for all of them
-    realtime: float  # seconds of motion made in a second
-    speed: float | None  # against the codes of the same turns; None without codes
+    realtime: float  # seconds of motion per second
+    speed: float | None  # relative to the codes of the same runs; None without codes
     passes: int  # through the transformer
     velocities: int
     extra_mb: float | None  # peak memory above the models
@@ -68,7 +68,7 @@ class FlowRow:
 
 @dataclasses.dataclass(frozen=True)
 class _System:
-    """What takes a turn."""
+    """A system that is timed."""
 
     kind: str
     name: str
@@ -81,7 +81,7 @@ class _System:
 
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """What every system is asked for."""
+    """The task of every system."""
 
     seconds: float
     batch: int
@@ -105,12 +105,12 @@ def bench_flow(
     device: str = "cpu",
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[FlowRow]:
-    """Time all kinds with random weights, in turns, at every size.
+    """Time all kinds with random weights, in alternating runs, at every size.
 
     Args:
         seconds: of motion.
-        batch_size: motions made together.
-        patch: frames that a position of the DiT stands for.
+        batch_size: motions generated together.
+        patch: frames per position of the DiT.
 
     Raises:
         ValueError: for unknown sizes and dtypes, and numbers out of range.
@@ -138,15 +138,15 @@ def bench_pipelines(
     device: str = "cpu",
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[FlowRow]:
-    """Time whole pipelines in turns, each but those of codes at every number of steps.
+    """Time whole pipelines in alternating runs, all but those of codes at every number of steps.
 
     Args:
         models: bundled names, folders or hub ids.
-        steps: none for each pipeline's own.
+        steps: empty for each pipeline's own.
         guidance_scale: None for that of each pipeline.
 
     Raises:
-        ValueError: for what is no pipeline, and numbers out of range.
+        ValueError: for invalid pipelines, and numbers out of range.
     """
     task = _task(seconds, batch_size, 1.0 if guidance_scale is None else guidance_scale, "euler", steps, repeats)
     systems: list[_System] = []
@@ -224,8 +224,8 @@ def _dits(size: str, task: _Task, steps: Sequence[int], patch: int, dtype: str, 
 def _of_pipeline(
     pipe: MotionPipeline, model: str, task: _Task, steps: Sequence[int], guidance: float | None
 ) -> list[_System]:
-    """A saved pipeline, at each number of steps where it has a solver."""
-    from motionmillion.provenance import plain_name
+    """A saved pipeline, at each number of steps if it has a solver."""
+    from motionmillion.eval.protocol import plain_name
 
     name = plain_name(model)
     options: dict[str, Any] = dict(seconds=task.seconds, num_samples=task.batch, batch_size=task.batch)
@@ -284,11 +284,11 @@ def _take_turns(
 def flow_report(
     rows: Sequence[FlowRow], device: str, about: str = "", command: str = ""
 ) -> tuple[str, dict[str, Any]]:
-    """Markdown and JSON, with the machine in words.
+    """Markdown and JSON, with a description of the machine.
 
     Args:
-        about: what was asked for, in words.
-        command: that makes the same table.
+        about: description of the task.
+        command: the command that produces the same table.
     """
     machine = describe_machine(device)
     lines = [*([f"    {command}", ""] if command else []), " ".join(filter(None, [f"{machine}; seed 0.", about])), ""]

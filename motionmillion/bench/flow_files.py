@@ -23,10 +23,10 @@ def bench_flow_files(
     device: str,
     output: Path | None = None,
 ) -> str:
-    """Time random weights of `sizes` and saved pipelines; the table, also written to `output`.
+    """Time random weights of `sizes` and saved pipelines; returns the table and writes it to `output`.
 
     Raises:
-        ValueError: if there is neither a size nor a pipeline, and what the benchmark raises.
+        ValueError: if there is neither a size nor a pipeline, and as the benchmark.
     """
     if not sizes and not models:
         raise ValueError("size or model must be given, got none")

@@ -5,17 +5,17 @@
     print(decoding_report(rows))
 
 Decoding: greedy, random weights, a text of 20 positions, every row to the last token. The baseline is the same model
-without a cache: each step computes every position again, as the published sampler does (with logits of the last
-position only, which flatters it). Every setting must give the baseline's tokens, or the row says from where on it does
-not.
+without a cache: each step recomputes every position, as the published sampler does (but with logits of the last
+position only, which favours the baseline). Every setting should give the baseline's tokens; the table has the number
+of leading tokens that agree.
 
-The limit of decoding is reading: each step reads every weight of layers and output layer once, and the cache. The
-fraction of the limit is those bytes a second over what the machine was measured to read, in turns with the steps.
+Decoding is bound by memory bandwidth: each step reads every weight of layers and output layer once, and the cache. The
+fraction of the limit is those bytes per second over the machine's bandwidth, measured between the steps.
 
-Unusual: compiling is not counted, and its time is given. Extra memory is that of a first call, so it holds what is
-laid out once for all later ones; for compiled steps the compiler's too.
+Unusual: compilation is not counted; its time is reported. Extra memory is that of the first call, so it includes
+weights that are laid out once for all later calls, and for compiled steps the compiler's memory.
 
-| setting | what |
+| setting | implementation |
 |---|---|
 | none | the baseline |
 | dynamic | transformers' DynamicCache through the model's own layers |
@@ -49,63 +49,63 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 TEXT = 20
-"""Text positions."""
+"""Number of text positions."""
 MOST_TOKENS = 150
 
 
 @dataclasses.dataclass(frozen=True)
 class DecodingRow:
-    """One setting at one size; times are medians over the turns."""
+    """One setting at one size; times are medians over the runs."""
 
     size: str
     parameters: int
     dtype: str
     batch_size: int
     setting: str
-    tokens: int  # a row
+    tokens: int  # per row
     tokens_per_second: float  # of all rows together
     first_token_ms: float
     step_ms: float  # median of the later steps
-    speedup: float  # tokens a second over the baseline's
-    read_gb_per_second: float  # weights and cache read by a step over its time
-    bandwidth_gb_per_second: float  # what the machine reads, measured between the turns
+    speedup: float  # tokens per second relative to the baseline
+    read_gb_per_second: float  # bytes of weights and cache per step over its time
+    bandwidth_gb_per_second: float  # of the machine, measured between the runs
     same_tokens: int  # leading tokens of all rows that equal the baseline's
     extra_mb: float | None  # peak memory above the model
     compile_seconds: float | None
 
     @property
     def fraction(self) -> float:
-        """Share of the memory's speed that steps reach."""
+        """Fraction of the memory bandwidth that steps reach."""
         return self.read_gb_per_second / self.bandwidth_gb_per_second
 
 
 @dataclasses.dataclass(frozen=True)
 class PackingRow:
-    """Training steps on the same samples, padded and packed; times are medians over the turns."""
+    """Training steps on the same samples, padded and packed; times are medians over the runs."""
 
     size: str
     samples: int
     row: int  # positions of a packed row
     positions: int  # text and tokens of the samples, padding not counted
-    fixed_positions: int  # what the published layout computes: 301 a sample
+    fixed_positions: int  # of the published layout: 301 per sample
     padded_positions: int
     packed_positions: int
-    fixed_per_second: float  # real positions a second
+    fixed_per_second: float  # real positions per second
     padded_per_second: float
     packed_per_second: float
     fixed_mb: float | None  # peak memory above the model
     padded_mb: float | None
     packed_mb: float | None
-    mfu: float  # packed, of the machine's measured matrix product
+    mfu: float  # packed, relative to the machine's measured matrix product
 
     @property
     def speedup(self) -> float:
-        """Packed over padded to the longest of the batch."""
+        """Speed of packed rows relative to padding to the longest of the batch."""
         return self.packed_per_second / self.padded_per_second
 
 
 def make_lm(size: str, codebook: int, dtype: str, device: str, text_dim: int = 2048, **options: Any) -> MotionLM:
-    """A model with random weights, large enough that tokens make a difference.
+    """A model with random weights, from a fixed seed.
 
     Raises:
         ValueError: for unknown sizes and dtypes.
@@ -128,7 +128,7 @@ def bench_decoding(
     device: str = "cpu",
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[DecodingRow]:
-    """Time every setting, in turns, at every size and batch size; the baseline comes first.
+    """Time every setting, in alternating runs, at every size and batch size; the baseline comes first.
 
     Raises:
         ValueError: for numbers below 1, unknown sizes, settings and dtypes.
@@ -150,7 +150,7 @@ def bench_decoding(
 
 
 class _Run:
-    """What the turns of one setting showed."""
+    """Measurements of one setting."""
 
     def __init__(self, lm: MotionLM, text: Tensor, setting: str, tokens: int) -> None:
         self.lm, self.text, self.setting, self.count = lm, text, setting, tokens
@@ -165,7 +165,7 @@ class _Run:
         times = []
         options: dict[str, Any] = dict(min_new_tokens=self.count, do_sample=False, **SETTINGS[self.setting])
         for step in stream(self.lm, self.text, None, self.count, **options):
-            chosen.append(step.cpu())  # waits for a GPU
+            chosen.append(step.cpu())  # synchronises with a GPU
             times.append(time.perf_counter() - last)
             last = time.perf_counter()
         self.chosen = torch.stack(chosen, dim=1)
@@ -196,7 +196,7 @@ def _decode_in_turns(
         run.first, run.steps, run.rates = [], [], []
     for turn in range(repeats):
         for name, run in runs.items():
-            if name == "none" and turn:  # slow, and far from the others
+            if name == "none" and turn:  # slow, and one run is enough
                 continue
             progress(f"{size}, batch {batch}: {name}, turn {turn + 1} of {repeats}")
             run()
@@ -290,7 +290,7 @@ def bench_packing(
     computed = [batch["input_ids"].numel() + batch["text_mask"].numel() for batch in batches.values()]
     body = sum(p.numel() for p in lm.layers.parameters())
     predicted = sum(len(sample["codes"]) + 1 for sample in drawn)
-    flops = 6 * (body * positions + lm.lm_head.weight.numel() * predicted)  # attention left out
+    flops = 6 * (body * positions + lm.lm_head.weight.numel() * predicted)  # without attention
     rates = [positions / second for second in seconds]
     mfu = flops / seconds[2] / _matrix_flops(lm.device)
     figures: Any = (*computed, *rates, *memory, mfu)
@@ -307,14 +307,14 @@ def _fixed(batch: dict[str, Tensor], pad: int) -> dict[str, Tensor]:
 
 
 def _matrix_flops(device: torch.device, size: int = 2048) -> float:
-    """FLOP a second of a large matrix product in bfloat16, the best of a few."""
+    """FLOPS of a large matrix product in bfloat16, the best of a few runs."""
     a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
     times = take_turns([lambda: a @ b], 5, device)[0]
     return 2 * size**3 / min(times)
 
 
 def decoding_report(rows: Sequence[DecodingRow], device: str) -> tuple[str, dict[str, Any]]:
-    """Markdown and JSON, with the machine in words."""
+    """Markdown and JSON, with a description of the machine."""
     machine = describe_machine(device)
     lines = [f"{machine}; greedy, {rows[0].tokens} tokens a row, {rows[0].dtype} weights.", ""]
     lines.append(
@@ -333,7 +333,7 @@ def decoding_report(rows: Sequence[DecodingRow], device: str) -> tuple[str, dict
 
 
 def packing_report(rows: Sequence[PackingRow], device: str) -> tuple[str, dict[str, Any]]:
-    """Markdown and JSON, with the machine in words."""
+    """Markdown and JSON, with a description of the machine."""
     machine = describe_machine(device)
     lines = [f"{machine}; training steps in bfloat16 autocast, forward and backward; real positions a second.", ""]
     lines.append("| size | samples | layout | positions computed | real positions/s | against the longest |")

@@ -24,7 +24,7 @@ def bench_decoding_files(
     device: str,
     output: Path | None = None,
 ) -> str:
-    """Run the decoding benchmark; the table, also written to `output` as `report.md` and `results.json`."""
+    """Run the decoding benchmark; returns the table and writes `report.md` and `results.json` to `output`."""
 
     def run(progress: Callable[[str], None]) -> tuple[str, dict[str, Any]]:
         rows = bench_decoding(
@@ -38,7 +38,7 @@ def bench_decoding_files(
 def bench_packing_files(
     sizes: Sequence[str], samples: int, repeats: int, codebook: int, device: str, output: Path | None = None
 ) -> str:
-    """Run the packing benchmark on the lengths of real clips; the table, also written to `output`."""
+    """Run the packing benchmark on the lengths of real clips; returns the table and writes it to `output`."""
 
     def run(progress: Callable[[str], None]) -> tuple[str, dict[str, Any]]:
         lengths = real_lengths()

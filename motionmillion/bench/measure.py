@@ -1,8 +1,8 @@
-"""Time and memory of calls, the way all benchmarks here take them.
+"""Measuring time and memory of calls, as all benchmarks here do.
 
     seconds = take_turns([baseline, ours], repeats=5, device=torch.device("cpu"))
 
-Calls take turns, so that other load on the machine meets all of them.
+Calls alternate, so that other load on the machine affects all of them.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import torch
 
 
 def take_turns(calls: Sequence[Callable[[], Any]], repeats: int, device: torch.device) -> list[list[float]]:
-    """Seconds of each call in each of `repeats` turns, call by call."""
+    """Seconds of each call in each of `repeats` alternating runs, one list per call."""
     seconds: list[list[float]] = [[] for _ in calls]
     for _ in range(repeats):
         for call, times in zip(calls, seconds, strict=True):
@@ -34,10 +34,10 @@ def take_turns(calls: Sequence[Callable[[], Any]], repeats: int, device: torch.d
 
 
 def extra_memory(call: Callable[[], Any], device: torch.device, warm: bool = True) -> float | None:
-    """Peak memory of a call above what was there before, in MB; None where the platform cannot say.
+    """Peak memory of a call above the memory in use before it, in MB; None if the platform cannot measure it.
 
     Args:
-        warm: make the call once before; without it what the first call keeps counts too.
+        warm: make the call once before; without it, memory that the first call keeps is included.
     """
     if warm:
         call()
@@ -47,7 +47,7 @@ def extra_memory(call: Callable[[], Any], device: torch.device, warm: bool = Tru
         before = torch.cuda.memory_allocated(device)
         call()
         return (torch.cuda.max_memory_allocated(device) - before) / 1e6
-    if sys.platform.startswith("linux"):  # what the allocator kept for reuse would hide what a call takes
+    if sys.platform.startswith("linux"):  # memory kept by the allocator for reuse would hide that of the call
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
     status, clear = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -65,7 +65,7 @@ def _large(device: torch.device) -> torch.Tensor:
 
 
 def read_bandwidth(device: torch.device) -> float:
-    """Bytes a second that the machine reads from memory, in 1e9: the best of a few sums over 256 MiB."""
+    """Memory bandwidth of the machine in GB/s: the best of a few sums over 256 MiB."""
     large = _large(device)
     times = take_turns([large.sum], 4, device)[0]
     return large.numel() * large.element_size() / min(times) / 1e9
@@ -81,6 +81,6 @@ def _synchronise(device: torch.device) -> None:
 
 
 def describe_machine(device: str) -> str:
-    """What a table says about where it was made: processor or GPU, threads, versions."""
+    """Description of the machine for reports: processor or GPU, threads, versions."""
     name = torch.cuda.get_device_name() if device.startswith("cuda") else f"CPU {platform.machine()}"
     return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, Python {platform.python_version()}"

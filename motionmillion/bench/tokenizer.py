@@ -1,10 +1,10 @@
-"""Speed and memory of the tokenizer against what the published forward pass does, in the same run.
+"""Speed and memory of the tokenizer against the published forward pass, in the same run.
 
     motionmillion bench tokenizer --batch-size 64 --codebook 65536
 
 The baseline is the published network with the same weights as ours (no wavelet, one strided stage), see
-`motionmillion.bench.baseline`. Both take turns, so that other load on the machine meets both; the ratio is
-the median of the ratios of neighbouring turns. Memory is the peak while a call runs, above what was there before it.
+`motionmillion.bench.baseline`. Runs of the two alternate, so that other load on the machine affects both; the ratio is
+the median of the ratios of adjacent runs. Memory is the peak during a call, above the memory in use before it.
 
 Shapes: B batch, T frames.
 """
@@ -40,8 +40,8 @@ class BenchRow:
     precision: str  # of ours; the baseline runs in float32
     baseline_frames_per_second: float
     frames_per_second: float
-    speedup: float  # median of neighbouring turns
-    baseline_extra_mb: float | None  # None where the platform cannot say
+    speedup: float  # median of adjacent runs
+    baseline_extra_mb: float | None  # None if the platform cannot measure it
     extra_mb: float | None
 
 
@@ -59,7 +59,7 @@ def bench_tokenizer(
 
     Args:
         codebooks: nominal FSQ sizes.
-        precisions: "float32", "bfloat16" (autocast) of ours; the baseline is the published float32.
+        precisions: of our tokenizer, "float32" or "bfloat16" (autocast); the baseline runs in float32, as published.
         progress: called with a line before each measurement.
 
     Raises:
@@ -91,7 +91,7 @@ def bench_tokenizer(
 
 
 def _call(task: str, model: MotionTokenizer | PublishedForward, features: Tensor, precision: str) -> Callable[[], Any]:
-    """What one turn of `task` runs."""
+    """The call that is timed for `task`."""
     half = (
         torch.autocast(features.device.type, torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
     )
@@ -139,7 +139,7 @@ def _measure(
 
 
 def bench_report(rows: Sequence[BenchRow], width: int, repeats: int, device: str) -> tuple[str, dict[str, Any]]:
-    """Markdown and JSON of the rows, with the machine in words."""
+    """Markdown and JSON of the rows, with a description of the machine."""
     machine = describe_machine(device)
     lines = [f"Width {width}, {repeats} turns each; {machine}. The baseline runs in float32, as published: rows in"]
     lines += ["bfloat16 also count what the narrower numbers gain.", ""]
@@ -168,7 +168,7 @@ def bench_tokenizer_files(
     device: str,
     output: Path | None = None,
 ) -> str:
-    """Run the benchmark with a progress bar; the table, also written to `output` as `report.md` and `results.json`."""
+    """Run the benchmark with a progress bar; returns the table, writes `report.md` and `results.json` to `output`."""
     from rich.console import Console
     from rich.progress import Progress
 

@@ -1,10 +1,10 @@
-"""Questions to a server over HTTP: JSON there, text back. Only the standard library is used.
+"""Requests to a server over HTTP: JSON in, text out. Uses the standard library only.
 
     endpoint = ChatEndpoint("http://localhost:8000/v1", "Qwen/Qwen2.5-VL-7B-Instruct")
     text = endpoint.complete([{"role": "user", "content": "Does a person who waves move an arm?"}])
 
-A server that is busy or does not answer is asked again, each time after twice the wait. Unusual: redirects are not
-followed, and a key is sent over https only, or to this machine. An endpoint may be used from several threads.
+Requests to a busy or unresponsive server are retried with exponential backoff. Unusual: redirects are not followed,
+and an API key is sent only over https or to localhost. An endpoint is thread-safe.
 """
 
 import json
@@ -25,7 +25,7 @@ _LARGEST_ANSWER = 2**20
 
 
 class EndpointError(ValueError):
-    """A server that gave no answer that can be used; one line that says why and what to do."""
+    """A server gave no usable answer; the message says why and what to do, in one line."""
 
 
 class Endpoint:
@@ -33,15 +33,15 @@ class Endpoint:
 
     Args:
         base_url: address up to the version, such as "https://api.openai.com/v1".
-        api_key_env: environment variable that holds the key; where it is not set, none is sent.
+        api_key_env: environment variable with the key; if it is not set, no key is sent.
         timeout: seconds to wait for an answer.
-        retries: how often to ask again.
-        backoff: seconds before asking again, doubled each time; a server's Retry-After counts where it is longer.
-        key_header, key_prefix: how the key is sent.
-        key_needed: whether the server answers nobody without a key.
+        retries: number of retries.
+        backoff: seconds before the first retry, doubled each time; a longer Retry-After of the server wins.
+        key_header, key_prefix: HTTP header of the key, and the prefix of its value.
+        key_needed: whether the server requires a key.
 
     Raises:
-        ValueError: for an address or a number that cannot be used.
+        ValueError: for an invalid address or number.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Endpoint:
     ) -> None:
         try:
             address = urlsplit(base_url)
-        except ValueError:  # such as brackets that do not close
+        except ValueError:  # such as unbalanced brackets
             address = urlsplit("")
         plain = not (address.username or address.password or address.query or address.fragment)
         if address.scheme not in ("http", "https") or not address.hostname or not plain:
@@ -75,10 +75,10 @@ class Endpoint:
         self._opener = urllib.request.build_opener(_NoRedirect)
 
     def headers(self) -> dict[str, str]:
-        """Of a request, the key with them.
+        """Headers of a request, with the key if there is one.
 
         Raises:
-            ValueError: if a key is missing, or would be sent where others can read it.
+            ValueError: if a required key is missing, or a key would be sent unencrypted.
         """
         headers = {"Content-Type": "application/json", "User-Agent": "motionmillion"}
         key = os.environ.get(self.api_key_env, "").strip()
@@ -92,14 +92,14 @@ class Endpoint:
         return {**headers, self.key_header: self.key_prefix + key} if key else headers
 
     def post(self, path: str, body: Mapping[str, Any], read: Callable[[Any], Any], protocol: str) -> str:
-        """Ask at `path`, again where the server is busy.
+        """Send a request to `path`, with retries while the server is busy.
 
         Args:
-            read: the text in an answer; may raise what comes of entries that are not there.
-            protocol: what the server must speak, for the message.
+            read: extracts the text from an answer; errors about missing entries are handled.
+            protocol: name of the expected protocol, for the error message.
 
         Raises:
-            EndpointError: if the server does not answer, refuses, or answers something else.
+            EndpointError: if the server does not answer, refuses, or does not follow the protocol.
             ValueError: see `headers`.
         """
         url = self.base_url + path
@@ -116,16 +116,17 @@ class Endpoint:
             except (OSError, HTTPException) as error:  # no connection, a broken one, or no answer in time
                 reason, wait = str(getattr(error, "reason", error)) or type(error).__name__, 0.0
             if attempt < self.retries:
+                # exponential backoff, or the server's Retry-After if longer
                 time.sleep(min(max(self.backoff * 2**attempt, wait), _LONGEST_WAIT))
         raise EndpointError(
             f"endpoint {url!r} must answer, got none in {self.retries + 1} attempts: {reason}; check the address"
         )
 
     def _refusal(self, error: urllib.error.HTTPError) -> str:
-        """Status and the server's own words, in one line."""
+        """Status and message of the server, in one line."""
         try:
             text = error.read(_LARGEST_ANSWER).decode("utf-8", "replace")
-        except (OSError, HTTPException):  # it hung up in the middle
+        except (OSError, HTTPException):  # the connection was closed early
             text = ""
         try:
             text = json.loads(text)["error"]["message"]
@@ -149,7 +150,7 @@ class ChatEndpoint(Endpoint):
 
     Args:
         model: name of the model there.
-        body: further entries of the request; None takes an entry out.
+        body: further entries of the request; an entry of None is removed.
         others: see `Endpoint`.
     """
 
@@ -161,7 +162,7 @@ class ChatEndpoint(Endpoint):
         self.body = {name: value for name, value in body.items() if value is not None}
 
     def complete(self, messages: Sequence[Mapping[str, Any]]) -> str:
-        """What the model says next; raises as `post` does."""
+        """The model's reply to `messages`; raises as `post` does."""
         body = {"model": self.model, "messages": messages, **self.body}
         return self.post("/chat/completions", body, _chat_content, "OpenAI's chat completions")
 
@@ -171,7 +172,7 @@ def _chat_content(answer: Any) -> Any:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect could carry the key to another machine."""
+    """Refuses redirects, which could send the key to another host."""
 
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
         return None
@@ -180,5 +181,5 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def _seconds(header: str | None) -> float:
     try:
         return float(header or 0)
-    except ValueError:  # a date
+    except ValueError:  # an HTTP date, which is ignored
         return 0.0

@@ -82,6 +82,7 @@ def export(
 
     for path in output:
         check_output(path)
+    # readers have their own defaults: pass only what was given
     given = {name: value for name, value in (("fps", source_fps), ("up", up)) if value is not None}
     motion = Motion.load(source, **given)
     motion = motion.canonicalize() if canonical else motion
@@ -430,7 +431,7 @@ def encode_text(
 ) -> None:
     """Compute the text features of every caption once, for training.
 
-    Run the same command again after an interruption, and it goes on.
+    To resume after an interruption, run the same command again.
     """
     from motionmillion.data.shards.text_writer import encode_text as run
 

@@ -242,6 +242,7 @@ _GENERATION_OPTIONS |= {"steps", "solver"}
 
 def _check_unused(ctx: typer.Context, suite: str) -> None:
     """Raise `ValueError` for options that were given but would have no effect."""
+    # parameters that come from the command line and not from defaults
     given = {name for name in ctx.params if str(ctx.get_parameter_source(name)).endswith("COMMANDLINE")}
     if suite == TOKENIZER:
         unused, reason = given - _TOKENIZER_OPTIONS - {"part", "suite"}, "for the suite tokenizer"

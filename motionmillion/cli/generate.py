@@ -130,6 +130,7 @@ def generate(
     elif rewrite_cache is not None:
         raise ValueError(f"rewrite_cache must come with rewrite, got {str(rewrite_cache)!r} alone; name a model")
     parts = tuple((text, seconds) for text, (_, seconds) in zip(texts, parts, strict=False))
+    # a timeline is one motion: its parts share one prompt and one set of files
     whole = ["; ".join(texts)] if parts else texts
     jobs = output_jobs(whole, output or [], num_samples, seed, resume, settled=rewrite is None)
     options: dict[str, Any] = dict(seconds=seconds, temperature=temperature, guidance_scale=guidance_scale)
@@ -138,6 +139,7 @@ def generate(
     options |= dict(transition=transition, steps=steps, solver=solver, strength=strength, smoothing=smoothing)
     options |= dict(shift=shift, rounds=rounds, reference_weight=reference_weight)
     options |= dict(recovery=recovery, compiled=compiled or None)
+    # None leaves the pipeline's default
     options = {name: value for name, value in options.items() if value is not None}
     reading = {name: value for name, value in (("fps", source_fps), ("up", up)) if value is not None}
     given = [Motion.load(file, **reading) if file else None for file in (prefix, end, edit)]

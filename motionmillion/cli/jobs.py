@@ -1,4 +1,4 @@
-"""What the command line does with files: prompts in, motions out, codes in and out; safe to interrupt.
+"""File handling of the command line: prompts in, motions out, codes in and out; safe to interrupt.
 
 jobs = output_jobs(["a person waves"], [Path("wave.html")], num_samples=1, seed=0, resume=False)
 generate_files(jobs, "mini", "cpu", batch_size=16, options={"seconds": 4})
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """One motion to generate and the files that it goes to; `row` is the number of its prompt."""
+    """One motion to generate and the files to write it to; `row` is the index of its prompt."""
 
     prompt: str
     seed: int
@@ -36,16 +36,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Request:
-    """What a batch of jobs asks for besides prompts.
+    """Conditions of a batch of jobs besides the prompts.
 
     Args:
-        timeline: texts and seconds of one motion; takes the place of the prompts.
-        prefix: a motion to go on from.
-        end: with `prefix`, the motion to arrive at.
-        references: a motion to follow, or one a prompt.
-        reference_mode, judge: how far they are followed, see `motionmillion.pipeline.dit.pipeline`, and the gate's
-            judge.
-        edit: a motion to change; `edit_frames` and `edit_joints` say what of it.
+        timeline: texts and seconds of one motion; replaces the prompts.
+        prefix: a motion to continue.
+        end: with `prefix`, the motion to end with.
+        references: one reference motion for all prompts, or one per prompt.
+        reference_mode, judge: use of the references, see `motionmillion.pipeline_dit`, and the gate's judge.
+        edit: a motion to edit; `edit_frames` and `edit_joints` select the part to change.
     """
 
     timeline: tuple[tuple[str, float], ...] = ()
@@ -59,30 +58,31 @@ class Request:
     edit_joints: tuple[str, ...] = ()
 
     def check(self, options: dict[str, Any]) -> None:
-        """Raise `ValueError` for what does not go together."""
+        """Raise `ValueError` for conditions that cannot be combined."""
         if self.end is not None and (self.prefix is None or self.timeline or options.get("seconds") is None):
-            raise ValueError("end must come with prefix and seconds and without timeline; name what lies before it")
+            raise ValueError("end must come with prefix and seconds and without timeline; name the motion before it")
         if self.timeline and options.get("seconds") is not None:
-            raise ValueError(
-                f"seconds must be left out with timeline, got {options['seconds']!r}; its parts have them"
-            )
+            raise ValueError(f"seconds must be left out with timeline, got {options['seconds']!r}; its parts set them")
         if self.references and (self.timeline or self.end is not None):
             raise ValueError("reference must be left out with timeline and end, got one; it goes with prompts")
         if not self.references and self.reference_mode != "auto":
             raise ValueError(f"reference_mode must come with reference, got {self.reference_mode!r} alone")
+        # conditions that cannot be combined with an edit
         besides = self.timeline or self.prefix is not None or self.references or options.get("seconds") is not None
         if self.edit is not None and besides:
-            raise ValueError("edit must come without timeline, prefix, reference and seconds; the motion has a length")
+            raise ValueError(
+                "edit must come without timeline, prefix, reference and seconds; its length is that of the motion"
+            )
         if self.edit is None and (self.edit_frames is not None or self.edit_joints):
             raise ValueError("edit_frames and edit_joints must come with edit; name the motion file to change")
 
     def check_rows(self, rows: int) -> None:
         """Raise `ValueError` unless there is one reference, or one for each of `rows` prompts."""
         if self.references and len(self.references) not in (1, rows):
-            raise ValueError(f"reference must be given once, or once a prompt, {rows}, got {len(self.references)}")
+            raise ValueError(f"reference must be given once, or once per prompt, {rows}, got {len(self.references)}")
 
     def motions(self, pipe: "MotionPipeline", jobs: Sequence[Job], options: dict[str, Any]) -> list[Motion]:
-        """One motion a job."""
+        """Generate one motion per job."""
         rest = {name: value for name, value in options.items() if name != "seconds"}
         if self.timeline:
             return [pipe.timeline(self.timeline, 1, job.seed, self.prefix, **rest)[0] for job in jobs]
@@ -96,8 +96,8 @@ class Request:
         return pipe.sample(prompts, seeds, prefix=self.prefix, **self._followed(pipe, jobs, options), **options)
 
     def prepare(self, pipe: "MotionPipeline") -> None:
-        """Give the pipeline the judge that is asked for."""
-        from motionmillion.pipeline.dit.pipeline import DiTPipeline
+        """Set the requested judge in the pipeline's gate."""
+        from motionmillion.pipeline_dit import DiTPipeline
 
         if self.references and isinstance(pipe, DiTPipeline):
             from motionmillion.pipeline.dit.gate import Gate
@@ -105,16 +105,16 @@ class Request:
             pipe.gate = Gate(judge=self.judge)
 
     def _followed(self, pipe: "MotionPipeline", jobs: Sequence[Job], options: dict[str, Any]) -> dict[str, Any]:
-        """References of the jobs and how far they are followed; what the gate decides goes to standard error."""
+        """References of the jobs and their modes; the gate's decisions are printed to standard error."""
         if not self.references:
             return {}
         from motionmillion.pipeline.dit.pipeline import DiTPipeline
 
         own = [self.references[job.row if len(self.references) > 1 else 0] for job in jobs]
         if not isinstance(pipe, DiTPipeline):
-            return {"reference": own}  # which other pipelines refuse
+            return {"reference": own}  # other pipelines raise an error
         sampling = {name: value for name, value in options.items() if name != "seconds"}
-        pipe.check(own, sampling, options.get("seconds"), quiet=True)  # before a judge is asked
+        pipe.check(own, sampling, options.get("seconds"), quiet=True)  # fail before calling a judge
 
         def say(row: int, decision: "Decision") -> None:
             done = "followed" if decision.use else "left out"
@@ -130,7 +130,7 @@ def read_timeline(parts: Sequence[str]) -> tuple[tuple[str, float], ...]:
     """Texts and seconds of lines such as "4: a person walks forward".
 
     Raises:
-        ValueError: for a line without a number before a colon.
+        ValueError: for a line that does not begin with a number and a colon.
     """
     found = []
     for part in parts:
@@ -145,7 +145,7 @@ def read_timeline(parts: Sequence[str]) -> tuple[tuple[str, float], ...]:
 
 
 def read_span(text: str) -> tuple[int, int]:
-    """Frames of a text such as "20:60".
+    """Parse frames such as "20:60".
 
     Raises:
         ValueError: for anything else.
@@ -157,13 +157,13 @@ def read_span(text: str) -> tuple[int, int]:
 
 
 def read_prompts(prompts: Sequence[str], file: Path | None, empty: bool = False) -> list[str]:
-    """Sentences of the command line, then those of a file, one a line.
+    """Sentences of the command line, then those of a file, one per line.
 
     Args:
-        empty: whether "" is one, because there is a reference to follow.
+        empty: whether "" is allowed, because there is a reference.
 
     Raises:
-        ValueError: if there is none, or one says nothing.
+        ValueError: if there is no sentence, or one has no words.
     """
     texts = list(prompts)
     if file is not None:
@@ -181,15 +181,15 @@ def read_prompts(prompts: Sequence[str], file: Path | None, empty: bool = False)
 def output_jobs(
     prompts: Sequence[str], outputs: Sequence[Path], num_samples: int, seed: int, resume: bool, settled: bool = True
 ) -> list[Job]:
-    """One job a motion, with numbered files where there are several; checks every output before anything is loaded.
+    """One job per motion, with numbered files if there are several; checks all outputs before loading anything.
 
     Args:
-        resume: leave out jobs whose files all exist.
-        settled: whether prompts are the same in every run, so that a file of another one is a mistake; what a language
-            model rewrote may differ.
+        resume: skip jobs whose files all exist.
+        settled: whether prompts are the same in every run, so that an existing file of another prompt is an error;
+            prompts rewritten by a language model may differ.
 
     Raises:
-        ValueError: for outputs that cannot be written, and files to leave out that say another prompt.
+        ValueError: for outputs that cannot be written, and files to skip that hold another prompt.
     """
     if not outputs:
         raise ValueError("output must name at least one file, got none; add -o motion.html")
@@ -204,6 +204,7 @@ def output_jobs(
     for number, (row, prompt, sample) in enumerate(rows):
         numbered = [path.with_stem(f"{path.stem}-{number:0{digits}d}") for path in outputs]
         files = tuple(outputs) if len(rows) == 1 else tuple(numbered)
+        # seeds and file names depend only on the index, so skipping jobs changes nothing else
         if resume and all(file.exists() for file in files):
             if settled:
                 _check_prompt(prompt, files)
@@ -213,7 +214,7 @@ def output_jobs(
 
 
 def _check_prompt(prompt: str, files: Sequence[Path]) -> None:
-    """Raise `ValueError` for files whose own caption is there and is not `prompt`."""
+    """Raise `ValueError` for files whose caption is not `prompt`; files without one pass."""
     for file in files:
         said = " ".join(_caption(file).split())
         if said and said != " ".join(prompt.split()):
@@ -224,7 +225,7 @@ def _check_prompt(prompt: str, files: Sequence[Path]) -> None:
 
 
 def _caption(file: Path) -> str:
-    """What a .txt or .npz file that was generated says it shows; "" for others."""
+    """The caption in a generated .txt or .npz file; "" for others."""
     try:
         if file.suffix.lower() == ".txt":
             return file.read_text(encoding="utf-8")
@@ -232,7 +233,7 @@ def _caption(file: Path) -> str:
             with np.load(file, allow_pickle=False) as arrays:
                 return str(arrays["caption"])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        pass  # no file of ours
+        pass  # not a generated file
     return ""
 
 
@@ -245,11 +246,11 @@ def generate_files(
     request: Request | None = None,
     loading: dict[str, Any] | None = None,
 ) -> None:
-    """Generate the motions of `jobs` batch by batch and write each batch's files at once.
+    """Generate the motions of `jobs` in batches; the files of a batch are written as soon as it is done.
 
     Args:
         options: seconds and sampling options of the pipeline.
-        request: what is asked for besides the prompts of `jobs`.
+        request: conditions besides the prompts of `jobs`.
         loading: further arguments of `MotionPipeline.from_pretrained`.
     """
     from rich.console import Console
@@ -261,6 +262,7 @@ def generate_files(
     request = Request() if request is None else request
     check_whole("batch_size", batch_size, 1)
     check_seconds(options.get("seconds"))
+    # all checks come before the model is loaded, which takes long
     request.check(options)
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as progress:
@@ -280,8 +282,8 @@ def generate_files(
 def rewrite_prompts(
     prompts: Sequence[str], rewriter: str, cache: Path | None, on_error: str, device: str
 ) -> list[str]:
-    """Prompts as a language model rewrites them; both forms are shown on standard error."""
-    from motionmillion.text.rewriting import make_rewriter
+    """Rewrite prompts with a language model; both forms are printed to standard error."""
+    from motionmillion.rewriting import make_rewriter
 
     rewrites = make_rewriter(rewriter, cache=cache, on_error=on_error, device=device)(prompts)
     for rewrite in rewrites:
@@ -301,7 +303,7 @@ def tokenize_file(source: Path, output: Path, model: str) -> Path:
 
 
 def detokenize_file(source: Path, outputs: Sequence[Path], model: str) -> list[Path]:
-    """Write the motion of a code file in every format that `outputs` ask for."""
+    """Decode a code file and write the motion to every file of `outputs`."""
     import torch
 
     _check_code_file(source)

@@ -1,14 +1,14 @@
-"""ViMoGen's text-and-motion transformer -> MotionDiT, with the same numbers out.
+"""Conversion of ViMoGen's text-and-motion transformer to MotionDiT, with identical outputs.
 
     dit = load_upstream_dit("model.pt")                                   # the released 1.3B's sizes
     dit = load_upstream_dit("model.pt", {"dim": 48, ...}, mean, std)
     convert_dit("model.pt", "my_dit", mean="mean.npy", std="std.npy")     # files in, folder out
     convert_dit(..., text_encoder="google/umt5-xxl")                      # a whole pipeline
 
-Weights are read from the file one by one, so that a conversion takes the memory of the model and nothing more.
+Weights are read from the file one by one, so that a conversion takes no more memory than the model itself.
 
-What is unusual there and carried over: text padding is attended (226 places). What is not: tables of sines are
-computed anew, and rotary angles, which upstream computes and does not apply, are left out.
+Unusual in the original and kept: text padding is attended to (226 positions). Not kept: sine tables are recomputed,
+and rotary angles, which upstream computes but never applies, are dropped.
 """
 
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ PUBLISHED_SAMPLING: Mapping[str, Any] = {
     "recovery": "velocity",
     "smoothing": 1.0,
 }
-"""How ViMoGen samples, which its pipeline does unless told otherwise."""
+"""Sampling options of ViMoGen, the defaults of its converted pipeline."""
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _FIXED = {"eps": 1e-6, "qk_norm": True, "cross_attn_norm": True}
@@ -73,8 +73,8 @@ def load_upstream_dit(
     Args:
         checkpoint: `.pt` with the weights, bare or under "model" or "state_dict".
         options: the sizes of `RELEASED_DIT_OPTIONS`, and `text_len`.
-        mean, std: feature statistics `[276]` that the model was trained with; without them x is expected normalised
-            and `normalize` changes nothing.
+        mean, std: feature statistics `[276]` that the model was trained with; without them the model expects
+            normalised x and `normalize` is the identity.
 
     Raises:
         ValueError: for options that are missing, unknown or cannot be converted, statistics that do not fit, and
@@ -98,7 +98,7 @@ def load_upstream_dit(
     )
     with torch.device("meta"):
         dit = MotionDiT(config).eval()
-    dit.to_empty(device="cpu")  # nothing is drawn at random that the checkpoint has
+    dit.to_empty(device="cpu")  # skip random initialisation: the checkpoint has all weights
     dit.set_statistics(FeatureStats(torch.zeros(config.motion_dim), torch.ones(config.motion_dim)))
     stats = statistics(mean, std, config.motion_dim)
     source = {name: value for name, value in state.items() if name not in _BUFFERS and name != "freqs"}
@@ -129,9 +129,9 @@ def convert_dit(
     With `text_encoder` it is a whole pipeline's folder for `MotionPipeline.from_pretrained`.
 
     Args:
-        options: JSON file of its sizes; without it they are `RELEASED_DIT_OPTIONS`.
-        mean, std: `.npy` files `[276]`; without them one line on standard error says what that means. A pipeline
-            needs them.
+        options: JSON file of its sizes; default: `RELEASED_DIT_OPTIONS`.
+        mean, std: `.npy` files `[276]`; without them a note about the consequences goes to standard error. Required
+            for a pipeline.
         dtype: of the weights, "float32" or "bfloat16".
         text_encoder: hub id or folder, "google/umt5-xxl" for the released model.
 
@@ -146,6 +146,7 @@ def convert_dit(
     if text_encoder is not None and None in given:
         raise ValueError("mean and std must be given for a pipeline, got none; add --mean and --std")
     check_dit_options(settings)
+    # check the text encoder before the large checkpoint is read
     width = settings["text_dim"] if text_encoder is None else feature_size(read_config(text_encoder))
     if width != settings["text_dim"]:
         raise ValueError(
@@ -176,12 +177,12 @@ def check_dit_options(options: Mapping[str, Any]) -> None:
 
 
 def _open(checkpoint: str | Path) -> dict[str, Tensor]:
-    """The weights, whichever of the usual keys they lie under."""
+    """The weights, from whichever of the usual keys holds them."""
     return open_state(checkpoint, ("model", "state_dict", None))
 
 
 def dit_names(layers: int, reference_layers: int) -> dict[str, str]:
-    """Our name -> theirs for every parameter of the transformer."""
+    """Our name -> the upstream name of every parameter of the transformer."""
     pairs = {
         "embed_motion": "motion_embedding",
         "project_time": "time_projection.1",
@@ -192,6 +193,7 @@ def dit_names(layers: int, reference_layers: int) -> dict[str, str]:
     pairs["embed_reference"] = "ref_motion_embedding"
     attentions = {"self_attention": "self_attn", "cross_attentions.0": "cross_attn"}
     attentions["cross_attentions.1"] = "ref_motion_cross_attn"
+    # number of attentions per block: self, text and reference, or self alone in the reference encoder
     blocks = [(f"blocks.{n}", f"blocks.{n}", 3) for n in range(layers)]
     blocks += [(f"reference_blocks.{n}", f"ref_motion_encoder.{n}", 1) for n in range(reference_layers)]
     for ours, theirs, kinds in blocks:

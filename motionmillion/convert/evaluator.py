@@ -1,12 +1,12 @@
-"""Text-motion evaluators of MotionStreamer and MotionMillion-Codes (272 features) -> ours, with the same embeddings.
+"""Conversion of the text-motion evaluators of MotionStreamer and MotionMillion-Codes (272 features), same embeddings.
 
     evaluator = load_upstream_evaluator("epoch=199.ckpt", mean, std)
     convert_evaluator("epoch=199.ckpt", "my_evaluator", mean="mean.npy", std="std.npy")     # files in, folder out
 
-Their checkpoints hold a motion encoder and a text encoder of ACTOR's kind, the latter on the states of a frozen
-DistilBERT. All sizes follow from the weights but the heads, which are four in both. Carried over from there:
-embeddings are means, not normalised, and every frame is a position. The frozen DistilBERT is not copied: it is the
-hub's `distilbert-base-uncased`, which embedding a text needs then; the training decoder is left out.
+Their checkpoints hold a motion encoder and a text encoder of the ACTOR type, the latter on the states of a frozen
+DistilBERT. All sizes follow from the weights except the number of heads, which is four in both. Kept from the
+original: embeddings are means, not normalised, and every frame is one position. The frozen DistilBERT is not copied:
+embedding a text loads `distilbert-base-uncased` from the hub. The training decoder is dropped.
 """
 
 from pathlib import Path
@@ -48,10 +48,10 @@ def load_upstream_evaluator(
     """The evaluator of a Lightning checkpoint.
 
     Args:
-        checkpoint: `.ckpt` with the weights under "state_dict"; objects in it other than tensors are ignored unread.
-        mean, std: feature statistics `[272]` that it was trained with; without them features are expected normalised.
-        text_encoder: hub id or folder of the frozen encoder of texts.
-        max_frames: frames of a motion that are read.
+        checkpoint: `.ckpt` with the weights under "state_dict"; objects other than tensors are skipped unread.
+        mean, std: feature statistics `[272]` that it was trained with; without them it expects normalised features.
+        text_encoder: hub id or folder of the frozen text encoder.
+        max_frames: frames to which motions are truncated.
 
     Raises:
         ValueError: for statistics that do not fit, and weights that are missing or left over.
@@ -82,7 +82,7 @@ def convert_evaluator(
     """Write the evaluator of an upstream checkpoint as a folder that `TextMotionEvaluator.from_pretrained` reads.
 
     Args:
-        mean, std: `.npy` files `[272]`; without them one line on standard error says what that means.
+        mean, std: `.npy` files `[272]`; without them a note about the consequences goes to standard error.
 
     Raises:
         ValueError: for files that cannot be read or do not fit, see `load_upstream_evaluator`.
@@ -96,8 +96,9 @@ def convert_evaluator(
 def _config(
     state: dict[str, Tensor], text_encoder: str, max_frames: int, source: str | Path
 ) -> TextMotionEvaluatorConfig:
-    """Sizes as the weights have them."""
+    """Our config, with all sizes inferred from the weights."""
     try:
+        # [C, 272], [C, text_dim]
         frames, words = (state[f"{name}.weight"] for name in _LINEAR.values())
         feedforward = state["motionencoder.seqTransEncoder.layers.0.linear1.weight"].shape[0]
     except KeyError as error:
@@ -129,7 +130,7 @@ def _layers(state: dict[str, Tensor], prefix: str) -> int:
 
 
 def _names(config: TextMotionEvaluatorConfig) -> dict[str, str]:
-    """Our name -> theirs for every weight."""
+    """Our name -> the upstream name of every weight."""
     names = {f"{ours}.{kind}": f"{theirs}.{kind}" for ours, theirs in _LINEAR.items() for kind in ("weight", "bias")}
     for (ours, theirs), layers in zip(_SIDES.items(), (config.motion_layers, config.text_layers), strict=True):
         names |= {f"{ours}.mean_token": f"{theirs}.mu_token", f"{ours}.log_variance_token": f"{theirs}.logvar_token"}

@@ -1,16 +1,16 @@
-"""Language models of MotionMillion-Codes (Go to Zero, arXiv 2507.07095) -> ours, with the same numbers out.
+"""Conversion of language models of MotionMillion-Codes (Go to Zero, arXiv 2507.07095), with identical outputs.
 
     convert_lm("net_last.pth", "my_lm")              # checkpoint -> folder, in bounded memory
     lm = load_upstream_lm("net_last.pth")            # checkpoint -> model
 
-Sizes are those of the weights; only the number of attention heads cannot be read off them and follows from the width
-for the published sizes. A conversion maps the checkpoint from the disk and writes it shard by shard, so it takes the
-memory of two shards (three on the way from float32 to bfloat16), whatever the model's size.
+Sizes are inferred from the weights; only the number of attention heads is not visible there and follows from the width
+for the published sizes. The checkpoint is memory-mapped and written shard by shard, so a conversion takes the memory
+of two shards (three from float32 to bfloat16), whatever the model's size.
 
-Stored differently there: one matrix makes query, key and value, and the rotary embedding turns neighbouring pairs of
-channels, Llama's the two halves of a head, so the rows of queries and keys are put into another order.
+Layout differences: upstream, one matrix computes query, key and value, and the rotary embedding rotates neighbouring
+pairs of channels, while Llama's rotates the two halves of a head; the rows of queries and keys are therefore permuted.
 
-Unusual: the upstream models were trained with rotary angles in lower precision than they are run with; see
+Unusual: the upstream models were trained with rotary angles in lower precision than at inference; see
 `TRAINED_PRECISION`.
 
 Shapes: C width, H heads.
@@ -41,16 +41,16 @@ from motionmillion.text.encoder import feature_size, read_config, write_settings
 from motionmillion.tokenizer import MotionTokenizer
 
 TRAINED_PRECISION = {"7B": "bfloat16", "3B": "autocast"}
-"""How the released sizes computed rotary angles in training, by what their launch scripts lead to: the 7B in pure
-bfloat16 (DeepSpeed), the 3B under autocast, which takes powers in float32 and rounds positions and exponents. Either
-way positions above 256 fall together in pairs. Their published inference is float32, which is the default here."""
+"""Precision of rotary angles in training of the released sizes, inferred from their launch scripts: the 7B in pure
+bfloat16 (DeepSpeed), the 3B under autocast, which computes powers in float32 and rounds positions and exponents. In
+both cases pairs of positions above 256 coincide. Their published inference is float32, which is the default here."""
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
 class _Source:
-    """Where a weight of ours comes from: a tensor of theirs, a third of its rows, pairs of each head reordered."""
+    """Source of one of our weights: an upstream tensor or a third of its rows, with the rows of heads permuted."""
 
     name: str
     third: int | None = None
@@ -70,7 +70,7 @@ def load_upstream_lm(
 
     Args:
         checkpoint: `.pth` with the state under "trans".
-        options: `n_head` where it does not follow from the width; others are compared with the weights. Names are
+        options: `n_head` if it does not follow from the width; others are compared with the weights. Names are
             those of the upstream scripts.
         rope_precision: how rotary angles are computed, see `MotionLMConfig`.
 
@@ -103,7 +103,7 @@ def convert_lm(
     """Write the language model of an upstream checkpoint as a folder that `MotionLM.from_pretrained` reads.
 
     With `tokenizer` and `text_encoder` it is a whole pipeline's folder for `MotionPipeline.from_pretrained`. The
-    folder appears whole or not at all. Two lines on standard error say what was found.
+    folder is written atomically. Two lines on standard error report what was found.
 
     Args:
         options: JSON file, see `load_upstream_lm`.
@@ -111,7 +111,7 @@ def convert_lm(
         dtype: "float32" or "bfloat16"; None keeps the checkpoint's.
         tokenizer: folder of a `MotionTokenizer`, e.g. one that `convert_tokenizer` wrote.
         text_encoder: hub id or folder, "google/flan-t5-xl" for the released models.
-        shard_size: of a safetensors file, e.g. "2GB"; two to three times as much memory is taken, half of it mapped.
+        shard_size: size of a safetensors file, e.g. "2GB"; takes two to three times as much memory, half of it mapped.
 
     Raises:
         ValueError: for options, weights, or parts of a pipeline that do not fit.
@@ -128,6 +128,7 @@ def convert_lm(
     config = _config(state, settings, rope_precision, checkpoint)
     sources = _sources(config)
     _check_weights(config, sources, state, checkpoint)
+    # a mixed checkpoint is stored in float32
     kinds = {value.dtype for value in state.values()}
     stored = _DTYPES[dtype] if dtype else torch.float32 if len(kinds) > 1 else kinds.pop()
     del state
@@ -144,7 +145,7 @@ def convert_lm(
 def _config(
     state: Mapping[str, Tensor], options: Mapping[str, Any], rope_precision: str, source: str | Path
 ) -> MotionLMConfig:
-    """Our config of their weights, after a comparison with their options."""
+    """Our config, inferred from the weights and compared with the options."""
     needed = ("transformer.wte.weight", "llama_proj.weight", "transformer.h.0.mlp.c_fc1.weight")
     require([name for name in needed if name not in state or state[name].ndim != 2], [], source)
     rows, width = state["transformer.wte.weight"].shape
@@ -161,7 +162,7 @@ def _config(
     nominal = options.get("nb_code", codes)
     if codes not in (nominal, nominal_codes(nominal)):
         raise ValueError(
-            f"options['nb_code'] must stand for the {codes} codes of {str(source)!r}, got {nominal}; leave it out"
+            f"options['nb_code'] must match the {codes} codes of {str(source)!r}, got {nominal}; leave it out"
         )
     heads = _heads(layers, width, options)
     return MotionLMConfig(
@@ -184,6 +185,7 @@ def _heads(layers: int, width: int, options: Mapping[str, Any]) -> int:
             f"options['pretrained_llama'] must fit the weights, {layers} layers of width {width}, got {name!r}; "
             "leave it out"
         )
+    # published sizes: the width determines the number of heads
     heads = options.get("n_head") or next((h for _, h, w in PUBLISHED_LMS.values() if w == width), None)
     if heads is None:
         raise ValueError(
@@ -196,7 +198,7 @@ def _heads(layers: int, width: int, options: Mapping[str, Any]) -> int:
 
 
 def _sources(config: MotionLMConfig) -> dict[str, _Source]:
-    """Our weights' names, and where each comes from."""
+    """The source of each of our weights, by name."""
     sources = {
         "embed_tokens.weight": _Source("transformer.wte.weight"),
         "lm_head.weight": _Source("lm_head.weight"),
@@ -214,6 +216,7 @@ def _sources(config: MotionLMConfig) -> dict[str, _Source]:
     }
     for layer in range(config.num_hidden_layers):
         ours, theirs = f"layers.{layer}.", f"transformer.h.{layer}."
+        # rows of query, key and value in one matrix; values are not rotated, so not permuted
         for third, (letter, heads) in enumerate(zip("qkv", (config.num_attention_heads,) * 2 + (None,), strict=True)):
             sources[f"{ours}self_attn.{letter}_proj.weight"] = _Source(theirs + "attn.c_attn.weight", third, heads)
         for mine, other in parts.items():
@@ -231,6 +234,7 @@ def _check_weights(
         model = MotionLM(config)
     for name, parameter in model.named_parameters():
         theirs = state[sources[name].name]
+        # query, key and value share one matrix upstream
         expected = [parameter.shape[0] * (1 if sources[name].third is None else 3), *parameter.shape[1:]]
         if list(theirs.shape) != expected or not theirs.is_floating_point():
             raise ValueError(
@@ -249,7 +253,7 @@ def _finite(entry: _Source, state: Mapping[str, Tensor], source: str | Path) -> 
 
 
 def _halves(weight: Tensor, heads: int) -> Tensor:
-    """Rows of each head from neighbouring pairs (0, 1), (2, 3), ... to halves 0, 2, ..., 1, 3, ..."""
+    """Permute the rows of each head from neighbouring pairs (0, 1), (2, 3), ... to halves 0, 2, ..., 1, 3, ..."""
     return weight.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
 
 
@@ -261,15 +265,16 @@ def _write_model(
     dtype: torch.dtype,
     shard_size: str | int,
 ) -> None:
-    """Config and shards, named as `save_pretrained` names them; one shard in memory at a time."""
+    """Write config and shards as `save_pretrained` names them, with one shard in memory at a time."""
     with torch.device("meta"):
+        # meta tensors: only shapes and dtypes, to plan the shards
         weights = {name: value.to(dtype) for name, value in MotionLM(config).state_dict().items()}
     plan = split_torch_state_dict_into_shards(weights, max_shard_size=shard_size)
     config.architectures, config.dtype = ["MotionLM"], dtype
     config.save_pretrained(folder)
     GenerationConfig.from_model_config(config).save_pretrained(folder)
     for file, names in _bar(plan.filename_to_tensors.items()):
-        state = open_state(checkpoint, "trans")  # a new map a shard: pages of the last one are given back
+        state = open_state(checkpoint, "trans")  # map again for each shard, to free the pages of the last one
         weights = {name: _finite(sources[name], state, checkpoint).to(dtype).contiguous() for name in names}
         save_file(weights, folder / file, {"format": "pt"})
         del state, weights
@@ -284,7 +289,7 @@ def _bar(items: Iterable[Any]) -> Iterable[Any]:
 
 
 def _write_parts(folder: Path, config: MotionLMConfig, tokenizer: str | Path, text_encoder: str) -> None:
-    """The other parts of a pipeline's folder, after a check that they fit the language model."""
+    """Write the other parts of a pipeline's folder, after checking that they match the language model."""
     motions = MotionTokenizer.from_pretrained(tokenizer)
     if motions.config.codebook_size != config.codebook_size:
         raise ValueError(
@@ -304,7 +309,7 @@ def _write_parts(folder: Path, config: MotionLMConfig, tokenizer: str | Path, te
 
 
 def _report(config: MotionLMConfig, dtype: torch.dtype) -> None:
-    """What was found, on standard error."""
+    """Print what was found to standard error."""
     shape = (config.num_hidden_layers, config.num_attention_heads, config.hidden_size)
     size = next((name for name, published in PUBLISHED_LMS.items() if published == shape), "a size of its own")
     print(
@@ -317,10 +322,10 @@ def _report(config: MotionLMConfig, dtype: torch.dtype) -> None:
         f"trained with rotary angles in {trained}" if trained else "the rotary precision of its training is unknown"
     )
     if trained == config.rope_precision:
-        note = "as it runs here"
+        note = "the same is used here"
     elif config.rope_precision == "float32":
-        note = "runs with float32, as the published inference does; --rope-precision " + (trained or "bfloat16")
-        note += " is the other choice"
+        note = "float32 is used here, as in the published inference; --rope-precision " + (trained or "bfloat16")
+        note += " is the alternative"
     else:
-        note = f"runs with {config.rope_precision}; the published inference has float32"
+        note = f"{config.rope_precision} is used here; the published inference uses float32"
     print(f"motionmillion: {known}; {note}", file=sys.stderr)

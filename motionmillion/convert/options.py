@@ -1,12 +1,12 @@
-"""Training options of MotionMillion-Codes: what a conversion needs of them, and which it passes over.
+"""Training options of MotionMillion-Codes: those that a conversion needs, and those that it ignores.
 
     options = read_options("options.json")
     check_tokenizer_options(options)                 # or check_lm_options(options)
 
-Names are those of the upstream scripts, hyphens as underscores. Options that shape the network are needed, or have the
-one value that the upstream code itself runs with; those that only say how it was trained are passed over. Any other
-is an error: it could be a misspelt one of the first kind. A language model of a published width needs no options: its
-sizes are those of its weights, and options that are given are compared with them.
+Names are those of the upstream scripts, with underscores for hyphens. Options that shape the network are required, or
+must have the one value that the upstream code supports; those that only affect training are ignored. Any other is an
+error, since it could be a misspelt option of the first kind. A language model of a published width needs no options:
+its sizes are inferred from its weights, and given options are compared with them.
 """
 
 import json
@@ -29,7 +29,7 @@ RELEASED_TOKENIZER_OPTIONS: Mapping[str, Any] = {
     "depth": 3,
     "dilation_growth_rate": 3,
 }
-"""Options of the released FSQ tokenizer: 64,000 codes, 11.35 M parameters, two frames a code."""
+"""Options of the released FSQ tokenizer: 64,000 codes, 11.35 M parameters, two frames per code."""
 
 _FIXED = {
     "vq_act": "relu",
@@ -43,7 +43,7 @@ _FIXED = {
     "use_attn": False,
 }
 
-# how it was trained, logged and drawn; "features" is the shape of an example input
+# training, logging and plotting; "features" is the shape of an example input
 _IDLE = frozenset(
     """acc_loss acc_vel_loss batch_size beta cal_acceleration commit dataname debug draw eval_iter exp_name features
     fps gamma gradient_accumulation_steps loss_vel lr lr_scheduler mu nb_vis num_workers out_dir patch_method
@@ -71,7 +71,7 @@ PUBLISHED_LMS: Mapping[str, tuple[int, int, int]] = {
 _LM_WHOLE = "n_layer n_head n_embd nb_code vocab_size end_token pad_token text_dim block_size".split()
 _LM_FIXED = {"quantizer": "FSQ", "motion_type": "vector_272"}
 
-# the tokenizer's sizes, sizes of a GPT that the upstream script parses and does not use, and how it was trained
+# sizes of the tokenizer, sizes of a GPT that the upstream script parses but does not use, and training
 _LM_IDLE = _IDLE | frozenset(
     """code_dim decay_option depth dilation_growth_rate down_t drop_out_rate embed_dim_gpt eval_loss_iter
     eval_metric_iter ff_rate if_maxtest kernel_size lr_scheduler_type mixed_precision n_head_gpt note num_layers
@@ -81,10 +81,10 @@ _LM_IDLE = _IDLE | frozenset(
 
 
 def read_options(file: str | Path) -> dict[str, Any]:
-    """The options of a JSON file.
+    """Read options from a JSON file.
 
     Raises:
-        ValueError: if it is missing, or no JSON object.
+        ValueError: if it is missing or not a JSON object.
     """
     try:
         options = json.loads(existing_file(file).read_text(encoding="utf-8"))
@@ -109,6 +109,7 @@ def check_sizes(options: Mapping[str, Any], names: Iterable[str]) -> None:
 def check_tokenizer_options(options: Mapping[str, Any]) -> None:
     """Raise `ValueError` unless `options` describe a tokenizer that can be converted."""
     needed = [name for name in RELEASED_TOKENIZER_OPTIONS if name != "code_dim"]
+    # ignored options are not suggested for misspelt ones
     known = {*needed, "code_dim", *_FIXED}
     unknown = [str(name) for name in options if name not in known | _IDLE]
     if unknown:
@@ -122,7 +123,7 @@ def check_tokenizer_options(options: Mapping[str, Any]) -> None:
 
 
 def check_lm_options(options: Mapping[str, Any]) -> None:
-    """Raise `ValueError` unless every one of `options` is known and of its kind; none is needed."""
+    """Raise `ValueError` for unknown or invalid `options` of a language model; none is required."""
     known = {*_LM_WHOLE, *_LM_FIXED, "pretrained_llama", "rope_base"}
     unknown = [str(name) for name in options if name not in known | _LM_IDLE]
     if unknown:
@@ -141,5 +142,5 @@ def check_lm_options(options: Mapping[str, Any]) -> None:
 
 
 def nominal_codes(size: int) -> int:
-    """Codes of an FSQ codebook of that nominal size, e.g. 64,000 for 65,536; other sizes stand for themselves."""
+    """Codes of an FSQ codebook of a nominal size, e.g. 64,000 for 65,536; other sizes are returned unchanged."""
     return math.prod(FSQ_LEVELS[size]) if size in FSQ_LEVELS else size

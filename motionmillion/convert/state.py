@@ -1,11 +1,11 @@
-"""What a checkpoint of another project holds, read without running it and without loading it.
+"""Reading the weights of other projects' checkpoints, without executing code or loading the whole file.
 
     state = open_state("net_last.pth", "trans")      # name -> tensor, on disk until it is read
     require([], sorted(state), "net_last.pth")       # an error if anything is left over
 
-Such checkpoints are pickles: they are read with `weights_only=True`, which runs nothing that they contain. Tensors are
-mapped from the file, so memory is taken as they are read and given back when the state is dropped. Unusual: a file in
-PyTorch's format of before 1.6 cannot be mapped and is read whole.
+Such checkpoints are pickles: they are read with `weights_only=True`, so no code in them is executed. Tensors are
+memory-mapped, so memory is used as they are read and freed when the state is dropped. Unusual: a file in PyTorch's
+format from before 1.6 cannot be mapped and is read as a whole.
 """
 
 import sys
@@ -26,15 +26,15 @@ from motionmillion.io.files import PathError, check_writable
 def open_state(
     checkpoint: str | Path, key: str | Sequence[str | None], ignore_objects: bool = False
 ) -> dict[str, Tensor]:
-    """The weights that a checkpoint holds under `key`, by name, without the prefix of distributed training.
+    """The weights under `key` of a checkpoint, by name, without the prefix of distributed training.
 
     Args:
-        key: one key, or several of which the first that is there counts; None stands for weights without a key.
-        ignore_objects: accept a checkpoint that holds objects of other classes beside its weights, as Lightning's do;
-            an empty dictionary stands in for each, so nothing of theirs is imported or run.
+        key: one key, or several of which the first one found is used; None means the weights are at the top level.
+        ignore_objects: accept a checkpoint that also holds objects of other classes, as Lightning's do; each is
+            replaced by an empty dictionary, so none of their code is imported or run.
 
     Raises:
-        ValueError: if it is missing, damaged, no plain checkpoint, or holds something else.
+        ValueError: if it is missing, damaged, not a plain checkpoint, or holds something else.
     """
     try:
         content = _load_beside_objects(checkpoint) if ignore_objects else _load(checkpoint)
@@ -64,9 +64,9 @@ def _load(checkpoint: str | Path) -> object:
 
 
 class _Ignored:
-    """Stands in for the classes of objects beside the weights: each object becomes an empty dictionary.
+    """Replaces the classes of other objects in a checkpoint: each object becomes an empty dictionary.
 
-    No other type would do: PyTorch's safe reader puts items into its own dictionaries only.
+    It has to be an `OrderedDict`: PyTorch's safe reader sets items of its own dictionary types only.
     """
 
     def __new__(cls, *_: object, **__: object) -> OrderedDict:  # type: ignore[misc]
@@ -80,7 +80,7 @@ def _load_beside_objects(checkpoint: str | Path) -> object:
 
 
 def require(missing: Sequence[str], left_over: Sequence[str], source: str | Path) -> None:
-    """Raise `ValueError` that names weights that a checkpoint lacks, or has beyond those of the model."""
+    """Raise `ValueError` with the names of weights that a checkpoint lacks or has in excess."""
     if missing or left_over:
         what, names = ("missing", missing) if missing else ("left over", left_over)
         raise ValueError(
@@ -90,7 +90,7 @@ def require(missing: Sequence[str], left_over: Sequence[str], source: str | Path
 
 
 def fill(model: nn.Module, weights: dict[str, Tensor | None], rest: Mapping[str, Tensor], source: str | Path) -> None:
-    """Load `weights` into all parameters of `model`; anything missing, or left over in `rest`, is an error."""
+    """Load `weights` into all parameters of `model`; missing weights and any left over in `rest` are errors."""
     missing = [name for name, _ in model.named_parameters() if weights.get(name) is None]
     require(missing, sorted(rest), source)
     try:
@@ -103,17 +103,18 @@ def fill(model: nn.Module, weights: dict[str, Tensor | None], rest: Mapping[str,
 
 
 def read_statistics(name: str, file: str | Path | None) -> Tensor | None:
-    """Mean or standard deviations of a `.npy` file, None without one."""
+    """Read a mean or standard deviation from a `.npy` file; None without a file."""
     return None if file is None else torch.from_numpy(to_finite(load_array(file), name, file))
 
 
 def statistics(mean: Tensor | None, std: Tensor | None, dim: int) -> FeatureStats | None:
-    """Checked statistics `[D]`, None without any."""
+    """Checked statistics `[D]`; None if neither is given."""
     if mean is None and std is None:
         return None
     if mean is None or std is None:
         given, lacking = ("mean", "std") if std is None else ("std", "mean")
         raise ValueError(f"mean and std must be given together, got {given} alone; add {lacking}")
+    # [D] each
     stats = FeatureStats(torch.as_tensor(mean).float(), torch.as_tensor(std).float())
     for name, value in (("mean", stats.mean), ("std", stats.std)):
         if value.shape != (dim,) or not bool(value.isfinite().all()):
@@ -124,7 +125,7 @@ def statistics(mean: Tensor | None, std: Tensor | None, dim: int) -> FeatureStat
 
 
 def converted_folder(output: str | Path) -> Path:
-    """`output`, checked to be a folder that could be written; raises `PathError` otherwise."""
+    """Return `output` if it is a writable folder; raises `PathError` otherwise."""
     output = Path(output)
     if output.is_file():
         raise PathError(f"output must be a folder, got the file {str(output)!r}; name another")
@@ -133,7 +134,7 @@ def converted_folder(output: str | Path) -> Path:
 
 
 def save_converted(model: PreTrainedModel, output: Path, kind: str, has_statistics: bool) -> Path:
-    """Write a converted model; without statistics one line on standard error says what that means."""
+    """Write a converted model; without statistics, a note about the consequences goes to standard error."""
     with quiet_transformers():
         model.save_pretrained(output)
     if not has_statistics:

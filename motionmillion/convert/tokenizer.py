@@ -1,4 +1,4 @@
-"""Checkpoints of other projects -> ours, with the same numbers out.
+"""Conversion of other projects' checkpoints to ours, with identical outputs.
 
     tokenizer = load_upstream_tokenizer("fsq_net.pth", RELEASED_TOKENIZER_OPTIONS, mean, std)
     convert_tokenizer("fsq_net.pth", "my_tokenizer", mean="mean.npy", std="std.npy")    # files in, folder out
@@ -7,10 +7,10 @@
     convert_evaluator("epoch=199.ckpt", "my_evaluator")    # see motionmillion.convert.evaluator
 
 Reads the FSQ tokenizer and the language model of MotionMillion-Codes (Go to Zero, arXiv 2507.07095), and the
-transformer of ViMoGen (arXiv 2510.26794). Checkpoints are pickles there: they are read with `weights_only=True`, which
-runs nothing that they contain.
+transformer of ViMoGen (arXiv 2510.26794). Their checkpoints are pickles, which are read with `weights_only=True`, so
+no code in them is executed.
 
-What is unusual there and carried over: the patcher named in the options has zero levels, so there is no wavelet.
+Unusual in the original and kept: the patcher named in the options has zero levels, so there is no wavelet.
 """
 
 from collections.abc import Mapping
@@ -57,9 +57,9 @@ def load_upstream_tokenizer(
 
     Args:
         checkpoint: `.pth` with the state under "net".
-        options: its training options: the keys of `RELEASED_TOKENIZER_OPTIONS`, and any other of the upstream script.
-        mean, std: feature statistics `[272]` that the model was trained with; without them features are expected
-            normalised.
+        options: its training options: the keys of `RELEASED_TOKENIZER_OPTIONS`, and any others of the upstream script.
+        mean, std: feature statistics `[272]` that the model was trained with; without them the model expects
+            normalised features.
 
     Raises:
         ValueError: for options that are missing, unknown or cannot be converted, statistics that do not fit, and
@@ -82,7 +82,7 @@ def load_upstream_tokenizer(
     source = {
         name.removeprefix("vqvae."): value
         for name, value in state.items()
-        if not name.endswith((".wavelets", "._arange"))  # buffers of the idle patcher
+        if not name.endswith((".wavelets", "._arange"))  # buffers of the unused patcher
     }
     names = _tokenizer_names(len(config.strides), config.depth)
     fill(tokenizer, {ours: source.pop(theirs, None) for ours, theirs in names.items()}, source, checkpoint)
@@ -101,8 +101,8 @@ def convert_tokenizer(
     """Write the tokenizer of an upstream checkpoint as a folder that `MotionTokenizer.from_pretrained` reads.
 
     Args:
-        options: JSON file of its training options; without it they are `RELEASED_TOKENIZER_OPTIONS`.
-        mean, std: `.npy` files `[272]`; without them one line on standard error says what that means.
+        options: JSON file of its training options; default: `RELEASED_TOKENIZER_OPTIONS`.
+        mean, std: `.npy` files `[272]`; without them a note about the consequences goes to standard error.
 
     Raises:
         ValueError: for files that cannot be read or do not fit, see `load_upstream_tokenizer`.
@@ -115,7 +115,7 @@ def convert_tokenizer(
 
 
 def _tokenizer_names(stages: int, depth: int) -> dict[str, str]:
-    """Our name -> theirs, without "weight" and "bias", for every module of the tokenizer."""
+    """Our name -> the upstream name of every weight and bias of the tokenizer."""
     last = 3 + stages  # encoder: patcher, convolution, ReLU, one stage each, convolution
     modules = {"encoder.conv_in": "encoder.model.1", "encoder.conv_out": f"encoder.model.{last}"}
     modules |= {"decoder.conv_in": "decoder.model.0", "decoder.conv_mid": f"decoder.model.{2 + stages}"}

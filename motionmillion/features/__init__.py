@@ -20,7 +20,7 @@ __all__ = ["Layout", "Representation", "available", "get"]
 
 
 def available() -> list[str]:
-    """Names that `get` knows."""
+    """Names of all representations."""
     return sorted(_REPRESENTATIONS)
 
 

@@ -1,6 +1,6 @@
-"""What every motion representation offers: an ordered layout of named blocks, encode and decode.
+"""Base class of motion representations: an ordered layout of named blocks, encode and decode.
 
-Shapes: T frames, D feature size; `...` stands for any leading dimensions.
+Shapes: T frames, D feature size; `...` is any leading dimensions.
 """
 
 from abc import ABC, abstractmethod
@@ -60,7 +60,7 @@ class Representation(ABC):
     layout: Layout
     skeleton: Skeleton = SMPL22
     ahead: tuple[str, ...] = ()
-    """Blocks of a frame that tell of the step to the next one."""
+    """Blocks whose values describe the step from a frame to the next one."""
 
     @property
     def dim(self) -> int:
@@ -68,7 +68,7 @@ class Representation(ABC):
 
     @abstractmethod
     def encode(self, motion: Motion) -> Tensor:
-        """Features `[T, D]` of a motion; another frame rate is resampled to `fps` first."""
+        """Features `[T, D]` of a motion, which is resampled to `fps` first."""
 
     @abstractmethod
     def rotations(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,14 +83,14 @@ class Representation(ABC):
         """Motion of features `[T, D]`, joint rotations taken from the named block."""
 
     def window(self, features: Tensor, start: int, stop: int) -> Tensor:
-        """Features `[stop - start, D]` of these frames of `[T, D]`, as if the motion began with them."""
+        """Features `[stop - start, D]` of a window of frames of `[T, D]`, as if the motion began there."""
         return features[start:stop]
 
     def source(self, motion: Motion, frames: int = 1) -> Motion:
         """The motion at `fps`.
 
         Raises:
-            ValueError: if its joints are not those of `skeleton`, or less than `frames` frames come out.
+            ValueError: if its joints are not those of `skeleton`, or fewer than `frames` frames remain.
         """
         if motion.skeleton.names != self.skeleton.names:
             raise ValueError(

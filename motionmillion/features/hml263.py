@@ -1,7 +1,7 @@
 """The 263-dimensional representation of HumanML3D, 20 frames per second, y up.
 
     features = get("hml263").encode(motion)                  # [T - 1, 263]
-    motion = get("hml263").decode(features)                  # joints, then a motion that reaches them
+    motion = get("hml263").decode(features)                  # joints, then a motion fitted to them
 
 | block | size | content |
 |---|---|---|
@@ -9,19 +9,18 @@
 | root_velocity | 2 | pelvis step to the next frame in x and z, metres, in the NEXT frame's heading |
 | root_height | 1 | of the pelvis |
 | positions | 63 | the 21 other joints relative to the pelvis' ground point, in the frame's heading |
-| rotations | 126 | 6D rotations that turn HumanML3D's rest bones into the bones, along its five chains |
+| rotations | 126 | 6D rotations from HumanML3D's rest bones to the bones, along its five chains |
 | velocities | 66 | steps of all 22 joints to the next frame, in this frame's heading |
-| contacts | 4 | left ankle and toe, right ankle and toe: 1 where its step to the next frame is below 0.045 m |
+| contacts | 4 | left ankle and toe, right ankle and toe: 1 where the step to the next frame is below 0.045 m |
 
 The heading is the horizontal normal of hips and shoulders, smoothed over time (Gaussian, 20 frames). 6D means the
-first two COLUMNS of a rotation matrix, one after the other. Every row looks one frame ahead, so T frames become T - 1
-rows, and T - 1 rows are decoded to T - 1 frames. Decoding starts above the origin, facing +z; heights are kept.
+first two COLUMNS of a rotation matrix, one after the other. Every row includes steps to the next frame, so T frames
+become T - 1 rows, which are decoded to T - 1 frames. Decoding starts at x = z = 0, facing +z; heights are kept.
 
-Unusual: the rotations are fits to bones and know nothing of twist, so both routes back go through joint positions
-(`motionmillion.kinematics.joints`): "positions" reads the position block and keeps its bone lengths, "rotations"
-chains the rotation block up on SMPL22's. The published data was made from one body's bone lengths and put on the
-floor; here a motion keeps its own body and heights (use `Motion.canonicalize`), and is turned by the smoothed heading
-of frame 0.
+Unusual: the rotations are fitted to bones and contain no twist, so both routes of decoding go through joint positions
+(`motionmillion.joints`): "positions" reads the position block and keeps its bone lengths, "rotations" applies the
+rotation block to SMPL22's bones. The published data was made with one body's bone lengths and put on the floor; here a
+motion keeps its own body and heights (use `Motion.canonicalize`), and is turned by the smoothed heading of frame 0.
 
 Source: Guo et al., Generating Diverse and Natural 3D Human Motions from Text (CVPR 2022), HumanML3D.
 """
@@ -46,7 +45,7 @@ _REST = (
 """Direction of the bone into each joint in HumanML3D's rest pose, arms down."""
 
 _FEET = [7, 10, 8, 11]
-_CONTACT = 0.002  # squared metres a frame
+_CONTACT = 0.002  # squared metres per frame
 _SMOOTHING = 20.0  # frames
 _LEFT_SIDE, _RIGHT_SIDE = [1, 16], [2, 17]  # hips and shoulders
 
@@ -65,14 +64,16 @@ class Hml263(Representation):
         """Features `[T - 1, 263]`, float32, of a motion on the SMPL22 skeleton.
 
         Raises:
-            ValueError: if the motion's joints are not SMPL22's, or it has less than two frames at 20 per second.
+            ValueError: if the motion's joints are not SMPL22's, or it has fewer than two frames at 20 per second.
         """
         motion = self.source(motion, frames=2)
         joints = motion.skeleton.forward_kinematics(motion.rotations.double(), motion.translation.double())[0]
+        # frame 0 faces +z
         joints = joints @ rotation_y(-_heading(joints)[0]).mT
         yaw = _heading(joints)  # [T]
         unturn = rotation_y(-yaw)
         steps = joints.diff(dim=0)  # [T - 1, 22, 3]
+        # wrapped to -pi..pi
         turn = torch.remainder(yaw.diff() + torch.pi, 2 * torch.pi) - torch.pi
         ground = joints[:, :1] * joints.new_tensor([1.0, 0.0, 1.0])
         local = (joints - ground) @ unturn.mT
@@ -101,7 +102,7 @@ class Hml263(Representation):
         return yaw.to(features.dtype), torch.stack(path, dim=-1).to(features.dtype)
 
     def rotations(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Local rotations `[..., T, 22, 3, 3]` on SMPL22 fitted to the bones of the rotation block, and the pelvis."""
+        """Local rotations `[..., T, 22, 3, 3]` on SMPL22, fitted to the rotation block, and the pelvis path."""
         yaw, root = self.root(features)
         columns = features[..., self.layout["rotations"]].unflatten(-1, (21, 2, 3))
         local = roma.special_gramschmidt(columns.mT)  # [..., T, 21, 3, 3]
@@ -126,11 +127,11 @@ class Hml263(Representation):
         """Motion of features `[T, 263]`, T frames, rotations fitted to joint positions.
 
         Args:
-            route: "positions" (here the default) reaches the joints of the position block, with their bone lengths;
-                "rotations" those that the rotation block gives on the SMPL22 body.
+            route: "positions" (the default here) fits the joints of the position block, with their bone lengths;
+                "rotations" fits the joints that the rotation block gives on the SMPL22 body.
 
         Raises:
-            ValueError: for wrong shapes, values that are not finite, joints of no human size, or an unknown route.
+            ValueError: for wrong shapes, values that are not finite, joints of implausible size, or an unknown route.
         """
         self.check(features)
         if check_route(route) == "positions":
@@ -150,11 +151,11 @@ def _heading(joints: Tensor) -> Tensor:
 
 
 def _chain_rotations(joints: Tensor, start: Tensor) -> Tensor:
-    """Rotations `[T, 21, 3, 3]` that turn HumanML3D's rest bones into the bones, each relative to the one before.
+    """Rotations `[T, 21, 3, 3]` from HumanML3D's rest bones to the bones, each relative to the previous one.
 
     Args:
         joints: `[T, 22, 3]`.
-        start: rotations `[T, 3, 3]` before the first of each chain: those that undo the heading.
+        start: rotations `[T, 3, 3]` at the start of each chain, which undo the heading.
     """
     rest = torch.tensor(_REST, dtype=joints.dtype, device=joints.device)
     result = [start] * 22

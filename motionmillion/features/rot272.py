@@ -2,18 +2,18 @@
 
 | block | size | content |
 |---|---|---|
-| root_velocity | 2 | pelvis step in x and z, metres per frame, in the heading frame of the frame before |
+| root_velocity | 2 | pelvis step in x and z, metres per frame, in the heading frame of the previous frame |
 | heading_change | 6 | 6D rotation that removes the change of heading since the frame before |
 | positions | 66 | joints relative to the pelvis' ground point, in the frame's own heading frame |
-| velocities | 66 | difference of `positions` to the frame before |
+| velocities | 66 | difference of `positions` to the previous frame |
 | rotations | 132 | 6D joint rotations, parent-relative; the root's without its heading |
 
-6D means the first two ROWS of a rotation matrix. Frame 0 has zero velocities and no heading change, so where a motion
-stands and what it faces at the start is not encoded: decoding starts above the origin, facing +z. Heights are kept.
+6D means the first two ROWS of a rotation matrix. Frame 0 has zero velocities and no heading change, so the initial
+position and heading are not encoded: decoding starts at x = z = 0, facing +z. Heights are kept.
 
 Source: Go to Zero (arXiv 2507.07095), section on the motion representation; conventions as in its released data.
-Unusual: the heading is decoded as an angle, summed over time in float64, where the published decoder multiplies noisy
-3D rotations, which lets errors tilt the whole body.
+Unusual: the heading is decoded as an angle that is summed over time in float64; the published decoder multiplies noisy
+3D rotations, so that errors can tilt the whole body.
 """
 
 import roma
@@ -47,6 +47,7 @@ class Rot272(Representation):
         unturn = rotation_y(-yaw)  # [T, 3, 3], H_t
 
         step = torch.zeros_like(root)
+        # in the heading frame of the previous frame
         step[1:] = (unturn[:-1] @ (root[1:] - root[:-1])[..., None])[..., 0]
         turn_back = torch.zeros_like(yaw)
         turn_back[1:] = yaw[:-1] - yaw[1:]
@@ -67,6 +68,7 @@ class Rot272(Representation):
     def root(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Heading `[..., T]` in radians and pelvis positions `[..., T, 3]`, both integrated over time."""
         blocks = self.layout.split(features)
+        # the 6D rotation is about y and removes the change: cos in entry 0, minus the sine in entry 2
         change = blocks["heading_change"].double()
         yaw = torch.cumsum(torch.atan2(-change[..., 2], change[..., 0]), dim=-1)
         before = torch.cat([torch.zeros_like(yaw[..., :1]), yaw[..., :-1]], dim=-1)
@@ -90,7 +92,7 @@ class Rot272(Representation):
         return local @ rotation_y(yaw).mT + (root * root.new_tensor([1.0, 0.0, 1.0]))[..., None, :]
 
     def decode(self, features: Tensor, route: Route = "rotations") -> Motion:
-        """Motion of features `[T, 272]`, starting above the origin.
+        """Motion of features `[T, 272]`, starting at x = z = 0.
 
         Args:
             route: "rotations" reads the 6D rotations; "positions" turns each joint so that its children point to

@@ -1,27 +1,28 @@
 """The 276-dimensional representation of ViMoGen and MBench, 20 frames per second, z up in the features.
 
     features = get("rot276").encode(motion)                  # [T - 1, 276]
-    motion = get("rot276_velocity").decode(features)         # the same features, root and joints added up from steps
+    motion = get("rot276_velocity").decode(features)         # the same features, root and joints integrated from steps
 
 | block | size | content |
 |---|---|---|
 | rotations | 126 | 6D rotations of the 21 joints below the pelvis, parent-relative |
-| positions | 66 | joints in the world |
-| velocities | 66 | their steps to the next frame |
+| positions | 66 | joints in world coordinates |
+| velocities | 66 | their differences to the next frame |
 | root_rotation | 6 | 6D rotation of the pelvis in the world |
-| heading_change | 6 | 6D rotation in the world that leads from it to the next frame's (whole, not its heading alone) |
-| translation | 3 | SMPL-X's translation: the pelvis less its place in SMPL-X's rest body |
-| root_velocity | 3 | its step to the next frame |
+| heading_change | 6 | 6D rotation in the world from it to that of the next frame (all of it, not only the heading) |
+| translation | 3 | SMPL-X's translation: the pelvis minus its position in SMPL-X's rest body |
+| root_velocity | 3 | its difference to the next frame |
 
-6D means the first two COLUMNS of a rotation matrix, read row by row: r00 r01 r10 r11 r20 r21. The world of the
-features has z up; in frame 0 the pelvis stands above the origin and the hips face +y. `Motion` has y up and faces +z:
-x becomes minus x, y and z change places. Heights are kept.
+6D means the first two COLUMNS of a rotation matrix, read row by row: r00 r01 r10 r11 r20 r21. The features are z up;
+in frame 0 the pelvis is at x = y = 0 and the hips face +y. `Motion` is y up and faces +z: x becomes minus x, and y and
+z are swapped. Heights are kept.
 
-Every row looks one frame ahead, so T frames become T - 1 rows, and T - 1 rows are decoded to T - 1 frames.
+Every row includes steps to the next frame, so T frames become T - 1 rows, which are decoded to T - 1 frames.
 
-Two ways back: "rot276" reads root and positions as they stand in each frame, "rot276_velocity" takes frame 0 and adds
-up the steps (`recover_from_velocity` of the released code, which its renderer and MBench use): smoother and it drifts.
-Unusual: the published data has the joints of SMPL-X bodies; ours are those of the motion's own skeleton.
+There are two decoders: "rot276" reads root and positions of each frame directly; "rot276_velocity" starts at frame 0
+and integrates the steps (`recover_from_velocity` of the released code, which its renderer and MBench use), which is
+smoother but drifts. Unusual: the published data has the joints of SMPL-X bodies; ours has those of the motion's own
+skeleton.
 
 Source: ViMoGen (arXiv 2510.26794) after DART (arXiv 2410.05260); layout as in its released data.
 """
@@ -53,19 +54,20 @@ class Rot276(Representation):
     )
     ahead = ("velocities", "heading_change", "root_velocity")
     from_velocity = False
-    """Whether root and positions are summed up from the velocities."""
+    """Whether root and positions are integrated from the velocities."""
 
     def encode(self, motion: Motion) -> Tensor:
         """Features `[T - 1, 276]`, float32, of a motion on the SMPL22 skeleton.
 
         Raises:
-            ValueError: if the motion's joints are not SMPL22's, or it has less than two frames at 20 per second.
+            ValueError: if the motion's joints are not SMPL22's, or it has fewer than two frames at 20 per second.
         """
         motion = self.source(motion, frames=2)
         rotations, root = motion.rotations.double(), motion.translation.double()
         joints = motion.skeleton.forward_kinematics(rotations, root)[0]
         across = joints[0, _RIGHT_HIP] - joints[0, _LEFT_HIP]
         axes = _AXES.to(root.device)
+        # to z up, with the hips of frame 0 facing +y
         turn = axes @ rotation_y(-torch.atan2(across[2], -across[0]))
         joints = (joints - joints[0, 0] * root.new_tensor([1.0, 0.0, 1.0])) @ turn.mT  # [T, 22, 3]
         orientation = turn @ rotations[:, 0]
@@ -82,10 +84,11 @@ class Rot276(Representation):
         return torch.cat([block.flatten(1) for block in blocks], dim=1).float()
 
     def window(self, features: Tensor, start: int, stop: int) -> Tensor:
-        """Features `[stop - start, D]` of these frames, moved and turned to where a motion begins."""
+        """Features `[stop - start, D]` of a window of frames, moved and turned so that it begins like a motion."""
         blocks = self.layout.split(features[start:stop].double())
         joints, steps = (blocks[name].unflatten(1, (22, 3)) for name in ("positions", "velocities"))
         across = joints[0, _RIGHT_HIP] - joints[0, _LEFT_HIP]
+        # hips of the first frame face +y, pelvis at x = y = 0
         turn = _rotation_z(-torch.atan2(across[1], across[0]))
         origin = joints[0, 0] * joints.new_tensor([1.0, 1.0, 0.0])
         orientation, change = (_from_6d(blocks[name], 1)[:, 0] for name in ("root_rotation", "heading_change"))
@@ -95,6 +98,7 @@ class Rot276(Representation):
             steps @ turn.mT,
             _to_6d(turn @ orientation),
             _to_6d(turn @ change @ turn.mT),
+            # the rest offset of the pelvis does not rotate with the world
             (blocks["translation"] + _pelvis(joints) - origin) @ turn.mT - _pelvis(joints),
             blocks["root_velocity"] @ turn.mT,
         ]
@@ -143,14 +147,14 @@ class Rot276(Representation):
 
 
 class Rot276Velocity(Rot276):
-    """The same features, root and positions summed up from their velocities."""
+    """The same features, with root and positions integrated from their velocities."""
 
     name = "rot276_velocity"
     from_velocity = True
 
 
 def _pelvis(like: Tensor) -> Tensor:
-    """Place of the pelvis in SMPL-X's rest body `[3]`; never turned, whichever way the world is up."""
+    """Position of the pelvis in SMPL-X's rest body `[3]`; never rotated, whichever axis is up."""
     return like.new_tensor(SMPLX_PELVIS)
 
 
@@ -169,5 +173,5 @@ def _from_6d(values: Tensor, joints: int) -> Tensor:
 
 
 def _sum_up(values: Tensor, steps: Tensor) -> Tensor:
-    """The first frame of `values` `[..., T, D]` and the steps after it, added up."""
+    """Integrate `steps` `[..., T, D]` from the first frame of `values` `[..., T, D]`."""
     return torch.cat([values[..., :1, :], values[..., :1, :] + steps[..., :-1, :].cumsum(-2)], dim=-2)

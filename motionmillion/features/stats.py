@@ -1,7 +1,7 @@
 """Mean and standard deviation of features over a data set.
 
-Per-dimension mean; the standard deviation is averaged inside each block of the layout (the published statistics of
-the 272-dimensional data are made this way), so that a block keeps the proportions between its dimensions.
+The mean is per dimension; the standard deviation is averaged within each block of the layout (as in the published
+statistics of the 272-dimensional data), so that a block keeps the proportions between its dimensions.
 """
 
 from collections.abc import Iterable
@@ -38,6 +38,7 @@ def feature_stats(clips: Iterable[Tensor], layout: Layout, minimum_std: float = 
     if count == 0:
         raise ValueError("clips must hold at least one frame, got none")
     mean = total / count
+    # rounding can make the variance of a constant slightly negative
     std = (squares / count - mean.square()).clamp(min=0).sqrt()
     for span in layout.values():
         std[span] = std[span].mean()

@@ -1,11 +1,11 @@
-"""Files <-> motions, the format chosen by the suffix.
+"""Reading and writing motion files; the suffix sets the format.
 
     motion = read_motion("walk.bvh")
     write_motion(motion, "walk.html", caption="a person walks")
 
-A new format is one new file with a reader or a writer and one new line in `_FORMATS`. Options go to the format's own
-function: see `motionmillion.io.smpl`, `.bvh`, `.features`, `.html` and `.video`.
-`.npy` holds features of any representation or joint positions, told apart by the array's shape; `.txt` the caption.
+A new format needs one new file with a reader or a writer, and one new line in `_FORMATS`. Options are passed to the
+format's own function: see `motionmillion.io.smpl`, `.bvh`, `.features`, `.html` and `.video`.
+`.npy` holds features of any representation or joint positions, distinguished by the array's shape; `.txt` the caption.
 Unusual: nothing heavy is imported before a file is read or written.
 """
 
@@ -22,7 +22,7 @@ __all__ = ["check_output", "read_motion", "readable_suffixes", "writable_suffixe
 
 
 class _Format(NamedTuple):
-    reader: str | None  # "module:function" in motionmillion.io, None where the format cannot be read
+    reader: str | None  # "module:function" in motionmillion.io, None if the format cannot be read
     writer: str | None
 
 
@@ -38,12 +38,12 @@ _FORMATS = {
 
 
 def readable_suffixes() -> list[str]:
-    """Suffixes that `read_motion` knows."""
+    """Suffixes that `read_motion` supports."""
     return [suffix for suffix, entry in _FORMATS.items() if entry.reader]
 
 
 def writable_suffixes() -> list[str]:
-    """Suffixes that `write_motion` knows."""
+    """Suffixes that `write_motion` supports."""
     return [suffix for suffix, entry in _FORMATS.items() if entry.writer]
 
 
@@ -52,10 +52,10 @@ def read_motion(path: str | Path, **options: Any) -> "Motion":
 
     Args:
         path: a file whose suffix is one of `readable_suffixes()`.
-        options: passed on to the format's reader, e.g. `up="z"` for `.bvh`.
+        options: passed to the format's reader, e.g. `up="z"` for `.bvh`.
 
     Raises:
-        ValueError: for an unknown suffix, an unknown option, or a file that is missing, broken or no motion.
+        ValueError: for an unknown suffix, an unknown option, or a file that is missing, broken or not a motion.
     """
     entry = _FORMATS.get(Path(path).suffix.lower())
     if entry is None or entry.reader is None:
@@ -68,7 +68,7 @@ def write_motion(motion: "Motion", path: str | Path, **options: Any) -> Path:
 
     Args:
         path: a file whose suffix is one of `writable_suffixes()`.
-        options: passed on to the format's writer, e.g. `columns=4` for `.png`.
+        options: passed to the format's writer, e.g. `columns=4` for `.png`.
 
     Raises:
         ValueError: for an unknown suffix, an unknown option, or a folder that cannot be written; nothing partial is
@@ -81,7 +81,7 @@ def write_motion(motion: "Motion", path: str | Path, **options: Any) -> Path:
 
 
 def check_output(path: str | Path) -> None:
-    """Raise what `write_motion` would raise for this path before there is a motion: call it ahead of long work."""
+    """Raise the errors of `write_motion` for this path early; call it before a long computation."""
     from motionmillion.io.files import check_writable
 
     if Path(path).suffix.lower() not in writable_suffixes():

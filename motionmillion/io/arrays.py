@@ -1,4 +1,4 @@
-"""Arrays in and out of files: NumPy files opened without ever running a pickle, with one-line errors.
+"""Reading NumPy files, without ever unpickling, and with one-line errors.
 
 with open_arrays("walk.npz") as arrays: poses = get_array(arrays, "poses", "walk.npz")
 features = load_array("walk.npy")
@@ -15,15 +15,15 @@ from motionmillion.io.files import existing_file
 from motionmillion.motion import Motion
 
 _BROKEN = Exception
-"""NumPy raises a dozen kinds on damaged bytes, those of its header's tokenizer and of zlib among them."""
+"""NumPy raises many kinds of errors on damaged bytes, including those of its header parser and of zlib."""
 
 
 @contextlib.contextmanager
 def open_arrays(path: str | Path) -> Iterator[np.lib.npyio.NpzFile]:
-    """An opened `.npz` file; its arrays are read one by one by `get_array`.
+    """Open a `.npz` file; its arrays are read one by one with `get_array`.
 
     Raises:
-        ValueError: if the file is missing, truncated, or no `.npz` file.
+        ValueError: if the file is missing, truncated, or not a `.npz` file.
     """
     path = existing_file(path)
     if not zipfile.is_zipfile(path):
@@ -37,7 +37,7 @@ def open_arrays(path: str | Path) -> Iterator[np.lib.npyio.NpzFile]:
 
 
 def get_array(arrays: np.lib.npyio.NpzFile, key: str, path: str | Path) -> np.ndarray:
-    """One array of an opened `.npz` file, its values checked to be plain.
+    """Read one array of an opened `.npz` file; it must not be a pickle.
 
     Raises:
         ValueError: if the array is a pickle or its bytes are damaged.
@@ -49,7 +49,7 @@ def get_array(arrays: np.lib.npyio.NpzFile, key: str, path: str | Path) -> np.nd
 
 
 def load_array(path: str | Path) -> np.ndarray:
-    """The array of a `.npy` file.
+    """Read the array of a `.npy` file.
 
     Raises:
         ValueError: if the file is missing, truncated, a pickle, or of another kind.
@@ -67,7 +67,7 @@ def load_array(path: str | Path) -> np.ndarray:
 
 
 def to_finite(array: np.ndarray, name: str, path: str | Path) -> np.ndarray:
-    """`array` as float64, checked to hold numbers that are finite in every frame (its first axis).
+    """`array` as float64, checked to be finite in every frame (its first axis).
 
     Raises:
         ValueError: for text, NaN or infinity.
@@ -85,7 +85,7 @@ def to_finite(array: np.ndarray, name: str, path: str | Path) -> np.ndarray:
 
 
 def exact_rotations(motion: Motion) -> np.ndarray:
-    """Local rotations `[T, J, 3, 3]` in float64, free of the rounding of float32: the nearest true rotations.
+    """Local rotations `[T, J, 3, 3]` in float64, without float32 rounding: the nearest exact rotation matrices.
 
     Raises:
         ValueError: if the motion holds NaN or infinity.

@@ -1,16 +1,16 @@
-"""BVH files: our motions written, any hierarchy read onto the SMPL22 body.
+"""BVH files: writing motions, and reading any hierarchy onto the SMPL22 body.
 
     write_bvh(motion, "wave.bvh")
     motion = read_bvh("cmu_walk.bvh")
     motion = read_bvh("rig.bvh", mapping={"left_hip": "Bone.012", "left_knee": "Bone.013"})
 
-Written: SMPL22's names and rest pose (a T-pose), y up, rotations as Zrotation Xrotation Yrotation (the first turns
-last), and CENTIMETRES by default, as most tools expect; `scale=1` writes metres.
-Read: joints are mapped by name and by their place in the tree (`motionmillion.kinematics.joint_names`) and the motion
-is carried over to SMPL22 whatever the rest pose (`motionmillion.kinematics.retarget`). BVH does not say its unit: by
-default it is taken from the body, whose legs get SMPL22's length, so that centimetres, inches or CMU's own unit all
-come out right and feet meet the floor. What we write reads back as it was.
-Unusual: a caption has no room in a BVH file. Fingers and faces are left out.
+Writing: SMPL22's names and rest pose (a T-pose), y up, rotations as Zrotation Xrotation Yrotation (the first is
+applied last), and CENTIMETRES by default, as most tools expect; `scale=1` writes metres.
+Reading: joints are mapped by name and by their position in the tree (`motionmillion.io.joint_names`), and the motion
+is retargeted to SMPL22 from any rest pose (`motionmillion.io.retarget`). BVH files do not specify their unit: by
+default it is inferred by scaling the legs to SMPL22's length, so that centimetres, inches and CMU's own unit all give
+the right size and feet are on the floor. A written motion is read back unchanged.
+Unusual: BVH cannot store a caption. Fingers and faces are dropped.
 """
 
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def write_bvh(motion: Motion, path: str | Path, scale: float = 100.0) -> Path:
     """Write a motion as BVH.
 
     Args:
-        scale: file units a metre; 100 writes centimetres.
+        scale: file units per metre; 100 writes centimetres.
 
     Raises:
         ValueError: if `scale` is not positive, or the folder cannot be written.
@@ -56,7 +56,7 @@ def write_bvh(motion: Motion, path: str | Path, scale: float = 100.0) -> Path:
     root = motion.translation.detach().cpu().double().numpy() * scale
     lines = ["HIERARCHY", *_hierarchy(motion.skeleton, scale), "MOTION", f"Frames: {motion.num_frames}"]
     lines.append(f"Frame Time: {1.0 / motion.fps:.10f}")
-    # Channels stand in the order of the hierarchy, which goes down each branch to its end.
+    # channels follow the hierarchy, depth first
     values = np.concatenate([root, angles[:, _depth_first(motion.skeleton)].reshape(len(root), -1)], axis=1)
     lines += [" ".join(f"{value:.6f}" for value in row) for row in values]
     return write_text("\n".join(lines) + "\n", path)
@@ -72,11 +72,11 @@ def read_bvh(
     """Read a BVH file of any hierarchy onto the SMPL22 body.
 
     Args:
-        scale: file units a metre, e.g. 100 for centimetres; None gives the body's legs SMPL22's length.
+        scale: file units per metre, e.g. 100 for centimetres; None scales the legs to SMPL22's length.
         up: the file's vertical axis, "y" or "z".
-        mapping: SMPL22 name -> the file's joint name, for joints that are not found by themselves.
-        align: "limbs" makes limbs point where the file's do and the spine bend as the file's does; "bones" makes the
-            bones of spine, neck and collars point where the file's do as well.
+        mapping: SMPL22 name -> the file's joint name, for joints that are not found automatically.
+        align: "limbs" matches the directions of the limbs and the bending of the spine; "bones" also matches the
+            directions of the bones of spine, neck and collars.
 
     Raises:
         ValueError: if the file is missing or damaged (with the line), its joints cannot be mapped (listing the missing
@@ -87,6 +87,7 @@ def read_bvh(
     if align not in ("limbs", "bones"):
         raise ValueError(f'align must be "limbs" or "bones", got {align!r}')
     scale = None if scale is None else _checked_scale(scale)
+    # a byte order mark is dropped, and bytes that are not UTF-8 are replaced
     text = existing_file(path).read_bytes().decode("utf-8-sig", errors="replace")
     tree = parse_bvh(text, str(path))
     joints = map_joints(tree.names, tree.parents, mapping, str(path))
@@ -108,6 +109,7 @@ def _hierarchy(skeleton: Skeleton, scale: float) -> list[str]:
 
     def joint_lines(joint: int, depth: int) -> None:
         tab = "\t" * depth
+        # the root's position is animated
         offset = np.array(skeleton.offsets[joint]) * scale if joint else np.zeros(3)
         channels = "CHANNELS 3 Zrotation Xrotation Yrotation"
         if joint == 0:
@@ -119,6 +121,7 @@ def _hierarchy(skeleton: Skeleton, scale: float) -> list[str]:
         for child in children:
             joint_lines(child, depth + 1)
         if not children:
+            # leaf joints need an End Site
             tip = np.array(_END_SITES.get(name, _OTHER_END_SITE)) * scale
             lines.extend([f"{tab}\tEnd Site", f"{tab}\t{{", f"{tab}\t\t{_offset(tip)}", f"{tab}\t}}"])
         lines.append(f"{tab}}}")
@@ -148,14 +151,14 @@ def _euler_zxy(rotations: np.ndarray) -> np.ndarray:
     """Angles `[..., 3]`, radians, with rotation = Rz(first) Rx(second) Ry(third); exact near the poles too."""
     z = np.arctan2(-rotations[..., 0, 1], rotations[..., 1, 1])
     x = np.arctan2(rotations[..., 2, 1], np.hypot(rotations[..., 0, 1], rotations[..., 1, 1]))
-    # The third angle is read from what the first two leave, so that their errors near a pole cancel.
+    # the third angle comes from the remaining rotation, so that errors of the first two cancel near a pole
     rest = (axis_rotation(z, 2) @ axis_rotation(x, 0)).swapaxes(-1, -2) @ rotations
     y = np.arctan2(rest[..., 0, 2], rest[..., 0, 0])
     return np.stack([z, x, y], axis=-1)
 
 
 def _continuous(angles: np.ndarray) -> np.ndarray:
-    """The same rotations with angles `[T, J, 3]` that jump least from frame to frame, so that curves stay editable."""
+    """Unwrap angles `[T, J, 3]` to minimise jumps from frame to frame, so that curves stay editable."""
     result = angles.copy()
     flip = np.array([1.0, -1.0, 1.0])
     for frame in range(1, len(result)):
@@ -169,5 +172,5 @@ def _continuous(angles: np.ndarray) -> np.ndarray:
 
 def _checked_scale(scale: float) -> float:
     if not (np.isfinite(scale) and scale > 0):
-        raise ValueError(f"scale must be a positive number of file units a metre, got {scale!r}")
+        raise ValueError(f"scale must be a positive number of file units per metre, got {scale!r}")
     return float(scale)

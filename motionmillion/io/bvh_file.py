@@ -4,7 +4,7 @@
     positions, rotations = tree.forward_kinematics()
 
 Unusual: End Sites are kept as joints without channels, named `<parent> end`. A joint's position channels replace its
-OFFSET, as in common tools. Every error names the file, the line and what is wrong or missing.
+OFFSET, as in common tools. Errors give the file, the line and what is wrong or missing.
 
 Shapes: T frames, N joints, End Sites included.
 """
@@ -22,7 +22,7 @@ _CHANNELS = {
 
 @dataclass
 class BvhTree:
-    """A hierarchy and its motion; `values` are the file's numbers `[T, channels]`, degrees and file units."""
+    """A hierarchy and its motion; `values` are those of the file `[T, channels]`, in degrees and file units."""
 
     names: list[str] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
@@ -45,6 +45,7 @@ class BvhTree:
         rotations = np.zeros((frames, len(self.names), 3, 3))
         column = 0
         for joint, parent in enumerate(self.parents):
+            # [T, 3] and [T, 3, 3]
             offset = np.tile(np.asarray(self.offsets[joint], float), (frames, 1))
             local = np.tile(np.eye(3), (frames, 1, 1))
             for channel in self.channels[joint]:
@@ -54,6 +55,7 @@ class BvhTree:
                 if kind == "position":
                     offset[:, axis] = value
                 else:
+                    # channels compose in the file's order, the first is outermost
                     local = local @ axis_rotation(np.deg2rad(value), axis)
             if parent < 0:
                 positions[:, joint], rotations[:, joint] = offset, local
@@ -87,7 +89,7 @@ def parse_bvh(text: str, path: str) -> BvhTree:
 
 
 class _Parser:
-    """Reads line by line; braces may stand on lines of their own or behind a name."""
+    """Parses line by line; braces may be on lines of their own or follow a name."""
 
     def __init__(self, text: str, path: str) -> None:
         self.path = path
@@ -135,7 +137,7 @@ class _Parser:
         return tree
 
     def hierarchy(self, tree: BvhTree, root: str) -> None:
-        """Read the joints below and including the root, whose name is read already."""
+        """Read the root, whose name is already read, and all joints below it."""
         open_joints: list[int] = []
         pending: str | None = root
         while pending is not None or open_joints:
@@ -201,7 +203,7 @@ class _Parser:
         tree.values = np.array(values).reshape(int(count), width)
 
     def labelled(self, label: str, count: int) -> str:
-        """The one word behind a label such as `Frames:`."""
+        """The single word after a label such as `Frames:`."""
         line = " ".join(self.take(label).split())
         words = line[len(label) :].split()
         if not line.lower().startswith(label.lower()) or len(words) != count:
@@ -210,7 +212,7 @@ class _Parser:
 
 
 def frame_rate(step: str) -> float:
-    """Frames per second of a printed frame time: a whole number where that prints alike ("0.033333" is 30)."""
+    """Frames per second of a printed frame time, rounded to an integer if that prints the same ("0.033333" is 30)."""
     seconds = float(step)
     digits = re.search(r"\.(\d*)", step)
     precision = 10.0 ** -(len(digits[1]) if digits else 0)

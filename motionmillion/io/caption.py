@@ -1,8 +1,8 @@
-"""A motion's caption as a text file: beside the motion file of the same name it makes a captioned clip.
+"""A motion's caption as a text file: together with a motion file of the same name it makes a captioned clip.
 
     motionmillion generate --prompts-file prompts.txt -o teacher/motion.npz -o teacher/motion.txt
 
-`motionmillion.data.clips.load_clips` reads the folder: the captions of `x.npz` stand in `x.txt`.
+`motionmillion.data.clips.load_clips` reads the folder: the captions of `x.npz` are in `x.txt`.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Motion as plain arrays: `.npy` with features of any representation, or with joint positions.
 
-    motion = read_features("walk.npy")                                    # the width of the array says what it holds
+    motion = read_features("walk.npy")                                    # the array's width tells which
     motion = read_features("walk.npy", representation="rot276_velocity")
     motion = read_features("joints.npy", fps=20, up="z")
     motion = write_features(motion, "walk.npy")                           # 272 features
@@ -12,11 +12,11 @@
 | `[T, 263]` | "hml263" | 20 | y up |
 | `[T, 22, 3]` or `[T, 66]` | "joints": SMPL's 22 joints, metres | `fps` | y up, or `up="z"` |
 
-Features must be in physical units, not normalised: a body of no human size in their positions is an error.
+Features must be in physical units, not normalised: positions of a body that is not of human size are an error.
 
-Unusual: where a motion stands and what it faces in its first frame is not in most features (see
-`motionmillion.features`): such a motion starts above the origin, facing +z. Positions say little about twist: see
-`motionmillion.kinematics.joints` for how rotations are found for joints and "hml263".
+Unusual: most features do not contain the initial position and heading (see `motionmillion.features`): such a motion
+starts at x = z = 0, facing +z. Positions do not determine twist: see `motionmillion.joints` for how rotations are
+computed for joints and "hml263".
 """
 
 from pathlib import Path
@@ -34,7 +34,7 @@ from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22
 
 JOINTS = "joints"
-"""Name of joint positions where a representation is asked for."""
+"""Name of joint positions in place of a representation."""
 
 
 def read_features(
@@ -47,16 +47,16 @@ def read_features(
     """Read features `[T, D]`, or joint positions `[T, 22, 3]`, as a motion.
 
     Args:
-        representation: a name of `motionmillion.features.available()`, or "joints"; None goes by the array's shape.
+        representation: a name of `motionmillion.features.available()`, or "joints"; None infers it from the shape.
         route: "rotations" or "positions", the block that the joint rotations are taken from; None leaves it to the
             representation.
         fps: frames per second of joint positions; features have their own.
-        up: the axis that points up in joint positions, "y" (default) or "z"; features have their own.
+        up: the vertical axis of joint positions, "y" (default) or "z"; features have their own.
 
     Raises:
-        ValueError: if the file is missing, damaged, a pickle, not finite, of another shape, or of a body of no
-            human size (normalised features); for joint positions without `fps`; for features with an `fps` or `up`
-            that is not theirs.
+        ValueError: if the file is missing, damaged, a pickle, not finite, of a wrong shape, or of a body that is not
+            of human size (normalised features); for joint positions without `fps`; for features with an `fps` or `up`
+            that differs from theirs.
     """
     return read_with_positions(path, representation, route, fps, up)[0]
 
@@ -68,7 +68,7 @@ def read_with_positions(
     fps: float | None = None,
     up: str | None = None,
 ) -> tuple[Motion, Tensor]:
-    """As `read_features`, and the joint positions `[T, 22, 3]` that the file itself has, y up, metres."""
+    """As `read_features`, plus the joint positions `[T, 22, 3]` stored in the file, y up, metres."""
     array = load_array(path)
     name = _by_shape(array, path) if representation is None else representation
     if name == JOINTS:
@@ -88,6 +88,7 @@ def read_with_positions(
         )
     values = torch.from_numpy(to_finite(array, "features", path)).float()
     positions = codec.positions(values)
+    # normalised features are the most common mistake; their legs have implausible lengths
     leg = leg_length(positions)
     if not HUMAN_LEGS[0] <= leg <= HUMAN_LEGS[1]:
         raise ValueError(
@@ -101,7 +102,7 @@ def read_with_positions(
 
 
 def write_features(motion: Motion, path: str | Path, representation: str = "rot272") -> Path:
-    """Encode a motion and write its features `[T, D]` as float32; another frame rate is resampled first.
+    """Encode a motion and write its features `[T, D]` as float32; it is resampled to their frame rate first.
 
     Args:
         representation: a name of `motionmillion.features.available()`, or "joints" for positions `[T, 22, 3]`, y up,
@@ -123,9 +124,10 @@ def write_features(motion: Motion, path: str | Path, representation: str = "rot2
 
 
 def _by_shape(array: np.ndarray, path: str | Path) -> str:
-    """Name of what an array of that shape holds; of several representations of one width, the first by name."""
+    """Name of the representation of an array, by its shape; if several have the same width, the first by name."""
     widths: dict[int, str] = {}
     for name in representations.available():
+        # the first name of a width wins, e.g. rot276 before rot276_velocity
         widths.setdefault(representations.get(name).dim, name)
     if array.shape[1:] in ((22, 3), (66,)):
         return JOINTS

@@ -1,10 +1,10 @@
-"""The figure that pictures, videos and the web viewer draw: rounded limbs laid over a skeleton.
+"""The figure that images, videos and the web viewer draw: rounded limbs on a skeleton.
 
     figure = Figure.of(motion.skeleton)
     points = figure.points(motion)                 # [T, P, 3] metres, the ends of the limbs
     for limb in figure.limbs: ...                  # from points[limb.start] to points[limb.stop]
 
-A limb is a tapered capsule. SMPL22 gets a body that reads as a human; any other skeleton one capsule a bone.
+A limb is a tapered capsule. SMPL22 gets a body that looks human; any other skeleton one capsule per bone.
 Left is warm, right is cool, the trunk is neutral.
 
 Shapes: T frames, J joints, P points.
@@ -101,6 +101,7 @@ class Figure:
             anchors[_mirrored(name)] = (skeleton.index(_mirrored(joint)), mirrored)
         for name, (joint, offset) in _CENTRE_TIPS.items():
             anchors[name] = (skeleton.index(joint), offset)
+        # index of each point
         place = {name: index for index, name in enumerate(anchors)}
         limbs = []
         for start, stop, start_radius, stop_radius in (*_CENTRE_LIMBS, *_LEFT_LIMBS):
@@ -123,6 +124,7 @@ class Figure:
         positions, turned = motion.skeleton.forward_kinematics(rotations, translation)
         joints = [joint for joint, _ in self.anchors]
         offsets = torch.tensor([offset for _, offset in self.anchors])  # [P, 3]
+        # [T, P, 3]
         points = positions[:, joints] + (turned[:, joints] @ offsets[..., None])[..., 0]
         return points.double().numpy()
 

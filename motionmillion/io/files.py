@@ -1,10 +1,10 @@
-"""Files that appear whole or not at all.
+"""Atomic writing of files and folders.
 
     with atomic_path("out/wave.bvh") as path:
         path.write_text(text)
 
-Every writer of the library writes through `atomic_path`: it hands out a temporary name in the same folder, renames it
-when the block ends well and removes it when it does not. Missing folders are created, and removed again on failure.
+Every writer of the library uses `atomic_path`: it gives a temporary path in the same folder, renames it when the block
+ends without an error, and removes it otherwise. Missing folders are created, and removed again on failure.
 `atomic_folder` does the same for a whole folder.
 """
 
@@ -17,19 +17,19 @@ from pathlib import Path
 
 
 class PathError(OSError, ValueError):
-    """A path that cannot be written or read; the message is one line and says what to do."""
+    """A path that cannot be written or read; the message is one line with a remedy."""
 
 
 class MissingFileError(PathError, FileNotFoundError):
-    """A file to read that is not there."""
+    """A file to read that does not exist."""
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path in the folder of `path` that becomes `path` when the block ends without an error.
 
-    The temporary name has the suffix of `path`. A file that stood at `path` before is replaced on success and left as
-    it was on failure; a link at `path` stays and its target is replaced.
+    The temporary name has the suffix of `path`. An existing file at `path` is replaced on success and unchanged on
+    failure; if `path` is a link, its target is replaced.
 
     Raises:
         PathError: if `path` is a folder, or its folder cannot be created or written, or nothing was written.
@@ -51,7 +51,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(folder: str | Path) -> Iterator[Path]:
-    """A temporary folder beside `folder` that becomes `folder` when the block ends without an error.
+    """A temporary folder next to `folder` that becomes `folder` when the block ends without an error.
 
     Raises:
         PathError: if `folder` is a file, holds anything, or cannot be written.
@@ -73,7 +73,7 @@ def atomic_folder(folder: str | Path) -> Iterator[Path]:
 
 
 def check_new_folder(folder: str | Path) -> None:
-    """Raise `PathError` unless `folder` could be made, or is there and empty; creates nothing."""
+    """Raise `PathError` unless `folder` can be created or is empty; creates nothing."""
     folder = Path(folder)
     if folder.is_file():
         raise PathError(f"output must be a folder, got the file {str(folder)!r}; name another")
@@ -83,23 +83,23 @@ def check_new_folder(folder: str | Path) -> None:
 
 
 def write_text(text: str, path: str | Path) -> Path:
-    """Write `text` as UTF-8 with `\\n` line ends; whole or not at all."""
+    """Write `text` as UTF-8 with `\\n` line ends, atomically."""
     return write_bytes(text.encode("utf-8"), path)
 
 
 def write_bytes(data: bytes, path: str | Path) -> Path:
-    """Write `data`; whole or not at all."""
+    """Write `data` atomically."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
     return Path(path)
 
 
 def existing_file(path: str | Path) -> Path:
-    """`path`, checked to be a file that can be read.
+    """Return `path` if it is a readable file.
 
     Raises:
-        MissingFileError: if nothing is there.
-        PathError: if it is a folder or may not be read.
+        MissingFileError: if it does not exist.
+        PathError: if it is a folder or not readable.
     """
     path = Path(path)
     if not path.exists():
@@ -116,7 +116,7 @@ def existing_file(path: str | Path) -> Path:
 def check_writable(path: str | Path) -> None:
     """Raise `PathError` unless a file could be written at `path`; creates nothing.
 
-    Missing folders are fine where they could be created.
+    Missing folders are fine if they could be created.
     """
     target = Path(os.path.realpath(path))
     if target.is_dir() or not target.name:
@@ -131,7 +131,7 @@ def check_writable(path: str | Path) -> None:
 
 
 def _make_folder(folder: Path, path: str | Path) -> list[Path]:
-    """Create `folder` where it is missing; the folders that were created, deepest first."""
+    """Create `folder` if it is missing; returns the folders that were created, deepest first."""
     missing = []
     while not folder.exists():
         missing.append(folder)

@@ -1,13 +1,13 @@
 """A motion as one HTML file that plays in any browser, offline.
 
     write_html(motion, "wave.html", caption="a person waves")
-    write_html([first, second], "compare.html")          # side by side, one clock
+    write_html([first, second], "compare.html")          # side by side, synchronised
 
-Play and pause (button or space), scrub, speed, step with the arrow keys, turn by drag, zoom by wheel. The camera
-follows the body over a floor of metre squares.
+Controls: play and pause (button or space), scrubbing, speed, arrow keys to step, drag to rotate, wheel to zoom. The
+camera follows the body over a floor with 1 m squares.
 Unusual: the page, `viewer.html` with `player.js`, is plain JavaScript on a 2D canvas: no library, no WebGL and no
-network, so it opens from a disk, in an e-mail and on a machine without a GPU. Positions are kept to a tenth of a
-millimetre. Other pages with players put the same `player.js` and `scene` to use (`motionmillion.io.page`).
+network, so it works from a local file, in an e-mail and without a GPU. Positions are stored with a resolution of 0.1
+mm. Other pages with players use the same `player.js` and `scene` (`motionmillion.io.page`).
 """
 
 import base64
@@ -23,7 +23,7 @@ from motionmillion.io.files import write_text
 from motionmillion.io.page import fill_page, script_json
 from motionmillion.motion import Motion, heading
 
-_UNIT = 1e-4  # metres a step of the 16-bit positions
+_UNIT = 1e-4  # metres per step of the 16-bit positions
 _AZIMUTH = 35.0
 
 
@@ -37,14 +37,14 @@ def write_html(
     """Write a self-contained page that plays one motion, or several side by side.
 
     Args:
-        motion: one motion, or a list of motions that start together; the shorter ones wait at their end.
-        caption: text above the figure, one for each motion; None takes the motions' own. Shown as text, never as HTML.
+        motion: one motion, or a list of motions that start together; shorter ones stop at their last frame.
+        caption: text above the figure, one per motion; None takes the motions' own. Shown as text, not as HTML.
         title: the page's title; None takes the caption.
-        azimuth: degrees between the way the body faces at first and the way to the camera.
+        azimuth: degrees between the initial facing direction and the direction to the camera.
 
     Raises:
-        ValueError: for an empty list, another number of captions than of motions, a body larger than 3 m around its
-            root, or a folder that cannot be written.
+        ValueError: for an empty list, a number of captions that differs from that of motions, a body larger than 3 m
+            around its root, or a folder that cannot be written.
     """
     motions = [motion] if isinstance(motion, Motion) else list(motion)
     if not motions:
@@ -65,12 +65,12 @@ def write_html(
 
 
 def scene(motions: Sequence[Motion], captions: Sequence[str], azimuth: float = _AZIMUTH) -> dict[str, Any]:
-    """What a `Player` of player.js plays: motions side by side on one clock, as JSON values.
+    """The data of a `Player` of player.js: synchronised motions side by side, as JSON values.
 
     Args:
         motions: at least one; they start together.
-        captions: a text for each.
-        azimuth: degrees between the way a body faces at first and the way to the camera.
+        captions: one per motion.
+        azimuth: degrees between the initial facing direction and the direction to the camera.
 
     Raises:
         ValueError: for a body larger than 3 m around its root.
@@ -91,6 +91,7 @@ def _limbs(figure: Figure) -> list[list[Any]]:
 
 def _motion(motion: Motion, figure: Figure, caption: str, index: int) -> dict[str, Any]:
     points = figure.points(motion)  # [T, P, 3]
+    # positions relative to the root fit into 16 bits; the root's path is float32
     near = np.round((points - points[:, :1]) / _UNIT)
     if np.abs(near).max() > np.iinfo(np.int16).max:
         raise ValueError(f"motion must lie within 3 m of its root, got {np.abs(near).max() * _UNIT:.1f} m; rescale it")

@@ -1,11 +1,11 @@
-"""Self-contained HTML pages: a template beside a module, filled in.
+"""Self-contained HTML pages from templates that are stored next to modules.
 
     page = fill_page("motionmillion.io", "viewer.html", title=escape(title), payload=script_json(data))
 
-Every page gets `$palette` (the colours of player.css) and `$player` (player.js, which draws and plays motions) on top
-of the values that are given. A template is a `string.Template`: `$name` is filled in, `$$` is a dollar sign.
+Every page gets `$palette` (the colours of player.css) and `$player` (player.js, which draws and plays motions) in
+addition to the given values. A template is a `string.Template`: `$name` is replaced, `$$` is a dollar sign.
 
-Unusual: values are put in as they are. Text must go through `html.escape`, data for a script through `script_json`.
+Unusual: values are inserted unescaped. Use `html.escape` for text and `script_json` for data in a script.
 """
 
 import importlib.resources
@@ -15,10 +15,10 @@ from typing import Any
 
 
 def fill_page(package: str, name: str, **values: str) -> str:
-    """The template `name` of `package` with its values.
+    """Fill the template `name` of `package` with values.
 
     Raises:
-        KeyError: if the template asks for a value that is not there.
+        KeyError: if a value of the template is missing.
     """
     shared = {
         "palette": page_part("motionmillion.io", "player.css"),
@@ -28,11 +28,11 @@ def fill_page(package: str, name: str, **values: str) -> str:
 
 
 def page_part(package: str, name: str) -> str:
-    """Text of a file that lies beside the modules of `package`."""
+    """Text of a file next to the modules of `package`."""
     return importlib.resources.files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 def script_json(value: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
+    """JSON that cannot close the script element that contains it."""
     text = json.dumps(value, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -3,8 +3,8 @@
     camera = Camera.around(motion, points, points[:, 0], size=(480, 480))
     image = draw_scene(points[0], figure, camera.at(points[0, 0]))
 
-Unusual: no GPU and no plotting library. A limb is shaded pixel by pixel as the exact front of a swept ball seen in
-parallel rays, so limbs join without seams; perspective enters through each end's own size. Colours are 8-bit sRGB.
+Unusual: no GPU and no plotting library. A limb is shaded per pixel as the exact front surface of a swept sphere under
+orthographic projection, so limbs join without seams; perspective scales the two ends. Colours are 8-bit sRGB.
 
 Shapes: T frames, P points, H and W pixels.
 """
@@ -22,7 +22,7 @@ from motionmillion.motion import Motion, heading
 
 SUPERSAMPLING = 2
 _FOCAL = 1.9  # focal length in picture heights: a field of view of 30 degrees
-_LIGHT = np.array([-0.42, 0.66, -0.62])  # towards the light: left of, above and before the picture
+_LIGHT = np.array([-0.42, 0.66, -0.62])  # towards the light: left, above and in front
 _SUN = np.array([-0.3, -1.0, 0.0])  # of the shadow, in the camera's own left-right direction
 _BACKGROUND, _TILE, _LINE, _SHADOW = (246, 246, 248), (238, 239, 243), (214, 217, 225), (70, 74, 92)
 _TRAIL = (150, 132, 190)
@@ -46,7 +46,7 @@ def optional_package(name: str) -> Any:
 
 @dataclass(frozen=True)
 class Camera:
-    """Sees `target` from `distance` metres; `azimuth` about y and `elevation` in radians; pixels (W, H)."""
+    """Looks at `target` from `distance` metres; `azimuth` about y and `elevation` in radians; `size` is (W, H)."""
 
     target: tuple[float, float, float]
     azimuth: float
@@ -58,12 +58,12 @@ class Camera:
     def around(
         motion: Motion, points: np.ndarray, centres: np.ndarray, size: tuple[int, int], azimuth: float = 35.0
     ) -> "Camera":
-        """A camera that keeps the whole body in the picture in every frame.
+        """A camera that shows the whole body in every frame.
 
         Args:
             points: `[T, P, 3]`, metres.
-            centres: `[T, 3]`, the places that the camera will be moved above with `at`.
-            azimuth: degrees between the way the body faces at first and the way to the camera.
+            centres: `[T, 3]`, the positions that the camera will follow with `at`.
+            azimuth: degrees between the initial facing direction and the direction to the camera.
         """
         facing = float(heading(motion.rotations[:1, 0].cpu())[0])
         low, high = points[..., 1].min(), points[..., 1].max()
@@ -74,7 +74,7 @@ class Camera:
         return Camera(middle, facing + math.radians(azimuth), math.radians(13.0), needed * _FOCAL + reach, size)
 
     def at(self, position: np.ndarray) -> "Camera":
-        """The same camera above another point of the floor; its height stays."""
+        """The same camera over another point of the floor, at the same height."""
         return replace(self, target=(float(position[0]), self.target[1], float(position[2])))
 
     @cached_property
@@ -87,7 +87,7 @@ class Camera:
         return np.stack([right, np.cross(right, forward), forward])
 
     def project(self, points: np.ndarray, samples: int = 1) -> np.ndarray:
-        """Pixels `[..., 4]`: x, y, depth beyond the target, and pixels a metre, of points `[..., 3]`."""
+        """Project points `[..., 3]` to pixels `[..., 4]`: x, y, depth behind the target, and pixels per metre."""
         width, height = self.size[0] * samples, self.size[1] * samples
         view = (points - np.array(self.target)) @ self.axes.T
         depth = np.maximum(view[..., 2] + self.distance, 0.05)
@@ -98,11 +98,11 @@ class Camera:
 
 
 def draw_scene(points: np.ndarray, figure: Figure, camera: Camera, trail: np.ndarray | None = None) -> Any:
-    """One pose on the floor as a Pillow image of the camera's size.
+    """Draw one pose on the floor as a Pillow image of the camera's size.
 
     Args:
         points: `[P, 3]`, metres.
-        trail: places `[T, 3]` that the body has passed, drawn on the floor.
+        trail: past positions `[T, 3]` of the body, drawn on the floor.
     """
     image = _floor(camera)
     if trail is not None and len(trail) > 1:
@@ -115,7 +115,7 @@ def draw_scene(points: np.ndarray, figure: Figure, camera: Camera, trail: np.nda
 
 
 def shade(points: np.ndarray, figure: Figure, camera: Camera) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
-    """Colour `[H, W, 3]` and coverage `[H, W]` (0 or 255) of the body, supersampled, and the corner they belong at."""
+    """Colour `[H, W, 3]` and coverage `[H, W]` (0 or 255) of the body, supersampled, and their top left corner."""
     pixels = camera.project(points, SUPERSAMPLING)
     margin = 0.15 * pixels[:, 3].max()  # wider than any limb's radius
     limit = np.array(camera.size) * SUPERSAMPLING
@@ -136,9 +136,10 @@ def shade(points: np.ndarray, figure: Figure, camera: Camera) -> tuple[np.ndarra
 
 
 def _lit(normal: np.ndarray, color: np.ndarray) -> np.ndarray:
-    """Colours `[pixels, 3]` in the light; `normal` has x right, y up, z away from the viewer."""
+    """Shade colours `[pixels, 3]`; `normal` has x right, y up, z away from the viewer."""
     light = (_LIGHT / np.linalg.norm(_LIGHT)).astype(np.float32)
     half = light + np.array([0.0, 0.0, -1.0], dtype=np.float32)
+    # wrapped diffuse light, Blinn-Phong gloss, and ambient light from above
     diffuse = np.clip(normal @ light * 0.75 + 0.25, 0.0, 1.0)
     gloss = np.clip(normal @ (half / np.linalg.norm(half)), 0.0, 1.0) ** 24
     sky = 0.5 + 0.5 * normal[:, 1]
@@ -156,7 +157,7 @@ def _sweep(
     stop_radius: float,
     tint: tuple[int, int, int],
 ) -> None:
-    """Draw a ball swept from `start` to `stop` (x, y, depth, pixels a metre) where it is nearer than what is there."""
+    """Draw a sphere swept from `start` to `stop` (x, y, depth, pixels per metre) where it passes the depth test."""
     radii = np.array([start_radius * start[3], stop_radius * stop[3]], dtype=np.float32)
     low = np.minimum(start[:2] - radii[0], stop[:2] - radii[1])
     high = np.maximum(start[:2] + radii[0], stop[:2] + radii[1])
@@ -174,10 +175,10 @@ def _sweep(
     across = (x * x + y * y) - q * q  # squared distance from the axis
     taper = np.float32((radii[1] - radii[0]) / length)
     radius = radii[0] + taper * np.clip(q, 0, length)
-    # The ball whose front is nearest to the viewer stands before or behind the foot of the perpendicular.
+    # the sphere whose front is nearest to the viewer is offset from the foot of the perpendicular
     reach = np.sqrt(np.maximum(radius * radius - across, 0)) * np.float32(slope / math.hypot(1.0, slope))
     s = np.clip(q - reach, 0, length).astype(np.float32)
-    # Where a steep taper leaves that ball short of the pixel, the ball beside it is taken.
+    # where a steep taper makes that sphere miss the pixel, use the one at the perpendicular
     short = (radii[0] + taper * s) ** 2 <= across + (q - s) ** 2
     s = np.where(short, np.clip(q, 0, length), s).astype(np.float32)
     radius = radii[0] + taper * s
@@ -195,7 +196,7 @@ def _sweep(
 
 
 def _floor(camera: Camera) -> Any:
-    """The background with metre squares that fade with distance."""
+    """The background: a floor of 1 m squares that fade with distance."""
     pil, drawing = optional_package("PIL.Image"), optional_package("PIL.ImageDraw")
     image = pil.new("RGB", tuple(side * SUPERSAMPLING for side in camera.size), _BACKGROUND)
     draw = drawing.Draw(image)
@@ -203,6 +204,7 @@ def _floor(camera: Camera) -> Any:
     for x in range(x0 - _GRID_REACH, x0 + _GRID_REACH):
         for z in range(z0 - _GRID_REACH, z0 + _GRID_REACH):
             corners = np.array([[x, 0, z], [x + 1, 0, z], [x + 1, 0, z + 1], [x, 0, z + 1]], dtype=float)
+            # horizontal distance of the square from the target, metres
             away = np.hypot(*(corners.mean(0) - np.array(camera.target))[[0, 2]])
             strength = max(0.0, 1.0 - away / (_GRID_REACH - 1)) ** 0.8
             if strength == 0.0 or ((corners - camera.target) @ camera.axes[2] + camera.distance).min() < 0.3:
@@ -217,6 +219,7 @@ def _floor(camera: Camera) -> Any:
 def _cast_shadow(image: Any, points: np.ndarray, figure: Figure, camera: Camera) -> None:
     pil, drawing, filters = (optional_package(f"PIL.{name}") for name in ("Image", "ImageDraw", "ImageFilter"))
     sun = camera.axes[0] * -_SUN[0] + np.array([0.0, _SUN[1], 0.0])
+    # points projected along the sun's direction onto the floor
     pixels = camera.project(points - sun * (points[:, 1:2] / sun[1]))
     blur = max(1.5, camera.size[1] / 150)
     margin = 4 * blur + 0.12 * pixels[:, 3].max()

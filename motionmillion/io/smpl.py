@@ -8,15 +8,15 @@
 | poses | axis-angle of every joint relative to its parent, radians, `[T, 156]`: 22 body joints, then hands |
 | trans | SMPL's root translation `[T, 3]`, metres |
 | betas, gender, mocap_framerate, dmpls | body shape (zeros), "neutral", frames per second, soft tissue (zeros) |
-| up_axis, caption | ours: "z" or "y", and what the motion shows |
+| up_axis, caption | our additions: "z" or "y", and the caption |
 
-Up: AMASS is z-up, `Motion` is y-up. A file is taken as z-up unless its own `up_axis` or the argument `up` says
-otherwise; the world is turned by a right-handed rotation, x stays, y becomes old z, z becomes minus old y.
+Vertical axis: AMASS is z up, `Motion` is y up. A file is read as z up unless its own `up_axis` or the argument `up`
+specifies y; the conversion is a rotation: x stays, y becomes the old z, z becomes minus the old y.
 
-Unusual: SMPL adds `trans` after posing the body about its pelvis joint J0, which does not lie at the model's origin:
-the pelvis stands at `trans + J0`, with J0 in the axes of the file and never turned by the root. J0 here is that of
-SMPL's neutral body at zero betas (of SMPL-X's where the file says `surface_model_type` "smplx"). Hands and body shape
-are not kept: every motion is on the `SMPL22` body.
+Unusual: SMPL adds `trans` after posing the body about its pelvis joint J0, which is not at the model's origin: the
+pelvis is at `trans + J0`, with J0 in the axes of the file and never rotated by the root. J0 here is that of SMPL's
+neutral body at zero betas (of SMPL-X's if the file has `surface_model_type` "smplx"). Hands and body shape are
+dropped: every motion is on the `SMPL22` body.
 
 Source: Loper et al., SMPL (2015); Mahmood et al., AMASS (2019), file layout.
 """
@@ -66,6 +66,7 @@ def read_smpl(path: str | Path, up: str | None = None, fps: float | None = None)
     if trans.shape != (len(poses), 3):
         raise ValueError(f"{key} of {str(path)!r} must have shape [{len(poses)}, 3] like poses, got {trans.shape}")
     rotations = roma.rotvec_to_rotmat(torch.from_numpy(poses))  # [T, 22, 3, 3]
+    # the offset is in the axes of the file, so it is added before the rotation
     translation = torch.from_numpy(trans + pelvis)
     if up == "z":
         turn = torch.from_numpy(_Z_UP_TO_Y_UP)
@@ -78,7 +79,7 @@ def write_smpl(motion: Motion, path: str | Path, up: str = "z") -> Path:
     """Write a motion in AMASS' layout for SMPL-H (hands at rest), which Blender's add-ons open.
 
     Args:
-        up: "z" as AMASS, or "y"; the file's own `up_axis` key says which.
+        up: "z" as in AMASS, or "y"; stored under the key `up_axis`.
 
     Raises:
         ValueError: if the motion's joints are not SMPL22's, or `up` is unknown.
@@ -92,6 +93,7 @@ def write_smpl(motion: Motion, path: str | Path, up: str = "z") -> Path:
         turn = torch.from_numpy(_Z_UP_TO_Y_UP).mT
         rotations[:, 0] = turn @ rotations[:, 0]
         translation = translation @ turn.mT
+    # zeros behind the body joints: flat hands
     poses = np.zeros((motion.num_frames, _AMASS_WIDTH))
     poses[:, :66] = roma.rotmat_to_rotvec(rotations).flatten(1).numpy()
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
@@ -118,15 +120,16 @@ def _poses(arrays: np.lib.npyio.NpzFile, path: str | Path) -> np.ndarray:
         body = get_array(arrays, _first_key(arrays, _BODY_KEYS, path, "the body's poses"), path)
         if root.ndim < 2 or body.ndim < 2 or len(root) != len(body):
             raise ValueError(
-                f"root and body poses of {str(path)!r} must have one row a frame, got {root.shape} and {body.shape}"
+                f"root and body poses of {str(path)!r} must have one row per frame, got {root.shape} and {body.shape}"
             )
+        # pelvis and the 21 body joints; SMPL's two hand joints are dropped
         poses = np.concatenate([root.reshape(len(root), -1), body.reshape(len(body), -1)[:, :63]], axis=1)
     if poses.ndim == 3 and poses.shape[2] == 3:
         poses = poses.reshape(len(poses), -1)
     if poses.ndim != 2 or len(poses) == 0 or poses.shape[1] not in _WIDTHS:
         widths = " | ".join(map(str, _WIDTHS))
         raise ValueError(
-            f"poses of {str(path)!r} must have shape [T, {widths}] (3 values a joint), got {poses.shape}; "
+            f"poses of {str(path)!r} must have shape [T, {widths}] (3 values per joint), got {poses.shape}; "
             "the joint count is not that of an SMPL body"
         )
     return to_finite(poses, "poses", path)[:, :66].reshape(-1, 22, 3)
@@ -154,7 +157,7 @@ def _rate(arrays: np.lib.npyio.NpzFile, path: str | Path, default: float | None)
 
 
 def _text(arrays: np.lib.npyio.NpzFile, key: str, path: str | Path) -> str:
-    """A string of the file, "" where the key is missing."""
+    """A string of the file; "" if the key is missing."""
     if key not in arrays.files:
         return ""
     value = get_array(arrays, key, path)

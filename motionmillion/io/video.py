@@ -1,13 +1,13 @@
-"""Pictures of a motion: `.mp4` video and `.png` contact sheet.
+"""Rendering of motions: `.mp4` videos and `.png` contact sheets.
 
     write_mp4(motion, "wave.mp4", size=(720, 720))
     write_png(motion, "wave.png", columns=6, rows=2)
-    for picture in draw_frames(motion.resample(5), size=(384, 384)):      # the same pictures without a file
+    for picture in draw_frames(motion.resample(5), size=(384, 384)):      # the same images without a file
         picture.show()
 
 Needs Pillow, and imageio-ffmpeg for video: `pip install "motionmillion[demo]"`.
-Unusual: no window and no GPU; the camera follows the body over a floor of metre squares and keeps its height, so that
-jumps are seen. The body's left is warm, its right is cool.
+Unusual: no window and no GPU; the camera follows the body over a floor of 1 m squares at a constant height, so that
+jumps are visible. The body's left side has warm colours, its right side cool ones.
 """
 
 from collections.abc import Iterator
@@ -40,14 +40,15 @@ def write_mp4(
         size: width and height in pixels, even numbers from 64 to 4096.
         fps: frames per second of the video; None takes the motion's, at most 30.
         caption: text at the bottom; None takes the motion's own.
-        azimuth: degrees between the way the body faces at first and the way to the camera.
+        azimuth: degrees between the initial facing direction and the direction to the camera.
 
     Raises:
-        ValueError: for an impossible size or frame rate, or a folder that cannot be written.
+        ValueError: for an invalid size or frame rate, or a folder that cannot be written.
         ImportError: if Pillow or imageio-ffmpeg is missing.
     """
     if any(side != int(side) or side % 2 or not 64 <= side <= _MAX_SIDE for side in size) or len(size) != 2:
         raise ValueError(f"size must be two even numbers from 64 to {_MAX_SIDE}, got {size!r}")
+    # fail early if a package is missing
     ffmpeg, _ = optional_package("imageio_ffmpeg"), optional_package("PIL.Image")
     motion = motion.resample(min(motion.fps, 30.0) if fps is None else fps)
     size, caption = (int(size[0]), int(size[1])), motion.caption if caption is None else caption
@@ -68,7 +69,7 @@ def write_mp4(
 def draw_frames(
     motion: Motion, size: tuple[int, int] = (720, 720), caption: str = "", azimuth: float = 35.0
 ) -> Iterator[Any]:
-    """Every frame of a motion as a Pillow image with its time, one after the other; arguments as in `write_mp4`.
+    """Yield every frame of a motion as a Pillow image with its time stamp; arguments as in `write_mp4`.
 
     Raises:
         ImportError: if Pillow is missing.
@@ -92,17 +93,17 @@ def write_png(
     caption: str | None = None,
     azimuth: float = 35.0,
 ) -> Path:
-    """Write a contact sheet: poses evenly spread over the motion, first and last included, read row by row.
+    """Write a contact sheet: poses evenly spaced over the motion, first and last included, row by row.
 
     Args:
         columns: poses side by side.
         rows: rows of poses; None takes one for a motion below 3 s, else two.
         cell: width and height of one pose in pixels.
         caption: text at the top; None takes the motion's own.
-        azimuth: degrees between the way the body faces at first and the way to the camera.
+        azimuth: degrees between the initial facing direction and the direction to the camera.
 
     Raises:
-        ValueError: for an impossible layout or a folder that cannot be written.
+        ValueError: for an invalid layout or a folder that cannot be written.
         ImportError: if Pillow is missing.
     """
     caption = motion.caption if caption is None else caption
@@ -130,6 +131,7 @@ def draw_sheet(
     width, height = int(cell[0]), int(cell[1])
     figure = Figure.of(motion.skeleton)
     points = figure.points(motion)
+    # a short motion has fewer frames than cells
     frames = np.unique(np.linspace(0, motion.num_frames - 1, columns * rows).round().astype(int))
     rows = -(-len(frames) // columns)
     centres = (points.min(1) + points.max(1)) / 2
@@ -165,11 +167,12 @@ def _label(image: Any, caption: str, stamp: str) -> None:
 
 
 def _wrap(text: str, size: int, width: float, most: int) -> list[str]:
-    """`text` in at most `most` lines of `width` pixels, cut with an ellipsis."""
+    """Wrap `text` to at most `most` lines of `width` pixels, shortened with an ellipsis."""
     font = _font(size)
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
+        # greedy line breaking
         if lines and font.getlength(longer) <= width:
             lines[-1] = longer
         else:
@@ -193,7 +196,7 @@ def _font(size: int) -> Any:
 
 
 def _smooth(path: np.ndarray, fps: float) -> np.ndarray:
-    """A path `[T, 3]` averaged over about half a second, so that the camera does not sway with each step."""
+    """Smooth a path `[T, 3]` over about half a second, so that the camera does not sway with each step."""
     reach = max(1, round(fps / 4))
     padded = np.pad(path, ((reach, reach), (0, 0)), mode="edge")
     sums = np.cumsum(np.concatenate([np.zeros((1, 3)), padded]), axis=0)

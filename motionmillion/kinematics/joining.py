@@ -1,15 +1,15 @@
-"""Joining of motions: a generated motion goes on from a given one without a jump.
+"""Joining of motions: a generated motion continues a given one without a visible seam.
 
     motion = continue_from(walk, generated, overlap=60)     # generated begins with the last 60 frames of walk
     motion = go_on(walk, new)                               # new begins where walk ends
 
-The generated motion is turned about the vertical axis and moved along the ground to where the given one stands, and
-what still differs in the last common frame, pose and velocity, fades out over the following ones (inertialization: the
-offset is carried on and decays, so that no frame is a mixture of two poses).
+The generated motion is turned about the vertical axis and moved along the ground to where the given one is. The
+remaining offset of pose and velocity at the seam decays over the following frames (inertialization: the offset is
+added to the new motion and decays, so no frame is a blend of two poses).
 
-Unusual: a difference of speed is carried on for a shorter time the larger it is, so that it never leads far; and where
-new motion leaps in the frames next to a given one, as that of a model can that was to arrive there and did not, the
-leap is taken out and becomes part of what fades out.
+Unusual: the larger a velocity offset is, the faster it decays, so that it never leads far. And where the new motion
+leaps in the frames next to a given one, which happens when a model misses its target, the leap is removed and becomes
+part of the offset that decays.
 
 Letters: T frames, J joints.
 """
@@ -26,17 +26,17 @@ from motionmillion.motion import Motion, rotation_y
 FADE_SECONDS = 0.4
 _SLOW_FADE_SECONDS = 0.6
 _SEAM = 2
-"""Frames that tell a pose and a speed."""
+"""Number of frames that determine a pose and a velocity."""
 _CARRIED = 0.6
-"""How far a difference of speed leads at most, radians or metres."""
+"""Largest displacement that a velocity offset may add up to, radians or metres."""
 _LEAP_SECONDS = 0.3
-"""How near to a given motion leaps are looked for."""
+"""Distance from the given motion within which leaps are removed, seconds."""
 
 
 def place(motion: Motion, frame: int, like: Motion, like_frame: int) -> Motion:
-    """`motion` turned about y and moved in x and z, so that its pose `frame` stands where that of `like` does."""
+    """Turn `motion` about y and move it in x and z so that `frame` aligns with frame `like_frame` of `like`."""
     difference = like.rotations[like_frame, 0] @ motion.rotations[frame, 0].mT  # [3, 3]
-    # the rotation about y that is nearest to the difference of the two root rotations
+    # the rotation about y closest to the difference of the two root rotations
     turn = rotation_y(torch.atan2(difference[0, 2] - difference[2, 0], difference[0, 0] + difference[2, 2]))
     path = motion.translation @ turn.mT
     shift = (like.translation[like_frame] - path[frame]) * path.new_tensor([1.0, 0.0, 1.0])
@@ -53,17 +53,17 @@ def continue_from(
     moves: bool = True,
     root_fade: float | None = None,
 ) -> Motion:
-    """`first`, unchanged, and what `generated` holds after the frames that they share.
+    """`first`, unchanged, followed by the frames of `generated` after the shared ones.
 
     Args:
-        generated: its first `overlap` frames are about the last ones of `first`.
-        overlap: frames, at least 1.
-        fade: seconds in which the difference at the seam fades out.
-        moves: whether all of `generated` is turned and moved along the ground; else these differences fade out too.
-        root_fade: the same for where the body is and how it is turned; None is `fade`.
+        generated: its first `overlap` frames approximate the last ones of `first`.
+        overlap: number of shared frames, at least 1.
+        fade: seconds over which the offset at the seam decays.
+        moves: whether all of `generated` is turned and moved along the ground; else these offsets decay too.
+        root_fade: the same for position and orientation of the root; None uses `fade`.
 
     Raises:
-        ValueError: for an overlap that is longer than either motion, and different frame rates.
+        ValueError: for an overlap longer than either motion, and different frame rates.
     """
     if first.fps != generated.fps:
         raise ValueError(f"generated must have the fps of first, {first.fps:g}, got {generated.fps:g}; resample it")
@@ -75,12 +75,13 @@ def continue_from(
         return first
     if moves:
         generated = place(generated, seam, first, first.num_frames - 1)
-    back = 1 if seam and first.num_frames > 1 else 0  # frames to look back for velocities
+    back = 1 if seam and first.num_frames > 1 else 0  # frames to step back for velocities
 
     def lag(rotations: Tensor, end: int) -> Tensor:
         return roma.rotmat_to_rotvec(rotations[end] @ rotations[end - back].mT)  # [J, 3]
 
     last = first.num_frames - 1
+    # offsets at the seam: pose and spin [J, 3] as rotation vectors, shift and speed of the root [3]
     turned = first.rotations[last] @ generated.rotations[seam].mT  # [J, 3, 3]
     pose = roma.rotmat_to_rotvec(turned)
     spin = lag(first.rotations, last) - (turned @ lag(generated.rotations, seam)[..., None])[..., 0]
@@ -108,7 +109,7 @@ def go_on(
     fade: float = _SLOW_FADE_SECONDS,
     root_fade: float | None = None,
 ) -> Motion:
-    """`first`, unchanged, and `new` after it, which was made to come next and is bent until pose and speed fit.
+    """`first`, unchanged, followed by `new`, which is adjusted until pose and velocity match at the seam.
 
     Args:
         fade, moves, root_fade: see `continue_from`.
@@ -119,14 +120,14 @@ def go_on(
 
 
 def fill_in(first: Motion | None, new: Motion, last: Motion | None, moves: bool = True) -> Motion:
-    """`new` between two motions, either of which may be missing, bent until pose and speed fit at both ends.
+    """`new` between two motions (either may be missing), adjusted until pose and velocity match at both seams.
 
     Args:
-        moves: whether `new`, and `last` with it, are turned and moved along the ground to where `first` ends; else
-            what differs there is spread over all of `new`.
+        moves: whether `new` and `last` are turned and moved along the ground to where `first` ends; else the
+            difference is spread over all of `new`.
     """
     fade, whole = _SLOW_FADE_SECONDS, new.num_frames / new.fps
-    if first is not None and last is not None:  # neither bend reaches the other end
+    if first is not None and last is not None:  # the adjustment of one seam must not reach the other
         fade = min(fade, whole)
     root_fade = None if moves else max(fade, whole)
     if last is not None:
@@ -135,7 +136,7 @@ def fill_in(first: Motion | None, new: Motion, last: Motion | None, moves: bool 
 
 
 def _without_leaps(motion: Motion, other: Motion) -> Motion:
-    """The motion with its last steps no longer than 1.5 times the longest before them, or the last ones of `other`."""
+    """Limit the last steps of a motion to 1.5 times the longest step before them or at the end of `other`."""
     count = min(round(_LEAP_SECONDS * motion.fps), motion.num_frames // 3)
     if not count:
         return motion
@@ -148,6 +149,7 @@ def _without_leaps(motion: Motion, other: Motion) -> Motion:
     ends = other.slice(max(other.num_frames - 1 - count, 0), other.num_frames)
     turns = [roma.rotmat_to_rotvec(m.rotations[1:] @ m.rotations[:-1].mT) for m in (motion, ends)]
     rotations, path = motion.rotations.clone(), motion.translation.clone()
+    # integrate the limited steps from the last frame before them
     for frame, turn in enumerate(roma.rotvec_to_rotmat(limited(*turns)), start=motion.num_frames - count):
         rotations[frame] = turn @ rotations[frame - 1]
     moves = limited(path.diff(dim=0), ends.translation.diff(dim=0))
@@ -156,7 +158,7 @@ def _without_leaps(motion: Motion, other: Motion) -> Motion:
 
 
 def extended(motion: Motion, frames: int, steps: int = 1) -> Motion:
-    """The motion and `frames` more, which go on at the mean speed of its last `steps` steps, or of all it has."""
+    """Extrapolate a motion by `frames` frames at the mean velocity of its last `steps` steps, or of all it has."""
     rotations, path = motion.rotations, motion.translation
     steps = min(steps, motion.num_frames - 1)
     ahead = torch.arange(1, frames + 1, dtype=path.dtype) / max(steps, 1)
@@ -167,7 +169,7 @@ def extended(motion: Motion, frames: int, steps: int = 1) -> Motion:
 
 
 def joined(pieces: Sequence[Motion]) -> Motion:
-    """Motions one after another, as they stand; frame rate, skeleton and caption are those of the first."""
+    """Concatenate motions unchanged; frame rate, skeleton and caption are those of the first."""
     rotations, translation = (torch.cat([getattr(p, name) for p in pieces]) for name in ("rotations", "translation"))
     return pieces[0].replace(rotations=rotations, translation=translation)
 
@@ -178,14 +180,14 @@ def backwards(motion: Motion) -> Motion:
 
 
 def _weights(count: int, frames: Tensor) -> Tensor:
-    """From 1, not counted, down to 0 within `frames` frames `[...]`; `[count, ...]`."""
+    """Cosine decay `[count, ...]` from 1 (at frame 0, not included) to 0 within `frames` frames `[...]`."""
     time = torch.arange(1, count + 1, dtype=frames.dtype).view(-1, *[1] * frames.ndim)
     return (1 + torch.cos(math.pi * (time / frames.clamp(min=1.0)).clamp(max=1.0))) / 2
 
 
 def _carried(speed: Tensor, count: int, frames: float) -> Tensor:
-    """Where a difference of speed `[..., 3]` a frame leads before it fades out, within `frames` frames at most."""
-    # a speed that fades out within n frames leads 0.27 n times as far as one frame of it
+    """Displacement of `count` frames by a velocity offset `[..., 3]` that decays within at most `frames` frames."""
+    # a velocity that decays within n frames adds up to at most 0.27 n times itself
     length = speed.norm(dim=-1, keepdim=True).clamp(min=1e-9)
     time = torch.arange(1, count + 1, dtype=speed.dtype).view(-1, *[1] * speed.ndim)
     return speed * time * _weights(count, (_CARRIED / (0.27 * length)).clamp(max=frames))

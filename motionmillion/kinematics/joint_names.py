@@ -1,10 +1,10 @@
-"""Which joint of a foreign hierarchy is which joint of SMPL22.
+"""Mapping of the joints of other hierarchies to those of SMPL22.
 
     mapping = map_joints(names, parents)      # {"pelvis": 0, "left_hip": 1, ...}
 
-Limbs and head are found by name; pelvis, spine, neck and collars by their place in the tree: the pelvis is where the
-legs meet the trunk, the chest where the arms meet it, the joints between them are the spine. So the many names and
-numbers of spine joints do not matter. Known names: ours, SMPL (`L_Hip`), CMU's and MotionBuilder's (`LeftUpLeg`),
+Limbs and head are found by name; pelvis, spine, neck and collars by their position in the tree: the pelvis is where
+the legs meet the trunk, the chest is where the arms meet it, and the joints in between are the spine. So names and
+number of spine joints do not matter. Known names: ours, SMPL (`L_Hip`), CMU's and MotionBuilder's (`LeftUpLeg`),
 Mixamo (`mixamorig:LeftUpLeg`), CMU's ASF (`lfemur`), Bandai Namco (`UpperLeg_L`), LAFAN, Biovision (`LeftHip`,
 `LeftKnee`), 3ds Max Biped (`Bip01 L Thigh`), DAZ (`lThigh`), Unreal (`thigh_l`), VRM and Unity (`leftUpperLeg`),
 Rigify (`thigh.L`).
@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from motionmillion.skeleton import SMPL22
 
 _LIMBS = {
-    # In order of preference; "foot" and "shoulder" mean different joints in different schemes, so that a scheme's
-    # other word for the same joint is looked for first.
+    # in order of preference; "foot" and "shoulder" mean different joints in different naming schemes, so less
+    # ambiguous names are tried first
     "hip": ("hip", "upleg", "upperleg", "thigh", "femur"),
     "knee": ("knee", "leg", "lowerleg", "loleg", "shin", "calf", "tibia"),
     "ankle": ("ankle", "foot"),
@@ -46,12 +46,12 @@ _SIDES = (
 def map_joints(
     names: Sequence[str], parents: Sequence[int], mapping: Mapping[str, str] | None = None, path: str = "the file"
 ) -> dict[str, int]:
-    """Index of the source joint for each SMPL22 joint that has one.
+    """Index of the source joint of each SMPL22 joint that has one.
 
     Args:
         names: the source's joint names; End Sites are called `<parent> end`.
         parents: index of each joint's parent, -1 for the root.
-        mapping: SMPL22 name -> source name, for joints that are not found or found wrongly.
+        mapping: SMPL22 name -> source name, for joints that are not found or found incorrectly.
         path: the file's name for error messages.
 
     Raises:
@@ -62,6 +62,7 @@ def map_joints(
     _by_end_site(names, parents, found)
     trunk = ("left_hip", "right_hip", "left_shoulder", "right_shoulder", "head")
     if all(joint in found for joint in trunk):
+        # given names override whatever was found
         found = {**_by_place(parents, found), **given}
         _by_end_site(names, parents, found)
     missing = [name for name in SMPL22.names if name not in found and name not in _OPTIONAL]
@@ -113,6 +114,7 @@ def _by_name(names: Sequence[str]) -> dict[str, int]:
             found["head"] = places["", head]
     for side in ("left", "right"):
         for limb, words in _LIMBS.items():
+            # the first known name that is not taken by another limb
             for word in words:
                 joint = places.get((side, word))
                 if joint is not None and joint not in found.values():
@@ -122,7 +124,7 @@ def _by_name(names: Sequence[str]) -> dict[str, int]:
 
 
 def _by_end_site(names: Sequence[str], parents: Sequence[int], found: dict[str, int]) -> None:
-    """Where the tip of a limb has no joint, its End Site stands for it."""
+    """Use the End Site of a limb if its tip has no joint."""
     for joint, above in _END_SITES.items():
         if joint in found or above not in found:
             continue
@@ -132,11 +134,11 @@ def _by_end_site(names: Sequence[str], parents: Sequence[int], found: dict[str, 
 
 
 def _by_place(parents: Sequence[int], found: dict[str, int]) -> dict[str, int]:
-    """`found` with pelvis, spine, neck and collars added by their place in the tree."""
+    """`found` with pelvis, spine, neck and collars added by their position in the tree."""
     result = dict(found)
     head, hips = _ancestry(parents, found["head"]), [_ancestry(parents, found[f"{s}_hip"]) for s in ("left", "right")]
     arms = [_ancestry(parents, found[f"{s}_shoulder"]) for s in ("left", "right")]
-    # The trunk runs along the head's ancestors: from where both legs leave it to where both arms do.
+    # the trunk is the part of the head's ancestors from where the legs branch off to where the arms do
     pelvis = _meeting(head, hips)
     chest = _meeting(head, arms)
     result["pelvis"] = pelvis
@@ -167,13 +169,14 @@ def _ancestry(parents: Sequence[int], joint: int) -> list[int]:
 
 
 def _meeting(trunk: list[int], limbs: list[list[int]]) -> int:
-    """The lowest joint of `trunk` (listed upwards) that all limbs hang from."""
+    """The first joint of `trunk`, which is listed towards the root, that is an ancestor of all limbs."""
     return next(joint for joint in trunk if all(joint in limb for limb in limbs))
 
 
 def _check_order(parents: Sequence[int], found: dict[str, int], names: Sequence[str], path: str) -> None:
-    """Each mapped joint must hang below the joint that its SMPL22 parent is mapped to."""
+    """Raise `ValueError` unless each mapped joint is a descendant of the joint that its SMPL22 parent is mapped to."""
     for joint, parent in zip(SMPL22.names[1:], SMPL22.parents[1:], strict=True):
+        # nearest ancestor that is mapped
         while parent >= 0 and SMPL22.names[parent] not in found:
             parent = SMPL22.parents[parent]
         if joint not in found or parent < 0:

@@ -1,23 +1,23 @@
-"""Joint positions -> Motion: bone lengths from the data, joint rotations from where the bones point.
+"""Joint positions -> Motion: bone lengths from the data, joint rotations from the directions of the bones.
 
     motion = motion_from_joints(positions, fps=20)                # [T, 22, 3], metres, SMPL's 22 joints in their order
 
-The body is SMPL22's with the bones of the positions: each as long as its median over the frames; pelvis and upper
-spine, which carry three bones each, in the shape that fits all frames best. Forward kinematics gives the positions
-back as far as the bones are rigid.
+The body is SMPL22's, with bone lengths from the positions: each the median over the frames. Pelvis and upper spine,
+which carry three bones each, get the shape that fits all frames best. Forward kinematics reproduces the positions as
+far as the bones are rigid.
 
-How the rotations are found, frame by frame:
-- pelvis and upper spine by the Procrustes fit of their three bones; what they turn against each other is shared out
-  over the joints between them;
-- every other joint turns the shortest way from its parent so that its bone points to the next joint;
-- what that leaves open, the twist of upper arms and thighs, comes from the bend of elbows and knees, which are hinges,
-  and from the feet; a straight limb is not twisted.
+Rotations are computed for each frame:
+- pelvis and upper spine by the Procrustes fit of their three bones; the rotation between the two is distributed over
+  the joints between them;
+- every other joint by the shortest rotation from its parent's that points its bone to the next joint;
+- the remaining twist of upper arms and thighs from the bend of elbows and knees, which are hinges, and from the feet;
+  a straight limb is not twisted.
 
-Unusual: positions do not say how wrists, head and feet are turned: these follow their parents. On motion capture the
-rotations found differ from the recorded ones by about 7 degrees at hips and knees, 9 at shoulders and elbows, 10 at
-ankles and 12 to 25 at neck, head, feet and wrists; pelvis and spine agree within 2.
+Unusual: positions do not determine the rotations of wrists, head and feet, which follow their parents. On motion
+capture data the rotations differ from the recorded ones by about 7 degrees at hips and knees, 9 at shoulders and
+elbows, 10 at ankles and 12 to 25 at neck, head, feet and wrists; pelvis and spine agree within 2.
 
-Shapes: T frames; `...` stands for any leading dimensions.
+Shapes: T frames; `...` is any leading dimensions.
 """
 
 from typing import NamedTuple
@@ -37,18 +37,18 @@ _SPINE = {_JOINT["spine1"]: 1 / 3, _JOINT["spine2"]: 2 / 3}
 _FIT_ROUNDS = 5
 _TINY = 1e-8
 _LEGS = (0.1, 10.0)
-"""Length of a leg in metres that is believed of a body of any make; outside it the unit is another one."""
+"""Plausible leg length of any body in metres; outside it the unit cannot be metres."""
 HUMAN_LEGS = (0.3, 1.3)
-"""Length of a human leg, hip to ankle, metres; legs of normalised features, which have no unit, come out longer."""
+"""Leg length of humans, hip to ankle, metres; normalised features, which have no unit, give longer ones."""
 
 
 class _Limb(NamedTuple):
-    """A joint whose twist is told by the hinge below it.
+    """A joint whose twist is determined by the hinge below it.
 
     Args:
         joint, hinge, end: such as hip, knee, ankle.
-        axis: about which the hinge bends, in the rest pose.
-        tip: joint beyond `end` that points forward in the rest pose, -1 where there is none.
+        axis: rotation axis of the hinge in the rest pose.
+        tip: joint beyond `end` that points forward in the rest pose, or -1.
     """
 
     joint: int
@@ -73,19 +73,19 @@ _LIMBS = {
 }
 _TIP_WEIGHT = 0.1
 _STRAIGHT_WEIGHT = 0.05
-"""Weight of no twist, and of where the foot points, against the squared sine of the bend."""
+"""Weights of the foot's direction (tip) and of zero twist (straight), relative to the squared sine of the bend."""
 
 
 def motion_from_joints(positions: Tensor, fps: float, up: str = "y") -> Motion:
     """Motion on a body with the bone lengths of the positions; see the module's docstring.
 
     Args:
-        positions: `[T, 22, 3]`, metres, SMPL's 22 body joints in their order, left at the person's left.
+        positions: `[T, 22, 3]`, metres, SMPL's 22 body joints in their order, left being the person's left.
         fps: frames per second.
-        up: the axis that points up, "y" or "z"; z is turned to y as for AMASS files: x stays, z becomes minus old y.
+        up: the vertical axis, "y" or "z"; z is rotated to y as for AMASS files: x stays, the new z is minus the old y.
 
     Raises:
-        ValueError: for another shape, values that are not finite, an unknown axis, or a body that cannot be measured
+        ValueError: for a wrong shape, values that are not finite, an unknown axis, or a body that is not measured
             in metres.
     """
     positions = joints_y_up(check_joints(positions), up)
@@ -117,7 +117,7 @@ def leg_length(positions: Tensor) -> float:
 
 
 def joints_y_up(positions: Tensor, up: str) -> Tensor:
-    """`[..., 3]` with y up, a right-handed turn about x where z was up.
+    """Positions `[..., 3]` with y up, rotated about x if z was up.
 
     Raises:
         ValueError: for an unknown axis.
@@ -134,23 +134,24 @@ def skeleton_from_joints(positions: Tensor) -> Skeleton:
     """SMPL22's tree and rest pose with the bone lengths of `positions` `[T, 22, 3]`."""
     positions = positions.detach().double().cpu()
     rest = torch.tensor(SMPL22.offsets, dtype=torch.float64)
+    # [T, 22, 3] vectors from each joint's parent
     bones = positions - positions[:, [max(parent, 0) for parent in SMPL22.parents]]  # [T, 22, 3]
     offsets = normalize(rest, dim=-1) * bones.norm(dim=-1).median(0).values[:, None]
-    shape = offsets[_FORKS]  # [2, 3, 3], a row a bone
+    shape = offsets[_FORKS]  # [2, 3, 3], one row per bone
     for _ in range(_FIT_ROUNDS):
         turn = _procrustes(bones[:, _FORKS], shape)  # [T, 2, 3, 3]
         shape = (bones[:, _FORKS] @ turn).median(0).values
-        shape = shape @ _procrustes(rest[_FORKS], shape).mT  # as near to SMPL22's rest pose as a turn brings it
+        shape = shape @ _procrustes(rest[_FORKS], shape).mT  # rotated to best match SMPL22's rest pose
     offsets[_FORKS] = shape
     offsets[0] = 0
     return Skeleton(SMPL22.names, SMPL22.parents, tuple((x, y, z) for x, y, z in offsets.tolist()))
 
 
 def rotations_from_joints(positions: Tensor, skeleton: Skeleton = SMPL22) -> Tensor:
-    """Parent-relative rotations `[..., 22, 3, 3]` that make the bones point where joint positions say.
+    """Parent-relative rotations `[..., 22, 3, 3]` that align the bones with joint positions.
 
     Args:
-        positions: `[..., 22, 3]`, y up; only directions of bones are read. Every frame stands for itself.
+        positions: `[..., 22, 3]`, y up; only directions of bones are used. Frames are independent.
         skeleton: a body with SMPL22's joints, its rest pose that of SMPL22.
 
     Returns:
@@ -168,6 +169,7 @@ def rotations_from_joints(positions: Tensor, skeleton: Skeleton = SMPL22) -> Ten
             turned.append(chest if turned else pelvis)
             continue
         children = _children(joint)
+        # rotation inherited from the parent
         above = turned[parent]
         if joint in _SPINE:
             above = pelvis @ roma.rotvec_to_rotmat(arc * _SPINE[joint])
@@ -182,13 +184,14 @@ def rotations_from_joints(positions: Tensor, skeleton: Skeleton = SMPL22) -> Ten
 
 
 def rotation_between(start: Tensor, stop: Tensor) -> Tensor:
-    """The shortest rotations `[..., 3, 3]` that turn unit vectors `start` into unit vectors `stop`, both `[..., 3]`.
+    """The shortest rotations `[..., 3, 3]` from unit vectors `start` to unit vectors `stop`, both `[..., 3]`.
 
-    Opposite vectors are turned about some axis at right angles. A vector of length 0 turns nothing.
+    For opposite vectors the axis is some perpendicular one. A `stop` of length 0 gives the identity.
     """
     stop = torch.where(stop.abs().sum(-1, keepdim=True) < 0.5, start, stop)
     axis = torch.nn.functional.one_hot(start.abs().argmin(-1), 3).to(start)
     aside = torch.linalg.cross(start, axis.expand_as(start))
+    # two half turns about unit vectors compose to the rotation by twice the angle between them
     half = start + stop
     half = normalize(torch.where(half.square().sum(-1, keepdim=True) < 1e-12, aside, half), dim=-1)
     return _half_turn(half) @ _half_turn(start)
@@ -203,26 +206,27 @@ def _children(joint: int) -> list[int]:
 
 
 def _procrustes(wanted: Tensor, rest: Tensor) -> Tensor:
-    """Rotations `[..., 3, 3]` that bring vectors `rest` `[..., N, 3]` nearest to `wanted` `[..., N, 3]`."""
+    """Rotations `[..., 3, 3]` that best align vectors `rest` `[..., N, 3]` with `wanted` `[..., N, 3]`."""
     fit = wanted.mT @ rest
     return torch.as_tensor(roma.special_procrustes(fit + _TINY * torch.eye(3, dtype=fit.dtype, device=fit.device)))
 
 
 def _swing(rotation: Tensor, rest: Tensor, wanted: Tensor) -> Tensor:
-    """`rotation` turned the shortest way so that it takes `rest` `[3]` to the direction of `wanted` `[..., 3]`."""
+    """`rotation` followed by the shortest rotation so that `rest` `[3]` points along `wanted` `[..., 3]`."""
     now = rotation @ normalize(rest, dim=-1)
     return rotation_between(now, normalize(wanted, dim=-1, eps=_TINY)) @ rotation
 
 
 def _hinge_twist(limb: _Limb, rotation: Tensor, rest: Tensor, bones: Tensor) -> Tensor:
-    """Twist `[..., 3, 3]` of a limb's upper bone about itself, in its own frame.
+    """Twist `[..., 3, 3]` of a limb's upper bone about its own axis, in its own frame.
 
-    The hinge is bent until it makes the angle between the bones that is seen; then the upper bone is twisted until the
-    lower bone, and the tip, point where they are seen.
+    The hinge is bent to the observed angle between the bones; then the upper bone is twisted until the lower bone and
+    the tip point in their observed directions.
     """
     upper, lower = normalize(rest[limb.hinge], dim=-1), normalize(rest[limb.end], dim=-1)
     axis = rest.new_tensor(limb.axis)
     seen = (rotation.mT @ normalize(bones[..., limb.end, :], dim=-1, eps=_TINY)[..., None])[..., 0]
+    # cosine of the angle between the bones: along + cosine * cos(bend) + sine * sin(bend), solved for the bend
     along = (upper @ axis) * (axis @ lower)
     cosine, sine = upper @ lower - along, upper @ torch.linalg.cross(axis, lower)
     reach = (((seen @ upper) - along) / torch.hypot(cosine, sine)).clamp(-1 + 1e-6, 1 - 1e-6)
@@ -236,7 +240,7 @@ def _hinge_twist(limb: _Limb, rotation: Tensor, rest: Tensor, bones: Tensor) -> 
 
 
 def _facing(axis: Tensor, start: Tensor, stop: Tensor) -> Tensor:
-    """Cosine and sine `[..., 2]` of the turn about `axis` from `start` to `stop`, times their distances from it."""
+    """Cosine and sine `[..., 2]` of the angle about `axis` from `start` to `stop`, times their distances from it."""
     start = start - axis * (start @ axis)[..., None]
     stop = stop - axis * (stop @ axis)[..., None]
     return torch.stack([(start * stop).sum(-1), torch.linalg.cross(start, stop) @ axis], dim=-1)

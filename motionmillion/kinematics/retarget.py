@@ -1,14 +1,14 @@
-"""Motion of a foreign body -> the SMPL22 body.
+"""Retargeting of motions of other bodies to SMPL22.
 
-Each source joint's global rotation relative to its rest pose is taken over, times a constant that turns the SMPL rest
-bone into the direction of the source's rest bone. So rest poses may differ (arms down, legs splayed) and the limbs
-still point where the source's do, in every frame, whatever joints lie between. Spine, neck and collars bend as the
-source's do but keep SMPL's own curvature: where in the trunk a rig puts those joints is anatomy, not pose. (They
-follow the source's directions too where these differ by more than `_ANATOMY`, where the source has SMPL's own bone
-lengths, or with `align="bones"`.)
+A joint takes the global rotation of its source joint relative to the rest pose, times a constant rotation from the
+SMPL rest bone to the direction of the source's rest bone. So rest poses may differ (arms down, legs splayed) and limbs
+still point in the source's directions in every frame, whatever joints are in between. Spine, neck and collars bend
+like the source's but keep SMPL's own curvature, since the position of those joints within the trunk is a property of
+the rig, not of the pose. (They also match the source's directions if these differ by more than `_ANATOMY`, if the
+source has SMPL's own bone lengths, or with `align="bones"`.)
 
-Unusual: a rest pose that no human could hold (every bone along one axis, as in LAFAN) says nothing about the twist of
-a limb; there the twist is fitted over the whole clip so that limbs are twisted least.
+Unusual: a rest pose that no human could hold (every bone along one axis, as in LAFAN) does not define the twist of a
+limb; in this case the twist is fitted over the whole clip to minimise the twist of limbs.
 
 Shapes: T frames, N source joints, J = 22 joints.
 """
@@ -38,15 +38,15 @@ def retarget(
     metres: float | None = None,
     align: str = "limbs",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Local rotations `[T, 22, 3, 3]` and pelvis positions `[T, 3]` in metres of a source motion, y up.
+    """Retarget a source motion: local rotations `[T, 22, 3, 3]` and pelvis positions `[T, 3]` in metres, y up.
 
     Args:
         mapping: SMPL22 name -> source joint.
-        rest: source joint positions `[N, 3]` in the rest pose, in any unit and facing any way.
+        rest: source joint positions `[N, 3]` in the rest pose, in any unit and orientation.
         positions: source joint positions `[T, N, 3]`.
         rotations: global rotations `[T, N, 3, 3]` relative to the rest pose.
-        metres: metres per source unit; None makes the source's legs as long as SMPL22's, so that feet stay on the
-            floor and steps keep their proportion to the body.
+        metres: metres per source unit; None scales the source's legs to the length of SMPL22's, so that feet stay on
+            the floor and steps stay in proportion to the body.
         align: "limbs" or "bones", see the module's docstring.
 
     Raises:
@@ -60,14 +60,16 @@ def retarget(
     local = turned.copy()
     for joint, parent in enumerate(SMPL22.parents[1:], start=1):
         local[:, joint] = turned[:, parent].swapaxes(-1, -2) @ turned[:, joint]
+    # forward kinematics around the pelvis, to find where the hips are
     offsets = np.array(SMPL22.offsets)
     joints = np.zeros(turned.shape[:-1])  # [T, 22, 3], around the pelvis
     for joint, parent in enumerate(SMPL22.parents[1:], start=1):
         joints[:, joint] = joints[:, parent] + turned[:, parent] @ offsets[joint]
     hips = [body.smpl["left_hip"], body.smpl["right_hip"]]
+    # the middle of the hips is matched, since rigs disagree on the position of the pelvis joint
     source_hips = positions[:, [mapping["left_hip"], mapping["right_hip"]]].mean(1) * scale
     root = source_hips - joints[:, hips].mean(1)
-    # The lowest foot joint of the clip stays at its height: shins, feet and hips are not all in proportion.
+    # keep the height of the clip's lowest foot joint: proportions of shins, feet and hips may differ
     feet = [n for side in ("left", "right") for n in (f"{side}_ankle", f"{side}_foot") if n in mapping]
     lowest = (joints[:, [body.smpl[n] for n in feet], 1] + root[:, None, 1]).min()
     root[:, 1] += positions[:, [mapping[n] for n in feet], 1].min() * scale - lowest
@@ -75,7 +77,7 @@ def retarget(
 
 
 def on_smpl22(motion: Motion, align: str = "limbs") -> Motion:
-    """A motion of any human skeleton on SMPL22's, found as in BVH files; one with SMPL22's joints as it is.
+    """Retarget a motion of any human skeleton to SMPL22, mapped as in BVH files; unchanged if it has SMPL22's joints.
 
     Args:
         align: see `retarget`.
@@ -95,7 +97,7 @@ def on_smpl22(motion: Motion, align: str = "limbs") -> Motion:
 
 
 class _Bodies:
-    """The two rest poses side by side, and the mapped tree."""
+    """The two rest poses, and the tree of mapped joints."""
 
     def __init__(self, mapping: Mapping[str, int], rest: np.ndarray) -> None:
         self.mapping, self.rest = mapping, rest
@@ -112,7 +114,7 @@ class _Bodies:
         return SMPL22.names[joint]
 
     def child(self, name: str) -> str | None:
-        """The one nearest mapped descendant that a bone leads to; the chest's bone leads to the neck or head."""
+        """The nearest mapped descendant, where the joint's bone ends; for the chest it is the neck or head."""
         below = [n for n in SMPL22.names[1:] if n in self.mapping and self.parent(n) == name]
         below = [n for n in below if "collar" not in n and "shoulder" not in n] or below
         return below[0] if below else None
@@ -133,7 +135,7 @@ class _Bodies:
         return total
 
     def leg_scale(self) -> float:
-        """Metres per source unit that make the source's legs as long as SMPL22's."""
+        """Metres per source unit that scale the source's legs to the length of SMPL22's."""
         same = _Bodies(self.smpl, self.smpl_rest)
         return same.leg(self.smpl_rest) / self.leg(self.rest)
 
@@ -147,22 +149,22 @@ class _Bodies:
         return np.stack([sideways, up, np.cross(sideways, up)], axis=1)
 
     def torso(self, across: str) -> np.ndarray:
-        """The rotation that turns SMPL's rest trunk into the source's."""
+        """The rotation from SMPL's rest trunk to the source's."""
         source = self.torso_frame(self.rest, self.mapping, across)
         return source @ self.torso_frame(self.smpl_rest, self.smpl, across).T
 
     def fit(self, name: str) -> np.ndarray:
-        """The rotation that turns SMPL's rest bones below `name` into the source's, by least squares."""
+        """The rotation from SMPL's rest bones below `name` to the source's, by least squares."""
         bones = [self.bone(name, n) for n in SMPL22.names[1:] if n in self.mapping and self.parent(n) == name]
         left, _, right = np.linalg.svd(sum(np.outer(source, smpl) for smpl, source in bones))
         return left @ np.diag([1.0, 1.0, np.linalg.det(left @ right)]) @ right
 
     def chest(self) -> str:
-        """The joint that neck and arms hang from."""
+        """The joint from which neck and arms branch off."""
         return next(name for name in ("spine3", "spine2", "spine1", "pelvis") if name in self.mapping)
 
     def same_lengths(self) -> bool:
-        """Whether the source's bones are as long as SMPL's, up to one scale: then it is SMPL's body, posed."""
+        """Whether the source's bone lengths equal SMPL's up to scale: then its rest pose is a posed SMPL body."""
         scale = self.leg_scale()
         for name in SMPL22.names[1:]:
             if name not in self.mapping:
@@ -211,6 +213,7 @@ def _corrections(body: _Bodies, align: str) -> tuple[dict[str, np.ndarray], dict
         if name == chest:
             corrections[name] = body.fit(name) if same else body.torso("shoulder")
             continue
+        # without a bone of its own a joint inherits the correction of its parent
         corrections[name] = base = corrections[chest if name == "head" else body.parent(name)]
         child = body.child(name)
         if child is None:
@@ -226,7 +229,7 @@ def _corrections(body: _Bodies, align: str) -> tuple[dict[str, np.ndarray], dict
 
 
 def swing(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """The smallest rotations `[T, 3, 3]` that turn vectors `start` into the directions `end`, both `[T, 3]`."""
+    """The smallest rotations `[T, 3, 3]` from vectors `start` to the directions `end`, both `[T, 3]`."""
     a, b = np.broadcast_arrays(_unit(start), _unit(end))
     axis = np.cross(a, b)
     cos = (a * b).sum(-1)[:, None, None]
@@ -235,7 +238,7 @@ def swing(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     skew -= skew.swapaxes(-1, -2)
     result = np.eye(3) + skew + skew @ skew / np.maximum(1.0 + cos, _TINY)
     opposite = cos[:, 0, 0] < -1.0 + _TINY
-    if opposite.any():  # half a turn about any axis across
+    if opposite.any():  # half a turn about any perpendicular axis
         helper = np.eye(3)[np.abs(a[opposite]).argmin(-1)]
         across = _unit(np.cross(a[opposite], helper))
         result[opposite] = 2.0 * across[:, :, None] * across[:, None, :] - np.eye(3)
@@ -252,5 +255,5 @@ def _clip_twist(turned: np.ndarray, wanted: np.ndarray, axis: np.ndarray) -> np.
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors `[..., 3]` of length 1; a vector without length stays."""
+    """Vectors `[..., 3]` scaled to length 1; zero vectors stay."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)

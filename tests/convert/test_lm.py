@@ -166,12 +166,12 @@ def test_heads_follow_from_a_published_width(tmp_path, capsys):
         (
             "7B",
             "float32",
-            "in bfloat16; runs with float32, as the published inference does; --rope-precision bfloat16",
+            "in bfloat16; float32 is used here, as in the published inference; --rope-precision bfloat16",
         ),
-        ("3B", "float32", "in autocast; runs with float32"),
-        ("7B", "bfloat16", "in bfloat16; as it runs here"),
-        ("3B", "bfloat16", "in autocast; runs with bfloat16; the published inference has float32"),
-        ("1B", "float32", "the rotary precision of its training is unknown; runs with float32"),
+        ("3B", "float32", "in autocast; float32 is used here"),
+        ("7B", "bfloat16", "in bfloat16; the same is used here"),
+        ("3B", "bfloat16", "in autocast; bfloat16 is used here; the published inference uses float32"),
+        ("1B", "float32", "the rotary precision of its training is unknown; float32 is used here"),
     ],
 )
 def test_the_report_says_what_rotary_precision_a_model_was_trained_with(size, precision, message, capsys):
@@ -192,7 +192,7 @@ def test_the_report_says_what_rotary_precision_a_model_was_trained_with(size, pr
         ({"n_head": 4, "n_embd": 32}, "n_embd.*must be 64"),
         ({"n_head": 4, "text_dim": 32}, "text_dim.*must be 384"),
         ({"n_head": 4, "end_token": 7}, "end_token.*must be 125"),
-        ({"n_head": 4, "nb_code": 65536}, "nb_code.*must stand for the 125 codes"),
+        ({"n_head": 4, "nb_code": 65536}, "nb_code.*must match the 125 codes"),
         ({"n_head": 4, "pretrained_llama": "7B"}, "must fit the weights, 2 layers of width 64, got '7B'"),
         ({"pretrained_llama": "8B"}, "must be one of .*got '8B'"),
         ({"rope_base": 0}, "rope_base.*above 0"),

@@ -122,5 +122,5 @@ def test_chunks_must_hold_a_code():
 
 @pytest.mark.parametrize("wavelet", ["db2", "bior4.4"])
 def test_causal_wavelets_have_two_taps(wavelet):
-    with pytest.raises(ValueError, match="cannot be inverted without frames to come"):
+    with pytest.raises(ValueError, match="cannot be inverted without future frames"):
         MotionTokenizerConfig(causal=True, wavelet=wavelet)

@@ -1,13 +1,13 @@
-"""Quantizers behind one small interface: latents `[B, N, C]` -> quantized latents, codes and a loss.
+"""Quantizers with a common interface: latents `[B, N, C]` -> quantized latents, codes and a loss.
 
     quantizer = build_quantizer({"type": "fsq", "size": 1024}, dim=512)
     output = quantizer(latents)                 # output.latents [B, N, C], output.codes [B, N]
     latents = quantizer.lookup(output.codes)
 
-Types and options stand in `motionmillion.tokenizer.quantizers.registry`. The quantizers themselves are those of
-vector-quantize-pytorch, in float32. A new one is a class here, one of options there, and a line for each.
+Types and options are defined in `motionmillion.tokenizer.quantizer_options`. The quantizers themselves are those of
+vector-quantize-pytorch, in float32. A new one needs a class here, an options class there, and an entry in both tables.
 
-Shapes: B batch, N codes in time, C latent channels, Q channels that are quantized, K codebook size.
+Shapes: B batch, N codes in time, C latent channels, Q quantized channels, K codebook size.
 """
 
 import math
@@ -36,10 +36,10 @@ from motionmillion.tokenizer.quantizers.registry import (
 class QuantizerOutput:
     """Result of a quantizer."""
 
-    latents: Tensor  # [B, N, C] for the decoder, gradients pass straight through
-    codes: Tensor | None  # [B, N] int64, 0..K-1; None where there is no codebook
+    latents: Tensor  # [B, N, C] for the decoder, with straight-through gradients
+    codes: Tensor | None  # [B, N] int64, 0..K-1; None without a codebook
     quantized: Tensor  # [B, N, Q] the quantized channels
-    loss: Tensor  # [] what the quantizer adds to the training loss
+    loss: Tensor  # [] the quantizer's part of the training loss
 
 
 class Quantizer(nn.Module):
@@ -59,7 +59,7 @@ class Quantizer(nn.Module):
         """Quantized channels `[B, N, Q]`, codes `[B, N]` and loss of channels `[B, N, Q]`, float32.
 
         Args:
-            mask: valid steps `[B, N]`; statistics and losses look at these only.
+            mask: valid steps `[B, N]`; statistics and losses use only these.
         """
 
     @abstractmethod
@@ -84,11 +84,11 @@ class Quantizer(nn.Module):
             return self.project_out(quantized.to(self.project_out.weight.dtype))
 
     def library(self) -> nn.Module | None:
-        """A new module of the library, as the one in use was built."""
+        """A new instance of the library's module, with the same options as `inner`."""
         return None
 
     def reset_buffers(self) -> None:
-        """Fill again the buffers that checkpoints leave out; transformers builds models without their values."""
+        """Restore the buffers that are not in checkpoints; transformers builds models without their values."""
         fresh = self.library()
         if fresh is None:
             return
@@ -99,12 +99,12 @@ class Quantizer(nn.Module):
                 setattr(self.inner.get_submodule(owner), last, buffer.to(own[name].device))
 
     def _install(self) -> None:
-        with torch.device("cpu"):  # the library reads its own buffers, which transformers' meta device does not allow
+        with torch.device("cpu"):  # the library reads its buffers, which fails on transformers' meta device
             self.inner = self.library()
 
 
 class FiniteScalarQuantizer(Quantizer):
-    """FSQ (arXiv 2309.15505): a few channels, each rounded to its own number of levels."""
+    """FSQ (arXiv 2309.15505): a few channels, each rounded to a fixed number of levels."""
 
     def __init__(self, dim: int, options: FSQOptions) -> None:
         self.levels = list(options.levels or [])
@@ -117,6 +117,7 @@ class FiniteScalarQuantizer(Quantizer):
 
     def quantize(self, channels: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, float]:
         if self.norm is not None and mask is not None and self.training:
+            # batch norm over valid steps only
             channels = channels.masked_scatter(mask[..., None], self.norm(channels[mask]))
         elif self.norm is not None:
             channels = self.norm(channels.transpose(1, 2)).transpose(1, 2)
@@ -128,7 +129,7 @@ class FiniteScalarQuantizer(Quantizer):
 
 
 class ResidualFiniteScalarQuantizer(Quantizer):
-    """Several FSQ in a row, each on what the one before left over; their codes are digits of one code."""
+    """Several FSQ stages, each on the residual of the previous one; their codes are the digits of a joint code."""
 
     def __init__(self, dim: int, options: ResidualFSQOptions) -> None:
         self.levels, self.stages = list(options.levels or []), options.stages
@@ -143,6 +144,7 @@ class ResidualFiniteScalarQuantizer(Quantizer):
         return quantized, (digits.long() * self._places(digits)).sum(-1), 0.0
 
     def embed(self, codes: Tensor) -> Tensor:
+        # [B, N] -> [B, N, stages]
         digits = codes[..., None] // self._places(codes) % math.prod(self.levels)
         return self.inner.get_output_from_indices(digits)
 
@@ -151,7 +153,7 @@ class ResidualFiniteScalarQuantizer(Quantizer):
 
 
 class VectorQuantizer(Quantizer):
-    """VQ: the nearest vector of a codebook that follows the latents by moving averages (arXiv 1711.00937)."""
+    """VQ: the nearest vector of a codebook that is updated by exponential moving averages (arXiv 1711.00937)."""
 
     def __init__(self, dim: int, options: VQOptions) -> None:
         self.options = options
@@ -170,14 +172,14 @@ class VectorQuantizer(Quantizer):
 
     def quantize(self, channels: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         quantized, codes, loss = self.inner(channels, mask=mask)
-        return quantized, codes.clamp(min=0), loss.sum()  # the library marks padding by -1
+        return quantized, codes.clamp(min=0), loss.sum()  # the library marks padding with -1
 
     def embed(self, codes: Tensor) -> Tensor:
         return self.inner.get_codes_from_indices(codes)
 
 
 class LookupFreeQuantizer(Quantizer):
-    """LFQ (arXiv 2310.05737): the signs of log2(size) channels are the code; an entropy loss spreads the codes."""
+    """LFQ (arXiv 2310.05737): the signs of log2(size) channels form the code; an entropy loss spreads the codes."""
 
     def __init__(self, dim: int, options: LFQOptions) -> None:
         self.options = options
@@ -201,7 +203,7 @@ class LookupFreeQuantizer(Quantizer):
 
 
 class NoQuantizer(Quantizer):
-    """Continuous latents: mean and variance of a Gaussian, drawn from in training, the mean itself otherwise."""
+    """Continuous latents: a sample from a Gaussian with predicted mean and variance in training, else its mean."""
 
     def __init__(self, dim: int, options: ContinuousOptions) -> None:
         super().__init__(dim, options.channels, 0)
@@ -211,6 +213,7 @@ class NoQuantizer(Quantizer):
     def quantize(self, channels: Tensor, mask: Tensor | None) -> tuple[Tensor, None, Tensor]:
         mean, log_variance = channels.chunk(2, dim=-1)
         log_variance = log_variance.clamp(-20, 10)
+        # KL divergence to a standard Gaussian, mean over channels
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(-1)  # [B, N]
         loss = divergence.mean() if mask is None else (divergence * mask).sum() / mask.sum().clamp(min=1)
         if self.training:
@@ -241,14 +244,14 @@ def build_quantizer(options: Mapping[str, Any], dim: int) -> Quantizer:
 
 
 def code_usage(codes: Tensor, size: int) -> dict[str, float]:
-    """Share of the codebook in use, perplexity and entropy in bits, from counts (never a one-hot)."""
+    """Fraction of the codebook in use, perplexity and entropy in bits, from counts (no one-hot matrix)."""
     counts = torch.bincount(codes.flatten(), minlength=size).double()
-    share = counts / counts.sum().clamp(min=1)
-    entropy = float(-(share[share > 0] * share[share > 0].log2()).sum())
+    fraction = counts / counts.sum().clamp(min=1)
+    entropy = float(-(fraction[fraction > 0] * fraction[fraction > 0].log2()).sum())
     return {"usage": float((counts > 0).double().mean()), "perplexity": 2**entropy, "entropy_bits": entropy}
 
 
 def code_perplexity(codes: Tensor, size: int) -> Tensor:
-    """Perplexity `[]` of codes, on their device: what a training step can afford to log."""
+    """Perplexity `[]` of codes, on their device, cheap enough to log at every training step."""
     counts = torch.bincount(codes.flatten(), minlength=size).float()
     return torch.special.entr(counts / counts.sum()).sum().exp()

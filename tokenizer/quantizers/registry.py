@@ -1,4 +1,4 @@
-"""Options of the quantizers: what a config may say, checked, and the codebook size that follows.
+"""Checked options of the quantizers, and the codebook size that follows from them.
 
     options = parse_options({"type": "fsq", "size": 65536})
     options.codebook_size                                     # 64000
@@ -6,8 +6,8 @@
 | type | options | codebook size K |
 |---|---|---|
 | fsq | `levels`, or `size` for a published set; `normalize` | product of levels |
-| residual_fsq | `levels`, `stages`: FSQ of what the stage before left over; one code for all | product ** stages |
-| vq | `size`, `codebook_dim`, `decay`, `dead_code_threshold`, `commitment`: codes are moving averages | size |
+| residual_fsq | `levels`, `stages`: each stage is FSQ of the previous residual; one joint code | product ** stages |
+| vq | `size`, `codebook_dim`, `decay`, `dead_code_threshold`, `commitment`: an EMA codebook | size |
 | lfq | `size` (a power of two), `entropy`, `commitment`: the signs of log2(size) channels | size |
 | none | `channels`, `kl`: continuous latents with a small Kullback-Leibler weight, for flow matching | 0 |
 
@@ -43,9 +43,9 @@ class FSQOptions:
 
     Args:
         levels: number of levels of each quantized channel.
-        size: nominal size of a published set of levels instead, see `FSQ_LEVELS`.
+        size: nominal size of a published set of levels, instead of `levels`; see `FSQ_LEVELS`.
         normalize: keep each quantized channel at zero mean and unit variance over the training data, by batch norm
-            without parameters. Without it channels drift into the flat ends of the rounding function early in
+            without parameters. Without it, channels drift into the saturated ends of the rounding function early in
             training on little data, and most codes stay unused.
     """
 
@@ -56,8 +56,8 @@ class FSQOptions:
     def __post_init__(self) -> None:
         if self.size is not None and (self.levels is not None or self.size not in FSQ_LEVELS):
             raise ValueError(
-                f"quantizer size must be one of {sorted(FSQ_LEVELS)} and stand without levels, got size {self.size!r} "
-                f"and levels {self.levels!r}; name the levels for any other"
+                f"quantizer size must be one of {sorted(FSQ_LEVELS)} and come without levels, got size {self.size!r} "
+                f"and levels {self.levels!r}; give the levels for any other"
             )
         if not isinstance(self.normalize, bool):
             raise ValueError(f"quantizer normalize must be true or false, got {self.normalize!r}")
@@ -74,7 +74,7 @@ class ResidualFSQOptions:
 
     Args:
         levels: number of levels of each quantized channel, the same in every stage.
-        stages: how many.
+        stages: number of stages.
     """
 
     levels: list[int] | None = None
@@ -95,10 +95,10 @@ class VQOptions:
 
     Args:
         size: number of codes.
-        codebook_dim: length Q of their vectors.
-        decay: of the moving averages.
-        dead_code_threshold: codes with a smaller average count are moved to a latent of the batch; 0 never does.
-        commitment: weight of the loss that draws latents to their codes.
+        codebook_dim: dimension Q of the codebook vectors.
+        decay: of the exponential moving averages.
+        dead_code_threshold: codes with a smaller average count are replaced by a latent of the batch; 0 is off.
+        commitment: weight of the loss that pulls latents towards their codes.
     """
 
     size: int | None = None
@@ -127,7 +127,7 @@ class LFQOptions:
     Args:
         size: number of codes, a power of two.
         entropy: weight of the entropy loss; it compares every latent with every code, `[B * N, K]`.
-        commitment: weight of the loss that draws channels to -1 and 1.
+        commitment: weight of the loss that pulls channels towards -1 and 1.
     """
 
     size: int | None = None
@@ -153,8 +153,8 @@ class ContinuousOptions:
     """Options of `NoQuantizer`.
 
     Args:
-        channels: length Q of the latents.
-        kl: weight of the Kullback-Leibler divergence to a standard Gaussian, in nats a channel.
+        channels: dimension Q of the latents.
+        kl: weight of the Kullback-Leibler divergence to a standard Gaussian, in nats per channel.
     """
 
     channels: int = 32
@@ -184,7 +184,7 @@ def parse_options(options: Mapping[str, Any]) -> Options:
     """The options of a config, e.g. `{"type": "fsq", "levels": [8, 5, 5, 5]}`.
 
     Raises:
-        ValueError: for an unknown type, unknown keys, values that do not fit, and too many codes.
+        ValueError: for an unknown type, unknown keys, invalid values, and too many codes.
     """
     if not isinstance(options, Mapping):
         raise ValueError(f"quantizer must be a mapping such as {{type: fsq, size: 1024}}, got {options!r}")
@@ -195,6 +195,7 @@ def parse_options(options: Mapping[str, Any]) -> Options:
     given = {key: value for key, value in options.items() if key != "type"}
     if set(given) - set(known):
         raise unknown_key_error(f"quantizer options of {kind!r}", set(given) - set(known), known)
+    # the dataclass checks its own values
     parsed = OPTIONS[kind](**given)
     size = parsed.codebook_size
     if size > LARGEST_CODEBOOK:
@@ -204,7 +205,7 @@ def parse_options(options: Mapping[str, Any]) -> Options:
 
 def _levels(levels: Any) -> list[int]:
     if levels is None:
-        raise ValueError("quantizer must name its levels or size, got neither; try levels [8, 5, 5, 5]")
+        raise ValueError("quantizer must have levels or size, got neither; try levels [8, 5, 5, 5]")
     whole = isinstance(levels, list | tuple) and all(isinstance(n, int) and not isinstance(n, bool) for n in levels)
     if not whole or not levels or min(levels) < 2:
         raise ValueError(f"quantizer levels must be a list of whole numbers of at least 2, got {levels!r}")

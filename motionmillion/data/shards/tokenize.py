@@ -1,15 +1,15 @@
-"""A folder of motions -> a folder of token shards, by several processes, safe to interrupt.
+"""A folder of motions -> a folder of token shards, with several processes, safe to interrupt.
 
     tokenize_folder("my_motions", "my_codes", "mini", workers=8)
 
-1. List the clips, without their motions, and plan which shard each goes to; the plan does not depend on the workers.
-2. Compare with what the output folder holds: whole shards of the same run are kept, another run is an error.
-3. Workers encode pieces of shards; this process writes a shard as soon as its last piece is there.
+1. List the clips, without their motions, and assign each to a shard, independently of the number of workers.
+2. Check the output folder: complete shards of the same run are kept, those of another run are an error.
+3. Workers encode pieces of shards; this process writes a shard as soon as its last piece is done.
 4. tokens.json, written at the start, is marked complete.
 
-Codes do not depend on workers, batches or interruptions (`motionmillion.data.shards.encoding`); only where a GPU
-encodes can codes on the border between two differ from a CPU's. Unusual: processes are spawned, so a script that calls
-this needs `if __name__ == "__main__":`.
+Codes do not depend on workers, batches or interruptions (`motionmillion.data.encoding`); only between GPU and CPU can
+codes at a quantization boundary differ. Unusual: processes are spawned, so a script that calls this needs
+`if __name__ == "__main__":`.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from motionmillion.io.files import PathError, check_writable
 from motionmillion.pipeline.codes import find_tokenizer
 
 _IDENTITY = ("motionmillion", "tokenizer", "splits", "shard_size", "source")
-"""Entries of tokens.json that a run and its continuation must agree in."""
+"""Entries of tokens.json that must be equal for a run to be resumed."""
 
 
 def tokenize_folder(
@@ -48,23 +48,23 @@ def tokenize_folder(
     overwrite: bool = False,
     skip_bad: bool = False,
 ) -> Path:
-    """Write the codes of every clip of a folder as token shards; run it again after an interruption to go on.
+    """Write the codes of every clip of a folder as token shards; call it again after an interruption to resume.
 
     Args:
         source: a folder that `list_clips` reads.
         output: folder for the shards, see `motionmillion.data.shards.tokens`.
         model: bundled model, hub id, or folder of a pipeline or tokenizer.
-        splits: clips of these only.
-        workers: processes; None takes one a CPU core that may be used, and one on another device.
-        batch_size: clips that go through the encoder together.
-        shard_size: clips of a shard.
-        overwrite: begin anew where `output` holds another run.
-        skip_bad: leave out motions that cannot be read, and say so, rather than stop.
+        splits: only clips of these.
+        workers: processes; None uses one per available CPU core, or one on other devices.
+        batch_size: clips encoded together.
+        shard_size: clips per shard.
+        overwrite: start over if `output` holds another run.
+        skip_bad: skip motions that cannot be read, with a message, instead of failing.
 
     Raises:
         ImportError: without pyarrow.
-        ValueError: for options, motions, or an output folder that do not fit.
-        ChildProcessError: if a worker ends suddenly. Shards that are whole are kept, whatever happens.
+        ValueError: for invalid options or motions, and an output folder of another run.
+        ChildProcessError: if a worker dies. Complete shards are kept in any case.
     """
     check_pyarrow()
     splits, source, output = tuple(dict.fromkeys(splits)), Path(source), Path(output)
@@ -74,14 +74,17 @@ def tokenize_folder(
     _check_output(output)
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     try:
+        # 1. list and plan; the numbers are those of the module's docstring
         records = list_clips(source, splits)
         header = _make_header(records, model, splits, shard_size)
+        # 2. compare with earlier output
         _check_run(output, header, overwrite)
         writer = ShardWriter(output, header, plan_shards(records, source, shard_size), skip_bad, console.print)
+        # 3. encode and write; 4. is `writer.finish`
         work = encode_pieces(writer.start(), source, find_tokenizer(model), device, batch_size, workers)
         _write_shards(writer, work, console)
     except KeyboardInterrupt:
-        console.print("stopped; shards that are whole stay, and the same command goes on from there")
+        console.print("stopped; complete shards are kept, and the same command resumes from there")
         raise
     return output
 
@@ -117,6 +120,7 @@ def _make_header(
         "shard_size": shard_size,
         "source": {"clips": len(records), "sha256": fingerprint([vars(record) for record in records])},
     }
+    # identifies the run: equal inputs and options give an equal value
     run = fingerprint({"format": FORMAT, **made_by})
     shards = math.ceil(len(records) / shard_size)
     columns = [*COLUMNS, *OPTIONAL]
@@ -150,14 +154,14 @@ def _check_run(output: Path, header: dict[str, Any], overwrite: bool) -> None:
             name = differing[0]
             raise ValueError(
                 f"output must be new or of the same run, got {str(output)!r} made with another {name}: "
-                f"{_difference(there.get(name), header[name])}; choose another output, or begin anew with --overwrite"
+                f"{_difference(there.get(name), header[name])}; choose another output, or start over with --overwrite"
             )
     elif any(not path.name.startswith(".tokens-") for path in found):
         raise ValueError(f"output must be a new folder or of an earlier run, got {str(output)!r} with other files")
 
 
 def _difference(there: Any, here: Any) -> str:
-    """The first value that differs, of two that do."""
+    """The first difference between two nested values."""
     if isinstance(there, dict) and isinstance(here, dict):
         name = next(name for name in here if there.get(name) != here[name])
         return f"{name} {_difference(there.get(name), here[name])}"

@@ -1,10 +1,10 @@
-"""The calls of a `DiTPipeline` that keep what is there: what lies between two motions, and changes to one.
+"""The calls of a `DiTPipeline` that keep given frames: inbetweening, and editing of a motion.
 
     motion = pipe.inbetween("a person turns around", start=walk, end=run, seconds=2)
     motion = pipe.edit(motion, "a person claps", frames=(20, 60), joints=["left_arm", "right_arm"])
 
-Masked flow sampling: the numbers that are kept follow the straight path from noise to where they are, and the model
-makes the others while it sees them. What it then leaves of a jump is bent away (`motionmillion.kinematics.joining`).
+Masked flow sampling (inpainting): kept values follow the straight path from noise to their final values, and the model
+generates the others with them as context. Remaining jumps at the seams are blended away (`motionmillion.joining`).
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from motionmillion.text.encoder import check_texts
 
 
 class DiTEditing(DiTParts):
-    """What a `DiTPipeline` does with motions that are there; its options are in the docstring of that class."""
+    """Editing methods of `DiTPipeline`; the options are described in that class."""
 
     def inbetween(  # type: ignore[override]
         self,
@@ -36,20 +36,20 @@ class DiTEditing(DiTParts):
         keep_place: bool = False,
         **options: Any,
     ) -> Motion:
-        """A motion that begins with `start`, ends with `end`, and in between does what the prompt says.
+        """A motion that begins with `start`, ends with `end`, and follows the prompt in between.
 
-        `end` keeps its poses, and is moved along the ground and turned to where a free continuation of `start`
-        arrives; of several the one is taken whose pose there is nearest to that of `end`. Then what lies between is
-        made with both ends in view.
+        `end` keeps its poses; it is moved along the ground and turned to where a free continuation of `start` arrives.
+        Of several continuations the one whose pose there is closest to that of `end` is used. Then the frames in
+        between are generated with both ends as context.
 
         Args:
-            seconds: what lies between.
-            candidates: continuations to draw.
-            keep_place: leave `end` where it stands; nothing is drawn ahead then.
+            seconds: length of the new motion in between.
+            candidates: number of continuations to sample.
+            keep_place: leave `end` where it is; no continuations are sampled then.
             options: see the class.
 
         Raises:
-            ValueError: if it is longer than the model's windows, and for options out of range.
+            ValueError: if it does not fit into one window of the model, and for options out of range.
         """
         if not isinstance(prompt, str):
             raise ValueError(f"prompt must be one text, got {prompt!r}")
@@ -60,6 +60,7 @@ class DiTEditing(DiTParts):
         count = self.frames(seconds, options)
         check_whole("candidates", candidates, 1)
         start, end = self.fitted(start, "start"), self.fitted(end, "end")
+        # context on both sides, moved to the floor as in training
         first = lowered(last_frames(start, settings.overlap), floor_of(start))
         last = lowered(end.slice(0, settings.overlap), floor_of(end))
         spare = self.dit.config.max_frames - first.num_frames - last.num_frames
@@ -70,6 +71,7 @@ class DiTEditing(DiTParts):
             seeds = [sample_seed(seed, n) for n in range(candidates)]
             seed, last = arrived(self, first, last, told, seeds, settings)
         whole = bridged(self, first, last, told, seed, settings)
+        # back to where `start` ends
         whole = place(whole, first.num_frames - 1, start, start.num_frames - 1)
         between = whole.slice(first.num_frames, first.num_frames + count)
         return fill_in(start, between, end, moves=not keep_place).replace(caption=text)
@@ -83,26 +85,26 @@ class DiTEditing(DiTParts):
         seed: int = 0,
         **options: Any,
     ) -> Motion:
-        """The motion with some frames, or some joints, made anew as the prompt says; the rest stays exactly.
+        """Regenerate some frames or joints of a motion according to the prompt; the rest stays exactly as it is.
 
-        The result has the model's frame rate; another one is resampled first, with a warning. Every frame is read by
-        itself, whatever `recovery` is.
+        The result has the model's frame rate; a motion with another one is resampled first, with a warning. Every
+        frame is decoded by itself, whatever `recovery` is.
 
         Args:
             frames: first frame to change and the one after the last, counted in `motion`; None changes all.
-            joints: names of joints or of `motionmillion.pipeline.dit.keeping.GROUPS` to change; None changes all. The
-                pelvis stands for where the body is and how it is turned.
-            options: see the class; `strength` below 1 starts from what was there.
+            joints: names of joints or of `motionmillion.dit_editing.GROUPS` to change; None changes all. The pelvis
+                represents the position and orientation of the whole body.
+            options: see the class; `strength` below 1 starts from the given motion.
 
         Raises:
-            ValueError: if nothing is to be kept, for frames that are not there, and unknown joints.
+            ValueError: if nothing is to be kept, for frames out of range, and unknown joints.
         """
         if not isinstance(prompt, str):
             raise ValueError(f"prompt must be one text, got {prompt!r}")
         text, settings = check_texts(prompt)[0], self.settings(options, starts=True)
         no_lengths(options)
         if self.dit.config.features != "rot276":
-            raise ValueError(f"edit must be asked of a model of rot276, got one of {self.dit.config.features!r}")
+            raise ValueError(f"edit must be called on a model of rot276, got one of {self.dit.config.features!r}")
         if frames is None and joints is None:
             raise ValueError("frames or joints must be given, got neither; a call makes a new motion")
         given = motion
@@ -111,7 +113,7 @@ class DiTEditing(DiTParts):
         numbers, floor = joint_numbers(joints), floor_of(motion)
         settings = dataclasses.replace(settings, recovery="direct")
         longest = self.dit.config.max_frames
-        # windows keep frames of both sides in view
+        # each window has `keep` frames of context on both sides
         keep = settings.overlap
         begin = span[0]
         for number, size in enumerate(window_sizes(span[1] - span[0], keep, keep, longest - keep)):

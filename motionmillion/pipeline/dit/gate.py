@@ -1,14 +1,14 @@
-"""The gate: is a reference motion good enough to be followed, or is the text the better guide?
+"""The gate: decides whether a reference motion is good enough to use, or the text is the better condition.
 
     gate = Gate()                                      # jitter, then the bundled text-motion evaluator
     gate = Gate(judge="https://host/v1#model")         # or a vision-language model, see motionmillion.eval.judges
     for decision in gate(["a person waves"], [reference]):
         print(decision.use, decision.reason)
 
-A reference is followed if it is smooth, and if a judge finds that it shows the text. Motions estimated from video
-often fail the one, and those of a video model the other.
+A reference is used if it is smooth and a judge finds that it shows the text. Motions estimated from real video often
+fail the first test, those from generated video the second.
 
-Unusual: nobody is asked about a reference that jitters, and a judge that gives no clear answer counts as a no.
+Unusual: the judge is not called for a jittery reference, and a judge's unclear answer counts as no.
 
 Source: the offline gate of ViMoGen (arXiv 2510.26794): jitter degree below 0.04 at 20 frames per second, then a
 vision-language model.
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from motionmillion.eval.judges.judge import Judge
 
 JITTER = 0.04
-"""Mean acceleration above which a reference is not followed, m/frame^2 at 20 frames per second."""
+"""Mean acceleration above which a reference is rejected, m/frame^2 at 20 frames per second."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate says of one reference.
+    """Decision of the gate about one reference.
 
     Args:
-        use: whether to follow it.
-        jitter: its jitter degree, m/frame^2 at 20 frames per second; None where there is no reference.
-        matches: whether it shows the text; None where nobody was asked, or gave no clear answer.
-        reason: why, in words.
+        use: whether to use it.
+        jitter: its jitter degree, m/frame^2 at 20 frames per second; None without a reference.
+        matches: whether it shows the text; None if the judge was not asked or gave no clear answer.
+        reason: explanation for users.
     """
 
     use: bool
@@ -51,13 +51,13 @@ class Gate:
     """Decides for each text and reference; see the module's docstring.
 
     Args:
-        jitter: from which jitter degree on a reference is not followed.
-        judge: a judge, the name of one (`motionmillion.eval.judges.judge.make_judge`; "similarity" is the bundled
-            evaluator), or None to look at the jitter alone.
-        options: of the judge where it is named, such as `threshold`.
+        jitter: jitter degree at and above which a reference is rejected.
+        judge: a judge, the name of one (`motionmillion.eval.judges.make_judge`; "similarity" is the bundled
+            evaluator), or None to check the jitter only.
+        options: of the judge if it is given by name, such as `threshold`.
 
     Raises:
-        ValueError: for a threshold that is not positive, and what is no judge.
+        ValueError: for a threshold that is not positive, and an invalid judge.
     """
 
     def __init__(self, jitter: float = JITTER, judge: "Judge | str | None" = "similarity", **options: Any) -> None:
@@ -71,7 +71,7 @@ class Gate:
 
     @property
     def judge(self) -> "Judge | None":
-        """Who is asked; one that was named is loaded when it is first needed."""
+        """The judge; one given by name is loaded on first use."""
         if isinstance(self._judge, str):
             from motionmillion.eval.judges.judge import make_judge
 
@@ -82,14 +82,15 @@ class Gate:
         """One decision for each text and its reference.
 
         Args:
-            prompts: texts; one without a word leaves nothing but the reference to follow.
-            references: motions of any frame rate and skeleton; None where there is none.
+            prompts: texts; for an empty one the reference is always used.
+            references: motions of any frame rate and skeleton, or None.
 
         Raises:
-            ValueError: unless there are as many texts as references.
+            ValueError: unless there is one reference per text.
         """
         if len(prompts) != len(references):
-            raise ValueError(f"references must be one a prompt, {len(prompts)}, got {len(references)}")
+            raise ValueError(f"references must be one per prompt, {len(prompts)}, got {len(references)}")
+        # a motion given for several prompts is retargeted and measured once
         mapped = {id(motion): on_smpl22(motion) for motion in references if motion is not None}
         references = [None if motion is None else mapped[id(motion)] for motion in references]
         jitters = self._jitters(references)
@@ -116,6 +117,7 @@ class Gate:
 
     def _ask(self, asked: Sequence[tuple[str, Motion]]) -> dict[tuple[str, int], tuple[bool | None, str]]:
         """Whether each motion shows its text, and why, by the text and the motion's identity."""
+        # equal questions are asked once
         pairs = {(text, id(motion)): motion for text, motion in asked}
         if not pairs or self.judge is None:
             return {}
@@ -136,7 +138,7 @@ class Gate:
         if jitter >= self.jitter:
             return Decision(False, jitter, None, f"the reference jitters, {jitter:.3f} of {self.jitter:g} m/frame^2")
         smooth = f"the reference is smooth, {jitter:.3f} of {self.jitter:g} m/frame^2"
-        if answer is None:
+        if answer is None:  # no judge: the jitter alone decides
             return Decision(True, jitter, None, smooth)
         matches, words = answer
         if matches is None:

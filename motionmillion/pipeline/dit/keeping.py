@@ -1,10 +1,10 @@
-"""Changes to motions that are there: some frames or joints made anew, and what lies between two motions.
+"""Editing of given motions: regenerating some frames or joints, and inbetweening.
 
     changed = edited(parts, motion, Change("a person claps", 0, 20, 60, 60, joint_numbers(["left_arm"])), settings)
     free = free_features(get("rot276"), frames=100, span=(20, 60), joints=joint_numbers(["left_arm"]))     # [T, D]
 
-A joint's rotation moves what hangs below it: rotations are free for the joints that are named, positions for those
-below them. The pelvis stands for where the body is and how it is turned.
+A joint's rotation moves its descendants: the rotations of the named joints are free, and the positions of their
+descendants. The pelvis represents the position and orientation of the whole body.
 
 Letters: T frames, D feature size.
 """
@@ -38,12 +38,12 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "upper_body": (*_SPINE, *(f"{side}_{joint}" for side in _SIDES for joint in _ARM)),
     "lower_body": ("pelvis", *(f"{side}_{joint}" for side in _SIDES for joint in _LEG)),
 }
-"""Names that stand for several joints."""
+"""Names of groups of joints."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """What is made anew in one window: frames `start` to `stop` of `joints`, in an edit that goes up to `end`."""
+    """The edit in one window: frames `start` to `stop` of `joints`, as part of an edit that ends at `end`."""
 
     text: str
     seed: int
@@ -54,10 +54,10 @@ class Change:
 
 
 def joint_numbers(names: Any) -> list[int]:
-    """Numbers of the joints that names and names of groups stand for; None for all.
+    """Indices of the joints with the given names or groups; None for all.
 
     Raises:
-        ValueError: for no names, and unknown ones.
+        ValueError: for an empty list and unknown names.
     """
     if names is None:
         return list(range(len(SMPL22)))
@@ -67,6 +67,7 @@ def joint_numbers(names: Any) -> list[int]:
     found = set()
     for name in names:
         if name not in GROUPS and name not in SMPL22.names:
+            # a common mistake: names separated by commas
             several = "; give each by itself, on the command line by repeating the option" if "," in str(name) else ""
             raise ValueError(f"joints must be among {', '.join((*GROUPS, *SMPL22.names))}, got {name!r}{several}")
         found |= {SMPL22.index(joint) for joint in GROUPS.get(name, (name,))}
@@ -74,13 +75,13 @@ def joint_numbers(names: Any) -> list[int]:
 
 
 def free_features(features: Representation, frames: int, span: tuple[int, int], joints: Sequence[int]) -> Tensor:
-    """Which of the features `[T, D]` are made anew.
+    """Mask of the features to regenerate `[T, D]`.
 
     Args:
-        features: rot276, the representation in which every frame stands for itself.
+        features: rot276, in which every frame can be decoded independently.
         frames: T.
         span: first frame to change, and the one after the last.
-        joints: their numbers.
+        joints: indices of the joints to change.
     """
     columns = _columns(features, joints)
     free = torch.zeros(frames, features.dim, dtype=torch.bool)
@@ -88,19 +89,20 @@ def free_features(features: Representation, frames: int, span: tuple[int, int], 
     ahead = torch.zeros(features.dim, dtype=torch.bool)
     for name in features.ahead:
         ahead[features.layout[name]] = True
-    if span[0]:  # the step into the span
+    if span[0]:  # the velocity from the last kept frame into the span
         free[span[0] - 1] |= columns & ahead
-    free[-1] |= ahead  # nobody knows the step after the last frame
+    free[-1] |= ahead  # the velocity after the last frame is unknown
     return free
 
 
 def _columns(features: Representation, joints: Sequence[int]) -> Tensor:
-    """Features `[D]` that change with these joints."""
+    """Mask of the features `[D]` that depend on these joints."""
     layout = features.layout
     columns = torch.zeros(features.dim, dtype=torch.bool)
     below = _below(joints)
     for name in ("positions", "velocities"):
         columns[layout[name]] = below.repeat_interleave(3)
+    # rotations of the joints themselves; the root's are in blocks of their own
     turned = torch.zeros(len(SMPL22), dtype=torch.bool)
     turned[list(joints)] = True
     columns[layout["rotations"]] = turned[1:].repeat_interleave(6)
@@ -111,7 +113,7 @@ def _columns(features: Representation, joints: Sequence[int]) -> Tensor:
 
 
 def _below(joints: Sequence[int]) -> Tensor:
-    """Joints `[J]` that hang below one of these, and the pelvis if it is among them."""
+    """Mask `[J]` of the descendants of these joints, and of the pelvis if it is among them."""
     below = torch.zeros(len(SMPL22), dtype=torch.bool)
     below[0] = 0 in joints
     for joint, parent in enumerate(SMPL22.parents[1:], start=1):
@@ -120,10 +122,10 @@ def _below(joints: Sequence[int]) -> Tensor:
 
 
 def check_span(frames: Any, given: Motion, motion: Motion) -> tuple[int, int]:
-    """First frame to change and the one after the last, of `motion`; `frames` count those of `given`.
+    """First frame to change and the one after the last, in `motion`; `frames` are counted in `given`.
 
     Raises:
-        ValueError: unless they are two rising numbers of frames that are there.
+        ValueError: unless they are two increasing indices within the motion.
     """
     if frames is None:
         return 0, motion.num_frames
@@ -132,7 +134,8 @@ def check_span(frames: Any, given: Motion, motion: Motion) -> tuple[int, int]:
         isinstance(frame, int | np.integer) and not isinstance(frame, bool) for frame in frames
     )
     if not whole or len(frames) != 2 or not 0 <= frames[0] < frames[1] <= given.num_frames:
-        raise ValueError(f"frames must be two rising whole numbers within 0..{given.num_frames}, got {frames!r}")
+        raise ValueError(f"frames must be two increasing whole numbers within 0..{given.num_frames}, got {frames!r}")
+    # from the frame rate of `given` to that of `motion`
     start, stop = (min(round(frame * motion.fps / given.fps), motion.num_frames) for frame in frames)
     if frames[1] == given.num_frames:
         stop = motion.num_frames
@@ -141,10 +144,11 @@ def check_span(frames: Any, given: Motion, motion: Motion) -> tuple[int, int]:
 
 
 def edited(parts: "DiTParts", motion: Motion, floor: float, change: Change, settings: Settings) -> Motion:
-    """`motion`, whose floor is at that height, with one window of it made anew."""
+    """Regenerate one window of `motion`, whose floor is at height `floor`, in metres."""
+    # split the rest of the window evenly between context before and after
     spare = (parts.dit.config.max_frames - (change.stop - change.start)) // 2
     first = max(change.start - spare, 0)
-    # frames behind the window are in view if they stay as they are
+    # frames after the window are context only if they are not edited later
     last = min(change.stop + spare, motion.num_frames) if change.stop == change.end else change.stop
     part, span = lowered(motion.slice(first, last), floor), (change.start - first, change.stop - first)
     features = parts.encode(part)
@@ -152,12 +156,13 @@ def edited(parts: "DiTParts", motion: Motion, floor: float, change: Change, sett
     start = features if settings.starts else None
     window = Window(change.text, change.seed, len(features), features, ~free, start=start)
     made = parts.sample_windows([window], settings)[0]
-    # where the model's frame 0 stands is known, whatever became of that frame
+    # the position of frame 0 is known even if that frame was regenerated
     known = parts.dit.representation.decode(parts.dit.denormalize(features[:1]).cpu())
     made = place(joined([known, made]), 0, part, 0).slice(1, 1 + made.num_frames)
     before = part.slice(0, span[0]) if span[0] else None
     after = part.slice(span[1], part.num_frames) if span[1] < part.num_frames else None
     made = fill_in(before, made.slice(*span), after, moves=False).slice(*span)
+    # kept joints and frames stay exactly as given
     rotations, path = motion.rotations.clone(), motion.translation.clone()
     joints = list(change.joints)
     rotations[change.start : change.stop, joints] = made.rotations[:, joints]
@@ -169,12 +174,12 @@ def edited(parts: "DiTParts", motion: Motion, floor: float, change: Change, sett
 def arrived(
     parts: "DiTParts", first: Motion, last: Motion, told: tuple[str, int], seeds: Sequence[int], settings: Settings
 ) -> tuple[int, Motion]:
-    """The best of several free continuations of `first`, by its seed, and `last` where that one arrives.
+    """The seed of the best of several free continuations of `first`, and `last` moved to where it ends.
 
     Args:
         first, last: both on the floor.
-        told: the text, and frames between the two.
-        seeds: one a continuation; the one whose poses in the end are nearest to those of `last` is the best.
+        told: the text, and the number of frames between the two.
+        seeds: one per continuation; the best one is that whose final poses are closest to those of `last`.
     """
     text, count = told
     arrival = first.num_frames + count
@@ -190,16 +195,17 @@ def arrived(
 def bridged(
     parts: "DiTParts", first: Motion, last: Motion, told: tuple[str, int], seed: int, settings: Settings
 ) -> Motion:
-    """`first`, what lies between and `last`, each on the floor and where it stands, made with both in view."""
+    """`first`, new frames in between, and `last`, generated with both as context; both stand on the floor in place."""
     text, count = told
     hold = first.slice(first.num_frames - 1, first.num_frames)
     features = parts.encode(joined([first, *[hold] * count, last]))
     keep = torch.ones_like(features, dtype=torch.bool)
+    # all features of the first motion but the velocity into the gap [T, D]
     keep[: first.num_frames] = parts.all_but_last_step(first.num_frames)
     keep[first.num_frames : first.num_frames + count] = False
     return parts.sample_windows([Window(text, seed, len(features), features, keep)], settings)[0]
 
 
 def _pose_distance(motion: Motion, other: Motion) -> float:
-    """Mean angle in radians between the joints of two motions of as many frames, the pelvis left out."""
+    """Mean angle in radians between the joint rotations of two motions of the same length, without the pelvis."""
     return float(roma.rotmat_geodesic_distance(motion.rotations[:, 1:], other.rotations[:, 1:]).mean())

@@ -1,4 +1,4 @@
-"""DiTPipeline: text, reference motion, or both, to motion; and changes to motions that are there.
+"""DiTPipeline: text, reference motion, or both, to motion; and editing of given motions.
 
     pipe = MotionPipeline.from_pretrained("my_dit")              # a DiTPipeline, because of its folder
     motion = pipe("a person waves", seconds=4)[0]
@@ -9,8 +9,8 @@
 `timeline`, `inbetween`, `stream`, prefixes and saving are those of every `MotionPipeline`. A folder holds
 `pipeline.json` (with `"kind": "dit"`), `dit/` and `text_encoder.json`.
 
-Unusual: a DiT makes all frames at once, so it does not decide how long a motion is, and `stream` yields whole windows.
-What a row gives depends on nothing else in the batch, as in every pipeline.
+Unusual: a DiT generates all frames at once, so it does not choose the length of a motion, and `stream` yields whole
+windows. As in every pipeline, the result of a row does not depend on the rest of the batch.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,32 +35,31 @@ from motionmillion.text.rewriting import PromptRewriter
 
 
 class DiTPipeline(DiTEditing, MotionPipeline):
-    """Text encoder and flow-matching transformer, joined.
+    """Text encoder and flow-matching transformer in one object.
 
-    Wherever a call takes `options`, these are
+    Calls that take `options` accept
 
     | option | meaning |
     |---|---|
-    | steps, solver, shift | see `motionmillion.lm.flow.FlowSampling`; the shift is that of the training unless given |
-    | guidance_scale, guidance_interval | how closely to follow the text, see there |
-    | temperature | scale of the noise; 0 gives the same for every seed |
-    | strength | how much of a motion to start from (reference, or what is edited) is replaced by noise, at most 1 |
-    | denoising_strength | where the first step stands, though it begins with pure noise; 0.7: the released ViMoGen |
-    | recovery | "direct" reads every frame by itself, "velocity" adds up steps, as ViMoGen's renderer does |
-    | smoothing | a Gaussian over time, sigma in frames; 0 is off, 1 is ViMoGen's |
-    | default_seconds | length of motions that neither `seconds` nor a reference give one |
-    | min_seconds, max_seconds | bounds of the lengths that follow from a reference |
-    | transition | seconds of the motion before that a window, a part or a continuation keeps in view |
-    | rounds | steps are gone back to so often, so that new frames fit better to kept ones; costs as many times more |
-    | reference_weight | share of the reference where `reference_mode` is "both" |
-    | compiled | run the transformer through torch.compile; pays for many motions |
+    | steps, solver, shift | see `motionmillion.lm.flow.FlowSampling`; the default shift is that of the training |
+    | guidance_scale, guidance_interval | classifier-free guidance, how closely to follow the text, see there |
+    | temperature | scale of the noise; 0 gives the same result for every seed |
+    | strength | noise level, at most 1, at which to start from a motion (the reference, or the one being edited) |
+    | denoising_strength | noise level of the first step, though it starts from pure noise; released ViMoGen: 0.7 |
+    | recovery | "direct" decodes every frame by itself, "velocity" integrates velocities, as ViMoGen's renderer does |
+    | smoothing | Gaussian smoothing over time, sigma in frames; 0 is off, ViMoGen uses 1 |
+    | default_seconds | length of motions for which neither `seconds` nor a reference gives one |
+    | min_seconds, max_seconds | bounds of lengths that follow from a reference |
+    | transition | seconds of the preceding motion that a window, a part or a continuation uses as context |
+    | rounds | resampling rounds per step, so that new frames fit kept ones better; the cost grows in proportion |
+    | reference_weight | weight of the reference where `reference_mode` is "both" |
+    | compiled | run the transformer through torch.compile; worth it for many motions |
 
     Args:
         dit, text_encoder: the parts.
-        defaults: values of all but `strength` and `compiled`, where a call does not name them.
+        defaults: default values of all options but `strength` and `compiled`.
 
-    `gate` decides about references, see `motionmillion.pipeline.dit.gate`; put another in its place to decide
-    otherwise.
+    `gate` decides whether references are used, see `motionmillion.gating`; assign another one to change the rule.
     """
 
     kind = "dit"
@@ -84,23 +83,23 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         reference_mode: str | Sequence[str] = "auto",
         **options: Any,
     ) -> list[Motion]:
-        """Motions for prompts, `num_samples` in a row for each.
+        """Generate motions for prompts, `num_samples` consecutive ones for each.
 
-        A motion begins near the origin, on the floor and facing +z, as far as the model does, wherever its reference
-        stands; `motionmillion.kinematics.joining.place` puts it there. One with a prefix goes on from that.
+        A motion begins near the origin, on the floor and facing +z (as far as the model does so), wherever its
+        reference is; `motionmillion.joining.place` can move it there. With a prefix it continues from the prefix.
 
         Args:
-            prompts: sentences; "" where a reference is all there is to go by.
-            seconds: length of every motion; None takes that of its reference, also where the gate leaves it out, else
+            prompts: sentences; "" to be conditioned on the reference alone.
+            seconds: length of every motion; None takes that of its reference (even if the gate rejects it), else
                 `default_seconds`.
             seed: the same seed gives the same motions.
-            batch_size: rows that are made together; bounds memory, changes no result.
-            prefix: a motion to go on from; the result begins with it, and `seconds` counts what follows it.
-            rewriter: says each prompt anew before it is read, see `motionmillion.text.rewriting`.
-            reference: a motion for all prompts, or one (or None) a prompt; of any frame rate, and any skeleton that
-                can be mapped. A longer one is cut; where it has ended, the text goes on alone.
-            reference_mode: "motion" follows the reference, "text" the text, "both" a mixture; "auto" lets `gate`
-                decide between the first two. One for all prompts, or one a prompt.
+            batch_size: rows generated together; bounds memory and does not change results.
+            prefix: a motion to continue; the result begins with it, and `seconds` counts the new part only.
+            rewriter: rewrites each prompt before it is encoded, see `motionmillion.rewriting`.
+            reference: a motion for all prompts, or one (or None) per prompt; of any frame rate, and any skeleton that
+                can be retargeted. A longer one is truncated; after the end of a shorter one, the text alone counts.
+            reference_mode: "motion" is conditioned on the reference, "text" on the text, "both" on a mixture; "auto"
+                lets `gate` decide between the first two. One for all prompts, or one per prompt.
             temperature, guidance_scale, options: see the class.
 
         Raises:
@@ -108,7 +107,9 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         """
         texts, references = check_told(prompts, reference)
         options |= dict(temperature=temperature, guidance_scale=guidance_scale)
-        self.check(references, options, seconds, quiet=True)  # before anybody is asked who may be slow or cost money
+        self.check(
+            references, options, seconds, quiet=True
+        )  # before calls of a rewriter or judge, which can be slow or cost money
         if rewriter is not None and any(texts):
             rewrites = iter(rewriter([text for text in texts if text]))
             texts = [next(rewrites).rewritten if text else text for text in texts]
@@ -134,14 +135,14 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         reference_mode: str | Sequence[str] = "auto",
         **options: Any,
     ) -> list[Motion]:
-        """One batch: a motion for each prompt with its own seed; the other arguments are those of a call."""
-        # 1. check what is asked for
+        """Generate one batch: a motion per prompt, each with its own seed; other arguments as in a call."""
+        # 1. check the arguments
         texts, references = check_told(prompts, reference)
         settings = self.check(references, options, seconds)
         modes = self.modes(texts, references, reference_mode)
         self._check_lights(references, settings)
         weight: float = self.option("reference_weight", options)
-        # 2. bring motions to what the model sees
+        # 2. bring motions to the model's skeleton and frame rate
         guides = self._guides(references)
         before = None if prefix is None else self.fitted(prefix, "prefix")
         rows = []
@@ -150,7 +151,7 @@ class DiTPipeline(DiTEditing, MotionPipeline):
             frames = self.frames(seconds, options, guide)
             check_start(guide, frames, settings, self.fps)
             rows.append(self._row([(text, frames)], seed, settings, before, guide, share))
-        # 3. make them
+        # 3. generate
         motions = self._after(before, rows, settings)
         return [motion.replace(caption=text) for text, motion in zip(texts, motions, strict=True)]
 
@@ -161,11 +162,11 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         seconds: float | None = None,
         quiet: bool = False,
     ) -> Settings:
-        """What the options of a call come to, before anything is made or anybody is asked.
+        """Check the options of a call before any computation; returns its settings.
 
         Args:
-            references: one a prompt.
-            quiet: leave out warnings.
+            references: one per prompt.
+            quiet: suppress warnings.
 
         Raises:
             ValueError: for options out of range.
@@ -182,13 +183,13 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         mode: str | Sequence[str] = "auto",
         say: Callable[[int, Decision], None] | None = None,
     ) -> list[str]:
-        """For each text and its reference "text", "motion" or "both"; asks the gate where `mode` is "auto".
+        """The mode "text", "motion" or "both" of each row; the gate decides where `mode` is "auto".
 
         Args:
-            say: is told the number of each row that the gate decides about, and the decision.
+            say: callback with the index of each row that the gate decides, and its decision.
 
         Raises:
-            ValueError: for an unknown mode, and what a row lacks for its mode.
+            ValueError: for an unknown mode, and for a text or reference that a mode needs and a row lacks.
         """
         modes = check_modes(mode, texts, references, bool(self.dit.config.num_reference_layers))
         open_rows = [row for row, own in enumerate(modes) if own == "auto"]
@@ -201,7 +202,7 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         return modes
 
     def _check_lights(self, references: Sequence[Motion | None], settings: Settings) -> None:
-        """Raise `ValueError` for a reference that would do nothing."""
+        """Raise `ValueError` for a reference that would have no effect."""
         light = not self.dit.config.num_reference_layers
         if light and not settings.starts and any(each is not None for each in references):
             raise ValueError(
@@ -210,7 +211,7 @@ class DiTPipeline(DiTEditing, MotionPipeline):
             )
 
     def _guides(self, references: Sequence[Motion | None]) -> list[Motion | None]:
-        """References as the model sees them, on the floor."""
+        """References on the floor, with the model's skeleton and frame rate; each is fitted once."""
         fitted: dict[int, Motion] = {}
         for motion in references:
             if motion is not None and id(motion) not in fitted:
@@ -234,7 +235,7 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         return Row(steps, last_frames(before, settings.overlap), floor_of(before), guide, share)
 
     def _after(self, before: Motion | None, rows: Sequence[Row], settings: Settings) -> list[Motion]:
-        """The motions of `rows`, each behind the one that it goes on from."""
+        """Generate `rows`; each motion is appended to the prefix `before`."""
         made = self.make(rows, settings)
         return made if before is None else [joined([before, motion]) for motion in made]
 
@@ -246,11 +247,11 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         prefix: Motion | None = None,
         **options: Any,
     ) -> list[Motion]:
-        """One motion through several texts, as long as they ask for; `num_samples` versions of it.
+        """Generate one motion through several texts, each with its own length; `num_samples` versions of it.
 
         Args:
-            parts: texts and their seconds, one after another.
-            prefix: a motion to go on from, as in a call.
+            parts: pairs of text and seconds, in order.
+            prefix: a motion to continue, as in a call.
             options: see the class.
 
         Raises:
@@ -264,12 +265,13 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         return [motion.replace(caption="; ".join(text for text, _ in parts)) for motion in motions]
 
     def _part_frames(self, parts: Sequence[tuple[str, float]], options: Mapping[str, Any]) -> list[tuple[str, int]]:
-        """Texts and frames of the parts of a timeline; borders lie as near as can be to where they should."""
+        """Texts and frames of the parts of a timeline; rounding errors do not accumulate over the parts."""
         check_parts(parts)
-        self.frames(1.0, options)  # lengths besides those of the parts are errors
+        self.frames(1.0, options)  # raises for other length options
         found, sofar, done = [], 0.0, 0
         for text, seconds in parts:
             sofar += seconds
+            # rounding the cumulative length keeps the total exact
             frames = max(round(sofar * self.fps) - done, 1)
             found.append((text.strip(), frames))
             done += frames
@@ -284,7 +286,7 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         guidance_scale: float | None = None,
         **options: Any,
     ) -> Iterator[Motion]:
-        """Yield a motion window by window; joined, the pieces are `pipe(prompt)`.
+        """Yield a motion window by window; concatenated, the pieces are `pipe(prompt)`.
 
         Args:
             prompt: a sentence, or the parts of a timeline.
@@ -300,6 +302,7 @@ class DiTPipeline(DiTEditing, MotionPipeline):
                 raise ValueError(f"seconds must be left out where the parts have their own, got {seconds!r}")
             counts, caption = self._part_frames(prompt, options), "; ".join(text for text, _ in prompt)
         row = self._row(counts, sample_seed(seed, 0), settings)
+        # a generator: options are checked before the first window is requested
         return (piece.replace(caption=caption) for made in self.follow([row], settings) for _, piece in made)
 
     def to(self, device: str | torch.device, lm: bool = True) -> "DiTPipeline":
@@ -318,13 +321,13 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         dtype: torch.dtype = torch.float32,
         quantization: str | None = None,
     ) -> "DiTPipeline":
-        """The pipeline in a folder; what `MotionPipeline.from_pretrained` does for a DiT.
+        """Load the pipeline in a folder; `MotionPipeline.from_pretrained` calls it for a DiT.
 
         Raises:
-            ValueError: if a part of it is missing or damaged, and for weights in few bits.
+            ValueError: if a part of it is missing or damaged, and for low-bit weights.
         """
         if quantization is not None:
-            raise ValueError(f"quantization must be left out for a DiT, got {quantization!r}; bfloat16 saves half")
+            raise ValueError(f"quantization must be left out for a DiT, got {quantization!r}; use bfloat16")
         dit = MotionDiT.from_pretrained(folder / "dit", dtype=dtype)
         return cls(dit, TextEncoder.from_pretrained(folder), defaults).to(device)
 

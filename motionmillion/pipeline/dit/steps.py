@@ -1,6 +1,6 @@
-"""What every call of a `DiTPipeline` is made of: options, lengths, texts and motions to what the model sees, windows.
+"""The steps that all calls of a `DiTPipeline` share: options, lengths, encoding of texts and motions, and windows.
 
-Letters: B batch, T frames, D feature size, K frames that are kept, L text length, C text feature size.
+Letters: B batch, T frames, D feature size, K kept frames, L text length, C text feature size.
 """
 
 import math
@@ -36,7 +36,7 @@ from motionmillion.text.encoder import TextEncoder
 
 
 class DiTParts:
-    """Text encoder and transformer that fit together, and the steps between them."""
+    """A text encoder and a transformer that match, and the steps between them."""
 
     def __init__(self, dit: MotionDiT, text_encoder: TextEncoder, defaults: Mapping[str, Any] | None = None) -> None:
         if dit.config.text_dim != text_encoder.dim:
@@ -47,7 +47,7 @@ class DiTParts:
         self.dit, self.text_encoder = dit.eval(), text_encoder
         self.defaults = {**DIT_DEFAULTS, **check_dit_defaults(defaults, dit.config.features)}
         self._compiled: Any = None
-        self._warned = False  # that a student of few steps is asked for others
+        self._warned = False  # whether `_warn` has warned about a distilled model
 
     @property
     def device(self) -> torch.device:
@@ -60,19 +60,19 @@ class DiTParts:
     # options and lengths
 
     def option(self, name: str, given: Mapping[str, Any]) -> Any:
-        """The value of one option: what is given and not None, else the pipeline's default."""
+        """The value of one option: the given one unless it is None, else the pipeline's default."""
         value = given.get(name)
         return self.defaults[name] if value is None else value
 
     def settings(self, given: Mapping[str, Any], starts: bool = False, quiet: bool = False) -> Settings:
-        """What the options of a call come to.
+        """The checked settings that the options of a call result in.
 
         Args:
-            starts: whether there is a motion to start from, which `strength` is about.
-            quiet: leave out warnings.
+            starts: whether there is a motion to start from, which `strength` needs.
+            quiet: suppress warnings.
 
         Raises:
-            ValueError: for options of codes, unknown ones, and values out of range.
+            ValueError: for options of models of codes, unknown options, and values out of range.
         """
         check_dit_options(given)
         chosen = {name: self.option(name, given) for name in OF_SAMPLING}
@@ -88,7 +88,7 @@ class DiTParts:
             self._warn(sampling)
         transition = self.option("transition", given)
         check_seconds(transition, "transition")
-        patch = self.dit.config.patch  # a patch that is kept in part fits badly to the one before
+        patch = self.dit.config.patch  # only whole patches are kept: a partly kept one fits badly
         overlap = max(math.ceil(round(transition * self.fps) / patch), 1) * patch
         overlap = min(overlap, max(self.dit.config.max_frames // 2, 1))
         recovery, smoothing = self.option("recovery", given), self.option("smoothing", given)
@@ -103,7 +103,8 @@ class DiTParts:
         return Settings(sampling, recovery, smoothing, overlap, rounds, compiled, starting)
 
     def _warn(self, sampling: FlowSampling) -> None:
-        """Warn of guidance that has nothing to go by, and once of a student that is asked for other steps than its."""
+        """Warn about guidance without text dropout, and once about a distilled model used with other settings."""
+        # a distilled model: its settings are fixed
         made = self.dit.config.few_step
         if made is not None:
             asked = (sampling.steps, sampling.solver, float(sampling.shift), sampling.guided)
@@ -111,13 +112,13 @@ class DiTParts:
                 self._warned = True
                 warnings.warn(
                     f"the model was distilled for steps={made['steps']}, solver='euler', shift={made['shift']:g} and "
-                    "guidance_scale=1 (its guidance is built in); with others its motions get worse",
+                    "guidance_scale=1 (its guidance is built in); other values make its motions worse",
                     stacklevel=5,
                 )
         elif sampling.guided and not self.dit.config.text_dropout:
             warnings.warn(
-                f"guidance_scale {sampling.guidance_scale:g} has nothing to go by: the model was trained without "
-                "dropout of its texts; 1 turns guidance off",
+                f"guidance_scale {sampling.guidance_scale:g} cannot work: the model was trained without "
+                "text dropout; 1 turns guidance off",
                 stacklevel=5,
             )
 
@@ -128,7 +129,7 @@ class DiTParts:
             raise ValueError(f'recovery must be "direct" for features {self.dit.config.features!r}, got "velocity"')
 
     def frames(self, seconds: float | None, given: Mapping[str, Any], guide: Motion | None = None) -> int:
-        """New frames of a motion of `seconds`, else of the reference's length or the default one, within bounds."""
+        """New frames of a motion of `seconds`, or by default of the reference's or default length, within bounds."""
         check_seconds(seconds)
         for name in ("default_seconds", "min_seconds", "max_seconds"):
             check_seconds(given.get(name), name)
@@ -142,19 +143,19 @@ class DiTParts:
         length = self.option("default_seconds", given) if guide is None else guide.seconds
         return max(round(min(max(length, shortest), longest) * self.fps), 1)
 
-    # texts and motions to what the model sees
+    # encoding of texts and motions
 
     def read(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
-        """Features `[B, L, C]` and mask `[B, L]` of texts, where the transformer is."""
+        """Features `[B, L, C]` and mask `[B, L]` of texts, on the transformer's device."""
         features, mask = self.text_encoder(prompts)
         self.text_encoder.warn_of_cuts(prompts)
         return features.to(self.device), mask.to(self.device)
 
     def fitted(self, motion: Any, name: str) -> Motion:
-        """A motion on SMPL22's joints at the model's frame rate; warns of another skeleton and another frame rate.
+        """Convert a motion to SMPL22's joints and the model's frame rate, with a warning if anything changes.
 
         Raises:
-            ValueError: for what is no motion, and joints that cannot be mapped.
+            ValueError: if it is not a motion, and for joints that cannot be mapped.
         """
         motion, notes = check_motion(motion, name), []
         if motion.skeleton.names != self.dit.representation.skeleton.names:
@@ -167,12 +168,12 @@ class DiTParts:
         return motion.resample(self.fps)
 
     def encode(self, motion: Motion) -> Tensor:
-        """Normalised features `[T, D]`, one a frame; after the last frame the motion goes on as it did."""
+        """Normalised features `[T, D]`, one per frame; the motion is extrapolated by a frame for the last velocity."""
         features = self.dit.representation.encode(extended(motion, 1))[: motion.num_frames]
         return self.dit.normalize(features.to(self.device))
 
     def all_but_last_step(self, frames: int) -> Tensor:
-        """What stays of frames that are kept `[T, D]`: all but the step from the last of them to the next."""
+        """Mask `[T, D]` of the features of kept frames: all but the velocity from the last one to the next frame."""
         keep = torch.ones(frames, self.dit.config.motion_dim, dtype=torch.bool)
         for name in self.dit.representation.ahead:
             keep[-1, self.dit.representation.layout[name]] = False
@@ -181,7 +182,7 @@ class DiTParts:
     # windows
 
     def sample_windows(self, windows: Sequence[Window], settings: Settings) -> list[Motion]:
-        """The motions of windows, made together."""
+        """Generate windows as one batch; returns their motions."""
         dit: Any = self.dit
         if settings.compiled:
             self._compiled = dit = self._compiled or torch.compile(self.dit)
@@ -195,17 +196,19 @@ class DiTParts:
         conditions, seeds = self._conditions(windows), [window.seed for window in windows]
         kept: dict[str, Any] = dict(known=known, keep=keep, rounds=settings.rounds) if known is not None else {}
         made = sample_motion(dit, conditions, frames, seeds, settings.sampling, start=start, **kept)
+        # the same features, decoded directly or by integrating velocities
         representation = get(self.dit.config.features + RECOVERIES[settings.recovery])
         features = [row[:count].cpu() for row, count in zip(made, frames, strict=True)]
         return [representation.decode(smoothed(own, settings.smoothing)) for own in features]
 
     def _stacked(self, rows: Sequence[Tensor | None], frames: Sequence[int]) -> Tensor:
-        """Rows `[K, D]`, zeros where there is none, as `[B, T, D]`, T the longest of `frames`."""
+        """Pad rows `[K, D]` (None is all zero) to `[B, T, D]`, T the longest of `frames`."""
         like = torch.zeros(0, self.dit.config.motion_dim, device=self.device)
         stacked = pad_sequence([like if row is None else row.to(like) for row in rows], batch_first=True)
         return F.pad(stacked, (0, 0, 0, max(frames) - stacked.shape[1]))
 
     def _conditions(self, windows: Sequence[Window]) -> Conditions:
+        # every distinct text is encoded once, then expanded to rows
         texts = list(dict.fromkeys(window.text for window in windows if window.text))
         features = torch.zeros(1, 1, self.dit.config.text_dim, device=self.device)
         mask = torch.zeros(1, 1, dtype=torch.bool, device=self.device)
@@ -229,8 +232,8 @@ class DiTParts:
         """Text, new frames and seed of each window of a motion.
 
         Args:
-            parts: texts and their frames; part n draws from seeds derived from `seed` and n.
-            before: frames that it goes on from.
+            parts: texts and their frames; part n has seeds derived from `seed` and n.
+            before: frames of the motion that it continues.
             overlap: frames that windows share.
         """
         steps, longest = [], self.dit.config.max_frames
@@ -242,7 +245,7 @@ class DiTParts:
         return steps
 
     def follow(self, rows: Sequence[Row], settings: Settings) -> Iterator[list[tuple[int, Motion]]]:
-        """Make the next window of every row that is not done: numbers of rows and their new frames."""
+        """Generate the next window of every unfinished row; yields indices of rows with their new frames."""
         steps = [list(row.steps) for row in rows]
         while any(steps):
             numbers = [number for number, own in enumerate(steps) if own]
@@ -253,7 +256,7 @@ class DiTParts:
             ]
 
     def make(self, rows: Sequence[Row], settings: Settings) -> list[Motion]:
-        """The new frames of every row."""
+        """Generate all windows; returns the new frames of every row."""
         pieces: list[list[Motion]] = [[] for _ in rows]
         for made in self.follow(rows, settings):
             for number, piece in made:
@@ -264,6 +267,7 @@ class DiTParts:
         tail = None if row.tail is None else lowered(row.tail, row.floor)
         window = Window(text, seed, count)
         if tail is not None:
+            # the kept frames come first
             window.frames += tail.num_frames
             window.known, window.keep = self.encode(tail), self.all_but_last_step(tail.num_frames)
         guide = row.guide_after(tail, count)

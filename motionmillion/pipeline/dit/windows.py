@@ -1,9 +1,9 @@
-"""Windows, what a DiT makes in one go, and the motions that are made of them.
+"""Windows, the units that a DiT generates, and the motions that are assembled from them.
 
-A motion is made of windows of at most `config.max_frames` frames. Each but the first keeps the last frames of the one
-before and is made while the model sees them, so that a motion has no limit of length.
+A motion consists of windows of at most `config.max_frames` frames. Each but the first keeps the last frames of the
+previous one as context, so that a motion can be of any length.
 
-Letters: T frames, D feature size, K frames that are kept, S frames of a reference.
+Letters: T frames, D feature size, K kept frames, S frames of a reference.
 """
 
 import dataclasses
@@ -19,13 +19,13 @@ from motionmillion.motion import Motion
 
 @dataclasses.dataclass
 class Window:
-    """What the model is asked for in one go; tensors are normalised features.
+    """Input of the model for one window; tensors are normalised features.
 
     Args:
         frames: T.
-        known, keep: `[K, D]` of the first frames, K at most T, and which of it stays.
-        reference: `[S, D]`, and how far it is followed, 0 to 1.
-        start: `[T, D]` that the sampling's strength leaves something of.
+        known, keep: the first K <= T frames `[K, D]`, and a mask of the features to keep `[K, D]`.
+        reference: `[S, D]`; `share` is its weight, 0 to 1.
+        start: `[T, D]` to start from, noised according to the sampling's strength.
     """
 
     text: str
@@ -40,14 +40,14 @@ class Window:
 
 @dataclasses.dataclass
 class Row:
-    """A motion while it is being made.
+    """State of a motion while its windows are generated.
 
     Args:
         steps: text, new frames and seed of each window.
-        tail: the last frames there are, as they stand in the world.
-        floor: height of the floor below `tail`, metres.
-        guide: the reference, a frame for each new frame or fewer.
-        share: how far the reference is followed, 0 to 1.
+        tail: the last frames so far, in world coordinates.
+        floor: height of the floor under `tail`, metres.
+        guide: the reference, at most one frame per new frame.
+        share: weight of the reference, 0 to 1.
     """
 
     steps: list[tuple[str, int, int]]
@@ -55,13 +55,13 @@ class Row:
     floor: float = 0.0
     guide: Motion | None = None
     share: float = 0.0
-    done: int = 0  # new frames
+    done: int = 0  # new frames so far
 
     def guide_after(self, tail: Motion | None, count: int) -> Motion | None:
-        """The part of the reference that a window of `count` new frames goes by; None if there is none left.
+        """The part of the reference for a window of `count` new frames; None if none is left.
 
         Args:
-            tail: frames that the window keeps; the reference is put behind them.
+            tail: frames that the window keeps; the reference is placed after them.
         """
         stop = min(self.done + count, 0 if self.guide is None else self.guide.num_frames)
         if self.guide is None or stop <= self.done:
@@ -72,11 +72,11 @@ class Row:
         return joined([tail, placed])
 
     def grow(self, made: Motion, overlap: int) -> Motion:
-        """The new frames of the next window, where they belong.
+        """Append the next window; returns its new frames in world coordinates.
 
         Args:
-            made: the window, which begins with the row's last frames.
-            overlap: frames that the window after it keeps.
+            made: the generated window, which begins with the row's last frames.
+            overlap: frames that the following window keeps.
         """
         new = made
         if self.tail is not None:
@@ -89,10 +89,11 @@ class Row:
 
 
 def window_sizes(frames: int, before: int, overlap: int, longest: int) -> list[int]:
-    """New frames of the windows that `frames` frames after `before` others are made of, about equally long windows."""
+    """New frames per window for `frames` frames after `before` given ones, in windows of about equal length."""
     if frames + before <= longest:
         return [frames]
     count = 1 + math.ceil((frames + before - longest) / (longest - overlap))
+    # total length of all windows, shared frames counted in each
     rows = frames + before + (count - 1) * overlap
     ends = [rows * (number + 1) // count for number in range(count)]
     sizes = [end - start for start, end in zip([0, *ends], ends, strict=False)]
@@ -100,18 +101,19 @@ def window_sizes(frames: int, before: int, overlap: int, longest: int) -> list[i
 
 
 def smoothed(features: Tensor, sigma: float) -> Tensor:
-    """Features `[T, D]` under a Gaussian over time, `sigma` in frames, cut off after two of them; 0 is off."""
+    """Smooth features `[T, D]` over time with a Gaussian, `sigma` in frames, truncated at 2 sigma; 0 is off."""
     reach = math.ceil(2 * sigma)
     if not reach:
         return features
     weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
     weights = (weights / weights.sum()).view(1, 1, -1)
+    # repeat the end frames: [T + 2 * reach, D]
     padded = torch.cat([features[:1].expand(reach, -1), features, features[-1:].expand(reach, -1)])
     return F.conv1d(padded.T[:, None], weights)[:, 0].T
 
 
 def lowered(motion: Motion, height: float) -> Motion:
-    """The motion, `height` metres further down."""
+    """The motion moved down by `height` metres."""
     return motion.replace(translation=motion.translation - motion.translation.new_tensor([0.0, height, 0.0]))
 
 
@@ -121,5 +123,5 @@ def floor_of(motion: Motion) -> float:
 
 
 def last_frames(motion: Motion, count: int) -> Motion:
-    """The last `count` frames of a motion, or all of it."""
+    """The last `count` frames of a motion, or all if there are fewer."""
     return motion.slice(max(motion.num_frames - count, 0), motion.num_frames)

@@ -153,7 +153,7 @@ def test_another_run_in_the_output_is_an_error(source, model, tmp_path):
         ({"shard_size": 5}, "another shard_size: 4 there, 5 now"),
         ({"splits": ("train",)}, "another splits"),
     ):
-        with pytest.raises(ValueError, match=f"{message}.*choose another output, or begin anew with --overwrite"):
+        with pytest.raises(ValueError, match=f"{message}.*choose another output, or start over with --overwrite"):
             tokenize_folder(source, folder, **{"model": model, "workers": 1, "shard_size": 4, **changes})
     (source / "s0" / "clip0.txt").write_text("another caption")
     with pytest.raises(ValueError, match="another source: sha256 .* there, .* now"):

@@ -129,7 +129,7 @@ def test_similarity_is_the_cosine_of_the_angle(walk):
         (lambda: Gate(jitter="low"), "jitter must be a number"),
         (lambda: Gate(judge=3), "judge must be a judge, the name of one, or None, got 3"),
         (lambda: Gate(judge=None, threshold=0.2), "options must be left out unless a judge is named"),
-        (lambda: Gate()(["walks"], []), "references must be one a prompt, 1, got 0"),
+        (lambda: Gate()(["walks"], []), "references must be one per prompt, 1, got 0"),
         (lambda: make_judge("similarity", threshold=2), "threshold must be a cosine, -1 to 1, got 2"),
     ],
 )

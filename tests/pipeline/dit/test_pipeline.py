@@ -298,7 +298,7 @@ def test_models_without_dropout_of_texts_are_not_guided_in_silence(tiny_dit_pipe
     dit = copy.deepcopy(tiny_dit_pipeline.dit)
     dit.config.text_dropout = 0.0
     pipe = DiTPipeline(dit, tiny_dit_pipeline.text_encoder, {"steps": 1})
-    with pytest.warns(UserWarning, match="guidance_scale 3 has nothing to go by"):
+    with pytest.warns(UserWarning, match="guidance_scale 3 cannot work"):
         pipe("jump", seconds=0.5, guidance_scale=3.0)
 
 
@@ -388,7 +388,7 @@ def light_config(config: MotionDiTConfig) -> MotionDiTConfig:
             lambda p, m: p("jump", reference=torch.zeros(50, 9)),
             "reference must be a Motion, got tensor.*\\.\\.\\.; read",
         ),
-        (lambda p, m: p(["jump", "run"], reference=[m]), "reference must be one motion, or one a prompt, 2, got 1"),
+        (lambda p, m: p(["jump", "run"], reference=[m]), "reference must be one motion, or one per prompt, 2, got 1"),
         (lambda p, m: p("jump", reference=m, reference_mode="video"), "reference_mode must be one of"),
         (lambda p, m: p("jump", reference=m, reference_mode=None), "reference_mode must be one of .*, got None"),
         (lambda p, m: p("jump", reference=m, reference_mode=["text"] * 2), "reference_mode must be one, or one a"),
@@ -414,7 +414,7 @@ def test_bad_input_is_named(tiny_dit_pipeline, walk, call, message):
 def test_models_of_codes_refuse_what_only_a_dit_has(tiny_pipeline, name, walk):
     with pytest.raises(ValueError, match=f"{name} must be left out for a language model"):
         tiny_pipeline("jump", seconds=1, **{name: walk if name == "reference" else 1})
-    with pytest.raises(ValueError, match="edit must be asked of a DiT"):
+    with pytest.raises(ValueError, match="edit must be called on a DiT"):
         tiny_pipeline.edit(walk, "jump")
 
 
@@ -436,7 +436,7 @@ def test_velocities_are_summed_up_for_rot276_alone(tiny_dit_pipeline):
     assert pipe("jump", seconds=4, prefix=walk)[0].num_frames == 180
     with pytest.raises(ValueError, match="recovery must be \"direct\" for features 'rot272'"):
         pipe("jump", recovery="velocity")
-    with pytest.raises(ValueError, match="edit must be asked of a model of rot276, got one of 'rot272'"):
+    with pytest.raises(ValueError, match="edit must be called on a model of rot276, got one of 'rot272'"):
         pipe.edit(walk, "jump", frames=(1, 5))
 
 

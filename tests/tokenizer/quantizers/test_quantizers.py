@@ -127,7 +127,7 @@ def test_usage_perplexity_and_entropy_are_counted():
     [
         ({"type": "xyz"}, "type must be one of"),
         ({}, "type must be one of"),
-        ({"type": "fsq"}, "name its levels or size"),
+        ({"type": "fsq"}, "have levels or size"),
         ({"type": "fsq", "levels": [1, 3]}, "levels must be a list"),
         ({"type": "fsq", "levels": []}, "levels must be a list"),
         ({"type": "fsq", "levels": [True, 3]}, "levels must be a list"),
