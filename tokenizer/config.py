@@ -28,7 +28,7 @@ class MotionTokenizerConfig(PretrainedConfig):
         dilation_growth: factor by which the dilation grows from block to block within a stage.
         latent_dim: channels between encoder and quantizer.
         refiner_width: channels of residual convolutions over frames after the inverse wavelet; 0 is off.
-        quantizer: `{"type": "fsq", "levels": [...]}`, see `motionmillion.tokenizer.quantizer_options`.
+        quantizer: `{"type": "fsq", "levels": [...]}`, see `motionmillion.tokenizer.quantizers.registry`.
         losses: weights of losses of `motionmillion.tokenizer.losses.LOSSES`; those not listed are not computed.
         dropout: fraction of latent channels dropped in training, against overfitting on little data.
         causal: frames depend only on their own and earlier codes, and codes only on their own and earlier frames, so

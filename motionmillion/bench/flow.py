@@ -225,7 +225,7 @@ def _of_pipeline(
     pipe: MotionPipeline, model: str, task: _Task, steps: Sequence[int], guidance: float | None
 ) -> list[_System]:
     """A saved pipeline, at each number of steps if it has a solver."""
-    from motionmillion.eval.protocol import plain_name
+    from motionmillion.provenance import plain_name
 
     name = plain_name(model)
     options: dict[str, Any] = dict(seconds=task.seconds, num_samples=task.batch, batch_size=task.batch)

@@ -43,7 +43,7 @@ class Request:
         prefix: a motion to continue.
         end: with `prefix`, the motion to end with.
         references: one reference motion for all prompts, or one per prompt.
-        reference_mode, judge: use of the references, see `motionmillion.pipeline_dit`, and the gate's judge.
+        reference_mode, judge: use of the references, see `motionmillion.pipeline.dit.pipeline`, and the gate's judge.
         edit: a motion to edit; `edit_frames` and `edit_joints` select the part to change.
     """
 
@@ -97,7 +97,7 @@ class Request:
 
     def prepare(self, pipe: "MotionPipeline") -> None:
         """Set the requested judge in the pipeline's gate."""
-        from motionmillion.pipeline_dit import DiTPipeline
+        from motionmillion.pipeline.dit.pipeline import DiTPipeline
 
         if self.references and isinstance(pipe, DiTPipeline):
             from motionmillion.pipeline.dit.gate import Gate
@@ -283,7 +283,7 @@ def rewrite_prompts(
     prompts: Sequence[str], rewriter: str, cache: Path | None, on_error: str, device: str
 ) -> list[str]:
     """Rewrite prompts with a language model; both forms are printed to standard error."""
-    from motionmillion.rewriting import make_rewriter
+    from motionmillion.text.rewriting import make_rewriter
 
     rewrites = make_rewriter(rewriter, cache=cache, on_error=on_error, device=device)(prompts)
     for rewrite in rewrites:

@@ -3,7 +3,7 @@
     rewriter = EndpointRewriter("http://localhost:8000/v1", "Qwen/Qwen2.5-7B-Instruct")
     rewriter = EndpointRewriter("https://api.openai.com/v1", "gpt-4o-mini", api_key_env="OPENAI_API_KEY")
 
-Requests and retries are implemented in `motionmillion.endpoint`.
+Requests and retries are implemented in `motionmillion.chat.endpoint`.
 """
 
 import json

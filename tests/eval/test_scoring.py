@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from motionmillion.data import synthesize
-from motionmillion.eval.calibration import Calibration
+from motionmillion.eval.body.pose_prior import PosePrior
 from motionmillion.eval.evaluator import TextMotionEvaluator
-from motionmillion.eval.evaluator_config import TextMotionEvaluatorConfig
-from motionmillion.eval.pose_prior import PosePrior
+from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
 from motionmillion.eval.results import SampleResult
 from motionmillion.eval.scoring import FAULTS, Embedded, Sample, Scorer, estimates, raw_measures, text_alignment
+from motionmillion.eval.statistics.calibration import Calibration
 from motionmillion.eval.suites import Prompt, Suite
 from motionmillion.eval.suites.mbench.prompts import MBENCH_CATEGORIES
 from motionmillion.eval.suites.scores import Batch, category_scores, mbench_scores, text_to_motion_scores

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from motionmillion.lm import MotionLMConfig
-from motionmillion.lm.sampling import Sampler, Sampling
+from motionmillion.lm.generation.sampling import Sampler, Sampling
 
 SHAPE = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
 CONFIG = MotionLMConfig(codebook_size=4, text_dim=4, **SHAPE)

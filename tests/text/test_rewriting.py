@@ -242,7 +242,7 @@ def test_a_busy_endpoint_is_asked_again(server):
 
 def test_no_wait_is_longer_than_a_minute(server, monkeypatch):
     waits: list[float] = []
-    monkeypatch.setattr("motionmillion.endpoint.time.sleep", waits.append)
+    monkeypatch.setattr("motionmillion.chat.endpoint.time.sleep", waits.append)
     for header, backoff, expected in (
         ("3600", 0.5, [60, 60, 60]),
         ("0", 40, [40, 60, 60]),

@@ -4,7 +4,7 @@
     output = quantizer(latents)                 # output.latents [B, N, C], output.codes [B, N]
     latents = quantizer.lookup(output.codes)
 
-Types and options are defined in `motionmillion.tokenizer.quantizer_options`. The quantizers themselves are those of
+Types and options are defined in `motionmillion.tokenizer.quantizers.registry`. The quantizers themselves are those of
 vector-quantize-pytorch, in float32. A new one needs a class here, an options class there, and an entry in both tables.
 
 Shapes: B batch, N codes in time, C latent channels, Q quantized channels, K codebook size.

@@ -15,7 +15,7 @@ import torch
 from motionmillion.data.clips import MotionClip
 from motionmillion.data.composition.bodies import LEGS, joints, local_positions, postures
 from motionmillion.data.composition.grammar import Phrase, draw, parse_caption
-from motionmillion.joining import go_on
+from motionmillion.kinematics.joining import go_on
 from motionmillion.motion import Motion, heading, rotation_y
 
 LONGEST_SECONDS = 12.0

@@ -59,7 +59,7 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         dit, text_encoder: the parts.
         defaults: default values of all options but `strength` and `compiled`.
 
-    `gate` decides whether references are used, see `motionmillion.gating`; assign another one to change the rule.
+    `gate` decides whether references are used, see `motionmillion.pipeline.dit.gate`; assign another one to change the rule.
     """
 
     kind = "dit"
@@ -86,7 +86,7 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         """Generate motions for prompts, `num_samples` consecutive ones for each.
 
         A motion begins near the origin, on the floor and facing +z (as far as the model does so), wherever its
-        reference is; `motionmillion.joining.place` can move it there. With a prefix it continues from the prefix.
+        reference is; `motionmillion.kinematics.joining.place` can move it there. With a prefix it continues from the prefix.
 
         Args:
             prompts: sentences; "" to be conditioned on the reference alone.
@@ -95,7 +95,7 @@ class DiTPipeline(DiTEditing, MotionPipeline):
             seed: the same seed gives the same motions.
             batch_size: rows generated together; bounds memory and does not change results.
             prefix: a motion to continue; the result begins with it, and `seconds` counts the new part only.
-            rewriter: rewrites each prompt before it is encoded, see `motionmillion.rewriting`.
+            rewriter: rewrites each prompt before it is encoded, see `motionmillion.text.rewriting`.
             reference: a motion for all prompts, or one (or None) per prompt; of any frame rate, and any skeleton that
                 can be retargeted. A longer one is truncated; after the end of a shorter one, the text alone counts.
             reference_mode: "motion" is conditioned on the reference, "text" on the text, "both" on a mixture; "auto"
