@@ -28,7 +28,7 @@ from motionmillion.eval.inputs import Numbers, to_tensor, to_tensors
 from motionmillion.eval.physics import foot_sliding
 from motionmillion.features import Representation
 from motionmillion.tokenizer import MotionTokenizer
-from motionmillion.tokenizer.quantizers.base import code_usage
+from motionmillion.tokenizer.quantizers.usage import code_usage
 
 QUICK_MEASURES = (
     "mpjpe_mm",

@@ -29,7 +29,9 @@ from motionmillion.features.stats import FeatureStats
 from motionmillion.tokenizer.config import MotionTokenizerConfig
 from motionmillion.tokenizer.layers import Decoder, Encoder, History, Refiner
 from motionmillion.tokenizer.losses import KINEMATIC_LOSSES, reconstruction_losses
-from motionmillion.tokenizer.quantizers.base import QuantizerOutput, build_quantizer, code_perplexity
+from motionmillion.tokenizer.quantizers.base import QuantizerOutput
+from motionmillion.tokenizer.quantizers.registry import build_quantizer
+from motionmillion.tokenizer.quantizers.usage import code_perplexity
 from motionmillion.tokenizer.streaming import checked_parts, stream_settled
 from motionmillion.tokenizer.wavelet import Wavelet
 

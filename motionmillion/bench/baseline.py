@@ -88,7 +88,7 @@ def _channel_norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:
 
 
 def published_tokenizer(codebook: int, width: int, device: str) -> MotionTokenizer:
-    """The published architecture with random weights; `codebook` is a nominal size of `registry.FSQ_LEVELS`.
+    """The published architecture with random weights; `codebook` is a nominal size of `fsq.FSQ_LEVELS`.
 
     Raises:
         ValueError: for a size that was not published, or an invalid width.

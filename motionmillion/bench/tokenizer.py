@@ -24,7 +24,7 @@ from motionmillion.bench.baseline import PublishedForward, published_tokenizer
 from motionmillion.bench.measure import describe_machine, extra_memory, take_turns
 from motionmillion.io.files import write_text
 from motionmillion.tokenizer import MotionTokenizer
-from motionmillion.tokenizer.quantizers.registry import FSQ_LEVELS
+from motionmillion.tokenizer.quantizers.fsq import FSQ_LEVELS
 
 TASKS = ("encode", "decode", "training forward", "training step")
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from motionmillion.configuration import check_number, check_whole, unknown_key_error
 from motionmillion.io.files import existing_file
-from motionmillion.tokenizer.quantizers.registry import FSQ_LEVELS
+from motionmillion.tokenizer.quantizers.fsq import FSQ_LEVELS
 
 RELEASED_TOKENIZER_OPTIONS: Mapping[str, Any] = {
     "nb_code": 65536,

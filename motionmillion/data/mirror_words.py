@@ -2,9 +2,9 @@
 
     mirror_caption("the right hand waves right away")       # "the left hand waves right away"
 
-Unusual: "right" and "left" that name no side stay: "a right angle", "right behind", "left over", "has left". Where such
-words can also name a side, what stands before them decides: "turns right before stopping" is a turn, "the left over
-the right" are two sides.
+Unusual: "right" and "left" that name no side stay: "a right angle", "right behind", "left over", "has left". Where
+such words can also name a side, what stands before them decides: "turns right before stopping" is a turn, "the left
+over the right" are two sides.
 """
 
 import re

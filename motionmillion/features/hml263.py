@@ -18,9 +18,10 @@ first two COLUMNS of a rotation matrix, one after the other. Every row includes 
 become T - 1 rows, which are decoded to T - 1 frames. Decoding starts at x = z = 0, facing +z; heights are kept.
 
 Unusual: the rotations are fitted to bones and contain no twist, so both routes of decoding go through joint positions
-(`motionmillion.kinematics.joints`): "positions" reads the position block and keeps its bone lengths, "rotations" applies the
-rotation block to SMPL22's bones. The published data was made with one body's bone lengths and put on the floor; here a
-motion keeps its own body and heights (use `Motion.canonicalize`), and is turned by the smoothed heading of frame 0.
+(`motionmillion.kinematics.joints`): "positions" reads the position block and keeps its bone lengths, "rotations"
+applies the rotation block to SMPL22's bones. The published data was made with one body's bone lengths and put on the
+floor; here a motion keeps its own body and heights (use `Motion.canonicalize`), and is turned by the smoothed heading
+of frame 0.
 
 Source: Guo et al., Generating Diverse and Natural 3D Human Motions from Text (CVPR 2022), HumanML3D.
 """

@@ -6,10 +6,10 @@
 
 Writing: SMPL22's names and rest pose (a T-pose), y up, rotations as Zrotation Xrotation Yrotation (the first is
 applied last), and CENTIMETRES by default, as most tools expect; `scale=1` writes metres.
-Reading: joints are mapped by name and by their position in the tree (`motionmillion.kinematics.joint_names`), and the motion
-is retargeted to SMPL22 from any rest pose (`motionmillion.kinematics.retarget`). BVH files do not specify their unit: by
-default it is inferred by scaling the legs to SMPL22's length, so that centimetres, inches and CMU's own unit all give
-the right size and feet are on the floor. A written motion is read back unchanged.
+Reading: joints are mapped by name and by their position in the tree (`motionmillion.kinematics.joint_names`), and the
+motion is retargeted to SMPL22 from any rest pose (`motionmillion.kinematics.retarget`). BVH files do not specify their
+unit: by default it is inferred by scaling the legs to SMPL22's length, so that centimetres, inches and CMU's own unit
+all give the right size and feet are on the floor. A written motion is read back unchanged.
 Unusual: BVH cannot store a caption. Fingers and faces are dropped.
 """
 

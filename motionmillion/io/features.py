@@ -15,8 +15,8 @@
 Features must be in physical units, not normalised: positions of a body that is not of human size are an error.
 
 Unusual: most features do not contain the initial position and heading (see `motionmillion.features`): such a motion
-starts at x = z = 0, facing +z. Positions do not determine twist: see `motionmillion.kinematics.joints` for how rotations are
-computed for joints and "hml263".
+starts at x = z = 0, facing +z. Positions do not determine twist: see `motionmillion.kinematics.joints` for how
+rotations are computed for joints and "hml263".
 """
 
 from pathlib import Path

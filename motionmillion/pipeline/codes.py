@@ -55,7 +55,8 @@ class MotionPipeline(PipelineParts):
 
     | option | meaning |
     |---|---|
-    | temperature, top_k, top_p, min_p | sampling, see `motionmillion.lm.generation.sampling.Sampling`; temperature 0 is greedy |
+    | temperature, top_k, top_p, min_p | sampling, see `motionmillion.lm.generation.sampling.Sampling`; temperature \
+      0 is greedy |
     | repetition_penalty, no_repeat_ngram_size | limits on repetition, see there |
     | guidance_scale | classifier-free guidance, how closely to follow the text, see there |
     | steps, solver, shift, guidance_interval | only with a flow head, see `motionmillion.lm.flow.FlowSampling`; \
@@ -94,8 +95,8 @@ class MotionPipeline(PipelineParts):
             seed: the same seed gives the same motions.
             batch_size: rows generated together; bounds memory and does not change results.
             prefix: a motion to continue; the result begins with it, and `seconds` counts the new part only.
-            rewriter: rewrites each prompt before it is encoded, see `motionmillion.text.rewriting`; the rewritten prompts
-                become the captions of the motions.
+            rewriter: rewrites each prompt before it is encoded, see `motionmillion.text.rewriting`; the rewritten
+                prompts become the captions of the motions.
             temperature, top_k, top_p, guidance_scale, options: see the class.
 
         Raises:
@@ -295,7 +296,8 @@ class MotionPipeline(PipelineParts):
             yield torch.stack(tokens, dim=1).to(self.tokenizer.device)
 
     def edit(self, motion: Motion, prompt: str, **options: Any) -> Motion:
-        """Edit frames or joints of a motion: only a DiT can, see `motionmillion.pipeline.dit.pipeline.DiTPipeline.edit`.
+        """Edit frames or joints of a motion: only a DiT can, see
+        `motionmillion.pipeline.dit.pipeline.DiTPipeline.edit`.
 
         Raises:
             ValueError: always.

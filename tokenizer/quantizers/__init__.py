@@ -5,18 +5,14 @@ from typing import TYPE_CHECKING
 from motionmillion.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from motionmillion.tokenizer.quantizers.base import (
-        FiniteScalarQuantizer,
-        LookupFreeQuantizer,
-        NoQuantizer,
-        Quantizer,
-        QuantizerOutput,
-        ResidualFiniteScalarQuantizer,
-        VectorQuantizer,
-        build_quantizer,
-        code_perplexity,
-        code_usage,
-    )
+    from motionmillion.tokenizer.quantizers.base import Quantizer, QuantizerOutput
+    from motionmillion.tokenizer.quantizers.continuous import NoQuantizer
+    from motionmillion.tokenizer.quantizers.fsq import FiniteScalarQuantizer
+    from motionmillion.tokenizer.quantizers.lfq import LookupFreeQuantizer
+    from motionmillion.tokenizer.quantizers.registry import build_quantizer
+    from motionmillion.tokenizer.quantizers.residual_fsq import ResidualFiniteScalarQuantizer
+    from motionmillion.tokenizer.quantizers.usage import code_perplexity, code_usage
+    from motionmillion.tokenizer.quantizers.vq import VectorQuantizer
 
 __all__ = [
     "FiniteScalarQuantizer",
@@ -34,17 +30,13 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "base": [
-            "FiniteScalarQuantizer",
-            "LookupFreeQuantizer",
-            "NoQuantizer",
-            "Quantizer",
-            "QuantizerOutput",
-            "ResidualFiniteScalarQuantizer",
-            "VectorQuantizer",
-            "build_quantizer",
-            "code_perplexity",
-            "code_usage",
-        ]
+        "base": ["Quantizer", "QuantizerOutput"],
+        "continuous": ["NoQuantizer"],
+        "fsq": ["FiniteScalarQuantizer"],
+        "lfq": ["LookupFreeQuantizer"],
+        "registry": ["build_quantizer"],
+        "residual_fsq": ["ResidualFiniteScalarQuantizer"],
+        "usage": ["code_perplexity", "code_usage"],
+        "vq": ["VectorQuantizer"],
     },
 )

@@ -26,7 +26,7 @@ from motionmillion.data.clips import MotionClip
 from motionmillion.eval.reconstruction import accelerations, compare_features, reconstruct
 from motionmillion.eval.statistics.bootstrap import bootstrap_intervals, check_resamples
 from motionmillion.tokenizer import MotionTokenizer
-from motionmillion.tokenizer.quantizers.base import code_usage
+from motionmillion.tokenizer.quantizers.usage import code_usage
 
 NO_CATEGORY = "none"
 ACCELERATION_BINS = np.geomspace(0.01, 1000, 101)  # mm per frame squared; what lies outside counts in the outermost

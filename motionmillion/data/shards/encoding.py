@@ -21,7 +21,8 @@ from torch import Tensor
 
 from motionmillion.data.clips import ClipReader, ClipRecord
 from motionmillion.tokenizer import MotionTokenizer
-from motionmillion.tokenizer.quantizers.base import FiniteScalarQuantizer, LookupFreeQuantizer
+from motionmillion.tokenizer.quantizers.fsq import FiniteScalarQuantizer
+from motionmillion.tokenizer.quantizers.lfq import LookupFreeQuantizer
 
 _NEAR_CPU, _NEAR_OTHER = 3e-5, 3e-4
 """What counts as on the border, as a share of a channel's largest value; differences of 1.5e-6 were seen on a CPU."""

@@ -7,9 +7,9 @@
 3. Workers encode pieces of shards; this process writes a shard as soon as its last piece is done.
 4. tokens.json, written at the start, is marked complete.
 
-Codes do not depend on workers, batches or interruptions (`motionmillion.data.shards.encoding`); only between GPU and CPU can
-codes at a quantization boundary differ. Unusual: processes are spawned, so a script that calls this needs
-`if __name__ == "__main__":`.
+Codes do not depend on workers, batches or interruptions (`motionmillion.data.shards.encoding`); only between GPU and
+CPU can codes at a quantization boundary differ. Unusual: processes are spawned, so a script that calls this needs `if
+__name__ == "__main__":`.
 """
 
 import contextlib

@@ -4,7 +4,8 @@
     motion = pipe.edit(motion, "a person claps", frames=(20, 60), joints=["left_arm", "right_arm"])
 
 Masked flow sampling (inpainting): kept values follow the straight path from noise to their final values, and the model
-generates the others with them as context. Remaining jumps at the seams are blended away (`motionmillion.kinematics.joining`).
+generates the others with them as context. Remaining jumps at the seams are blended away
+(`motionmillion.kinematics.joining`).
 """
 
 import dataclasses
@@ -92,8 +93,8 @@ class DiTEditing(DiTParts):
 
         Args:
             frames: first frame to change and the one after the last, counted in `motion`; None changes all.
-            joints: names of joints or of `motionmillion.pipeline.dit.keeping.GROUPS` to change; None changes all. The pelvis
-                represents the position and orientation of the whole body.
+            joints: names of joints or of `motionmillion.pipeline.dit.keeping.GROUPS` to change; None changes all. The
+                pelvis represents the position and orientation of the whole body.
             options: see the class; `strength` below 1 starts from the given motion.
 
         Raises:

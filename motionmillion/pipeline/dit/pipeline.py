@@ -59,7 +59,8 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         dit, text_encoder: the parts.
         defaults: default values of all options but `strength` and `compiled`.
 
-    `gate` decides whether references are used, see `motionmillion.pipeline.dit.gate`; assign another one to change the rule.
+    `gate` decides whether references are used, see `motionmillion.pipeline.dit.gate`; assign another one to change the
+    rule.
     """
 
     kind = "dit"
@@ -86,7 +87,8 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         """Generate motions for prompts, `num_samples` consecutive ones for each.
 
         A motion begins near the origin, on the floor and facing +z (as far as the model does so), wherever its
-        reference is; `motionmillion.kinematics.joining.place` can move it there. With a prefix it continues from the prefix.
+        reference is; `motionmillion.kinematics.joining.place` can move it there. With a prefix it continues from the
+        prefix.
 
         Args:
             prompts: sentences; "" to be conditioned on the reference alone.

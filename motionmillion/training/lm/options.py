@@ -14,7 +14,8 @@ from motionmillion.data.sets.tokens import TokenCollator
 from motionmillion.pipeline.codes_steps import DEFAULTS, FLOW_DEFAULTS, check_defaults
 from motionmillion.text.encoder import MINILM, check_texts
 from motionmillion.tokenizer import MotionTokenizerConfig
-from motionmillion.tokenizer.quantizers.registry import ContinuousOptions, parse_options
+from motionmillion.tokenizer.quantizers.continuous import ContinuousOptions
+from motionmillion.tokenizer.quantizers.registry import parse_options
 from motionmillion.training.lm.lora import LoraOptions
 from motionmillion.training.recipe import Recipe, take_options
 

@@ -52,7 +52,7 @@ def test_digits_are_those_of_a_number_in_mixed_radix(lm):
 
 def test_digits_are_the_quantizer_s_own(lm):
     """Neighbouring digits of an FSQ code are levels of its channels."""
-    from motionmillion.tokenizer.quantizers.base import build_quantizer
+    from motionmillion.tokenizer.quantizers.registry import build_quantizer
 
     quantizer = build_quantizer({"type": "fsq", "levels": [8, 5, 5, 5]}, dim=4)
     model = tiny(codebook_size=1000, code_levels=[8, 5, 5, 5])

@@ -6,8 +6,9 @@ import pytest
 import torch
 from vector_quantize_pytorch import FSQ
 
-from motionmillion.tokenizer.quantizers.base import build_quantizer, code_perplexity, code_usage
-from motionmillion.tokenizer.quantizers.registry import FSQ_LEVELS, parse_options
+from motionmillion.tokenizer.quantizers.fsq import FSQ_LEVELS
+from motionmillion.tokenizer.quantizers.registry import build_quantizer, parse_options
+from motionmillion.tokenizer.quantizers.usage import code_perplexity, code_usage
 
 OPTIONS = [
     {"type": "fsq", "levels": [8, 5, 5]},
