@@ -254,7 +254,7 @@ def _protocol(
     made: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Everything that one must know to get the same figures."""
-    from motionmillion.eval.judges.judge import tally
+    from motionmillion.eval.judges.ask import tally
 
     calibration, config = scorer.calibration, scorer.evaluator.config
     own: dict[str, Any] = {

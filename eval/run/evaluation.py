@@ -38,7 +38,7 @@ class Evaluation:
         prompts: the user's file or folder of prompts, see `get_suite`.
         data, split: "text-to-motion": folder of captioned real motion and its split.
         evaluator: bundled name, folder or hub id.
-        judge: "" for none, but the evaluator in MBench; see `motionmillion.eval.judges.judge.make_judge`.
+        judge: "" for none, but the evaluator in MBench; see `motionmillion.eval.judges.choose.make_judge`.
         axes: "corrected", or "released" for MBench's physics with the height where its released code looks for it.
         generation: see `GenerationOptions`.
         nrdf, smpl: the user's files for MBench's pose quality and body penetration.

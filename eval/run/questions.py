@@ -12,7 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from motionmillion.eval.judges.judge import Answer, Judge, Question, ask_all, first_failure, make_judge
+from motionmillion.eval.judges.ask import ask_all, first_failure
+from motionmillion.eval.judges.choose import make_judge
+from motionmillion.eval.judges.judge import Answer, Judge, Question
 from motionmillion.eval.results import SampleResult
 from motionmillion.eval.run.evaluation import MBENCH, Evaluation
 from motionmillion.eval.scoring import Sample, Scorer

@@ -159,7 +159,7 @@ def evaluate(
 
 def _report_answers(answers: "Sequence[Answer]") -> None:
     """Print what the judge left open; exit with code 3 if questions are unanswered or no reply was clear."""
-    from motionmillion.eval.judges.judge import first_failure
+    from motionmillion.eval.judges.ask import first_failure
 
     failed, unclear = sum(answer.failed for answer in answers), sum(answer.unclear for answer in answers)
     if unclear:

@@ -73,7 +73,7 @@ class Gate:
     def judge(self) -> "Judge | None":
         """The judge; one given by name is loaded on first use."""
         if isinstance(self._judge, str):
-            from motionmillion.eval.judges.judge import make_judge
+            from motionmillion.eval.judges.choose import make_judge
 
             self._judge = make_judge(self._judge, **self._options)
         return self._judge
@@ -121,7 +121,8 @@ class Gate:
         pairs = {(text, id(motion)): motion for text, motion in asked}
         if not pairs or self.judge is None:
             return {}
-        from motionmillion.eval.judges.judge import Question, ask_all
+        from motionmillion.eval.judges.ask import ask_all
+        from motionmillion.eval.judges.judge import Question
 
         questions = [Question(str(n), "match", motion, key[0]) for n, (key, motion) in enumerate(pairs.items())]
         answers = ask_all(self.judge, questions)

@@ -13,8 +13,10 @@ import pytest
 
 from motionmillion.chat.endpoint import ChatEndpoint, Endpoint
 from motionmillion.data.synthetic.clips import synthesize
+from motionmillion.eval.judges.ask import ask_all, first_failure, tally
 from motionmillion.eval.judges.chat import EndpointJudge, GeminiJudge
-from motionmillion.eval.judges.judge import Question, ask_all, first_failure, make_judge, tally
+from motionmillion.eval.judges.choose import make_judge
+from motionmillion.eval.judges.judge import Question
 from motionmillion.eval.judges.pictures import Rendering
 
 Image = pytest.importorskip("PIL.Image")

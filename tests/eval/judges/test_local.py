@@ -19,7 +19,8 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from transformers.utils import is_torchvision_available
 
 from motionmillion.data.synthetic.clips import synthesize
-from motionmillion.eval.judges.judge import Question, ask_all, tally
+from motionmillion.eval.judges.ask import ask_all, tally
+from motionmillion.eval.judges.judge import Question
 from motionmillion.eval.judges.local import TransformersJudge
 from motionmillion.eval.judges.pictures import Rendering
 from motionmillion.eval.judges.replies import instruction

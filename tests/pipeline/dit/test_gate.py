@@ -5,7 +5,9 @@ import roma
 import torch
 
 from motionmillion.data import synthesize
-from motionmillion.eval.judges.judge import Judge, JudgeError, Question, ask_all, make_judge
+from motionmillion.eval.judges.ask import ask_all
+from motionmillion.eval.judges.choose import make_judge
+from motionmillion.eval.judges.judge import Judge, JudgeError, Question
 from motionmillion.eval.judges.similarity import SimilarityJudge
 from motionmillion.eval.physics import jitter_degree
 from motionmillion.kinematics.retarget import on_smpl22
