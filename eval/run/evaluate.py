@@ -238,7 +238,9 @@ def _measure(evaluation: Evaluation, suite: Suite, samples: "Sequence[Sample]", 
 
 
 def _scores(evaluation: Evaluation, batch: "Batch", real: "Batch | None") -> "Scores":
-    from motionmillion.eval.suites.scores import category_scores, mbench_scores, text_to_motion_scores
+    from motionmillion.eval.suites.mbench.scores import mbench_scores
+    from motionmillion.eval.suites.scores import category_scores
+    from motionmillion.eval.suites.text_to_motion import text_to_motion_scores
 
     if real is not None:
         return text_to_motion_scores(batch, real)

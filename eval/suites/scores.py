@@ -1,31 +1,27 @@
-"""What each suite makes of measured motions: its measures, its groups and its notes.
+"""What suites make of measured motions: measures, groups and notes.
 
     scores = category_scores(batch)             # motionmillion-eval: by category and level
-    scores = text_to_motion_scores(batch, real) # against the real motions of the same captions
-    scores = mbench_scores(batch)               # nine dimensions
 
-A `Batch` is what `motionmillion.eval.scoring` measured. Judges' answers come in as values of single samples.
+Those of single suites are in `.text_to_motion` and `.mbench.scores`. A `Batch` is what `motionmillion.eval.scoring`
+measured. Judges' answers come in as values of single samples.
 
 Unusual: a figure that needs more motions than there are is left out, and a note says so; nothing is filled in.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
 
-from motionmillion.eval.distribution import diversity, frechet_distance, matching_distance, multimodality, r_precision
+from motionmillion.eval.distribution import r_precision
 from motionmillion.eval.prompts import Suite
 from motionmillion.eval.results import EVERYTHING, Estimate, Measure, ResultGroup, SampleResult
 from motionmillion.eval.scoring import CALIBRATED, MEASURES, TEXT, Embedded, Sample, estimates
 from motionmillion.eval.statistics.calibration import Calibration
-from motionmillion.eval.statistics.intervals import bootstrap, repeated
-from motionmillion.eval.suites.mbench.prompts import MBENCH_CATEGORIES, MBENCH_DIMENSIONS
+from motionmillion.eval.statistics.intervals import repeated
 
 BATCH = 32
-REAL = "real motion"
 CALIBRATION_NOTE = (
     "Over the clips of the calibration smoothness averages 50 and plausibility 75; real motion of other people may "
     "lie off."
@@ -35,34 +31,6 @@ PRECISION = tuple(
     Measure(f"r_precision_top{k}", f"R-precision top {k} of {BATCH} (chance {k / BATCH:.3f})", "higher", TEXT)
     for k in (1, 2, 3)
 )
-MATCHING = Measure("matching_distance", "MM-Dist", "lower", TEXT)
-DISTRIBUTION = (
-    Measure("frechet_distance", "FID", "lower", "distribution", 4),
-    Measure("diversity", "diversity", "neither", "distribution"),
-    Measure("multimodality", "multimodality", "neither", "distribution"),
-)
-MBENCH = (
-    Measure("Motion_Condition_Consistency", "Motion Condition Consistency (1 of 10)", "higher", "condition"),
-    Measure("Motion_Generalizability", "Motion Generalizability (yes/no)", "higher", "generalisation"),
-    Measure("Jitter_Degree", "Jitter Degree (m/frame^2)", "lower", "quality", 4),
-    Measure("Ground_Penetration", "Ground Penetration (m)", "lower", "quality", 4),
-    Measure("Foot_Floating", "Foot Floating (share of frames)", "lower", "quality"),
-    Measure("Foot_Sliding", "Foot Sliding (m/frame)", "lower", "quality", 4),
-    Measure("Dynamic_Degree", "Dynamic Degree (m/frame)", "higher", "quality", 4),
-    Measure("Body_Penetration", "Body Penetration (SMPL mesh)", "lower", "quality"),
-    Measure("Pose_Quality", "Pose Quality (NRDF x 10)", "lower", "quality"),
-    Measure("capsule_penetration", "capsule penetration (ours)", "lower", "quality"),
-    Measure("pose_prior_distance", "pose prior distance (ours, degrees)", "lower", "quality", 2),
-)
-MBENCH_STAND_INS = {"Body_Penetration": "capsule_penetration", "Pose_Quality": "pose_prior_distance"}
-"""Measured where the files that a dimension needs are not there; named differently, because they are not the same."""
-MBENCH_PHYSICS = {
-    "Jitter_Degree": "jitter_degree",
-    "Ground_Penetration": "ground_penetration",
-    "Foot_Floating": "foot_floating",
-    "Foot_Sliding": "foot_sliding",
-    "Dynamic_Degree": "dynamic_degree",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,59 +87,6 @@ def category_scores(batch: Batch) -> Scores:
     return _with_retrieval(Scores(list(MEASURES), groups, notes), batch)
 
 
-def text_to_motion_scores(batch: Batch, real: Batch) -> Scores:
-    """The usual figures against real motions of the same captions, which stand beside them as a group of their own."""
-    names = [measure.name for measure in MEASURES]
-    scores = Scores([*MEASURES], [])
-    for name, one in ((EVERYTHING, batch), (REAL, real)):
-        values = one.means(names) | _distances(one, real)
-        scores.groups.append(ResultGroup(name, "all" if one is batch else "reference", len(one.rows), values))
-    categories = {p.id: p.category for p in batch.suite.prompts}
-    scores.groups += _grouped(batch, "category", categories, batch.suite.categories, names)
-    scores.measures[1:1] = [MATCHING, *DISTRIBUTION]
-    scores.notes.append(CALIBRATION_NOTE)
-    scores = _with_retrieval(_with_retrieval(scores, batch), real, 1)
-    scores.notes += [
-        "FID and MM-Dist: bootstrap over recordings. R-precision, diversity and multimodality: mean of "
-        f"{batch.repeats} repeats of their random draws and its interval. The others: bootstrap over recordings.",
-        f"FID of {len(batch.rows)} against {len(real.rows)} motions is biased upwards; compare it only between "
-        "equally many motions and with the same evaluator.",
-    ]
-    return scores
-
-
-def mbench_scores(batch: Batch) -> Scores:
-    """Nine dimensions, each over its own prompts; in a suite of one's own, all over all prompts."""
-    categories = {prompt.id: prompt.category for prompt in batch.suite.prompts}
-    published = set(categories.values()) <= set(MBENCH_CATEGORIES)
-    values: dict[str, Estimate] = {}
-    by_category: dict[str, dict[str, Estimate]] = defaultdict(dict)
-    for measure in MBENCH:
-        dimension = next((d for d, stand_in in MBENCH_STAND_INS.items() if stand_in == measure.name), measure.name)
-        category = MBENCH_DIMENSIONS[dimension]
-        rows = [r for r in batch.rows if not published or r.category == category]
-        found = batch.means([measure.name], rows)
-        values |= found
-        if found and published:
-            by_category[category] |= found
-    groups = [ResultGroup(EVERYTHING, "all", len(batch.rows), values)]
-    for category in batch.suite.categories:
-        rows = [row for row in batch.rows if row.category == category]
-        own = by_category[category] if published else batch.means([m.name for m in MBENCH], rows)
-        if rows:
-            groups.append(ResultGroup(category, "category", len(rows), own))
-    measures = [measure for measure in MBENCH if measure.name in values]
-    notes = ["Low jitter means little where the dynamic degree is low too."]
-    for dimension, stand_in in MBENCH_STAND_INS.items():
-        if dimension not in values:
-            notes.append(
-                f"{stand_in} stands in for {dimension}, whose files were not given; it is not the same measure."
-            )
-    if not published:
-        notes.append("The prompts are not MBench's: every dimension is measured on all of them.")
-    return Scores(measures, groups, notes)
-
-
 def histograms(rows: Sequence[SampleResult], calibration: Calibration) -> dict[str, dict[str, list[float]]]:
     """Real motion's distribution of the measures that the samples have."""
     known = {name for row in rows for name in row.values}
@@ -217,42 +132,6 @@ def _with_retrieval(scores: Scores, batch: Batch, group: int = 0) -> Scores:
         first_other = next(i for i, measure in enumerate(scores.measures) if measure.axis != TEXT)
         scores.measures[first_other:first_other] = PRECISION
     return scores
-
-
-def _distances(batch: Batch, real: Batch) -> dict[str, Estimate]:
-    """MM-Dist, FID, diversity and multimodality of a batch."""
-    text, motion = batch.embedded.texts, batch.embedded.motions
-    takes = [sample.take for sample in batch.samples]
-    resamples = min(batch.resamples, 200)
-    found = {
-        "matching_distance": bootstrap(
-            lambda rows: matching_distance(text[rows], motion[rows]), takes, resamples, batch.seed
-        ),
-        "diversity": repeated(_diversity(motion), batch.repeats, batch.seed),
-    }
-    if batch is not real:
-        known = real.embedded.motions
-        found["frechet_distance"] = bootstrap(
-            lambda rows: frechet_distance(motion[rows], known), takes, resamples, batch.seed, (0.0, float("inf"))
-        )
-    several = _by_prompt(batch)
-    if several is not None:
-        pairs = min(10, several.shape[1])
-        found["multimodality"] = repeated(lambda seed: multimodality(several, pairs, seed), batch.repeats, batch.seed)
-    return found
-
-
-def _diversity(motion: Tensor) -> Callable[[int], float]:
-    return lambda seed: diversity(motion, min(300, len(motion)), seed)
-
-
-def _by_prompt(batch: Batch) -> Tensor | None:
-    """Embeddings `[P, S, E]` of several motions of each prompt; None where there is one only, or not equally many."""
-    rows = _samples_of_prompts(batch)
-    counts = {len(members) for members in rows.values()}
-    if counts == {1} or len(counts) != 1:
-        return None
-    return batch.embedded.motions[torch.tensor(list(rows.values()))]
 
 
 def _samples_of_prompts(batch: Batch) -> dict[str, list[int]]:

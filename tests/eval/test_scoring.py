@@ -15,7 +15,9 @@ from motionmillion.eval.scoring import FAULTS, Embedded, Sample, Scorer, estimat
 from motionmillion.eval.statistics.calibration import Calibration
 from motionmillion.eval.suites import Prompt, Suite
 from motionmillion.eval.suites.mbench.prompts import MBENCH_CATEGORIES
-from motionmillion.eval.suites.scores import Batch, category_scores, mbench_scores, text_to_motion_scores
+from motionmillion.eval.suites.mbench.scores import mbench_scores
+from motionmillion.eval.suites.scores import Batch, category_scores
+from motionmillion.eval.suites.text_to_motion import text_to_motion_scores
 
 
 def points(*places: float) -> torch.Tensor:

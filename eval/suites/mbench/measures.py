@@ -17,7 +17,7 @@ from motionmillion.eval.body.nrdf import Nrdf, pose_qualities
 from motionmillion.eval.physics import physics_measures
 from motionmillion.eval.results import SampleResult
 from motionmillion.eval.suites.mbench.prompts import MBENCH_CATEGORIES, MBENCH_DIMENSIONS
-from motionmillion.eval.suites.scores import MBENCH_PHYSICS
+from motionmillion.eval.suites.mbench.scores import MBENCH_PHYSICS
 
 if TYPE_CHECKING:
     from motionmillion.eval.scoring import Sample
