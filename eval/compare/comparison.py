@@ -1,7 +1,7 @@
 """Several systems in one suite, beside each other, with what of it is more than chance.
 
     comparison = compare([Results.load("runs/mini"), Results.load("runs/large")])
-    comparison.save("runs/compared")             # comparison.json, comparison.md, comparison.html
+    write_comparison(comparison, "runs/compared")      # of .pages: comparison.json, .md and .html
 
 Every system is tested against the first one, on the values of samples of the same id: a sign-flip permutation test of
 the paired differences (`motionmillion.eval.statistics.significance`), two-sided. A difference is marked with `*` where
@@ -15,7 +15,6 @@ intervals have to speak. Where an id comes more than once, its values are averag
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -104,12 +103,6 @@ class Comparison:
         tests = [{**asdict(test), "significant": test.significant} for test in self.tests]
         parts = {"figures": figures, "tests": tests, "notes": list(self.notes), "protocols": protocols}
         return {"suite": self.suite, "against": next(iter(self.systems)), "seed": self.seed, **parts}
-
-    def save(self, folder: str | Path) -> list[Path]:
-        """Write `comparison.json`, `comparison.md` and `comparison.html` and return their paths."""
-        from motionmillion.eval.compare.pages import write_comparison
-
-        return write_comparison(self, Path(folder))
 
 
 def compare(results: Sequence[Results], flips: int = FLIPS, resamples: int = 2000, seed: int = 0) -> Comparison:

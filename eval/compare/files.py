@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from motionmillion.eval.compare.comparison import compare
-from motionmillion.eval.compare.pages import MARKDOWN
+from motionmillion.eval.compare.pages import MARKDOWN, write_comparison
 from motionmillion.eval.compare.rating import write_rating_page
 from motionmillion.eval.compare.side_by_side import side_by_side
 from motionmillion.eval.compare.votes import read_votes
@@ -30,7 +30,7 @@ def compare_files(paths: Sequence[str | Path], output: str | Path, seed: int = 0
     """
     _check_output(output)
     _check_seed(seed)
-    return compare(_read(paths), seed=seed).save(output)
+    return write_comparison(compare(_read(paths), seed=seed), output)
 
 
 def side_by_side_files(

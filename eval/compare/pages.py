@@ -30,8 +30,9 @@ JSON, MARKDOWN, PAGE = "comparison.json", "comparison.md", "comparison.html"
 MOST_DIGITS = 6  # behind the point, where fewer would hide a difference that is marked
 
 
-def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
-    """Write the three files and return their paths."""
+def write_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
+    """Write `comparison.json`, `comparison.md` and `comparison.html` and return their paths."""
+    folder = Path(folder)
     figures = json.dumps(comparison.as_dict(), indent=1, ensure_ascii=False) + "\n"
     return [
         write_text(figures, folder / JSON),

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from motionmillion.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from motionmillion.eval.evaluator.losses import Embedding
     from motionmillion.eval.evaluator.model import (
         BUNDLED,
-        Embedding,
         MotionDecoder,
         SequenceEmbedder,
         TextMotionEvaluator,
@@ -28,14 +28,14 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "losses": ["Embedding"],
         "model": [
             "BUNDLED",
-            "Embedding",
             "MotionDecoder",
             "SequenceEmbedder",
             "TextMotionEvaluator",
             "find_evaluator",
             "sinusoids",
-        ]
+        ],
     },
 )

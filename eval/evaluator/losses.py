@@ -21,7 +21,17 @@ from torch.nn.functional import cross_entropy, normalize, smooth_l1_loss
 
 if TYPE_CHECKING:
     from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
-    from motionmillion.eval.evaluator.model import Embedding
+
+
+from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
+
+
+@dataclass
+class Embedding:
+    """A distribution over embeddings: `mean` and `log_variance`, `[B, E]` each."""
+
+    mean: Tensor
+    log_variance: Tensor
 
 
 @dataclass

@@ -19,7 +19,6 @@ Shapes: N texts or motions, B batch, T frames, D features, P positions, L text l
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
@@ -31,7 +30,7 @@ from transformers import PreTrainedModel
 from motionmillion import features as representations
 from motionmillion.checkpoints import ExactStatistics, StrictLoading
 from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
-from motionmillion.eval.evaluator.losses import EvaluatorOutput, evaluator_losses
+from motionmillion.eval.evaluator.losses import Embedding, EvaluatorOutput, evaluator_losses
 from motionmillion.eval.inputs import Numbers, to_tensors
 from motionmillion.features import Representation
 from motionmillion.features.stats import FeatureStats
@@ -42,14 +41,6 @@ from motionmillion.text.prompts import check_texts
 
 BUNDLED = "bundled/evaluator"
 _BATCH = 64
-
-
-@dataclass
-class Embedding:
-    """A distribution over embeddings: `mean` and `log_variance`, `[B, E]` each."""
-
-    mean: Tensor
-    log_variance: Tensor
 
 
 class SequenceEmbedder(nn.Module):

@@ -9,8 +9,8 @@ from torch.nn.functional import normalize
 from motionmillion.data import synthetic_clips
 from motionmillion.data.sets.pairs import PairDataset, collate_pairs
 from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
-from motionmillion.eval.evaluator.losses import contrast, divergence
-from motionmillion.eval.evaluator.model import Embedding, TextMotionEvaluator, find_evaluator, sinusoids
+from motionmillion.eval.evaluator.losses import Embedding, contrast, divergence
+from motionmillion.eval.evaluator.model import TextMotionEvaluator, find_evaluator, sinusoids
 from motionmillion.features.stats import FeatureStats
 from motionmillion.text.encoder import TextEncoder
 
