@@ -42,3 +42,9 @@ def weights_hash(model: nn.Module) -> str:
 def plain_name(path: str | Path, parts: int = 2) -> str:
     """A model or folder without the path of this machine: of an absolute path the last `parts`."""
     return "/".join(Path(path).parts[-parts:]) if Path(path).is_absolute() else str(path)
+
+
+def describe_machine(device: str) -> str:
+    """Description of the machine for reports: processor or GPU, threads, versions."""
+    name = torch.cuda.get_device_name() if device.startswith("cuda") else f"CPU {platform.machine()}"
+    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, Python {platform.python_version()}"

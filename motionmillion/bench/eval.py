@@ -22,11 +22,12 @@ from torch import Tensor
 
 from motionmillion.bench.eval_baseline import physics_in_loops
 from motionmillion.bench.files import show_and_write
-from motionmillion.bench.measure import describe_machine, take_turns
+from motionmillion.bench.measure import take_turns
 from motionmillion.configuration import check_whole
 from motionmillion.data.synthetic.clips import ACTIONS, MINIMUM_SECONDS, synthesize
 from motionmillion.eval.distribution import frechet_distance, r_precision
 from motionmillion.eval.physics import physics_measures
+from motionmillion.provenance import describe_machine
 
 RATES = (20.0, 30.0)
 _HEIGHTS = (0.0, 0.0, -0.03, 0.05, 0.3)  # m, in turn

@@ -28,7 +28,7 @@ import torch
 
 from motionmillion.bench.baseline import published_tokenizer
 from motionmillion.bench.lm import DTYPES, TEXT, make_lm
-from motionmillion.bench.measure import describe_machine, extra_memory, take_turns
+from motionmillion.bench.measure import extra_memory, take_turns
 from motionmillion.configuration import check_number, check_whole
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
@@ -36,6 +36,7 @@ from motionmillion.lm.dit.sampling import Conditions, sample_motion
 from motionmillion.lm.flow import FlowSampling
 from motionmillion.pipeline.codes import MotionPipeline
 from motionmillion.pipeline.dit.pipeline import DiTPipeline
+from motionmillion.provenance import describe_machine
 from motionmillion.tokenizer import MotionTokenizer
 
 CODES, FLOW, DIT = "codes", "flow head", "dit"

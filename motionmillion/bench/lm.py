@@ -33,12 +33,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motionmillion.bench.measure import describe_machine, extra_memory, read_bandwidth, take_turns
+from motionmillion.bench.measure import extra_memory, read_bandwidth, take_turns
 from motionmillion.configuration import check_whole
 from motionmillion.data.sets.packing import PackedCollator
 from motionmillion.data.sets.tokens import TokenCollator
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.lm.generation.loop import stream
+from motionmillion.provenance import describe_machine
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "none": {"cache": "none"},

@@ -10,7 +10,6 @@ import ctypes
 import functools
 import gc
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -78,9 +77,3 @@ def _kilobytes(status: Path, key: str) -> int:
 def _synchronise(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def describe_machine(device: str) -> str:
-    """Description of the machine for reports: processor or GPU, threads, versions."""
-    name = torch.cuda.get_device_name() if device.startswith("cuda") else f"CPU {platform.machine()}"
-    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, Python {platform.python_version()}"

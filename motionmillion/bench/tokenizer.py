@@ -21,8 +21,9 @@ import torch
 from torch import Tensor
 
 from motionmillion.bench.baseline import PublishedForward, published_tokenizer
-from motionmillion.bench.measure import describe_machine, extra_memory, take_turns
+from motionmillion.bench.measure import extra_memory, take_turns
 from motionmillion.io.files import write_text
+from motionmillion.provenance import describe_machine
 from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.tokenizer.quantizers.fsq import FSQ_LEVELS
 

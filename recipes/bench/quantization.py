@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motionmillion.bench.measure import describe_machine
 from motionmillion.io.files import write_text
 from motionmillion.lm import MotionLM
 from motionmillion.pipeline import MotionPipeline, find_pipeline
+from motionmillion.provenance import describe_machine
 from motionmillion.quantization import LIBRARIES, quantization_config
 
 VERBS = (

@@ -25,7 +25,6 @@ import roma
 import torch
 from torch import Tensor
 
-from motionmillion.bench.measure import describe_machine
 from motionmillion.data.clips import load_clips
 from motionmillion.eval.body.pose_prior import (
     KINDS,
@@ -39,6 +38,7 @@ from motionmillion.eval.body.pose_prior import (
 )
 from motionmillion.io.files import write_text
 from motionmillion.kinematics.joints import rotations_from_joints
+from motionmillion.provenance import describe_machine
 from motionmillion.skeleton import SMPL22
 
 BANK = 60_000

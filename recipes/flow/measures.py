@@ -29,7 +29,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from motionmillion.bench.measure import describe_machine
 from motionmillion.data.clips import MotionClip, load_clips
 from motionmillion.eval.evaluator import TextMotionEvaluator
 from motionmillion.eval.physics import physics_measures
@@ -40,7 +39,7 @@ from motionmillion.eval.verbs.descriptor import motion_descriptor
 from motionmillion.io.files import atomic_path, write_text
 from motionmillion.motion import Motion
 from motionmillion.pipeline import MotionPipeline
-from motionmillion.provenance import plain_name
+from motionmillion.provenance import describe_machine, plain_name
 from motionmillion.text.prompts import plain
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"

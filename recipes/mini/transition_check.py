@@ -15,12 +15,12 @@ from pathlib import Path
 
 from verb_check import read_prompts
 
-from motionmillion.bench.measure import describe_machine
 from motionmillion.data import load_clips
 from motionmillion.eval.verbs import VERBS, VerbClassifier, clip_verb
 from motionmillion.io.files import write_text
 from motionmillion.motion import Motion
 from motionmillion.pipeline import MotionPipeline
+from motionmillion.provenance import describe_machine
 
 TRANSITIONS = (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)
 SECONDS = 4.0

@@ -19,8 +19,8 @@ import torch
 from filelock import FileLock, Timeout
 
 from motionmillion import features as representations
-from motionmillion.bench.measure import describe_machine
 from motionmillion.io.files import write_text
+from motionmillion.provenance import describe_machine
 from motionmillion.training.recipe import Recipe, load_yaml, merge
 from motionmillion.training.tokenizer import TokenizerData, load_tokenizer_data, train_tokenizer
 

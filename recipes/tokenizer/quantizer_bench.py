@@ -14,8 +14,9 @@ from pathlib import Path
 
 import torch
 
-from motionmillion.bench.measure import describe_machine, extra_memory, take_turns
+from motionmillion.bench.measure import extra_memory, take_turns
 from motionmillion.io.files import write_text
+from motionmillion.provenance import describe_machine
 from motionmillion.tokenizer.quantizers import build_quantizer
 
 OPTIONS = [{"type": "fsq", "size": size} for size in (1024, 4096, 16384, 65536)]
