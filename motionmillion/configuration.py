@@ -5,7 +5,10 @@ import difflib
 import inspect
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 
 def unknown_key_error(kind: str, unknown: Iterable[str], known: Iterable[str]) -> ValueError:
@@ -42,3 +45,22 @@ def check_keys(kwargs: Mapping[str, Any], config_class: type, kind: str) -> None
     unknown = [key for key in kwargs if key not in own | written and not key.startswith("_")]
     if unknown:
         raise unknown_key_error(kind, unknown, own)
+
+
+def shown(value: Any) -> str:
+    """`repr` of a value in one short line, for errors."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def check_device(name: "str | torch.device") -> str:
+    """The checked name of an available device, "auto" being a GPU if there is one; raises `ValueError`."""
+    import torch  # heavy: not for those that check numbers only
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError):
+        raise ValueError(f'device must be one that torch can use here, got {str(name)!r}; try "cpu"') from None
+    return str(name)

@@ -14,7 +14,7 @@ DeviceOption = Annotated[str, typer.Option(help='"cpu", "cuda", or "auto" for a 
 
 def find_device(name: str) -> str:
     """The device that an option names; raises `ValueError` if it is not available."""
-    from motionmillion.pipeline.codes_steps import check_device
+    from motionmillion.configuration import check_device
 
     return check_device(name)
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from motionmillion.configuration import check_number, check_whole
+from motionmillion.configuration import check_device, check_number, check_whole
 from motionmillion.kinematics.joining import continue_from, lead_into, place
 from motionmillion.lm import MotionLM
 from motionmillion.lm.generation.loop import stream as stream_tokens
@@ -36,7 +36,6 @@ from motionmillion.pipeline.codes_steps import (
     DEFAULTS,
     FLOW_DEFAULTS,
     PipelineParts,
-    check_device,
     check_motion,
     check_seconds,
     sample_seed,

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 import motionmillion
-from motionmillion.configuration import check_number, unknown_key_error
+from motionmillion.configuration import check_number, shown, unknown_key_error
 from motionmillion.io.files import write_text
 from motionmillion.kinematics.joining import continue_from
 from motionmillion.lm import MotionLM
@@ -311,23 +311,6 @@ def check_motion(motion: Any, name: str) -> Motion:
     if not isinstance(motion, Motion):
         raise ValueError(f"{name} must be a Motion, got {shown(motion)}; read a file with Motion.load")
     return motion
-
-
-def shown(value: Any) -> str:
-    """`repr` of a value in one short line, for errors."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def check_device(name: str | torch.device) -> str:
-    """The checked name of an available device, "auto" being a GPU if there is one; raises `ValueError`."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError):
-        raise ValueError(f'device must be one that torch can use here, got {str(name)!r}; try "cpu"') from None
-    return str(name)
 
 
 def sample_seed(seed: int, sample: int) -> int:

@@ -7,10 +7,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from motionmillion.configuration import check_number, check_whole, unknown_key_error
+from motionmillion.configuration import check_number, check_whole, shown, unknown_key_error
 from motionmillion.lm.flow import FlowSampling, check_strength
 from motionmillion.motion import Motion
-from motionmillion.pipeline.codes_steps import check_bounds, check_motion, shown
+from motionmillion.pipeline.codes_steps import check_bounds, check_motion
 from motionmillion.text.encoder import check_texts
 
 DIT_DEFAULTS: Mapping[str, Any] = {
