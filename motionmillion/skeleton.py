@@ -12,6 +12,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+SMPLX_PELVIS = (0.003, -0.351, 0.012)
+"""Pelvis of the neutral rest bodies in the axes of the model, metres."""
+
 
 @dataclass(frozen=True)
 class Skeleton:

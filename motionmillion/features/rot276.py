@@ -32,10 +32,9 @@ import torch
 from torch import Tensor
 
 from motionmillion.features.base import Layout, Representation, Route, check_route
-from motionmillion.io.smpl import SMPLX_PELVIS
 from motionmillion.kinematics.inverse import aim_at_positions
 from motionmillion.motion import Motion, rotation_y
-from motionmillion.skeleton import SMPL22
+from motionmillion.skeleton import SMPL22, SMPLX_PELVIS
 
 _AXES = torch.tensor([[-1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
 """From y up, facing +z to z up, facing +y; it is its own inverse."""

@@ -30,11 +30,9 @@ import torch
 from motionmillion.io.arrays import exact_rotations, get_array, open_arrays, to_finite
 from motionmillion.io.files import atomic_path
 from motionmillion.motion import Motion
-from motionmillion.skeleton import SMPL22
+from motionmillion.skeleton import SMPL22, SMPLX_PELVIS
 
 _PELVIS = np.array([-0.002, -0.223, 0.028])
-SMPLX_PELVIS = (0.003, -0.351, 0.012)
-"""Pelvis of the neutral rest bodies in the axes of the model, metres."""
 
 _Z_UP_TO_Y_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 _WIDTHS = (66, 72, 156, 165)
