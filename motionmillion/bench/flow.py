@@ -20,15 +20,18 @@ that of one token. Guidance doubles the rows of every pass and is not counted.
 """
 
 import dataclasses
+import shlex
 import statistics
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from motionmillion.bench.baseline import published_tokenizer
-from motionmillion.bench.lm import DTYPES, TEXT, make_lm
+from motionmillion.bench.files import show_and_write
 from motionmillion.bench.measure import extra_memory, take_turns
+from motionmillion.bench.models import DTYPES, TEXT, make_lm
 from motionmillion.configuration import check_number, check_whole
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
@@ -36,7 +39,7 @@ from motionmillion.lm.dit.sampling import Conditions, sample_motion
 from motionmillion.lm.flow import FlowSampling
 from motionmillion.pipeline.codes import MotionPipeline
 from motionmillion.pipeline.dit.pipeline import DiTPipeline
-from motionmillion.provenance import describe_machine
+from motionmillion.provenance import describe_machine, plain_name
 from motionmillion.tokenizer import MotionTokenizer
 
 CODES, FLOW, DIT = "codes", "flow head", "dit"
@@ -307,3 +310,53 @@ def flow_report(
     lines += ["made in a second. Passes go through the transformer, velocities are asked of it or of its flow head."]
     results = {"command": command, "machine": machine, "seed": 0, "about": about}
     return "\n".join(lines), results | {"rows": [dataclasses.asdict(row) for row in rows]}
+
+
+def bench_flow_files(
+    sizes: Sequence[str],
+    models: Sequence[str],
+    steps: Sequence[int],
+    seconds: float,
+    batch_size: int,
+    guidance_scale: float | None,
+    patch: int,
+    dtype: str,
+    repeats: int,
+    device: str,
+    output: Path | None = None,
+) -> str:
+    """Time random weights of `sizes` and saved pipelines; returns the table and writes it to `output`.
+
+    Raises:
+        ValueError: if there is neither a size nor a pipeline, and as the benchmark.
+    """
+    if not sizes and not models:
+        raise ValueError("size or model must be given, got none")
+    about = f"{batch_size} motion{'s' * (batch_size > 1)} of {seconds:g} s, {repeats} turns, {dtype}"
+    about += (
+        f"; guidance {guidance_scale:g}." if guidance_scale is not None else "; guidance off, or a pipeline's own."
+    )
+    command = ["motionmillion", "bench", "flow"]
+    for name, values in (("size", sizes), ("model", map(plain_name, models)), ("steps", steps)):
+        command += [word for value in values for word in (f"--{name}", str(value))]
+    command += ["--seconds", f"{seconds:g}", "--batch-size", str(batch_size), "--patch", str(patch)]
+    command += ["--dtype", dtype, "--repeats", str(repeats)]
+    if guidance_scale is not None:
+        command += ["--guidance-scale", f"{guidance_scale:g}"]
+
+    def run(progress: Callable[[str], None]) -> tuple[str, dict[str, Any]]:
+        rows: list[FlowRow] = []
+        if sizes:
+            guidance = 1.0 if guidance_scale is None else guidance_scale
+            options: dict[str, Any] = dict(guidance_scale=guidance, patch=patch, dtype=dtype)
+            rows += bench_flow(sizes, steps, seconds, batch_size, **options, **_shared(repeats, device, progress))
+        if models:
+            given = (models, steps, seconds, batch_size, guidance_scale)
+            rows += bench_pipelines(*given, **_shared(repeats, device, progress))
+        return flow_report(rows, device, about, shlex.join(command))
+
+    return show_and_write(run, output)
+
+
+def _shared(repeats: int, device: str, progress: Callable[[str], None]) -> dict[str, Any]:
+    return dict(repeats=repeats, device=device, progress=progress)

@@ -282,14 +282,14 @@ def bench(
         typer.echo(bench_tokenizer_files(codebook, batch_size or [64], window, width, repeats, where, output))
         return
     if part is Benched.flow:
-        from motionmillion.bench.flow import STEPS
-        from motionmillion.bench.flow_files import bench_flow_files
+        from motionmillion.bench.flow import STEPS, bench_flow_files
 
         sizes, models = size or ([] if model else ["44m"]), model or []
         given = (steps or list(STEPS), seconds, (batch_size or [1])[0], guidance_scale, patch, dtype, repeats)
         typer.echo(bench_flow_files(sizes, models, *given, where, output))
         return
-    from motionmillion.bench.lm_files import bench_decoding_files, bench_packing_files
+    from motionmillion.bench.lm import bench_decoding_files
+    from motionmillion.bench.packing import bench_packing_files
     from motionmillion.convert.options import nominal_codes
 
     sizes, codes = size or ["44m"], nominal_codes(codebook[0])

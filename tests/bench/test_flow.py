@@ -6,8 +6,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from motionmillion.bench.flow import CODES, DIT, FLOW, bench_flow, bench_pipelines, flow_report
-from motionmillion.bench.flow_files import bench_flow_files
+from motionmillion.bench.flow import CODES, DIT, FLOW, bench_flow, bench_flow_files, bench_pipelines, flow_report
 from motionmillion.cli.app import app
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT

@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from motionmillion.bench.lm import bench_decoding, bench_packing, decoding_report, packing_report
-from motionmillion.bench.lm_files import bench_decoding_files, real_lengths
+from motionmillion.bench.lm import bench_decoding, bench_decoding_files, decoding_report
 from motionmillion.bench.measure import read_bandwidth
+from motionmillion.bench.packing import bench_packing, packing_report, real_lengths
 
 
 def test_every_setting_gives_the_tokens_of_the_baseline(tmp_path):
