@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from motionmillion.features.base import Layout, Representation, Route, check_route
-from motionmillion.kinematics.inverse import aim_at_positions
+from motionmillion.kinematics.joints import aim_at_positions
 from motionmillion.motion import Motion, heading, rotation_y
 from motionmillion.skeleton import SMPL22
 
