@@ -1,14 +1,23 @@
-"""Loading and saving of checkpoints: safetensors only, and missing or unexpected weights are errors."""
+"""Loading and saving of checkpoints: safetensors only, and missing or unexpected weights are errors.
+
+    state = open_state("net_last.pth", "trans")      # of another project: name -> tensor, on disk until it is read
+
+Checkpoints of other projects are pickles: they are read with `weights_only=True`, which runs nothing that they
+contain. Tensors are mapped from the file, so memory is taken as they are read and given back when the state is
+dropped. Unusual: a file in PyTorch's format of before 1.6 cannot be mapped and is read whole.
+"""
 
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from transformers.utils import logging
 
@@ -149,3 +158,59 @@ def quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+def open_state(
+    checkpoint: str | Path, key: str | Sequence[str | None], ignore_objects: bool = False
+) -> dict[str, Tensor]:
+    """The weights under `key` of a checkpoint, by name, without the prefix of distributed training.
+
+    Args:
+        key: one key, or several of which the first one found is used; None means the weights are at the top level.
+        ignore_objects: accept a checkpoint that also holds objects of other classes, as Lightning's do; each is
+            replaced by an empty dictionary, so none of their code is imported or run.
+
+    Raises:
+        ValueError: if it is missing, damaged, not a plain checkpoint, or holds something else.
+    """
+    try:
+        content = _load_beside_objects(checkpoint) if ignore_objects else _load(checkpoint)
+    except (FileNotFoundError, IsADirectoryError):
+        raise ValueError(f"checkpoint must be an existing file, got {str(checkpoint)!r}; check the spelling") from None
+    except Exception:  # a damaged file can fail anywhere in the reader
+        raise ValueError(
+            f"checkpoint must be a plain PyTorch checkpoint, got {str(checkpoint)!r}; copy it again if it should be"
+        ) from None
+    keys = [key] if isinstance(key, str) else list(key)
+    state = None
+    if isinstance(content, dict):
+        state = next((content if k is None else content[k] for k in keys if k is None or k in content), None)
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        found = f"; it holds {', '.join(map(repr, list(content)[:5]))}" if isinstance(content, dict) else ""
+        named = " or ".join(repr(k) for k in keys if k)
+        raise ValueError(f"checkpoint must hold its weights under {named}, got {str(checkpoint)!r}{found}")
+    # DistributedDataParallel puts "module." before every name
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def _load(checkpoint: str | Path) -> object:
+    try:
+        return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    except RuntimeError:
+        return torch.load(checkpoint, map_location="cpu", weights_only=True)
+
+
+class _Ignored:
+    """Replaces the classes of other objects in a checkpoint: each object becomes an empty dictionary.
+
+    It has to be an `OrderedDict`: PyTorch's safe reader sets items of its own dictionary types only.
+    """
+
+    def __new__(cls, *_: object, **__: object) -> OrderedDict:  # type: ignore[misc]
+        return OrderedDict()
+
+
+def _load_beside_objects(checkpoint: str | Path) -> object:
+    unknown = torch.serialization.get_unsafe_globals_in_checkpoint(checkpoint)
+    with torch.serialization.safe_globals([(_Ignored, name) for name in unknown]):
+        return _load(checkpoint)

@@ -29,7 +29,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from motionmillion.convert.state import open_state
+from motionmillion.checkpoints import open_state
 from motionmillion.eval.body.pose_prior import (
     BODY_JOINTS,
     body_rotations,

@@ -18,16 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from motionmillion.checkpoints import open_state
 from motionmillion.configuration import unknown_key_error
 from motionmillion.convert.options import check_sizes, read_options
-from motionmillion.convert.state import (
-    converted_folder,
-    fill,
-    open_state,
-    read_statistics,
-    save_converted,
-    statistics,
-)
+from motionmillion.convert.state import converted_folder, fill, read_statistics, save_converted, statistics
 from motionmillion.features.stats import FeatureStats
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT

@@ -13,14 +13,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from motionmillion.convert.state import (
-    converted_folder,
-    fill,
-    open_state,
-    read_statistics,
-    save_converted,
-    statistics,
-)
+from motionmillion.checkpoints import open_state
+from motionmillion.convert.state import converted_folder, fill, read_statistics, save_converted, statistics
 from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
 from motionmillion.eval.evaluator.model import TextMotionEvaluator
 

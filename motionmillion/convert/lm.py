@@ -31,9 +31,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import GenerationConfig
 
-from motionmillion.checkpoints import quiet_transformers
+from motionmillion.checkpoints import open_state, quiet_transformers
 from motionmillion.convert.options import PUBLISHED_LMS, check_lm_options, nominal_codes, read_options
-from motionmillion.convert.state import open_state, require
+from motionmillion.convert.state import require
 from motionmillion.io.files import atomic_folder, check_new_folder, write_text
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.pipeline.codes_steps import write_pipeline_settings

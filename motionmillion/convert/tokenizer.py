@@ -19,18 +19,12 @@ from typing import Any
 
 from torch import Tensor
 
+from motionmillion.checkpoints import open_state
 from motionmillion.convert.dit import RELEASED_DIT_OPTIONS, convert_dit, load_upstream_dit
 from motionmillion.convert.evaluator import convert_evaluator, load_upstream_evaluator
 from motionmillion.convert.lm import convert_lm, load_upstream_lm
 from motionmillion.convert.options import RELEASED_TOKENIZER_OPTIONS, check_tokenizer_options, read_options
-from motionmillion.convert.state import (
-    converted_folder,
-    fill,
-    open_state,
-    read_statistics,
-    save_converted,
-    statistics,
-)
+from motionmillion.convert.state import converted_folder, fill, read_statistics, save_converted, statistics
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 
 __all__ = [

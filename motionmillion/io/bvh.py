@@ -20,10 +20,10 @@ import numpy as np
 import torch
 
 from motionmillion.io.arrays import exact_rotations
-from motionmillion.io.bvh_file import axis_rotation, parse_bvh
+from motionmillion.io.bvh_file import parse_bvh
 from motionmillion.io.files import existing_file, write_text
 from motionmillion.kinematics.joint_names import map_joints
-from motionmillion.kinematics.retarget import retarget
+from motionmillion.kinematics.retarget import axis_rotation, retarget
 from motionmillion.motion import Motion
 from motionmillion.skeleton import Skeleton
 

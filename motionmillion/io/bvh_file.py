@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from motionmillion.kinematics.retarget import axis_rotation
+
 _CHANNELS = {
     **{f"{axis}position": ("position", index) for index, axis in enumerate("xyz")},
     **{f"{axis}rotation": ("rotation", index) for index, axis in enumerate("xyz")},
@@ -63,17 +65,6 @@ class BvhTree:
                 positions[:, joint] = positions[:, parent] + (rotations[:, parent] @ offset[..., None])[..., 0]
                 rotations[:, joint] = rotations[:, parent] @ local
         return positions, rotations
-
-
-def axis_rotation(angle: np.ndarray, axis: int) -> np.ndarray:
-    """Rotations `[T, 3, 3]` by `angle` `[T]`, radians, about x, y or z (`axis` 0, 1 or 2)."""
-    matrix = np.zeros((*angle.shape, 3, 3))
-    first, second = (axis + 1) % 3, (axis + 2) % 3
-    matrix[..., axis, axis] = 1.0
-    matrix[..., first, first] = matrix[..., second, second] = np.cos(angle)
-    matrix[..., second, first] = np.sin(angle)
-    matrix[..., first, second] = -matrix[..., second, first]
-    return matrix
 
 
 def parse_bvh(text: str, path: str) -> BvhTree:

@@ -18,7 +18,6 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from motionmillion.io.bvh_file import axis_rotation
 from motionmillion.kinematics.joint_names import map_joints
 from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22
@@ -257,3 +256,14 @@ def _clip_twist(turned: np.ndarray, wanted: np.ndarray, axis: np.ndarray) -> np.
 def _unit(vectors: np.ndarray) -> np.ndarray:
     """Vectors `[..., 3]` scaled to length 1; zero vectors stay."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+def axis_rotation(angle: np.ndarray, axis: int) -> np.ndarray:
+    """Rotations `[T, 3, 3]` by `angle` `[T]`, radians, about x, y or z (`axis` 0, 1 or 2)."""
+    matrix = np.zeros((*angle.shape, 3, 3))
+    first, second = (axis + 1) % 3, (axis + 2) % 3
+    matrix[..., axis, axis] = 1.0
+    matrix[..., first, first] = matrix[..., second, second] = np.cos(angle)
+    matrix[..., second, first] = np.sin(angle)
+    matrix[..., first, second] = -matrix[..., second, first]
+    return matrix
