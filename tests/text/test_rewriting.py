@@ -14,12 +14,12 @@ from motionmillion import Motion
 from motionmillion.cli.app import main
 from motionmillion.text.rewriting import (
     INSTRUCTION,
+    EndpointRewriter,
     LocalRewriter,
     RewriteError,
     make_rewriter,
     read_answer,
 )
-from motionmillion.text.rewriting_endpoint import EndpointRewriter
 
 PAIRS = {
     "Anna strolls over": "[ a person walks forward ]",
