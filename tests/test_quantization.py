@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from motionmillion.lm import MotionLM
-from motionmillion.pipeline.codes import find_pipeline
+from motionmillion.pipeline.folder import find_pipeline
 from motionmillion.quantization import LIBRARIES, quantization_config
 
 

@@ -50,7 +50,8 @@ class GenerationOptions:
 
     def check(self) -> None:
         """Raise `ValueError` for what cannot be."""
-        from motionmillion.pipeline.codes_steps import check_seconds, sample_seed
+        from motionmillion.pipeline.base import sample_seed
+        from motionmillion.pipeline.options import check_seconds
 
         sample_seed(self.seed, 0)
         check_whole("num_samples", self.num_samples, 1)
@@ -81,7 +82,7 @@ def generate_suite(
     Raises:
         ValueError: for a folder with motions of other settings, and what `MotionPipeline` raises.
     """
-    from motionmillion.pipeline.codes import find_pipeline
+    from motionmillion.pipeline.folder import find_pipeline
 
     options.check()
     folder = Path(folder)
@@ -140,7 +141,7 @@ def _seed(seed: int, prompt: Prompt, sample: int) -> int:
 def _facts(suite_sha256: str, model: str, source: Path, options: GenerationOptions) -> dict[str, Any]:
     own = asdict(options)
     del own["batch_size"]
-    from motionmillion.pipeline.codes import pipeline_defaults
+    from motionmillion.pipeline.folder import pipeline_defaults
 
     given = {name: value for name, value in options.sampling.items() if value is not None}
     own["sampling"] = {**pipeline_defaults(source), **given}

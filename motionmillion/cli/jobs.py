@@ -21,7 +21,7 @@ from motionmillion.motion import Motion
 if TYPE_CHECKING:
     from motionmillion.pipeline.codes import MotionPipeline
     from motionmillion.pipeline.dit.gate import Decision
-    from motionmillion.tokenizer import MotionTokenizer
+from motionmillion.pipeline.folder import load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def output_jobs(
     check_whole("num_samples", num_samples, 1)
     for path in outputs:
         check_output(path)
-    from motionmillion.pipeline.codes_steps import sample_seed
+    from motionmillion.pipeline.base import sample_seed
 
     rows = [(row, prompt, sample) for row, prompt in enumerate(prompts) for sample in range(num_samples)]
     digits = max(4, len(str(len(rows) - 1)))
@@ -257,7 +257,7 @@ def generate_files(
     from rich.progress import Progress
 
     from motionmillion.pipeline.codes import MotionPipeline
-    from motionmillion.pipeline.codes_steps import check_seconds
+    from motionmillion.pipeline.options import check_seconds
 
     request = Request() if request is None else request
     check_whole("batch_size", batch_size, 1)
@@ -321,16 +321,6 @@ def detokenize_file(source: Path, outputs: Sequence[Path], model: str) -> list[P
     features = tokenizer.decode(torch.from_numpy(codes.astype(np.int64))[None])[0]
     motion = tokenizer.representation.decode(features)
     return [write_motion(motion, path) for path in outputs]
-
-
-def load_tokenizer(model: str | Path) -> "MotionTokenizer":
-    """The tokenizer of a pipeline, or of a folder that holds only a tokenizer."""
-    import torch
-
-    from motionmillion.pipeline.codes import find_tokenizer
-    from motionmillion.tokenizer import MotionTokenizer
-
-    return MotionTokenizer.from_pretrained(find_tokenizer(model), dtype=torch.float32).eval()
 
 
 def _check_code_file(path: Path) -> None:

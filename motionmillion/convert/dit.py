@@ -25,7 +25,7 @@ from motionmillion.convert.state import converted_folder, fill, read_statistics,
 from motionmillion.features.stats import FeatureStats
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
-from motionmillion.pipeline.codes_steps import write_pipeline_settings
+from motionmillion.pipeline.folder import write_pipeline_settings
 from motionmillion.text.encoder import feature_size, read_config, write_settings
 
 RELEASED_DIT_OPTIONS: Mapping[str, Any] = {

@@ -36,7 +36,7 @@ from motionmillion.convert.options import PUBLISHED_LMS, check_lm_options, nomin
 from motionmillion.convert.state import require
 from motionmillion.io.files import atomic_folder, check_new_folder, write_text
 from motionmillion.lm import MotionLM, MotionLMConfig
-from motionmillion.pipeline.codes_steps import write_pipeline_settings
+from motionmillion.pipeline.folder import write_pipeline_settings
 from motionmillion.text.encoder import feature_size, read_config, write_settings
 from motionmillion.tokenizer import MotionTokenizer
 

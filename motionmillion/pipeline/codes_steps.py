@@ -7,62 +7,33 @@ With a flow head, codes and tokens are latents `[..., Q]` throughout.
 Letters: B batch, L text length, C text feature size, P codes of a prefix, N tokens, Q latent channels.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-import motionmillion
-from motionmillion.configuration import check_number, shown, unknown_key_error
-from motionmillion.io.files import write_text
+from motionmillion.configuration import shown, unknown_key_error
 from motionmillion.kinematics.joining import continue_from
 from motionmillion.lm import MotionLM
-from motionmillion.lm.flow import FlowSampling
-from motionmillion.lm.generation.sampling import Sampling
 from motionmillion.lm.generation.timeline import Part
-from motionmillion.lm.latents.sampler import DEFAULT_STEPS
 from motionmillion.motion import Motion
-from motionmillion.text.encoder import TextEncoder, check_texts
+from motionmillion.pipeline.base import sample_seed
+from motionmillion.pipeline.options import (
+    _DIT_ONLY,
+    _NOT_SAMPLING,
+    _SPEED,
+    DEFAULTS,
+    FLOW_DEFAULTS,
+    check_defaults,
+    check_motion,
+    check_parts,
+    check_seconds,
+)
+from motionmillion.text.encoder import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
 
-MAX_SECONDS = 60.0
-"""Longest motion from one text; a timeline has no limit."""
-
-DEFAULTS: Mapping[str, Any] = {
-    "temperature": 1.0,
-    "top_k": 0,
-    "top_p": 1.0,
-    "min_p": 0.0,
-    "repetition_penalty": 1.0,
-    "no_repeat_ngram_size": 0,
-    "guidance_scale": 1.0,
-    "min_seconds": 0.0,
-    "max_seconds": 10.0,
-    "transition": 0.3,
-}
-"""Sampling options and their defaults, which the pipeline's folder and the call can override."""
-
-FLOW_DEFAULTS: Mapping[str, Any] = {
-    "temperature": 1.0,
-    "steps": DEFAULT_STEPS,
-    "solver": "euler",
-    "shift": None,
-    "guidance_scale": 1.0,
-    "guidance_interval": [0.0, 1.0],
-    **{name: DEFAULTS[name] for name in ("min_seconds", "max_seconds", "transition")},
-}
-"""The same for a language model with a flow head; a shift of None means that of the training."""
-
-_NOT_SAMPLING = ("min_seconds", "max_seconds", "transition")
-
-_SPEED = ("cache", "compiled", "int8")
-_DIT_ONLY = ("reference", "reference_mode", "reference_weight", "strength", "denoising_strength")
-_DIT_ONLY += ("recovery", "smoothing", "default_seconds", "rounds")
 _DECODED_AT_ONCE = 256
 """Chunk size of the tokenizer's decoder, in codes."""
 
@@ -239,88 +210,3 @@ class PipelineParts:
             own = [sample_seed(seed, number) for seed in seeds]
             rows.append(Part(features.expand(len(seeds), -1, -1), mask.expand(len(seeds), -1), count, own))
         return rows
-
-
-def check_defaults(
-    defaults: Mapping[str, Any] | None, continuous: bool, name: str = "pipeline defaults"
-) -> dict[str, Any]:
-    """The checked default options of a pipeline with a language model, without those that are None.
-
-    Args:
-        continuous: whether it has a flow head.
-        name: name of the mapping in errors.
-
-    Raises:
-        ValueError: if it is not a mapping, for unknown options, and for values that no call would accept.
-    """
-    known = FLOW_DEFAULTS if continuous else DEFAULTS
-    if not isinstance(defaults, Mapping | None):
-        raise ValueError(f"{name} must be a mapping of options, got {defaults!r}")
-    if set(defaults or {}) - set(known):
-        raise unknown_key_error(name, set(defaults or {}) - set(known), known)
-    own = {option: value for option, value in (defaults or {}).items() if value is not None}
-    # checks of values are those of a call
-    chosen = {**known, **own}
-    fields = {option: value for option, value in chosen.items() if option not in _NOT_SAMPLING and value is not None}
-    if continuous:
-        FlowSampling(**fields)
-    else:
-        Sampling(**fields)
-    check_bounds(chosen)
-    return own
-
-
-def check_bounds(options: Mapping[str, Any]) -> None:
-    """Raise `ValueError` for default lengths, in seconds, that no call would accept."""
-    for name in ("default_seconds", "max_seconds", "transition"):
-        check_seconds(options.get(name), name)
-    if check_number("min_seconds", options["min_seconds"]) > options["max_seconds"]:
-        raise ValueError(
-            f"min_seconds must be at most max_seconds, {options['max_seconds']!r}, got {options['min_seconds']!r}"
-        )
-
-
-def write_pipeline_settings(folder: str | Path, defaults: Mapping[str, Any], kind: str | None = None) -> None:
-    """Write the `pipeline.json` of a folder; `kind` is None for a tokenizer with a language model."""
-    settings: dict[str, Any] = {"format": 1, "motionmillion": motionmillion.__version__}
-    settings |= {"kind": kind} if kind else {}
-    settings["defaults"] = dict(defaults)
-    write_text(json.dumps(settings, indent=2) + "\n", Path(folder) / "pipeline.json")
-
-
-def check_parts(parts: Sequence[tuple[str, float]]) -> None:
-    """Raise `ValueError` unless `parts` are pairs of a text with words and seconds."""
-    if isinstance(parts, str) or not parts or not all(isinstance(p, tuple | list) and len(p) == 2 for p in parts):
-        raise ValueError(f'parts must be pairs of text and seconds, got {parts!r}; try [("a person walks", 4)]')
-    check_texts([text for text, _ in parts])
-    for number, (_, seconds) in enumerate(parts):
-        check_number(f"seconds of part {number}", seconds)
-        check_seconds(seconds, f"seconds of part {number}")
-
-
-def check_seconds(seconds: float | None, name: str = "seconds") -> None:
-    """Raise `ValueError` unless `seconds` is None or within 0..MAX_SECONDS."""
-    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if seconds is not None and not (number and 0 < seconds <= MAX_SECONDS):
-        hint = "; a timeline can be longer" if name == "seconds" else ""
-        raise ValueError(f"{name} must be above 0 and at most {MAX_SECONDS:g}, got {seconds!r}{hint}")
-
-
-def check_motion(motion: Any, name: str) -> Motion:
-    """Return `motion` if it is a `Motion`; raises `ValueError` otherwise."""
-    if not isinstance(motion, Motion):
-        raise ValueError(f"{name} must be a Motion, got {shown(motion)}; read a file with Motion.load")
-    return motion
-
-
-def sample_seed(seed: int, sample: int) -> int:
-    """Seed of sample number `sample` of a prompt; sample 0 has `seed` itself.
-
-    Raises:
-        ValueError: unless `seed` is in 0..2**63-1.
-    """
-    if not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise ValueError(f"seed must be a whole number in 0..2**63-1, got {seed!r}")
-    if sample == 0:
-        return seed
-    return int.from_bytes(hashlib.sha256(f"{seed}/{sample}".encode()).digest()[:4], "big")

@@ -9,9 +9,45 @@ from typing import Any
 
 from motionmillion.configuration import check_number, check_whole, shown, unknown_key_error
 from motionmillion.lm.flow import FlowSampling, check_strength
+from motionmillion.lm.generation.sampling import Sampling
+from motionmillion.lm.latents.sampler import DEFAULT_STEPS
 from motionmillion.motion import Motion
-from motionmillion.pipeline.codes_steps import check_bounds, check_motion
 from motionmillion.text.encoder import check_texts
+
+MAX_SECONDS = 60.0
+"""Longest motion from one text; a timeline has no limit."""
+
+DEFAULTS: Mapping[str, Any] = {
+    "temperature": 1.0,
+    "top_k": 0,
+    "top_p": 1.0,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "guidance_scale": 1.0,
+    "min_seconds": 0.0,
+    "max_seconds": 10.0,
+    "transition": 0.3,
+}
+"""Sampling options and their defaults, which the pipeline's folder and the call can override."""
+
+FLOW_DEFAULTS: Mapping[str, Any] = {
+    "temperature": 1.0,
+    "steps": DEFAULT_STEPS,
+    "solver": "euler",
+    "shift": None,
+    "guidance_scale": 1.0,
+    "guidance_interval": [0.0, 1.0],
+    **{name: DEFAULTS[name] for name in ("min_seconds", "max_seconds", "transition")},
+}
+"""The same for a language model with a flow head; a shift of None means that of the training."""
+
+_NOT_SAMPLING = ("min_seconds", "max_seconds", "transition")
+
+_SPEED = ("cache", "compiled", "int8")
+_DIT_ONLY = ("reference", "reference_mode", "reference_weight", "strength", "denoising_strength")
+_DIT_ONLY += ("recovery", "smoothing", "default_seconds", "rounds")
+
 
 DIT_DEFAULTS: Mapping[str, Any] = {
     "temperature": 1.0,
@@ -49,9 +85,6 @@ OF_SAMPLING = ("temperature", "steps", "solver", "shift", "guidance_scale", "gui
 
 RECOVERIES = {"direct": "", "velocity": "_velocity"}
 """Suffix of the representation's name for each kind of recovery."""
-
-MODES = ("auto", "text", "motion", "both")
-"""Values of `reference_mode`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,73 +185,65 @@ def no_lengths(given: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} must be left out of an edit, got {given[name]!r}; the motion already has one")
 
 
-def check_told(
-    prompts: Any, reference: Motion | Sequence[Motion | None] | None
-) -> tuple[list[str], list[Motion | None]]:
-    """The checked texts, "" for empty ones, and a reference or None for each.
-
-    Raises:
-        ValueError: for texts that are not strings, empty texts without a reference, a wrong number of references, and
-            references that are not motions.
-    """
-    texts = [prompts] if isinstance(prompts, str) else prompts
-    references: list[Any] = list(reference) if isinstance(reference, list | tuple) else []
-    if not isinstance(reference, list | tuple):
-        references = [reference] * (len(texts) if isinstance(texts, list | tuple) else 1)
-    if not isinstance(texts, list | tuple) or not texts:
-        check_texts(texts)  # raises the error that fits
-    if len(references) != len(texts):
-        raise ValueError(f"reference must be one motion, or one per prompt, {len(texts)}, got {len(references)}")
-    told = []
-    for text, own in zip(texts, references, strict=True):
-        if own is not None:
-            check_motion(own, "reference")
-        empty = isinstance(text, str) and not text.strip()
-        if empty and own is None:
-            raise ValueError(
-                f'prompt must say what the person does, got {text!r}; try "a person waves", or a reference'
-            )
-        told += [""] if empty else check_texts([text])
-    return told, references
-
-
-def check_modes(
-    mode: str | Sequence[str], texts: Sequence[str], references: Sequence[Motion | None], follows: bool
-) -> list[str]:
-    """The checked mode of each row; "auto" where the gate has to decide.
+def check_defaults(
+    defaults: Mapping[str, Any] | None, continuous: bool, name: str = "pipeline defaults"
+) -> dict[str, Any]:
+    """The checked default options of a pipeline with a language model, without those that are None.
 
     Args:
-        follows: whether the model can follow references.
+        continuous: whether it has a flow head.
+        name: name of the mapping in errors.
 
     Raises:
-        ValueError: for an unknown mode, and for a text or reference that a mode needs and a row lacks.
+        ValueError: if it is not a mapping, for unknown options, and for values that no call would accept.
     """
-    modes = list(mode) if isinstance(mode, list | tuple) else [mode] * len(texts)
-    if len(modes) != len(texts):
-        raise ValueError(f"reference_mode must be one, or one per prompt, {len(texts)}, got {len(modes)}")
-    found = []
-    for own, text, reference in zip(modes, texts, references, strict=True):
-        if own not in MODES:
-            raise ValueError(f"reference_mode must be one of {MODES}, got {shown(own)}")
-        if own in ("motion", "both") and reference is None:
-            raise ValueError(f"reference_mode must be auto or text without a reference, got {own!r}")
-        if own in ("motion", "both") and not follows:
-            raise ValueError(f"reference_mode must be auto or text for a text-only model, got {own!r}")
-        if not text and (own in ("text", "both") or not follows):
-            raise ValueError(
-                f"prompt must say what the person does, got {text!r}; a reference alone needs "
-                "reference_mode motion, and a model that can follow one"
-            )
-        # the gate decides only if there are both a text and a reference that the model can follow
-        open_ = own == "auto" and reference is not None and follows
-        found.append("motion" if open_ and not text else own if open_ or own != "auto" else "text")
-    return found
+    known = FLOW_DEFAULTS if continuous else DEFAULTS
+    if not isinstance(defaults, Mapping | None):
+        raise ValueError(f"{name} must be a mapping of options, got {defaults!r}")
+    if set(defaults or {}) - set(known):
+        raise unknown_key_error(name, set(defaults or {}) - set(known), known)
+    own = {option: value for option, value in (defaults or {}).items() if value is not None}
+    # checks of values are those of a call
+    chosen = {**known, **own}
+    fields = {option: value for option, value in chosen.items() if option not in _NOT_SAMPLING and value is not None}
+    if continuous:
+        FlowSampling(**fields)
+    else:
+        Sampling(**fields)
+    check_bounds(chosen)
+    return own
 
 
-def check_start(guide: Motion | None, frames: int, settings: Settings, fps: float) -> None:
-    """Raise `ValueError` if a motion starts from a reference (`strength` below 1) that is shorter than it."""
-    if settings.starts and guide is not None and guide.num_frames < frames:
+def check_bounds(options: Mapping[str, Any]) -> None:
+    """Raise `ValueError` for default lengths, in seconds, that no call would accept."""
+    for name in ("default_seconds", "max_seconds", "transition"):
+        check_seconds(options.get(name), name)
+    if check_number("min_seconds", options["min_seconds"]) > options["max_seconds"]:
         raise ValueError(
-            f"seconds must be at most those of the reference, {guide.seconds:g}, where strength is below 1, got "
-            f"{frames / fps:g}"
+            f"min_seconds must be at most max_seconds, {options['max_seconds']!r}, got {options['min_seconds']!r}"
         )
+
+
+def check_parts(parts: Sequence[tuple[str, float]]) -> None:
+    """Raise `ValueError` unless `parts` are pairs of a text with words and seconds."""
+    if isinstance(parts, str) or not parts or not all(isinstance(p, tuple | list) and len(p) == 2 for p in parts):
+        raise ValueError(f'parts must be pairs of text and seconds, got {parts!r}; try [("a person walks", 4)]')
+    check_texts([text for text, _ in parts])
+    for number, (_, seconds) in enumerate(parts):
+        check_number(f"seconds of part {number}", seconds)
+        check_seconds(seconds, f"seconds of part {number}")
+
+
+def check_seconds(seconds: float | None, name: str = "seconds") -> None:
+    """Raise `ValueError` unless `seconds` is None or within 0..MAX_SECONDS."""
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if seconds is not None and not (number and 0 < seconds <= MAX_SECONDS):
+        hint = "; a timeline can be longer" if name == "seconds" else ""
+        raise ValueError(f"{name} must be above 0 and at most {MAX_SECONDS:g}, got {seconds!r}{hint}")
+
+
+def check_motion(motion: Any, name: str) -> Motion:
+    """Return `motion` if it is a `Motion`; raises `ValueError` otherwise."""
+    if not isinstance(motion, Motion):
+        raise ValueError(f"{name} must be a Motion, got {shown(motion)}; read a file with Motion.load")
+    return motion

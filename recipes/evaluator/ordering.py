@@ -102,8 +102,8 @@ def statue(motion: Motion, seed: int) -> Motion:
 
 def variants(motions: Sequence[Motion], model: str) -> Mapping[str, list[Motion]]:
     """The motions of every system that is not generated."""
-    from motionmillion.cli.jobs import load_tokenizer
     from motionmillion.eval.reconstruction import reconstruct
+    from motionmillion.pipeline.folder import load_tokenizer
 
     tokenizer = load_tokenizer(model)
     representation = tokenizer.representation

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from scipy.stats import sem, t
 
-from motionmillion.cli.jobs import load_tokenizer
 from motionmillion.data.clips import MotionClip, load_clips
 from motionmillion.eval.suites.tokenizer.report import tokenizer_report
 from motionmillion.io.files import write_text
+from motionmillion.pipeline.folder import load_tokenizer
 from motionmillion.training.recipe import load_yaml
 
 COLUMNS = {

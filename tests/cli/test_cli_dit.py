@@ -9,7 +9,7 @@ from motionmillion.cli.jobs import read_span
 from motionmillion.data import synthesize
 from motionmillion.eval.run.generation import GenerationOptions, generate_suite
 from motionmillion.eval.suites import Prompt, Suite
-from motionmillion.pipeline.codes import find_tokenizer, pipeline_defaults
+from motionmillion.pipeline.folder import find_tokenizer, pipeline_defaults
 
 
 @pytest.fixture(scope="module")

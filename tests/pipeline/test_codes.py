@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from motionmillion import MotionPipeline
 from motionmillion.lm import MotionLM
-from motionmillion.pipeline.codes import bundled
+from motionmillion.pipeline.folder import bundled
 from motionmillion.text.encoder import TextEncoder, check_texts
 
 PROMPTS = ["a person waves", "someone walks slowly forward and then turns around to the left", "jump"]

@@ -8,7 +8,7 @@ import torch
 from motionmillion.data import synthesize
 from motionmillion.features import get
 from motionmillion.features.stats import FeatureStats
-from motionmillion.pipeline.codes import find_pipeline
+from motionmillion.pipeline.folder import find_pipeline
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 from motionmillion.tokenizer.losses import LOSSES
 

@@ -22,7 +22,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from motionmillion.cli.jobs import load_tokenizer
 from motionmillion.data.clips import SPLITS, load_clips
 from motionmillion.eval.report.tables import Cell, Table
 from motionmillion.eval.results import EVERYTHING, Better, Estimate, Measure, ResultGroup, Results, SampleResult
@@ -30,6 +29,7 @@ from motionmillion.eval.suites.tokenizer.page import tokenizer_page
 from motionmillion.eval.suites.tokenizer.plots import check_matplotlib, write_plots
 from motionmillion.eval.suites.tokenizer.report import Group, TokenizerReport, check_sizes, tokenizer_report
 from motionmillion.io.files import check_writable, write_text
+from motionmillion.pipeline.folder import load_tokenizer
 from motionmillion.provenance import file_hashes, machine, plain_name, versions
 from motionmillion.tokenizer import MotionTokenizer
 

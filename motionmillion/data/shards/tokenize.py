@@ -23,13 +23,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 import motionmillion
-from motionmillion.cli.jobs import load_tokenizer
 from motionmillion.data.clips import SPLITS, ClipRecord, list_clips
 from motionmillion.data.shards.encoding_pool import Piece, Results, encode_pieces, usable_cores
 from motionmillion.data.shards.token_writer import ShardWriter, fingerprint, plan_shards
 from motionmillion.data.shards.tokens import COLUMNS, FORMAT, HEADER, OPTIONAL, check_pyarrow, read_header
 from motionmillion.io.files import PathError, check_writable
-from motionmillion.pipeline.codes import find_tokenizer
+from motionmillion.pipeline.folder import find_tokenizer, load_tokenizer
 
 _IDENTITY = ("motionmillion", "tokenizer", "splits", "shard_size", "source")
 """Entries of tokens.json that must be equal for a run to be resumed."""

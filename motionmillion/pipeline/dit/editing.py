@@ -9,18 +9,36 @@ generates the others with them as context. Remaining jumps at the seams are blen
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import roma
+import torch
+from torch import Tensor
+
 from motionmillion.configuration import check_number, check_whole
-from motionmillion.kinematics.joining import fill_in, place
+from motionmillion.features import Representation
+from motionmillion.kinematics.joining import fill_in, go_on, joined, place
 from motionmillion.motion import Motion
-from motionmillion.pipeline.codes_steps import sample_seed
-from motionmillion.pipeline.dit.keeping import Change, arrived, bridged, check_span, edited, joint_numbers
+from motionmillion.pipeline.base import sample_seed
 from motionmillion.pipeline.dit.steps import DiTParts
-from motionmillion.pipeline.dit.windows import floor_of, last_frames, lowered, window_sizes
-from motionmillion.pipeline.options import no_lengths
+from motionmillion.pipeline.dit.windows import Window, floor_of, last_frames, lowered, window_sizes
+from motionmillion.pipeline.options import Settings, no_lengths
+from motionmillion.skeleton import SMPL22
 from motionmillion.text.encoder import check_texts
+
+_SIDES = ("left", "right")
+_ARM, _LEG = ("collar", "shoulder", "elbow", "wrist"), ("hip", "knee", "ankle", "foot")
+_SPINE = ("spine1", "spine2", "spine3", "neck", "head")
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    **{f"{side}_arm": tuple(f"{side}_{joint}" for joint in _ARM) for side in _SIDES},
+    **{f"{side}_leg": tuple(f"{side}_{joint}" for joint in _LEG) for side in _SIDES},
+    "upper_body": (*_SPINE, *(f"{side}_{joint}" for side in _SIDES for joint in _ARM)),
+    "lower_body": ("pelvis", *(f"{side}_{joint}" for side in _SIDES for joint in _LEG)),
+}
+"""Names of groups of joints."""
 
 
 class DiTEditing(DiTParts):
@@ -93,7 +111,7 @@ class DiTEditing(DiTParts):
 
         Args:
             frames: first frame to change and the one after the last, counted in `motion`; None changes all.
-            joints: names of joints or of `motionmillion.pipeline.dit.keeping.GROUPS` to change; None changes all. The
+            joints: names of joints or of `motionmillion.pipeline.dit.editing.GROUPS` to change; None changes all. The
                 pelvis represents the position and orientation of the whole body.
             options: see the class; `strength` below 1 starts from the given motion.
 
@@ -122,3 +140,173 @@ class DiTEditing(DiTParts):
             motion = edited(self, motion, floor, change, settings)
             begin += size
         return motion.replace(caption=text)
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """The edit in one window: frames `start` to `stop` of `joints`, as part of an edit that ends at `end`."""
+
+    text: str
+    seed: int
+    start: int
+    stop: int
+    end: int
+    joints: Sequence[int]
+
+
+def joint_numbers(names: Any) -> list[int]:
+    """Indices of the joints with the given names or groups; None for all.
+
+    Raises:
+        ValueError: for an empty list and unknown names.
+    """
+    if names is None:
+        return list(range(len(SMPL22)))
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list | tuple) or not names:
+        raise ValueError(f"joints must be a list of names, got {names!r}; leave it out for all joints")
+    found = set()
+    for name in names:
+        if name not in GROUPS and name not in SMPL22.names:
+            # a common mistake: names separated by commas
+            several = "; give each by itself, on the command line by repeating the option" if "," in str(name) else ""
+            raise ValueError(f"joints must be among {', '.join((*GROUPS, *SMPL22.names))}, got {name!r}{several}")
+        found |= {SMPL22.index(joint) for joint in GROUPS.get(name, (name,))}
+    return sorted(found)
+
+
+def free_features(features: Representation, frames: int, span: tuple[int, int], joints: Sequence[int]) -> Tensor:
+    """Mask of the features to regenerate `[T, D]`.
+
+    Args:
+        features: rot276, in which every frame can be decoded independently.
+        frames: T.
+        span: first frame to change, and the one after the last.
+        joints: indices of the joints to change.
+    """
+    columns = _columns(features, joints)
+    free = torch.zeros(frames, features.dim, dtype=torch.bool)
+    free[span[0] : span[1]] = columns
+    ahead = torch.zeros(features.dim, dtype=torch.bool)
+    for name in features.ahead:
+        ahead[features.layout[name]] = True
+    if span[0]:  # the velocity from the last kept frame into the span
+        free[span[0] - 1] |= columns & ahead
+    free[-1] |= ahead  # the velocity after the last frame is unknown
+    return free
+
+
+def _columns(features: Representation, joints: Sequence[int]) -> Tensor:
+    """Mask of the features `[D]` that depend on these joints."""
+    layout = features.layout
+    columns = torch.zeros(features.dim, dtype=torch.bool)
+    below = _below(joints)
+    for name in ("positions", "velocities"):
+        columns[layout[name]] = below.repeat_interleave(3)
+    # rotations of the joints themselves; the root's are in blocks of their own
+    turned = torch.zeros(len(SMPL22), dtype=torch.bool)
+    turned[list(joints)] = True
+    columns[layout["rotations"]] = turned[1:].repeat_interleave(6)
+    if 0 in joints:
+        for name in ("root_rotation", "heading_change", "translation", "root_velocity"):
+            columns[layout[name]] = True
+    return columns
+
+
+def _below(joints: Sequence[int]) -> Tensor:
+    """Mask `[J]` of the descendants of these joints, and of the pelvis if it is among them."""
+    below = torch.zeros(len(SMPL22), dtype=torch.bool)
+    below[0] = 0 in joints
+    for joint, parent in enumerate(SMPL22.parents[1:], start=1):
+        below[joint] = parent in joints or bool(below[parent])
+    return below
+
+
+def check_span(frames: Any, given: Motion, motion: Motion) -> tuple[int, int]:
+    """First frame to change and the one after the last, in `motion`; `frames` are counted in `given`.
+
+    Raises:
+        ValueError: unless they are two increasing indices within the motion.
+    """
+    if frames is None:
+        return 0, motion.num_frames
+    frames = frames.tolist() if isinstance(frames, Tensor | np.ndarray) else frames
+    whole = isinstance(frames, list | tuple) and all(
+        isinstance(frame, int | np.integer) and not isinstance(frame, bool) for frame in frames
+    )
+    if not whole or len(frames) != 2 or not 0 <= frames[0] < frames[1] <= given.num_frames:
+        raise ValueError(f"frames must be two increasing whole numbers within 0..{given.num_frames}, got {frames!r}")
+    # from the frame rate of `given` to that of `motion`
+    start, stop = (min(round(frame * motion.fps / given.fps), motion.num_frames) for frame in frames)
+    if frames[1] == given.num_frames:
+        stop = motion.num_frames
+    start = min(start, motion.num_frames - 1)
+    return start, max(stop, start + 1)
+
+
+def edited(parts: "DiTParts", motion: Motion, floor: float, change: Change, settings: Settings) -> Motion:
+    """Regenerate one window of `motion`, whose floor is at height `floor`, in metres."""
+    # split the rest of the window evenly between context before and after
+    spare = (parts.dit.config.max_frames - (change.stop - change.start)) // 2
+    first = max(change.start - spare, 0)
+    # frames after the window are context only if they are not edited later
+    last = min(change.stop + spare, motion.num_frames) if change.stop == change.end else change.stop
+    part, span = lowered(motion.slice(first, last), floor), (change.start - first, change.stop - first)
+    features = parts.encode(part)
+    free = free_features(parts.dit.representation, len(features), span, change.joints).to(parts.device)
+    start = features if settings.starts else None
+    window = Window(change.text, change.seed, len(features), features, ~free, start=start)
+    made = parts.sample_windows([window], settings)[0]
+    # the position of frame 0 is known even if that frame was regenerated
+    known = parts.dit.representation.decode(parts.dit.denormalize(features[:1]).cpu())
+    made = place(joined([known, made]), 0, part, 0).slice(1, 1 + made.num_frames)
+    before = part.slice(0, span[0]) if span[0] else None
+    after = part.slice(span[1], part.num_frames) if span[1] < part.num_frames else None
+    made = fill_in(before, made.slice(*span), after, moves=False).slice(*span)
+    # kept joints and frames stay exactly as given
+    rotations, path = motion.rotations.clone(), motion.translation.clone()
+    joints = list(change.joints)
+    rotations[change.start : change.stop, joints] = made.rotations[:, joints]
+    if 0 in joints:
+        path[change.start : change.stop] = lowered(made, -floor).translation
+    return motion.replace(rotations=rotations, translation=path)
+
+
+def arrived(
+    parts: "DiTParts", first: Motion, last: Motion, told: tuple[str, int], seeds: Sequence[int], settings: Settings
+) -> tuple[int, Motion]:
+    """The seed of the best of several free continuations of `first`, and `last` moved to where it ends.
+
+    Args:
+        first, last: both on the floor.
+        told: the text, and the number of frames between the two.
+        seeds: one per continuation; the best one is that whose final poses are closest to those of `last`.
+    """
+    text, count = told
+    arrival = first.num_frames + count
+    known, keep = parts.encode(first), parts.all_but_last_step(first.num_frames)
+    asked = [Window(text, seed, arrival + last.num_frames, known, keep) for seed in seeds]
+    made = parts.sample_windows(asked, settings)
+    drawn = [go_on(first, motion.slice(first.num_frames, motion.num_frames)) for motion in made]
+    distances = [_pose_distance(motion.slice(arrival, motion.num_frames), last) for motion in drawn]
+    best = distances.index(min(distances))
+    return seeds[best], place(last, 0, drawn[best], arrival)
+
+
+def bridged(
+    parts: "DiTParts", first: Motion, last: Motion, told: tuple[str, int], seed: int, settings: Settings
+) -> Motion:
+    """`first`, new frames in between, and `last`, generated with both as context; both stand on the floor in place."""
+    text, count = told
+    hold = first.slice(first.num_frames - 1, first.num_frames)
+    features = parts.encode(joined([first, *[hold] * count, last]))
+    keep = torch.ones_like(features, dtype=torch.bool)
+    # all features of the first motion but the velocity into the gap [T, D]
+    keep[: first.num_frames] = parts.all_but_last_step(first.num_frames)
+    keep[first.num_frames : first.num_frames + count] = False
+    return parts.sample_windows([Window(text, seed, len(features), features, keep)], settings)[0]
+
+
+def _pose_distance(motion: Motion, other: Motion) -> float:
+    """Mean angle in radians between the joint rotations of two motions of the same length, without the pelvis."""
+    return float(roma.rotmat_geodesic_distance(motion.rotations[:, 1:], other.rotations[:, 1:]).mean())

@@ -24,12 +24,13 @@ from motionmillion.configuration import check_whole
 from motionmillion.kinematics.joining import joined
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.motion import Motion
+from motionmillion.pipeline.base import sample_seed
 from motionmillion.pipeline.codes import MotionPipeline
-from motionmillion.pipeline.codes_steps import check_parts, sample_seed
 from motionmillion.pipeline.dit.editing import DiTEditing
 from motionmillion.pipeline.dit.gate import Decision, Gate
+from motionmillion.pipeline.dit.references import check_modes, check_start, check_told
 from motionmillion.pipeline.dit.windows import Row, floor_of, last_frames, lowered
-from motionmillion.pipeline.options import Settings, check_modes, check_share, check_start, check_told
+from motionmillion.pipeline.options import Settings, check_parts, check_share
 from motionmillion.text.encoder import TextEncoder, check_texts
 from motionmillion.text.rewriting import PromptRewriter
 

@@ -21,7 +21,7 @@ from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.lm.dit.sampling import Conditions, sample_motion
 from motionmillion.lm.flow import FlowSampling, check_strength
 from motionmillion.motion import Motion
-from motionmillion.pipeline.codes_steps import check_motion, check_seconds, sample_seed
+from motionmillion.pipeline.base import sample_seed
 from motionmillion.pipeline.dit.windows import Row, Window, lowered, smoothed, window_sizes
 from motionmillion.pipeline.options import (
     DIT_DEFAULTS,
@@ -30,6 +30,8 @@ from motionmillion.pipeline.options import (
     Settings,
     check_dit_defaults,
     check_dit_options,
+    check_motion,
+    check_seconds,
     check_smoothing,
 )
 from motionmillion.text.encoder import TextEncoder

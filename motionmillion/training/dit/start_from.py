@@ -10,7 +10,7 @@ from motionmillion.configuration import unknown_key_error
 from motionmillion.features.stats import FeatureStats
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
-from motionmillion.pipeline.codes import find_pipeline
+from motionmillion.pipeline.folder import find_pipeline
 from motionmillion.text.encoder import SETTINGS, TextEncoder
 from motionmillion.training.plan.configs import encoder_options
 from motionmillion.training.recipe import Recipe

@@ -53,7 +53,7 @@ from motionmillion.features import get
 from motionmillion.features.stats import FeatureStats, feature_stats
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
-from motionmillion.pipeline.codes_steps import write_pipeline_settings
+from motionmillion.pipeline.folder import write_pipeline_settings
 from motionmillion.pipeline.options import check_dit_defaults
 from motionmillion.text.encoder import MINILM, DeferredTextEncoder, TextEncoder
 from motionmillion.training.dit.start_from import (

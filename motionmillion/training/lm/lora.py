@@ -25,7 +25,7 @@ from transformers import PreTrainedModel
 from motionmillion.configuration import check_number, check_whole
 from motionmillion.io.files import write_text
 from motionmillion.lm import MotionLM
-from motionmillion.pipeline.codes import find_pipeline
+from motionmillion.pipeline.folder import find_pipeline
 from motionmillion.training.recipe import take_options
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

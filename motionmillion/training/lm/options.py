@@ -11,7 +11,7 @@ from motionmillion.configuration import check_number, check_whole, unknown_key_e
 from motionmillion.data.composing import ComposeOptions
 from motionmillion.data.drawing import check_balance_by, check_caption_weights
 from motionmillion.data.sets.tokens import TokenCollator
-from motionmillion.pipeline.codes_steps import DEFAULTS, FLOW_DEFAULTS, check_defaults
+from motionmillion.pipeline.options import DEFAULTS, FLOW_DEFAULTS, check_defaults
 from motionmillion.text.encoder import MINILM, check_texts
 from motionmillion.tokenizer import MotionTokenizerConfig
 from motionmillion.tokenizer.quantizers.continuous import ContinuousOptions

@@ -41,7 +41,8 @@ from transformers import set_seed
 from motionmillion.data.sets.latents import latent_statistics
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.lm.latents.model import MotionFlowLM
-from motionmillion.pipeline.codes import MotionPipeline, find_pipeline, find_tokenizer
+from motionmillion.pipeline.codes import MotionPipeline
+from motionmillion.pipeline.folder import find_pipeline, find_tokenizer
 from motionmillion.text.encoder import DeferredTextEncoder, TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.training.export import PARTS, language_model, whole_weights

@@ -17,7 +17,7 @@ from motionmillion.data.shards.texts import read_text_header
 from motionmillion.data.shards.tokens import read_header
 from motionmillion.lm import MotionLMConfig
 from motionmillion.lm.dit.config import MotionDiTConfig
-from motionmillion.pipeline.codes import bundled, find_pipeline
+from motionmillion.pipeline.folder import bundled, find_pipeline
 from motionmillion.text.encoder import MINILM
 from motionmillion.tokenizer import MotionTokenizerConfig
 from motionmillion.training.recipe import Recipe, load_yaml

@@ -284,7 +284,7 @@ def memory_table(shape: ModelShape, step: Step, gpu: Gpu, stage: int | None, ave
 
 
 def _note_missing(data: dict[str, Any], keys: tuple[str, ...], notes: list[str]) -> None:
-    from motionmillion.pipeline.codes import bundled
+    from motionmillion.pipeline.folder import bundled
 
     for key in keys:
         given = data.get(key)

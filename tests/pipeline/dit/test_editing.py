@@ -6,7 +6,7 @@ import torch
 
 from motionmillion.features import get
 from motionmillion.motion import Motion, rotation_y
-from motionmillion.pipeline.dit.keeping import GROUPS, check_span, free_features, joint_numbers
+from motionmillion.pipeline.dit.editing import GROUPS, check_span, free_features, joint_numbers
 from motionmillion.skeleton import SMPL22
 
 NAMES = SMPL22.names

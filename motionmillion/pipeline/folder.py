@@ -1,0 +1,112 @@
+"""Folders of pipelines: where one lies, and what its files say.
+
+    folder = find_pipeline("mini")              # bundled, on disk, or downloaded
+    read_pipeline_settings(folder)              # {"kind": None, "defaults": {...}}
+
+Unusual: nothing here loads weights but `load_tokenizer`.
+"""
+
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import motionmillion
+from motionmillion.io.files import write_text
+from motionmillion.pipeline.options import DEFAULTS, FLOW_DEFAULTS
+
+if TYPE_CHECKING:
+    from motionmillion.tokenizer import MotionTokenizer
+
+
+def write_pipeline_settings(folder: str | Path, defaults: Mapping[str, Any], kind: str | None = None) -> None:
+    """Write the `pipeline.json` of a folder; `kind` is None for a tokenizer with a language model."""
+    settings: dict[str, Any] = {"format": 1, "motionmillion": motionmillion.__version__}
+    settings |= {"kind": kind} if kind else {}
+    settings["defaults"] = dict(defaults)
+    write_text(json.dumps(settings, indent=2) + "\n", Path(folder) / "pipeline.json")
+
+
+def bundled() -> list[str]:
+    """Names of the models that come with the package."""
+    root = resources.files("motionmillion") / "bundled"
+    return sorted(entry.name for entry in root.iterdir() if (entry / "pipeline.json").is_file())
+
+
+def find_pipeline(name: str | Path) -> Path:
+    """Folder of a pipeline: bundled, on disk, or downloaded.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    if str(name) in bundled():
+        return Path(str(resources.files("motionmillion") / "bundled" / str(name)))
+    if Path(name).is_dir():
+        return Path(name)
+    # hub ids have exactly one slash
+    if str(name).count("/") != 1 or str(name).startswith((".", "/")):
+        raise ValueError(f"pipeline must be one of {bundled()}, a folder, or a hub id, got {str(name)!r}")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors", "*.md"]))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"pipeline must be a folder or on the hub, got {str(name)!r}: {reason}") from None
+
+
+def read_pipeline_settings(folder: Path) -> dict[str, Any]:
+    """The settings in the `pipeline.json` of a folder.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    try:
+        settings = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
+        return {"kind": settings.get("kind"), "defaults": settings.get("defaults")}
+    except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError, AttributeError):
+        raise ValueError(
+            f"pipeline must be a folder with a pipeline.json, got {str(folder)!r}; the bundled ones are {bundled()}"
+        ) from None
+
+
+def pipeline_defaults(folder: Path) -> dict[str, Any]:
+    """All options of the pipeline in a folder with their default values; loads no weights.
+
+    Raises:
+        ValueError: if there is no pipeline.
+    """
+    settings = read_pipeline_settings(folder)
+    own = settings.get("defaults") or {}
+    if settings.get("kind") == "dit":
+        from motionmillion.pipeline.options import DIT_DEFAULTS
+
+        return {**DIT_DEFAULTS, **own}
+    config = folder / "lm" / "config.json"
+    flow = config.is_file() and json.loads(config.read_text(encoding="utf-8")).get("head") == "flow"
+    return {**(FLOW_DEFAULTS if flow else DEFAULTS), **own}
+
+
+def find_tokenizer(model: str | Path) -> Path:
+    """Folder of the tokenizer of a pipeline, or `model` itself if it is a folder that holds only a tokenizer.
+
+    Raises:
+        ValueError: for a DiT, which has no tokenizer.
+    """
+    folder = find_pipeline(model)
+    inside = folder / "tokenizer"
+    if (folder / "dit").is_dir() and not inside.is_dir():
+        raise ValueError(f"model must have a tokenizer, got the DiT {str(model)!r}; name a language model's pipeline")
+    return inside if inside.is_dir() else folder
+
+
+def load_tokenizer(model: str | Path) -> "MotionTokenizer":
+    """The tokenizer of a pipeline, or of a folder that holds only a tokenizer."""
+    import torch
+
+    from motionmillion.pipeline.folder import find_tokenizer
+    from motionmillion.tokenizer import MotionTokenizer
+
+    return MotionTokenizer.from_pretrained(find_tokenizer(model), dtype=torch.float32).eval()
