@@ -84,11 +84,12 @@ def tokenize(
         return
     from motionmillion.data.clips import SPLITS
     from motionmillion.data.shards.tokenize import tokenize_folder
+    from motionmillion.pipeline.folder import find_tokenizer
 
     folder = tokenize_folder(
         source,
         output,
-        model,
+        find_tokenizer(model),
         splits=split or SPLITS,
         workers=workers,
         batch_size=batch_size,

@@ -106,7 +106,6 @@ def load_tokenizer(model: str | Path) -> "MotionTokenizer":
     """The tokenizer of a pipeline, or of a folder that holds only a tokenizer."""
     import torch
 
-    from motionmillion.pipeline.folder import find_tokenizer
     from motionmillion.tokenizer import MotionTokenizer
 
     return MotionTokenizer.from_pretrained(find_tokenizer(model), dtype=torch.float32).eval()

@@ -26,10 +26,21 @@ WAVE = clip_of("wave", "someone waves the right hand", "wave the right hand")
 
 @pytest.mark.parametrize(
     "verb, third, ing",
-    [("sit", "sits", "sitting"), ("carry", "carries", "carrying"), ("lie", "lies", "lying"), ("punch", "punches", "punching"),
-     ("wave", "waves", "waving"), ("see", "sees", "seeing"), ("step", "steps", "stepping"), ("go", "goes", "going"),
-     ("mimic", "mimics", "mimicking"), ("row", "rows", "rowing"), ("lean", "leans", "leaning"), ("be", "is", "being")],
-)  # fmt: skip
+    [
+        ("sit", "sits", "sitting"),
+        ("carry", "carries", "carrying"),
+        ("lie", "lies", "lying"),
+        ("punch", "punches", "punching"),
+        ("wave", "waves", "waving"),
+        ("see", "sees", "seeing"),
+        ("step", "steps", "stepping"),
+        ("go", "goes", "going"),
+        ("mimic", "mimics", "mimicking"),
+        ("row", "rows", "rowing"),
+        ("lean", "leans", "leaning"),
+        ("be", "is", "being"),
+    ],
+)
 def test_forms_of_verbs(verb, third, ing):
     assert (third_person(verb), gerund(verb), base_form(third)) == (third, ing, verb)
 
@@ -182,23 +193,39 @@ def reversed_captions(*captions: str, motion: Motion | None = None) -> set[str]:
         ("a person walks forward", "a person walks backward"),
         ("walk slowly", "walk slowly backward"),
         ("a person turns to the left in place", "a person turns to the right in place"),
-        ("a person steps sideways to the left with the left hand raised",
-         "a person steps sideways to the right with the left hand raised"),
-        ("a person walks forward, turning left and then stands", "a person stands and then walks backward, turning right"),
-        ("a person walks forward with the arms stretched forward", "a person walks backward with the arms stretched forward"),
+        (
+            "a person steps sideways to the left with the left hand raised",
+            "a person steps sideways to the right with the left hand raised",
+        ),
+        (
+            "a person walks forward, turning left and then stands",
+            "a person stands and then walks backward, turning right",
+        ),
+        (
+            "a person walks forward with the arms stretched forward",
+            "a person walks backward with the arms stretched forward",
+        ),
         ("a person opens a box", "a person closes a box"),
         ("a person puts the bag down", "a person picks the bag up"),
     ],
-)  # fmt: skip
+)
 def test_captions_are_reversed(caption, opposite):
     assert reversed_captions(caption) == {opposite}
 
 
 @pytest.mark.parametrize(
     "caption",
-    ["a person walks onto a stage", "a person bends down to tie a shoe", "a person walks to the door", "a person digs",
-     "a person walks back", "a slow walk", "a person sits down", "a person stands"],
-)  # fmt: skip
+    [
+        "a person walks onto a stage",
+        "a person bends down to tie a shoe",
+        "a person walks to the door",
+        "a person digs",
+        "a person walks back",
+        "a slow walk",
+        "a person sits down",
+        "a person stands",
+    ],
+)
 def test_captions_that_cannot_be_reversed_are_dropped(caption):
     assert reversed_captions("a person walks forward", caption) <= {"a person walks backward", "a person stands"}
     assert reversed_captions(caption) == set()

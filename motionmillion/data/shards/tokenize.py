@@ -1,6 +1,6 @@
 """A folder of motions -> a folder of token shards, with several processes, safe to interrupt.
 
-    tokenize_folder("my_motions", "my_codes", "mini", workers=8)
+    tokenize_folder("my_motions", "my_codes", find_tokenizer("mini"), workers=8)
 
 1. List the clips, without their motions, and assign each to a shard, independently of the number of workers.
 2. Check the output folder: complete shards of the same run are kept, those of another run are an error.
@@ -19,6 +19,7 @@ from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import Progress
 
@@ -28,7 +29,7 @@ from motionmillion.data.shards.encoding_pool import Piece, Results, encode_piece
 from motionmillion.data.shards.token_writer import ShardWriter, fingerprint, plan_shards
 from motionmillion.data.shards.tokens import COLUMNS, FORMAT, HEADER, OPTIONAL, check_pyarrow, read_header
 from motionmillion.io.files import PathError, check_writable
-from motionmillion.pipeline.folder import find_tokenizer, load_tokenizer
+from motionmillion.tokenizer import MotionTokenizer
 
 _IDENTITY = ("motionmillion", "tokenizer", "splits", "shard_size", "source")
 """Entries of tokens.json that must be equal for a run to be resumed."""
@@ -37,7 +38,7 @@ _IDENTITY = ("motionmillion", "tokenizer", "splits", "shard_size", "source")
 def tokenize_folder(
     source: str | Path,
     output: str | Path,
-    model: str | Path = "mini",
+    model: str | Path,
     *,
     splits: Iterable[str] = SPLITS,
     workers: int | None = None,
@@ -52,7 +53,7 @@ def tokenize_folder(
     Args:
         source: a folder that `list_clips` reads.
         output: folder for the shards, see `motionmillion.data.shards.tokens`.
-        model: bundled model, hub id, or folder of a pipeline or tokenizer.
+        model: folder of a `MotionTokenizer`.
         splits: only clips of these.
         workers: processes; None uses one per available CPU core, or one on other devices.
         batch_size: clips encoded together.
@@ -80,7 +81,7 @@ def tokenize_folder(
         _check_run(output, header, overwrite)
         writer = ShardWriter(output, header, plan_shards(records, source, shard_size), skip_bad, console.print)
         # 3. encode and write; 4. is `writer.finish`
-        work = encode_pieces(writer.start(), source, find_tokenizer(model), device, batch_size, workers)
+        work = encode_pieces(writer.start(), source, model, device, batch_size, workers)
         _write_shards(writer, work, console)
     except KeyboardInterrupt:
         console.print("stopped; complete shards are kept, and the same command resumes from there")
@@ -102,10 +103,10 @@ def _write_shards(writer: ShardWriter, work: Generator[tuple[Piece, Results], No
 def _make_header(
     records: Sequence[ClipRecord], model: str | Path, splits: tuple[str, ...], shard_size: int
 ) -> dict[str, Any]:
-    config = load_tokenizer(model).config
+    config = MotionTokenizer.from_pretrained(model, dtype=torch.float32).config
     if not config.codebook_size:
         raise ValueError(f'model must have a codebook to make codes, got {str(model)!r} with quantizer "none"')
-    folder = find_tokenizer(model)
+    folder = Path(model)
     made_by = {
         "motionmillion": motionmillion.__version__,
         "tokenizer": {
