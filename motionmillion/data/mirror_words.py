@@ -2,9 +2,9 @@
 
     mirror_caption("the right hand waves right away")       # "the left hand waves right away"
 
-Unusual: "right" and "left" that name no side stay: "a right angle", "right behind", "left over", "has left". Where such
-words can also name a side, what stands before them decides: "turns right before stopping" is a turn, "the left over
-the right" are two sides.
+Unusual: "right" and "left" that name no side stay: "a right angle", "right behind", "left over", "has left". Where
+such words can also name a side, what stands before them decides: "turns right before stopping" is a turn, "the left
+over the right" are two sides.
 """
 
 import re
@@ -31,7 +31,8 @@ _ALWAYS_PLAIN_RIGHT = re.compile(
 _PLAIN_RIGHT = re.compile(r" (?:away|now|after|before|in front|behind|next to|beside|there|here)\b", re.IGNORECASE)
 _BEFORE_PLAIN_RIGHT = re.compile(r"\b(?:all|just|that's|that is|quite)[ ]$", re.IGNORECASE)
 _PLAIN_LEFT = re.compile(
-    r" (?:(?:over|behind)\b(?! (?:the|an?|his|her|their|its|right|left|one)\b)|alone\b|(?:the|an?|his|her|their|its|this|that)\b(?! (?:bit|little|few|couple|quarter|half|time)))",
+    r" (?:(?:over|behind)\b(?! (?:the|an?|his|her|their|its|right|left|one)\b)|alone\b|"
+    r"(?:the|an?|his|her|their|its|this|that)\b(?! (?:bit|little|few|couple|quarter|half|time)))",
     re.IGNORECASE,
 )
 _BEFORE_PLAIN_LEFT = re.compile(
