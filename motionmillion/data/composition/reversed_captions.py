@@ -25,8 +25,8 @@ BODY_CHANGE = 0.15
 LIMB_CHANGE = 0.15
 """Likewise of hands or knees."""
 _BODY_PARTS = frozenset(
-    "arm arms hand hands leg legs foot feet knee knees elbow elbows shoulder shoulders wrist wrists hip hips ankle heel "
-    "toe toes forearm thigh fist palm".split()
+    "arm arms hand hands leg legs foot feet knee knees elbow elbows shoulder shoulders wrist wrists hip hips ankle "
+    "heel toe toes forearm thigh fist palm".split()
 )
 _ARMS = frozenset("arm arms hand hands elbow elbows forearm forearms wrist wrists fist fists".split())
 _LEGS = frozenset("leg legs foot feet knee knees heel heels".split())
@@ -305,7 +305,7 @@ _TO = re.compile(r"\b(?:on|onto|in|to|at) (?=(?:a|an|the|his|her|shoulder|waist|
 
 
 def _turned_place(rest: str, kind: str, sign: int) -> str | None:
-    """ "on a chair" -> "from a chair", "to the head" -> "from the head", and the other way round; None where unsure."""
+    """ "on a chair" -> "from a chair", "to the head" -> "from the head", and back; None where that is not sure."""
     if re.search(r"\b(?:from\b.*\bto|to\b.*\bfrom|out|high|low|deep|overhead|above)\b", rest):
         return None
     if kind == "body":
