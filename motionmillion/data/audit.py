@@ -242,11 +242,10 @@ class AuditReport:
 
     def table(self) -> str:
         """Findings one a line, then counts."""
-        units = dict(zip(KINDS, UNITS, strict=True))
+        units: dict[str, str] = dict(zip(KINDS, UNITS, strict=True))
         width = max((len(name) for name in self.bad()), default=0)
         lines = [
-            f"{name:<{width}}  {f.kind:<14}  {f.joint:<14}  {f.share:6.1%} of frames  "
-            f"worst {f.worst:.3g} {units[f.kind]}"
+            f"{name:<{width}}  {f.kind:<14}  {f.joint:<14}  {f.share:6.1%} of frames, {f.worst:.3g} {units[f.kind]}"
             for name, findings in self.findings.items()
             for f in findings
         ]

@@ -31,8 +31,8 @@ _ALWAYS_PLAIN_RIGHT = re.compile(
 _PLAIN_RIGHT = re.compile(r" (?:away|now|after|before|in front|behind|next to|beside|there|here)\b", re.IGNORECASE)
 _BEFORE_PLAIN_RIGHT = re.compile(r"\b(?:all|just|that's|that is|quite)[ ]$", re.IGNORECASE)
 _PLAIN_LEFT = re.compile(
-    r" (?:(?:over|behind)\b(?! (?:the|an?|his|her|their|its|right|left|one)\b)|alone\b"
-    r"|(?:the|an?|his|her|their|its|this|that)\b(?! (?:bit|little|few|couple|quarter|half|time)))",
+    r" (?:(?:over|behind)\b(?! (?:the|an?|his|her|their|its|right|left|one)\b)|alone\b|"
+    r"(?:the|an?|his|her|their|its|this|that)\b(?! (?:bit|little|few|couple|quarter|half|time)))",
     re.IGNORECASE,
 )
 _BEFORE_PLAIN_LEFT = re.compile(

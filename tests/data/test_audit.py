@@ -62,8 +62,8 @@ def test_a_folded_head_is_found_only_if_it_stays_so():
 def test_hands_in_the_trunk_are_found():
     rotations = WALK.rotations.clone()
     shoulder, elbow = (WALK.skeleton.index(f"left_{name}") for name in ("shoulder", "elbow"))
-    for joint, angle in ((shoulder, -1.6), (elbow, -1.5)):  # upper arm down, forearm in through the belly
-        rotations[:, joint] = roma.rotvec_to_rotmat(torch.tensor([0.0, 0.0, angle]))
+    down = roma.rotvec_to_rotmat(torch.tensor([[0.0, 0.0, -1.6], [-0.2, 0.0, 0.0], [0.0, 0.0, -1.5]]))
+    rotations[:, shoulder], rotations[:, elbow] = down[1] @ down[0], down[2]  # the forearm lies across the belly
     broken = WALK.replace(rotations=rotations)
     assert ("hand inside", "left_wrist") in kinds(broken)
 

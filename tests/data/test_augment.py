@@ -41,32 +41,14 @@ def test_sides_are_exchanged(text, mirrored):
 @pytest.mark.parametrize(
     "text",
     [
-        "walks at right angles",
-        "makes a right angle",
-        "a right-angle corner",
-        "all right",
-        "alright",
-        "waves right away",
-        "sits down right now",
-        "stops right after jumping",
-        "waves right before sitting",
+        "walks at right angles", "makes a right angle", "a right-angle corner", "all right", "alright",
+        "waves right away", "sits down right now", "stops right after jumping", "waves right before sitting",
         "stands right in front of it",
-        "walks right behind someone",
-        "stands right next to a wall",
-        "stays right there",
-        "stops right here",
-        "stands upright",
-        "eats what is left over",
-        "leftover food",
-        "a box left behind",
-        "the person has left",
-        "nothing is left",
-        "they have left",
-        "someone left the room",
-        "what is left",
-        "just right",
+        "walks right behind someone", "stands right next to a wall", "stays right there", "stops right here",
+        "stands upright", "eats what is left over", "leftover food", "a box left behind", "the person has left",
+        "nothing is left", "they have left", "someone left the room", "what is left", "just right",
     ],
-)
+)  # fmt: skip
 def test_words_that_name_no_side_stay(text):
     assert mirror_caption(text) == text
 

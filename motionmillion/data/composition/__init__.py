@@ -17,14 +17,15 @@ _LAZY = {
     "join_clips": "motionmillion.data.composition.sequence",
     "overlay_clips": "motionmillion.data.composition.overlay",
     "reverse_clip": "motionmillion.data.composition.reversal",
-    "load_opposites": "motionmillion.data.composition.reversal",
-    "Opposites": "motionmillion.data.composition.reversal",
+    "load_opposites": "motionmillion.data.composition.opposites",
+    "Opposites": "motionmillion.data.composition.opposites",
 }
 __all__ = ["Opposites", "join_clips", "load_opposites", "overlay_clips", "reverse_clip"]
 
 if TYPE_CHECKING:
+    from motionmillion.data.composition.opposites import Opposites, load_opposites
     from motionmillion.data.composition.overlay import overlay_clips
-    from motionmillion.data.composition.reversal import Opposites, load_opposites, reverse_clip
+    from motionmillion.data.composition.reversal import reverse_clip
     from motionmillion.data.composition.sequence import join_clips
 
 

@@ -164,7 +164,9 @@ def _parse_noun(text: str) -> Phrase | None:
 @functools.cache
 def lexicon() -> dict:
     """The content of `words.yaml`."""
-    return yaml.safe_load(resources.files(__package__).joinpath("words.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load(
+        resources.files("motionmillion.data.composition").joinpath("words.yaml").read_text(encoding="utf-8")
+    )
 
 
 @functools.cache
