@@ -10,6 +10,7 @@ out, and counted by the reason. The captions of the new clips have the source "c
 
 import dataclasses
 import functools
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,8 +25,8 @@ from motionmillion.data.progress import say
 DESCRIBED = "described"
 """Source of the sentences that are measured from the motion."""
 
-_TRIES, _OVERLAY_TRIES = 6, 25
-"""Draws of partners for each clip that is wanted; few clips speak of the arms alone."""
+_TRIES = 25
+"""Draws of partners for each clip that is wanted: most are too long together, or do not speak of the arms alone."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,8 @@ class ComposeOptions:
     Args:
         sequences, overlays: clips that follow one another, and lower body of one with the upper body of another; so
             many as this share of the given clips.
-        reversals: each clip backwards, where that is another action.
+        reversals: each clip backwards, where that is another action; a number for so many at most, as a share of the
+            given clips.
         describe: sentences about the motion to add to each given clip; 0 for none.
         wordings: captions of each sequence and overlay.
         max_seconds: of the parts of a sequence together.
@@ -43,7 +45,7 @@ class ComposeOptions:
 
     sequences: float = 0.0
     overlays: float = 0.0
-    reversals: bool = False
+    reversals: bool | float = False
     describe: int = 0
     wordings: int = 4
     max_seconds: float = 12.0
@@ -51,8 +53,8 @@ class ComposeOptions:
     def __post_init__(self) -> None:
         for name in ("sequences", "overlays"):
             check_number(f"compose.{name}", getattr(self, name))
-        if not isinstance(self.reversals, bool):
-            raise ValueError(f"compose.reversals must be true or false, got {self.reversals!r}")
+        if not isinstance(self.reversals, bool | int | float) or not 0 <= self.reversals <= 1:
+            raise ValueError(f"compose.reversals must be true, false or a share in [0, 1], got {self.reversals!r}")
         check_whole("compose.describe", self.describe, 0)
         check_whole("compose.wordings", self.wordings, 1)
         if not check_number("compose.max_seconds", self.max_seconds) > 0:
@@ -92,7 +94,7 @@ def compose_clips(
     made = {
         "sequences": maker.sequences(round(options.sequences * len(clips))),
         "overlays": maker.overlays(round(options.overlays * len(clips))),
-        "reversals": maker.reversals() if options.reversals else [],
+        "reversals": maker.reversals(math.ceil(options.reversals * len(clips))),
     }
     described = [maker.described(clip) for clip in clips] if options.describe else list(clips)
     counts = ", ".join(f"{len(new)} {kind}" for kind, new in made.items())
@@ -161,7 +163,7 @@ class _Maker:
 
         settings = self._settings
         made: list[MotionClip] = []
-        for _ in range(_OVERLAY_TRIES * count):
+        for _ in range(_TRIES * count):
             if len(made) == count:
                 break
             lower, upper = self._clip(), self._clip()
@@ -169,12 +171,19 @@ class _Maker:
             made += [clip] if clip else []
         return made
 
-    def reversals(self) -> list[MotionClip]:
-        """Every clip backwards that can be; how a window of a longer take begins is not how its motion begins."""
+    def reversals(self, count: int) -> list[MotionClip]:
+        """Up to `count` clips backwards, in random order; how a window begins is not how its motion begins."""
+        if not count:
+            return []
         from motionmillion.data.composition import reverse_clip
 
-        results = [self._made("reversals", functools.partial(reverse_clip, clip), clip.whole) for clip in self.clips]
-        return [clip for clip in results if clip]
+        made: list[MotionClip] = []
+        for index in torch.randperm(len(self.clips), generator=self.generator).tolist():
+            if len(made) == count:
+                break
+            clip = self._made("reversals", functools.partial(reverse_clip, self.clips[index]), self.clips[index].whole)
+            made += [clip] if clip else []
+        return made
 
     def described(self, clip: MotionClip) -> MotionClip:
         """The clip with sentences about its motion."""

@@ -55,11 +55,28 @@ def test_partners_are_drawn_by_description(clips):
     assert set(drawn) == {"waving", "walk"} and drawn["walk"] == pytest.approx(200, abs=50)  # one of nine clips
 
 
+def test_reversals_and_sentences_have_their_sources(clips):
+    pytest.importorskip("motionmillion.data.composition.reversal")
+    pytest.importorskip("motionmillion.data.describing.wording")
+    sit = clip("sit", "squat", "Sitting").replace(captions=("a person sits down",), sources=("watched",))
+    made, refused = compose_clips([sit, *clips], ComposeOptions(reversals=True, describe=3), seed=0)
+    described, new = made[: len(clips) + 1], made[len(clips) + 1 :]
+    assert len(new) + sum(refused.values()) == len(clips) + 1
+    assert all(set(each.sources) == {"composed"} and each.ends == each.whole for each in new)
+    for old, each in zip([sit, *clips], described, strict=True):
+        assert each.captions[: len(old.captions)] == old.captions
+        assert set(each.sources[len(old.captions) :]) <= {"described"}
+        assert set(each.captions[len(old.captions) :]) <= set(each.own_captions)
+    assert any("described" in each.sources for each in described)
+    some, _ = compose_clips([sit, *clips], ComposeOptions(reversals=0.1), seed=0)
+    assert len(some) - len(clips) - 1 == min(1, len(new))
+
+
 def test_what_cannot_be_made_is_counted_and_never_fatal(clips, capsys):
     pytest.importorskip("motionmillion.data.composition.sequence")
     made, refused = compose_clips(clips, ComposeOptions(sequences=0.3, max_seconds=1.0), seed=0)
-    assert made == clips and sum(refused.values()) == 6 * 3
-    assert "refused: sequences, longer than max_seconds: 18" in capsys.readouterr().err
+    assert made == clips and sum(refused.values()) == 25 * 3
+    assert "refused: sequences, longer than max_seconds: 75" in capsys.readouterr().err
 
     def fails() -> MotionClip:
         raise ValueError("clips must dance")
@@ -74,7 +91,7 @@ def test_what_cannot_be_made_is_counted_and_never_fatal(clips, capsys):
         ({"sequence": 0.2}, r"compose .*describe, max_seconds, .*'sequence'; did you mean sequences"),
         ([0.2], r"compose must be a mapping of options, got \[0.2\]"),
         ({"overlays": -1}, "compose.overlays must be a number that is not negative"),
-        ({"reversals": 1}, "compose.reversals must be true or false, got 1"),
+        ({"reversals": 2}, r"compose.reversals must be true, false or a share in \[0, 1\], got 2"),
         ({"describe": True}, "compose.describe must be a whole number of at least 0"),
         ({"wordings": 0}, "compose.wordings must be a whole number of at least 1"),
         ({"max_seconds": 0}, "compose.max_seconds must be positive, got 0"),

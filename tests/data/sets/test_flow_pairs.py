@@ -146,6 +146,17 @@ def test_the_same_seed_draws_the_same(clips):
     assert len({len(sample["labels"]) for sample in first}) > 1  # versions of other speeds
 
 
+def test_captions_by_source_and_groups_by_title(clips):
+    title = clips[0].replace(captions=("Title", "one two three"), sources=("cmu_index", "watched"))
+    composed = clips[1].replace(sources=("composed",) * len(clips[1].captions))
+    weights = {"watched": 1, "composed": 1}
+    dataset = pairs([Source([title, composed])], reference_blocks=(), caption_weights=weights)
+    assert {len(sample["text"]) for sample in draws(dataset, 20)} == {3}
+    assert dataset.groups("description") == ["title", None] and dataset.groups() == [title.category, None]
+    with pytest.raises(ValueError, match="caption_weights must name sources that the captions have, got kinematic"):
+        pairs([Source([title])], caption_weights={"kinematic": 1})
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
