@@ -29,12 +29,14 @@ def raise_both(body: BodyTracks) -> bool:
 
 
 def swings(body: BodyTracks, side: str) -> int:
-    """Times that a raised hand swings from one end to the other, by 5 cm or more."""
+    """Times that a raised hand swings from one end to the other, by 5 cm or more; raising it is no swing."""
     wrist, elbow = f"{side}_wrist", f"{side}_elbow"
     chest = body.height("spine3")
     raised = (body.height(wrist) > chest) & (body.height(wrist) > body.height(elbow)) & (body.upright > 0.6)
     best = 0
-    for start, stop in spans(raised, 0.5):
+    rest = round(0.2 * FPS)
+    for start, stop in spans(raised, 0.7):
+        start, stop = start + rest * (start > 0), stop - rest * (stop < len(body))
         track = (body.own(wrist) - body.own(f"{side}_shoulder"))[start:stop]
         track = track - smooth(track, 1.0)
         axis = np.linalg.svd(track - track.mean(0), full_matrices=False)[2][0]
