@@ -137,12 +137,14 @@ def hops(body: BodyTracks, side: str) -> int:
 def jumps(body: BodyTracks) -> list[tuple[int, int]]:
     """Flights of both feet side by side, as (start, stop); the steps of a run are none."""
     left, right = body.height("left_foot"), body.height("right_foot")
-    low = np.minimum(left, right)
+    low, speed = np.minimum(left, right), rate(body.pelvis)
     found = []
     for start, stop in spans(low > 0.05, 0.1):
         before = body.pelvis[max(start - round(0.4 * FPS), 0) : start + 1].min()
         rise = body.pelvis[start:stop].max() - before
         middle = (start + stop) // 2
+        if speed[max(start - round(0.2 * FPS), 0) : stop].max() < 0.8:
+            continue  # a body that floats
         if rise > 0.1 and abs(left[middle] - right[middle]) < 0.3 and low[start:stop].max() > 0.08:
             found.append((start, stop))
     return found
