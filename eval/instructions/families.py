@@ -196,7 +196,7 @@ def _limb_families() -> Iterator[Family]:
         "kick",
         limbs.kick,
         r"kick\w* (\w+ ){{0,3}}(with )?(the |his |her )?{side} (leg|foot)|\bkicks? (the )?{side}\b|{side} (leg|foot) kick",
-        rf"kick\w*[^,]* {{other}}|{_ODD}|alternat|ly(ing|es)|floor|hang|each|legs|heels|push|glide|trip|skip|leap|jump|step right|step left",
+        rf"kick\w*[^,]* {{other}}|then (with )?the {{other}}|{_ODD}|alternat|ly(ing|es)|floor|hang|each|legs|heels|push|glide|trip|skip|leap|jump|step right|step left",
         related=("lift_knee",),
     )
     yield from _sided(

@@ -29,12 +29,14 @@ def raise_both(body: BodyTracks) -> bool:
 
 
 def swings(body: BodyTracks, side: str) -> int:
-    """Times that a raised hand swings from one end to the other, by 5 cm or more."""
+    """Times that a raised hand swings from one end to the other, by 5 cm or more; raising it is no swing."""
     wrist, elbow = f"{side}_wrist", f"{side}_elbow"
     chest = body.height("spine3")
     raised = (body.height(wrist) > chest) & (body.height(wrist) > body.height(elbow)) & (body.upright > 0.6)
     best = 0
-    for start, stop in spans(raised, 0.5):
+    rest = round(0.2 * FPS)
+    for start, stop in spans(raised, 0.7):
+        start, stop = start + rest * (start > 0), stop - rest * (stop < len(body))
         track = (body.own(wrist) - body.own(f"{side}_shoulder"))[start:stop]
         track = track - smooth(track, 1.0)
         axis = np.linalg.svd(track - track.mean(0), full_matrices=False)[2][0]
@@ -140,12 +142,14 @@ def hops(body: BodyTracks, side: str) -> int:
 def jumps(body: BodyTracks) -> list[tuple[int, int]]:
     """Flights of both feet side by side, as (start, stop); the steps of a run are none."""
     left, right = body.height("left_foot"), body.height("right_foot")
-    low = np.minimum(left, right)
+    low, speed = np.minimum(left, right), rate(body.pelvis)
     found = []
     for start, stop in spans(low > 0.05, 0.1):
         before = body.pelvis[max(start - round(0.4 * FPS), 0) : start + 1].min()
         rise = body.pelvis[start:stop].max() - before
         middle = (start + stop) // 2
+        if speed[max(start - round(0.2 * FPS), 0) : stop].max() < 0.8:
+            continue  # a body that floats
         if rise > 0.1 and abs(left[middle] - right[middle]) < 0.3 and low[start:stop].max() > 0.08:
             found.append((start, stop))
     return found

@@ -1,18 +1,21 @@
 """The rules of instructions: a motion that follows passes, its mirror image or another motion fails."""
 
+import functools
 import importlib.util
 import math
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+import roma
 import torch
 from torch import Tensor
 
 from motionmillion.data.clips import MotionClip
-from motionmillion.data.synthetic.actions import Dice, Style, jump, stand
-from motionmillion.data.synthetic.body import SIDES, Plan, keyframes, solve
+from motionmillion.data.synthetic_actions import Dice, Style, jump, stand
+from motionmillion.data.synthetic_body import SIDES, Plan, keyframes, solve
 from motionmillion.eval.instructions import FAMILIES, body_tracks, follows, instruction_check, real_rates, wilson
 from motionmillion.eval.instructions.scoring import RealRates
 from motionmillion.eval.instructions.tracks import reversals, spans
@@ -62,8 +65,6 @@ def _eased(time: Tensor, seconds: float) -> Tensor:
 def _about(angle: Tensor, axis: int) -> Tensor:
     vector = torch.zeros(len(angle), 3)
     vector[:, axis] = angle
-    import roma
-
     return roma.rotvec_to_rotmat(vector)
 
 
@@ -119,7 +120,7 @@ def sitting(down: Callable[[Tensor], Tensor]) -> Motion:
 
 
 def planned(change: Callable[[Plan, Tensor], None], seconds: float = 4.0, fps: float = 30.0) -> Motion:
-    """A standing body of `motionmillion.data.synthetic.body` with some of its plan changed."""
+    """A standing body of `motionmillion.data.synthetic_body` with some of its plan changed."""
     time = torch.arange(round(seconds * fps), dtype=torch.float64) / fps
     dice = Dice(0)
     plan = stand(Style.sample(dice), dice, time)
@@ -177,7 +178,7 @@ MOTIONS: dict[str, Callable[[], Motion]] = {
     "side_step_left": lambda: motion_of(aside=0.3),
     "turn_left": lambda: motion_of(turn=math.pi / 2),
     "turn_around": lambda: motion_of(turn=math.pi),
-    "curve_left": lambda: motion_of(speed=0.8, turn=1.2, **gait()),
+    "curve_left": lambda: motion_of(speed=0.8, turn=1.8, **gait()),
     "circle": lambda: motion_of(speed=1.0, turn=TWO_PI, **gait()),
     "raise_left": lambda: motion_of(**arm("left")),
     "raise_both": lambda: motion_of(**arm("left"), **arm("right")),
@@ -203,21 +204,26 @@ MOTIONS: dict[str, Callable[[], Motion]] = {
 }
 
 
+@functools.cache
+def made(name: str) -> Motion:
+    return MOTIONS[name]()
+
+
 @pytest.mark.parametrize("family", sorted(MOTIONS))
 def test_a_motion_that_follows_passes(family: str):
-    assert follows(family, MOTIONS[family]())
+    assert follows(family, made(family))
 
 
 @pytest.mark.parametrize("family", [name for name in sorted(MOTIONS) if FAMILIES[name].side])
 def test_the_mirror_image_follows_the_other_side(family: str):
-    image = MOTIONS[family]().mirror()
+    image = made(family).mirror()
     assert follows(FAMILIES[family].mirrored, image)
     assert not follows(family, image)
 
 
 @pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"stand_still"}))
 def test_standing_still_follows_nothing_else(family: str):
-    assert not follows(family, MOTIONS["stand_still"]())
+    assert not follows(family, made("stand_still"))
 
 
 @pytest.mark.parametrize(
@@ -256,12 +262,12 @@ def test_standing_still_follows_nothing_else(family: str):
     ],
 )
 def test_another_motion_fails(family: str, motion: str):
-    assert not follows(family, MOTIONS[motion]())
+    assert not follows(family, made(motion))
 
 
 @pytest.mark.parametrize("family", sorted(MOTIONS))
 def test_start_and_heading_do_not_matter(family: str):
-    motion = MOTIONS[family]()
+    motion = made(family)
     turn = rotation_y(torch.tensor(2.3))
     rotations = motion.rotations.clone()
     rotations[:, 0] = turn @ rotations[:, 0]
@@ -271,7 +277,7 @@ def test_start_and_heading_do_not_matter(family: str):
 
 @pytest.mark.parametrize("family", sorted(MOTIONS))
 def test_the_frame_rate_does_not_matter(family: str):
-    assert follows(family, MOTIONS[family]().resample(60.0))
+    assert follows(family, made(family).resample(60.0))
 
 
 @pytest.mark.parametrize(
@@ -289,12 +295,10 @@ def test_what_cannot_be_measured_is_named(positions: Tensor, fps: float, message
 
 def test_an_unknown_family_is_named():
     with pytest.raises(ValueError, match="family must be one of .* got 'fly'"):
-        follows("fly", MOTIONS["stand_still"]())
+        follows("fly", made("stand_still"))
 
 
 def test_spans_and_reversals():
-    import numpy as np
-
     assert spans(np.array([0, 1, 1, 0, 1], dtype=bool)) == [(1, 3), (4, 5)]
     assert reversals(np.array([0, 1, 0, 1, 0.95, 1.0]), 0.5) == 3
 
@@ -303,9 +307,7 @@ def test_every_family_has_an_image_and_known_relatives():
     bases = {name.removesuffix(f"_{family.side}") if family.side else name for name, family in FAMILIES.items()}
     for name, family in FAMILIES.items():
         assert FAMILIES[family.mirrored].mirrored == name
-        assert all(any(base == other or base.startswith(f"{other}_") for base in bases) for other in family.related), (
-            name
-        )
+        assert all(any(base == other or base.startswith(f"{other}_") for base in bases) for other in family.related), name
 
 
 def clip(name: str, motion: Motion, *watched: str) -> MotionClip:
@@ -314,10 +316,10 @@ def clip(name: str, motion: Motion, *watched: str) -> MotionClip:
 
 def test_real_clips_count_with_their_mirror_images():
     clips = [
-        clip("a", MOTIONS["kick_left"](), "kick with the left leg"),
-        clip("b", MOTIONS["kick_left"]().mirror(), "kick with the right leg"),
-        clip("c", MOTIONS["stand_still"](), "kick with the left leg"),
-        clip("d", MOTIONS["stand_still"](), "stand still"),
+        clip("a", made("kick_left"), "kick with the left leg"),
+        clip("b", made("kick_left").mirror(), "kick with the right leg"),
+        clip("c", made("stand_still"), "kick with the left leg"),
+        clip("d", made("stand_still"), "stand still"),
     ]
     rates = real_rates(clips)
     assert rates["kick_left"] == rates["kick_right"] == RealRates(2, 3, 0.0, 0.0)
@@ -327,7 +329,7 @@ def test_real_clips_count_with_their_mirror_images():
 
 def test_captions_of_the_take_and_of_the_other_side_do_not_count():
     family = FAMILIES["kick_left"]
-    motion = MOTIONS["stand_still"]()
+    motion = made("stand_still")
     assert not family.shown_by(MotionClip("a", motion, ("kick with the left leg",), sources=("cmu_index",)))
     assert not family.shown_by(clip("b", motion, "kick with the left leg", "kicks with the left, then the right leg"))
     assert family.shown_by(MotionClip("c", motion, ("x",), own_captions=("kick with the left leg",)))
@@ -337,15 +339,15 @@ def test_obedience_is_counted():
     prompts = {"raise_left": ["left up", "left hand up"], "stand_still": ["stand", "stay"]}
 
     def obeys(texts: list[str]) -> list[Motion]:
-        return [MOTIONS["raise_left" if "left" in text else "stand_still"]() for text in texts for _ in range(2)]
+        return [made("raise_left" if "left" in text else "stand_still") for text in texts for _ in range(2)]
 
     result = instruction_check(obeys, prompts, samples=2)
     assert result["mean"]["rate"] == result["sides"]["rate"] == 1.0
     assert result["families"]["raise_left"]["count"] == 4 and len(result["motions"]) == 8
-    lazy = instruction_check(lambda texts: [MOTIONS["stand_still"]() for _ in texts], prompts, samples=1)
+    lazy = instruction_check(lambda texts: [made("stand_still") for _ in texts], prompts, samples=1)
     assert lazy["mean"]["rate"] == 0.5 and lazy["sides"]["rate"] == 0.0
     with pytest.raises(ValueError, match="generate must give 2 motions a prompt, got 1 for 4 prompts"):
-        instruction_check(lambda texts: [MOTIONS["stand_still"]()], prompts, samples=2)
+        instruction_check(lambda texts: [made("stand_still")], prompts, samples=2)
     with pytest.raises(ValueError, match="prompts must be for known families, got \\['fly'\\]"):
         instruction_check(obeys, {"fly": ["fly"]}, samples=1)
 
@@ -394,8 +396,6 @@ def test_sampling_options_are_read(script: ModuleType):
 
 
 def test_a_caption_of_the_data_is_no_prompt(script: ModuleType):
-    seen = clip("a", MOTIONS["stand_still"](), "Please kick with your right foot.")
-    with pytest.raises(
-        ValueError, match="prompts must not be captions of the data, got \\['please kick with your left"
-    ):
+    seen = clip("a", made("stand_still"), "Please kick with your right foot.")
+    with pytest.raises(ValueError, match="prompts must not be captions of the data, got \\['please kick with your left"):
         script.check_unseen({"kick_left": ["please kick with your left foot"]}, [seen])
