@@ -30,7 +30,7 @@ def bench_flow_files(
     """
     if not sizes and not models:
         raise ValueError("size or model must be given, got none")
-    about = f"{batch_size} motion{'s' * (batch_size > 1)} of {seconds:g} s, {repeats} turns, {dtype}"
+    about = f"{batch_size} motion{'s' * (batch_size > 1)} of {seconds:g} s, {repeats} runs, {dtype}"
     about += (
         f"; guidance {guidance_scale:g}." if guidance_scale is not None else "; guidance off, or a pipeline's own."
     )

@@ -198,7 +198,7 @@ def _decode_in_turns(
         for name, run in runs.items():
             if name == "none" and turn:  # slow, and one run is enough
                 continue
-            progress(f"{size}, batch {batch}: {name}, turn {turn + 1} of {repeats}")
+            progress(f"{size}, batch {batch}: {name}, run {turn + 1} of {repeats}")
             run()
             bandwidth.append(read_bandwidth(lm.device))
     expected, rows = runs["none"].chosen, []
@@ -316,7 +316,7 @@ def _matrix_flops(device: torch.device, size: int = 2048) -> float:
 def decoding_report(rows: Sequence[DecodingRow], device: str) -> tuple[str, dict[str, Any]]:
     """Markdown and JSON, with a description of the machine."""
     machine = describe_machine(device)
-    lines = [f"{machine}; greedy, {rows[0].tokens} tokens a row, {rows[0].dtype} weights.", ""]
+    lines = [f"{machine}; greedy, {rows[0].tokens} tokens per row, {rows[0].dtype} weights.", ""]
     lines.append(
         "| size | batch | setting | tokens/s | speed | first token ms | step ms | of memory speed | same tokens |"
     )
@@ -335,7 +335,7 @@ def decoding_report(rows: Sequence[DecodingRow], device: str) -> tuple[str, dict
 def packing_report(rows: Sequence[PackingRow], device: str) -> tuple[str, dict[str, Any]]:
     """Markdown and JSON, with a description of the machine."""
     machine = describe_machine(device)
-    lines = [f"{machine}; training steps in bfloat16 autocast, forward and backward; real positions a second.", ""]
+    lines = [f"{machine}; training steps in bfloat16 autocast, forward and backward; real positions per second.", ""]
     lines.append("| size | samples | layout | positions computed | real positions/s | against the longest |")
     lines[-1] += " extra MB | MFU |"
     lines.append("|---" * 8 + "|")
@@ -348,5 +348,5 @@ def packing_report(rows: Sequence[PackingRow], device: str) -> tuple[str, dict[s
                 f"{row.positions:,} | {rate:,.0f} | {rate / row.padded_per_second:.2f}x | "
                 f"{'-' if memory is None else f'{memory:,.0f}'} | {row.mfu * rate / row.packed_per_second:.0%} |"
             )
-    lines += ["", "MFU: operations that the real positions need over what a large matrix product was measured to do."]
+    lines += ["", "MFU: FLOPs of the real positions relative to the measured rate of a large matrix product."]
     return "\n".join(lines), {"machine": machine, "rows": [dataclasses.asdict(row) for row in rows]}
