@@ -251,9 +251,8 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         weight = self.project_text.weight if self.project_text.weight.is_floating_point() else self.embed_tokens.weight
         text = self.project_text(features.to(weight.dtype))  # the layer's dtype, unless it is quantized
         padding = torch.tensor(self.config.end_row + 1, device=text.device)
-        nothing = self.embed_tokens(padding).to(
-            text.dtype
-        )  # a forward call, which gathers weights under ZeRO 3 and FSDP
+        # a forward call instead of indexing the weight, which gathers weights under ZeRO 3 and FSDP
+        nothing = self.embed_tokens(padding).to(text.dtype)
         return torch.where(instead[..., None], nothing, text), valid
 
     def _motion_segments(self, motion: Tensor, text_segments: Tensor | None, segments: Tensor | None) -> Tensor:

@@ -243,9 +243,8 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         hidden = _with_places(self.embed_motion(tokens.to(dtype)))
         for block in self.blocks:
             hidden = block(hidden, modulation, mask, contexts, chosen)
-        output = self.head(hidden, time[:, None]).unflatten(
-            2, (-1, self.config.motion_dim)
-        )  # [B, N, patch, D], with overlap [B, N, 2 * patch, D]
+        output = self.head(hidden, time[:, None])
+        output = output.unflatten(2, (-1, self.config.motion_dim))  # [B, N, patch, D], with overlap twice patch
         output = faded(output, mask) if self.config.overlap else output.flatten(1, 2)
         return output[:, : x.shape[1]]
 
@@ -295,7 +294,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         if patch == 1:
             return x, mask
         if mask is not None:
-            # frames behind the end must not leak into a patch that is partly valid
+            # frames after the end must not leak into a patch that is partly valid
             x = torch.where(mask[..., None], x, 0.0)
         added = -x.shape[1] % patch
         if added:

@@ -3,9 +3,9 @@
     sampler = FactorisedSampler.of_model(lm, {"temperature": 0.8, "top_p": 0.95}, seeds=[0, 1])
     tokens = sampler(states, history, forbid_end=False)        # [B]
 
-Guidance, temperature and truncation (`top_k`, `top_p`, `min_p`) act on each digit, given the digits before it; with
-temperature 0 each digit is the likeliest one. Limits on repetition act on whole codes: the penalty on the last digit,
-of which each value completes one code; a digit is forbidden where every code that it could lead to is.
+Guidance, temperature and truncation (`top_k`, `top_p`, `min_p`) act on each digit, given the digits before it; at
+temperature 0 each digit is the most likely one. Limits on repetition act on whole codes: the penalty is applied to the
+last digit, each value of which completes one code; a digit is forbidden if all codes that begin with it are.
 
 Letters: B rows, N codes so far, D digits, C width of the transformer.
 """

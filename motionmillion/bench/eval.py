@@ -133,8 +133,8 @@ def _bench_physics(
 def eval_report(rows: Sequence[EvalRow], repeats: int, device: str) -> tuple[str, dict[str, Any]]:
     """Markdown and JSON of the rows, with a description of the machine."""
     machine = describe_machine(device)
-    lines = [f"{machine}; {repeats} turns each.", ""]
-    lines += ["| measure | size | loops s | ours s | speed | ours a second | largest difference |", "|---" * 7 + "|"]
+    lines = [f"{machine}; {repeats} runs each.", ""]
+    lines += ["| metric | size | loops s | ours s | speed | ours per second | largest difference |", "|---" * 7 + "|"]
     for row in rows:
         loops = "-" if row.baseline_seconds is None else f"{row.baseline_seconds:.2f}"
         speed = "-" if row.speedup is None else f"{row.speedup:.0f}x"

@@ -211,10 +211,10 @@ def _dits(size: str, task: _Task, steps: Sequence[int], patch: int, dtype: str, 
     dit = MotionDiT(config).to(DTYPES[dtype]).to(torch.device(device)).eval()  # type: ignore[arg-type]
     frames = round(task.seconds * dit.representation.fps)
     text = torch.randn(task.batch, TEXT, _TEXT_DIM, generator=torch.Generator().manual_seed(0)).to(device)
-    told = Conditions(text, torch.ones(task.batch, TEXT, dtype=torch.bool, device=text.device))
+    conditions = Conditions(text, torch.ones(task.batch, TEXT, dtype=torch.bool, device=text.device))
 
     def run(sampling: FlowSampling) -> Callable[[], Any]:
-        return lambda: sample_motion(dit, told, [frames] * task.batch, list(range(task.batch)), sampling)
+        return lambda: sample_motion(dit, conditions, [frames] * task.batch, list(range(task.batch)), sampling)
 
     systems = []
     for number in steps:
@@ -264,7 +264,7 @@ def _take_turns(
     for system in systems:
         progress(f"{system.name}: {system.kind}, {system.steps or 'no'} steps, first call")
         memory.append(extra_memory(system.call, device, warm=False))
-    progress(f"{systems[0].name}: {repeats} turns")
+    progress(f"{systems[0].name}: {repeats} runs")
     times = take_turns([system.call for system in systems], repeats, device)
     codes = next((own for system, own in zip(systems, times, strict=True) if system.kind == CODES), None)
     rows = []
@@ -306,8 +306,8 @@ def flow_report(
             f"{'-' if speed is None else f'{speed:.2f}x'} | {row.realtime:.1f}x | {row.passes} | {row.velocities:,} | "
             f"{'-' if memory is None else f'{memory:,.0f}'} |"
         )
-    lines += ["", "Against codes: how many times as fast as the codes of the same turns. Real time: seconds of motion"]
-    lines += ["made in a second. Passes go through the transformer, velocities are asked of it or of its flow head."]
+    lines += ["", "Against codes: speed relative to the codes of the same runs. Real time: seconds of motion"]
+    lines += ["per second. Passes are those of the transformer, velocities those of the DiT or the flow head."]
     results = {"command": command, "machine": machine, "seed": 0, "about": about}
     return "\n".join(lines), results | {"rows": [dataclasses.asdict(row) for row in rows]}
 

@@ -142,8 +142,8 @@ def _measure(
 def bench_report(rows: Sequence[BenchRow], width: int, repeats: int, device: str) -> tuple[str, dict[str, Any]]:
     """Markdown and JSON of the rows, with a description of the machine."""
     machine = describe_machine(device)
-    lines = [f"Width {width}, {repeats} turns each; {machine}. The baseline runs in float32, as published: rows in"]
-    lines += ["bfloat16 also count what the narrower numbers gain.", ""]
+    lines = [f"Width {width}, {repeats} runs each; {machine}. The baseline runs in float32, as published: rows in"]
+    lines += ["bfloat16 include the gain from the lower precision.", ""]
     lines.append("| task | codes | batch | ours in | baseline frames/s | ours frames/s | speed | extra memory MB |")
     lines.append("|---" * 8 + "|")
     for row in rows:

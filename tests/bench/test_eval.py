@@ -34,7 +34,7 @@ def test_rows_say_what_ran():
         assert row.per_second == pytest.approx(6 / row.seconds)
     assert [row.size for row in rows[2:]] == ["70 x 8"] * 2 and rows[2].baseline_seconds is None
     table, results = eval_report(rows, 2, "cpu")
-    assert "| Fréchet distance | 70 x 8 | - |" in table and "2 turns each" in table
+    assert "| Fréchet distance | 70 x 8 | - |" in table and "2 runs each" in table
     assert results["rows"][0]["difference"] == rows[0].difference
 
 

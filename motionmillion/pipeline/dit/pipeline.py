@@ -110,9 +110,8 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         """
         texts, references = check_told(prompts, reference)
         options |= dict(temperature=temperature, guidance_scale=guidance_scale)
-        self.check(
-            references, options, seconds, quiet=True
-        )  # before calls of a rewriter or judge, which can be slow or cost money
+        # before calls of a rewriter or judge, which can be slow or cost money
+        self.check(references, options, seconds, quiet=True)
         if rewriter is not None and any(texts):
             rewrites = iter(rewriter([text for text in texts if text]))
             texts = [next(rewrites).rewritten if text else text for text in texts]

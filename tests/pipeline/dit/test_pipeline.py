@@ -391,7 +391,7 @@ def light_config(config: MotionDiTConfig) -> MotionDiTConfig:
         (lambda p, m: p(["jump", "run"], reference=[m]), "reference must be one motion, or one per prompt, 2, got 1"),
         (lambda p, m: p("jump", reference=m, reference_mode="video"), "reference_mode must be one of"),
         (lambda p, m: p("jump", reference=m, reference_mode=None), "reference_mode must be one of .*, got None"),
-        (lambda p, m: p("jump", reference=m, reference_mode=["text"] * 2), "reference_mode must be one, or one a"),
+        (lambda p, m: p("jump", reference=m, reference_mode=["text"] * 2), "reference_mode must be one, or one per"),
         (lambda p, m: p("jump", reference_mode="motion"), "reference_mode must be auto or text without a reference"),
         (lambda p, m: p("", reference=m, reference_mode="both"), "prompt must say what the person does, got ''; a"),
         (lambda p, m: p("jump", reference=m, reference_mode="both", reference_weight=2), "reference_weight must be "),
