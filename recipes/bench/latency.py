@@ -4,8 +4,8 @@
 
 Cold times are whole processes of the installed `motionmillion` command, from start to written files. The stream is a
 timeline of one minute; its lead is the smallest margin, in seconds, of the received frames over a player that starts
-with the first chunk. Prints and writes `report.md` and `results.json` with minimum and median; other load on the machine
-shows in the spread.
+with the first chunk. Prints and writes `report.md` and `results.json` with minimum and median; other load on the
+machine shows in the spread.
 """
 
 import argparse

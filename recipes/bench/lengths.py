@@ -2,8 +2,8 @@
 
     python recipes/bench/lengths.py DATA > motionmillion/bench/lengths.json
 
-DATA is a folder of motions with captions; each of its training clips gives one pair, with one caption sampled with seed 0.
-Text is counted in tokens of the bundled model's text encoder.
+DATA is a folder of motions with captions; each of its training clips gives one pair, with one caption sampled with
+seed 0. Text is counted in tokens of the bundled model's text encoder.
 """
 
 import json

@@ -3,8 +3,9 @@
     python recipes/bench/quantization.py --output runs/bench/quantization
 
 Agreement is the fraction of positions where the most likely next token equals that of the float32 model, given the
-tokens that the float32 model generated (END excluded, so that every row has the requested length). Prints and writes `report.md` and
-`results.json`. Needs pip install "motionmillion[quantization]"; other load on the machine shows in the seconds.
+tokens that the float32 model generated (END excluded, so that every row has the requested length). Prints and writes
+`report.md` and `results.json`. Needs pip install "motionmillion[quantization]"; other load on the machine shows in the
+seconds.
 """
 
 import argparse

@@ -3,8 +3,8 @@
     python recipes/tokenizer/ablation_table.py --data FOLDER [FOLDER ...] --output runs/tokenizer/ablation
 
 Measures each `<output>/<group>/<variant>/<seed>/final` once (stored in `test.json` next to it), then prints and writes
-`table.md` and `table.json`. The value after "+-" is half of the 95 % t interval over seeds; a single seed has none. The
-last columns compare the excess acceleration with that of the variants none and rearrange of the group front_end.
+`table.md` and `table.json`. The value after "+-" is half of the 95 % t interval over seeds; a single seed has none.
+The last columns compare the excess acceleration with that of the variants none and rearrange of the group front_end.
 """
 
 import argparse
