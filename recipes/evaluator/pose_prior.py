@@ -107,7 +107,7 @@ class Variations:
         return torch.cat([torch.where(keep, limbs[:, :3], bent), torch.stack([lower, lower.mT @ neck], dim=1)], dim=1)
 
     def _hand_on(self, upper: Tensor, lower: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
-        """Move a rotation vector `[M, 3]` from the lower joint to the upper one; the lower bone keeps its direction."""
+        """Turn the upper joint by a rotation vector `[M, 3]` and the lower one back: their product is unchanged."""
         rotation = roma.rotvec_to_rotmat(turn)
         return upper @ rotation, rotation.mT @ lower
 
@@ -182,7 +182,7 @@ def train(prior: PosePrior, kind: str, real: Tensor, bank: Tensor, generator: to
             guess = prior.limb_distance(kind, limbs[rows])
             loss = (
                 (guess - target[rows]).abs() / (target[rows] + 5)
-            ).mean()  # relative error, with 5 degrees of slack near real limbs
+            ).mean()  # relative error
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -33,7 +33,7 @@ def main() -> None:
     print(f"{folder}: {size / 1e6:.1f} MB of weights")
     if size > LIMIT:
         raise SystemExit(
-            f"release: weights must take at most {LIMIT / 1e6:.0f} MB, got {size / 1e6:.1f}; shrink the model"
+            f"release: weights must take at most {LIMIT / 1e6:.0f} MB, got {size / 1e6:.1f}"
         )
 
 
