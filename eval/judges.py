@@ -1,4 +1,4 @@
-"""Judges: who says whether a motion shows what its text asked for. Asked as MBench asks (ViMoGen, arXiv:2510.26794).
+"""Judges decide whether a motion shows its text, with the questions of MBench (ViMoGen, arXiv:2510.26794).
 
     questions = [
         Question("250", "choice", motion, "playing piano", ("clapping", "checking watch", ...)),   # which of the ten?
@@ -8,10 +8,10 @@
     answers = ask_all(judge, questions, cache="runs/mini/judge.jsonl", seed=0)
     print(tally(answers))                              # {"asked": 2, "right": 1, "wrong": 1, "unclear": 0, ...}
 
-Unusual: a judge never learns which text is the right one. It sees the texts in an order that depends on the seed and
-the question's id alone, and answers in words; what is in the words is read here, once and the same for every judge
-(`motionmillion.eval.judge_replies`). A cache keeps words, not verdicts, so nothing is paid for twice. A reply that
-cannot be read, and a question that nobody answered, are errors (`right` is None) and counted, never a "no".
+Unusual: a judge is not told which text is right. It sees the texts in an order that depends on the seed and the
+question's id alone, and replies in words, which are parsed in one place for every judge
+(`motionmillion.eval.judge_replies`). The cache stores replies, not verdicts, so no request is made twice. A reply that
+cannot be parsed and an unanswered question are errors (`right` is None) and counted as such, never as a "no".
 """
 
 import abc
@@ -36,12 +36,12 @@ class JudgeError(ValueError):
 
 @dataclass(frozen=True)
 class Asked:
-    """A question as a judge gets it.
+    """A question as shown to a judge.
 
     Args:
         kind: "choice": which of `texts` does the motion show? "match": does it show the only one of `texts`?
-        motion: what is judged; its caption is not shown to anybody.
-        texts: in the order in which they are to be shown.
+        motion: the motion to judge, without its caption.
+        texts: in display order.
     """
 
     kind: Kind
@@ -56,13 +56,13 @@ class Question:
     Args:
         id: unique among those asked together, such as the prompt's.
         kind: "choice" among `text` and `distractors`, or "match" of `text` alone.
-        motion: what is judged.
+        motion: the motion to judge.
         text: what the motion should show.
-        distractors: other texts for a choice. One that says the same as another or as `text` is left out (five of
-            MBench's hundred lists hold such a one).
+        distractors: other texts for a choice. Duplicates, also of `text`, are removed (five of MBench's
+            hundred lists have one).
 
     Raises:
-        ValueError: for another kind, a text without a word, or a choice without a distractor.
+        ValueError: for another kind, a text without words, or a choice without a distractor.
     """
 
     id: str
@@ -80,7 +80,7 @@ class Question:
             raise ValueError(f"question must have distractors to choose among, got none in {self.id!r}")
 
     def asked(self, seed: int) -> Asked:
-        """The question without its answer; the order of the texts depends on `seed`, `id` and the texts alone."""
+        """The question without its answer; the order of texts depends on `seed`, `id` and the texts alone."""
         if self.kind == "match":
             return Asked(self.kind, self.motion, (self.text,))
         place = {text: hashlib.sha256(f"{seed}\n{self.id}\n{text}".encode()).digest() for text in self._texts()}
@@ -95,12 +95,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a judge said.
+    """A judge's answer.
 
     Args:
-        id, kind: of the question.
-        right: whether the judge chose the text, or found that the motion matches it; None where that is not known.
-        reply: the judge's words, "" if there are none.
+        id, kind: those of the question.
+        right: whether the judge chose the text, or found that the motion matches it; None if unknown.
+        reply: the judge's words, "" if there is no reply.
         error: why `right` is None, in one line; "" if it is not.
     """
 
@@ -112,20 +112,20 @@ class Answer:
 
     @property
     def failed(self) -> bool:
-        """Whether nobody answered; asking again may help."""
+        """Whether there is no answer; asking again may help."""
         return self.right is None and not self.reply
 
     @property
     def unclear(self) -> bool:
-        """Whether there is a reply from which no answer could be read."""
+        """Whether the reply could not be parsed."""
         return self.right is None and bool(self.reply)
 
 
 class Judge(abc.ABC):
     """Answers questions in words that end with "Answer: ...".
 
-    `name` says who it is; `batch_size` how many questions it is given at once; `keeps` whether its replies are worth
-    a cache.
+    `name` identifies it; `batch_size` is the number of questions it gets at once; `keeps` tells whether its replies
+    are worth caching.
     """
 
     name: str
@@ -134,14 +134,14 @@ class Judge(abc.ABC):
 
     @abc.abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Everything that its replies depend on, as JSON values: part of every protocol, and of the cache's keys."""
+        """Everything that its replies depend on, as JSON values; part of every protocol and of the cache's keys."""
 
     @abc.abstractmethod
     def replies(self, asked: Sequence[Asked]) -> Iterable[str | JudgeError]:
-        """A reply or an error for each question, in order and as soon as it is there; no reply is empty."""
+        """A reply or an error for each question, in order and as soon as available; no reply is empty."""
 
     def check(self) -> None:
-        """Raise `ValueError` if asking is bound to fail, such as for want of a key; costs nothing."""
+        """Raise `ValueError` if asking is bound to fail, for example without a key; makes no request."""
         return None
 
 
@@ -154,20 +154,20 @@ def ask_all(
     stop_after: int = 3,
     ask_again: bool = False,
 ) -> list[Answer]:
-    """Ask every question; what the cache knows is not asked again.
+    """Ask every question that is not in the cache.
 
     Args:
-        cache: JSONL file that every reply is added to as soon as it is there; a run that was killed goes on from it.
-        seed: of the order in which texts are shown.
-        progress: whether to show a bar.
-        stop_after: questions in a row that may fail before the rest are no longer asked.
-        ask_again: ask again what was answered unclearly, such as by a server that has been mended since.
+        cache: JSONL file to which every reply is appended at once; an interrupted run resumes from it.
+        seed: seed of the order of the texts.
+        progress: whether to show a progress bar.
+        stop_after: number of consecutive failures after which the rest is skipped.
+        ask_again: repeat questions with an unclear reply, for example after a fix of the server.
 
     Returns:
-        One answer a question, in order. Those that nobody answered are `failed`; asking again asks only these.
+        One answer per question, in order. Unanswered ones are `failed`; another call asks only these.
 
     Raises:
-        ValueError: for an id and kind that come twice, or a cache that is none.
+        ValueError: for a duplicate id and kind, or a file that is not a cache.
     """
     check_whole("stop_after", stop_after, 1)
     if len({(question.id, question.kind) for question in questions}) < len(questions):
@@ -190,7 +190,7 @@ def ask_all(
 def _ask(
     judge: Judge, questions: Mapping[str, tuple[str, Asked]], known: ReplyCache, stop_after: int, progress: bool
 ) -> dict[str, JudgeError]:
-    """Put replies into `known`; the errors of the questions without one."""
+    """Put replies into `known`; returns the errors of questions without one."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -230,7 +230,7 @@ def _answer(question: Question, asked: Asked, reply: str | JudgeError) -> Answer
 
 
 def tally(answers: Iterable[Answer]) -> dict[str, int]:
-    """How many questions were asked, and what became of them; JSON values for a protocol."""
+    """Number of questions by outcome, as JSON values for a protocol."""
     counts = {"asked": 0, "right": 0, "wrong": 0, "unclear": 0, "failed": 0}
     for answer in answers:
         counts["asked"] += 1
@@ -240,21 +240,21 @@ def tally(answers: Iterable[Answer]) -> dict[str, int]:
 
 
 def first_failure(answers: Iterable[Answer]) -> str:
-    """Why the first question that nobody answered has no answer, in one line; "" if there is none."""
+    """Why the first unanswered question has no answer, in one line; "" if all have one."""
     return next((" ".join(answer.error.split()) for answer in answers if answer.failed), "")
 
 
 def make_judge(spec: str, **options: Any) -> Judge:
-    """The judge that a name stands for.
+    """Make a judge from its name.
 
     Args:
         spec: "retrieval" (options `evaluator` and `texts`), "similarity" (option `threshold`), "https://host/v1#model"
-            for a server that speaks OpenAI's chat completions, "gemini:MODEL", or the folder or hub id of a
-            vision-language model to run here.
-        options: of its class; `device` is for models that run here and is left out elsewhere.
+            for a server with OpenAI's chat completions API, "gemini:MODEL", or the folder or hub id of a
+            vision-language model to run locally.
+        options: options of its class; `device` applies to local models and is ignored otherwise.
 
     Raises:
-        ValueError: for an address or a service without a model, and a name that nobody has.
+        ValueError: for an address or a service without a model, and an unknown name.
     """
     if spec == "retrieval":
         from motionmillion.eval.judge_retrieval import RetrievalJudge
@@ -267,14 +267,14 @@ def make_judge(spec: str, **options: Any) -> Judge:
     if spec.startswith(("http://", "https://", "gemini:")):
         from motionmillion.eval.judge_endpoint import EndpointJudge, GeminiJudge
 
-        options.pop("device", None)  # the server's own
+        options.pop("device", None)  # decided by the server
         address, sign, model = spec.partition(":" if spec.startswith("gemini:") else "#")
         if not model:
             raise ValueError(f'judge must name a model, got {spec!r}; write "{address}{sign or "#"}MODEL"')
         return GeminiJudge(model, **options) if address == "gemini" else EndpointJudge(address, model, **options)
     from motionmillion.eval.judge_transformers import TransformersJudge
 
-    if "/" not in spec and not Path(spec).is_dir():  # no id of the hub, so nobody need be asked there
+    if "/" not in spec and not Path(spec).is_dir():  # not a hub id, so no request to the hub
         raise ValueError(
             'judge must be "retrieval", "similarity", "https://host/v1#MODEL", "gemini:MODEL", a folder, or the id of '
             f'a model on the hub, "owner/name", got {spec!r}'

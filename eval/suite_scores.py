@@ -1,12 +1,12 @@
-"""What each suite makes of measured motions: its measures, its groups and its notes.
+"""Scores of each suite: its measures, groups and notes.
 
     scores = category_scores(batch)             # motionmillion-eval: by category and level
-    scores = text_to_motion_scores(batch, real) # against the real motions of the same captions
+    scores = text_to_motion_scores(batch, real) # compared with the real motions of the same captions
     scores = mbench_scores(batch)               # nine dimensions
 
-A `Batch` is what `motionmillion.eval.scoring` measured. Judges' answers come in as values of single samples.
+A `Batch` holds the measurements of `motionmillion.eval.scoring`. Judges' answers are values of single samples.
 
-Unusual: a figure that needs more motions than there are is left out, and a note says so; nothing is filled in.
+Unusual: a measure that needs more motions than there are is omitted, with a note.
 """
 
 from collections import defaultdict
@@ -28,7 +28,7 @@ BATCH = 32
 REAL = "real motion"
 CALIBRATION_NOTE = (
     "Over the clips of the calibration smoothness averages 50 and plausibility 75; real motion of other people may "
-    "lie off."
+    "deviate."
 )
 
 PRECISION = tuple(
@@ -46,7 +46,7 @@ MBENCH = (
     Measure("Motion_Generalizability", "Motion Generalizability (yes/no)", "higher", "generalisation"),
     Measure("Jitter_Degree", "Jitter Degree (m/frame^2)", "lower", "quality", 4),
     Measure("Ground_Penetration", "Ground Penetration (m)", "lower", "quality", 4),
-    Measure("Foot_Floating", "Foot Floating (share of frames)", "lower", "quality"),
+    Measure("Foot_Floating", "Foot Floating (fraction of frames)", "lower", "quality"),
     Measure("Foot_Sliding", "Foot Sliding (m/frame)", "lower", "quality", 4),
     Measure("Dynamic_Degree", "Dynamic Degree (m/frame)", "higher", "quality", 4),
     Measure("Body_Penetration", "Body Penetration (SMPL mesh)", "lower", "quality"),
@@ -55,7 +55,7 @@ MBENCH = (
     Measure("pose_prior_distance", "pose prior distance (ours, degrees)", "lower", "quality", 2),
 )
 MBENCH_STAND_INS = {"Body_Penetration": "capsule_penetration", "Pose_Quality": "pose_prior_distance"}
-"""Measured where the files that a dimension needs are not there; named differently, because they are not the same."""
+"""Replacements for dimensions whose files are missing, under other names because they are different measures."""
 MBENCH_PHYSICS = {
     "Jitter_Degree": "jitter_degree",
     "Ground_Penetration": "ground_penetration",
@@ -71,9 +71,9 @@ class Batch:
 
     Args:
         suite: their prompts.
-        samples, rows: each motion and its figures, in the same order.
-        embedded: points of motions and texts.
-        resamples, repeats, seed: of the intervals.
+        samples, rows: each motion and its measures, in the same order.
+        embedded: embeddings of motions and texts.
+        resamples, repeats, seed: for the intervals.
     """
 
     suite: Suite
@@ -95,7 +95,7 @@ class Batch:
 
 @dataclass
 class Scores:
-    """What stands in the results of a suite."""
+    """Content of a suite's results."""
 
     measures: list[Measure]
     groups: list[ResultGroup]
@@ -112,15 +112,15 @@ def category_scores(batch: Batch) -> Scores:
     groups += _grouped(batch, "level", levels, batch.suite.levels, names)
     notes = [
         "Intervals: percentile bootstrap over prompts, or over recordings where prompts are clips of them; of "
-        f"R-precision the interval of {batch.repeats} redraws of its batches, which says nothing of other prompts.",
-        "Text alignment is what the evaluator sees; it knows the movements that it was trained on.",
+        f"R-precision the interval of {batch.repeats} redraws of its batches, not over the choice of prompts.",
+        "Text alignment depends on the evaluator, which is reliable only for movements like its training data.",
         CALIBRATION_NOTE,
     ]
     return _with_retrieval(Scores(list(MEASURES), groups, notes), batch)
 
 
 def text_to_motion_scores(batch: Batch, real: Batch) -> Scores:
-    """The usual figures against real motions of the same captions, which stand beside them as a group of their own."""
+    """The usual measures against real motions of the same captions, which form a group of their own."""
     names = [measure.name for measure in MEASURES]
     scores = Scores([*MEASURES], [])
     for name, one in ((EVERYTHING, batch), (REAL, real)):
@@ -141,7 +141,7 @@ def text_to_motion_scores(batch: Batch, real: Batch) -> Scores:
 
 
 def mbench_scores(batch: Batch) -> Scores:
-    """Nine dimensions, each over its own prompts; in a suite of one's own, all over all prompts."""
+    """Nine dimensions, each over its own prompts; in a custom suite, all over all prompts."""
     categories = {prompt.id: prompt.category for prompt in batch.suite.prompts}
     published = set(categories.values()) <= set(MBENCH_CATEGORIES)
     values: dict[str, Estimate] = {}
@@ -161,19 +161,17 @@ def mbench_scores(batch: Batch) -> Scores:
         if rows:
             groups.append(ResultGroup(category, "category", len(rows), own))
     measures = [measure for measure in MBENCH if measure.name in values]
-    notes = ["Low jitter means little where the dynamic degree is low too."]
+    notes = ["Low jitter means little if the dynamic degree is low too."]
     for dimension, stand_in in MBENCH_STAND_INS.items():
         if dimension not in values:
-            notes.append(
-                f"{stand_in} stands in for {dimension}, whose files were not given; it is not the same measure."
-            )
+            notes.append(f"{stand_in} replaces {dimension}, whose files were not given; it is a different measure.")
     if not published:
         notes.append("The prompts are not MBench's: every dimension is measured on all of them.")
     return Scores(measures, groups, notes)
 
 
 def histograms(rows: Sequence[SampleResult], calibration: Calibration) -> dict[str, dict[str, list[float]]]:
-    """Real motion's distribution of the measures that the samples have."""
+    """Distribution of real motion for the measures of the samples."""
     known = {name for row in rows for name in row.values}
     return {
         name: calibration.histogram(name) for name in CALIBRATED if name in known and name in calibration.quantiles
@@ -197,11 +195,11 @@ def _grouped(
 def _with_retrieval(scores: Scores, batch: Batch, group: int = 0) -> Scores:
     """`scores` with R-precision in one of its groups, or a note that there are too few prompts for it.
 
-    A repeat takes one motion of each prompt: a second one would be wrong for its own text.
+    A repeat uses one motion per prompt: a second one would count as wrong for its own text.
     """
     samples = list(_samples_of_prompts(batch).values())
     if len(samples) < BATCH:
-        note = f"R-precision is left out: it needs motions of {BATCH} prompts, got {len(samples)}."
+        note = f"R-precision is omitted: it needs motions of {BATCH} prompts, got {len(samples)}."
         scores.notes += [] if note in scores.notes else [note]
         return scores
 
@@ -247,7 +245,7 @@ def _diversity(motion: Tensor) -> Callable[[int], float]:
 
 
 def _by_prompt(batch: Batch) -> Tensor | None:
-    """Embeddings `[P, S, E]` of several motions of each prompt; None where there is one only, or not equally many."""
+    """Embeddings `[P, S, E]` of several motions of each prompt; None if there is only one, or their numbers differ."""
     rows = _samples_of_prompts(batch)
     counts = {len(members) for members in rows.values()}
     if counts == {1} or len(counts) != 1:
@@ -256,7 +254,7 @@ def _by_prompt(batch: Batch) -> Tensor | None:
 
 
 def _samples_of_prompts(batch: Batch) -> dict[str, list[int]]:
-    """Places of the motions of each prompt."""
+    """Indices of the motions of each prompt."""
     rows: dict[str, list[int]] = defaultdict(list)
     for index, sample in enumerate(batch.samples):
         rows[sample.prompt.id].append(index)
