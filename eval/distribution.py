@@ -49,7 +49,8 @@ def frechet_distance(a: Numbers, b: Numbers) -> float:
     """Squared Fréchet distance between Gaussians fitted to two sets of embeddings (FID), never negative.
 
     |mean a - mean b|^2 + tr(Sa + Sb - 2 (Sa^1/2 Sb Sa^1/2)^1/2) with covariances over N - 1. With centred factors
-    Sa = A'A and Sb = B'B the trace is the minimum of |A - WB|^2 over orthogonal W, found from the SVD of AB'. This needs no matrix square root, is exact for singular covariances and avoids cancellation. Few rows bias the
+    Sa = A'A and Sb = B'B the trace is the minimum of |A - WB|^2 over orthogonal W, found from the SVD of AB'.
+    This needs no matrix square root, is exact for singular covariances and avoids cancellation. Few rows bias the
     distance upwards; compare values of equally many rows, preferably more than dimensions.
 
     Args:
