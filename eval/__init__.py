@@ -1,1 +1,1 @@
-"""Motions -> numbers: functions on positions and embeddings, each with its units in the docstring."""
+"""Evaluation of motions: functions on positions and embeddings, each with its units in the docstring."""

@@ -3,13 +3,13 @@
     for batch in padded_clips(clips, up="y", fps=30.0):
         batch.joints, batch.frames, batch.mask           # [B, T, 22, 3], [B], [B, T]
 
-What `motionmillion.eval.physics` computes on. Clips of similar length share a batch and a batch holds a bounded number
-of frames, so that thousands of clips need no more memory than the longest one, or than a few dozen short ones.
+Input of `motionmillion.eval.physics`. Clips of similar length share a batch and a batch holds a bounded number of
+frames, so thousands of clips need no more memory than the longest one, or than a few dozen short ones.
 
-Unusual: another frame rate is resampled on the Catmull-Rom spline through the frames, which goes on straight at both
-ends; frames at 20 per second stay as they are, to the last bit.
+Unusual: other frame rates are resampled on the Catmull-Rom spline through the frames, extrapolated linearly at both
+ends; frames at 20 per second are unchanged, to the last bit.
 
-Shapes: N clips, B clips of a batch, T frames of its longest clip, J joints.
+Shapes: N clips, B clips in a batch, T frames of its longest clip, J joints.
 """
 
 import math
@@ -37,8 +37,8 @@ class PaddedClips:
     """Some clips at 20 frames per second, z up.
 
     Args:
-        index: `[B]`, their places in the sequence that they came from.
-        joints: `[B, T, 22, 3]`, metres, float64, zero behind the end of a clip.
+        index: `[B]`, their indices in the input sequence.
+        joints: `[B, T, 22, 3]`, metres, float64, zero after the end of a clip.
         frames: `[B]`, frames of each clip.
     """
 
@@ -62,16 +62,16 @@ class PaddedClips:
 def padded_clips(
     clips: Sequence[Numbers], up: str, fps: float | Sequence[float] | np.ndarray, names: Sequence[str] | None = None
 ) -> Iterator[PaddedClips]:
-    """Batches that hold every clip once, the short ones first.
+    """Batches that contain every clip once, short ones first.
 
     Args:
         clips: N positions `[T, 22, 3]`, metres, each of its own length; tensors, arrays or nested lists.
         up: the axis that points up, "y" or "z".
         fps: frames per second, of all clips or of each.
-        names: of the clips, for errors.
+        names: names of the clips, for errors.
 
     Raises:
-        ValueError: for no clips, another shape, positions that are not finite, an unknown axis, frame rates that are
+        ValueError: for no clips, a wrong shape, non-finite positions, an unknown axis, frame rates that are
             not positive, or another number of rates or names than of clips.
     """
     clips = to_tensors("clips", clips, names)
@@ -84,7 +84,7 @@ def padded_clips(
     rates: list[Any] = list(fps) if isinstance(fps, Sequence) and not isinstance(fps, str) else [fps] * count
     names = [f"clips[{place}]" for place in range(count)] if names is None else names
     if len(rates) != count:
-        raise ValueError(f"fps must have one entry a clip, got {len(rates)} for {count} clips")
+        raise ValueError(f"fps must have one entry per clip, got {len(rates)} for {count} clips")
     sizes = [_check_clip(*entry) for entry in zip(clips, rates, names, strict=True)]
     device = clips[0].device
     for places in _groups(sizes):
@@ -104,13 +104,13 @@ def padded_clips(
 
 
 def resample(joints: Tensor, frames: Tensor, fps: Tensor) -> tuple[Tensor, Tensor]:
-    """Padded clips `[B, T, J, 3]` of `frames` `[B]` at `fps` `[B]` as clips and frames at 20 frames per second."""
+    """Resample padded clips `[B, T, J, 3]` of `frames` `[B]` at `fps` `[B]` to 20 frames per second."""
     if (fps == FPS).all():
         return joints, frames
     rows, last = torch.arange(len(joints), device=joints.device)[:, None], frames[:, None] - 1
     counts = (last[:, 0].double() * FPS / fps + 1e-6).floor().long() + 1
     steps = torch.arange(int(counts.max()), device=joints.device)
-    time = steps.double() * (fps / FPS)[:, None]  # [B, T'], in frames of the clip
+    time = steps.double() * (fps / FPS)[:, None]  # [B, T'], in units of the clip's frames
     index = time.floor().long().minimum(last)
     t = (time - index).clamp(max=1)[..., None, None]
     first, end = joints[:, :1], joints[rows, last]  # [B, 1, J, 3]
@@ -125,7 +125,7 @@ def resample(joints: Tensor, frames: Tensor, fps: Tensor) -> tuple[Tensor, Tenso
 
 
 def _check_clip(clip: Tensor, fps: float, name: str) -> int:
-    """Frames that a clip takes in a batch, before or after resampling."""
+    """Frames of a clip in a batch, before or after resampling, whichever is larger."""
     if clip.ndim != 3 or clip.shape[0] == 0 or clip.shape[1:] != (len(SMPL22), 3):
         raise ValueError(f"{name} must have shape [T, 22, 3] with T > 0, got {tuple(clip.shape)}")
     if not isinstance(fps, Real) or not (math.isfinite(fps) and fps > 0):
@@ -135,7 +135,7 @@ def _check_clip(clip: Tensor, fps: float, name: str) -> int:
 
 
 def _groups(sizes: Sequence[int]) -> Iterator[list[int]]:
-    """Places of clips that share a batch: sorted by size, no more padded frames than fit."""
+    """Indices of the clips of each batch: sorted by size, with a bounded number of padded frames."""
     group: list[int] = []
     for place in sorted(range(len(sizes)), key=sizes.__getitem__):
         if group and (len(group) + 1) * sizes[place] > _FRAMES_AT_ONCE:

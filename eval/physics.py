@@ -1,28 +1,28 @@
-"""Does a motion look physical? Measures of joint positions alone, five of them MBench's.
+"""Physical plausibility: measures of joint positions, five of them MBench's.
 
     foot_sliding(motion.positions(), fps=motion.fps)                            # one motion -> float
     physics_measures([m.positions() for m in motions], fps=[m.fps for m in motions])     # many -> name: [N]
 
 | function | meaning | unit |
 |---|---|---|
-| `jitter_degree` | mean acceleration, in the world plus about the pelvis | m/frame^2 (x 400: m/s^2) |
-| `jerk` | mean third difference, in the world plus about the pelvis (ours, batched only) | m/frame^3 (x 8000: m/s^3) |
-| `dynamic_degree` | mean speed, in the world plus about the pelvis | m/frame (x 20: m/s) |
+| `jitter_degree` | mean acceleration, in world coordinates plus pelvis-relative | m/frame^2 (x 400: m/s^2) |
+| `jerk` | mean third difference, in world coordinates plus pelvis-relative (ours) | m/frame^3 (x 8000: m/s^3) |
+| `dynamic_degree` | mean speed, in world coordinates plus pelvis-relative | m/frame (x 20: m/s) |
 | `ground_penetration` | mean depth of the feet where they are more than 5 mm below the floor | m |
 | `foot_sliding` | mean horizontal speed of the feet while they touch the floor | m/frame (x 20: m/s) |
-| `foot_floating` | share of frames in which the feet do not carry the body | of frames, may exceed 1 |
-| `foot_contact` | share of feet that touch the floor (ours) | of feet, 0 to 1 |
+| `foot_floating` | fraction of frames in which the feet do not carry the body | of frames, may exceed 1 |
+| `foot_contact` | fraction of feet that touch the floor (ours) | of feet, 0 to 1 |
 
-The floor is at height 0. A foot is its toe joint; it touches the floor where it moves less than 1 cm a frame or is
-lower than 2 cm. Low jitter means little where the dynamic degree is low too: report both.
+The floor is at height 0. A foot is represented by its toe joint; it touches the floor if it moves less than 1 cm per
+frame or is below 2 cm. Low jitter means little if the dynamic degree is low too: report both.
 
-Unusual: a frame lasts 1/20 s, as in MBench; another frame rate is resampled first (cubic, Catmull-Rom), because
-counts of frames and thresholds per frame are part of the formulas. MBench's own scripts read y-up files as if z were
-up; here `up` says which it is. One motion is a batch of one: both ways are the same code.
+Unusual: a frame lasts 1/20 s, as in MBench; other frame rates are resampled first (cubic, Catmull-Rom), because frame
+counts and per-frame thresholds are part of the formulas. MBench's own scripts read y-up files as if z were up; here
+`up` sets the axis. A single motion is a batch of one, with the same code.
 
 Source: ViMoGen (arXiv 2510.26794), MBench; formulas as in its released evaluation.
 
-Shapes: N clips, B clips of a batch, T frames, F two feet.
+Shapes: N clips, B clips in a batch, T frames, F two feet.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ from motionmillion.skeleton import SMPL22
 MBENCH_FPS = FPS
 _TOES = [SMPL22.names.index("left_foot"), SMPL22.names.index("right_foot")]
 _TINY = 1e-6
-_STILL_ROOT = 1e-3  # m/frame; below it nobody can tell whether feet carry the body
+_STILL_ROOT = 1e-3  # m/frame; below it there is no telling whether feet carry the body
 _STILL_FOOT = 1.2e-4  # m/frame
 _SLOW_RATIO, _FAST_RATIO, _DRAGGED_RATIO = 0.6, 1.75, 0.4
 _SHORTEST_FLIGHT = 4  # frames
@@ -50,16 +50,16 @@ Up = Literal["y", "z"]
 def physics_measures(
     clips: Sequence[Numbers], up: Up = "y", fps: float | Sequence[float] = 30.0, names: Sequence[str] | None = None
 ) -> dict[str, Tensor]:
-    """All measures of many motions at once, float64 `[N]` by name (`PHYSICS`); no clip changes another's values.
+    """All measures of many motions, float64 `[N]` by name (`PHYSICS`); clips do not affect each other.
 
     Args:
         clips: N positions `[T, 22, 3]`, metres, each of its own length; tensors, arrays or nested lists.
         up: the axis that points up.
         fps: frames per second, of all clips or of each.
-        names: of the clips, for errors; "clips[3]" otherwise.
+        names: names of the clips, for errors; "clips[3]" otherwise.
 
     Raises:
-        ValueError: for no clips, another shape, positions that are not finite, an unknown axis, a frame rate that is
+        ValueError: for no clips, a wrong shape, non-finite positions, an unknown axis, a frame rate that is
             not positive, or another number of rates or names than of clips.
     """
     clips = to_tensors("clips", clips, names)
@@ -72,9 +72,9 @@ def physics_measures(
 
 
 def jitter_degree(positions: Numbers, up: Up = "y", fps: float = MBENCH_FPS) -> float:
-    """Mean joint acceleration in the world plus that about the pelvis, m/frame^2.
+    """Mean joint acceleration in world coordinates plus that relative to the pelvis, m/frame^2.
 
-    Less than three frames (of 1/20 s) have no acceleration: the figure is 0.0 then, which means "not measured", not
+    Fewer than three frames (of 1/20 s) have no acceleration: the value is then 0.0, which means "not measured", not
     "smooth".
 
     Args:
@@ -83,39 +83,39 @@ def jitter_degree(positions: Numbers, up: Up = "y", fps: float = MBENCH_FPS) -> 
         fps: frames per second of `positions`.
 
     Raises:
-        ValueError: for another shape, positions that are not finite, an unknown axis, or a frame rate that is not
+        ValueError: for a wrong shape, non-finite positions, an unknown axis, or a frame rate that is not
             positive.
     """
     return _single("jitter_degree", positions, up, fps)
 
 
 def dynamic_degree(positions: Numbers, up: Up = "y", fps: float = MBENCH_FPS) -> float:
-    """Mean joint speed in the world plus that about the pelvis, m/frame; arguments as for `jitter_degree`."""
+    """Mean joint speed in world coordinates plus that relative to the pelvis, m/frame; see `jitter_degree`."""
     return _single("dynamic_degree", positions, up, fps)
 
 
 def ground_penetration(positions: Numbers, up: Up = "y", fps: float = MBENCH_FPS) -> float:
-    """Mean depth in metres of feet deeper than 5 mm, 0 if there are none; arguments as for `jitter_degree`."""
+    """Mean depth in metres of feet deeper than 5 mm, 0 without any; see `jitter_degree`."""
     return _single("ground_penetration", positions, up, fps)
 
 
 def foot_sliding(positions: Numbers, up: Up = "y", fps: float = MBENCH_FPS) -> float:
-    """Mean horizontal speed of touching feet, m/frame, averaged over both; arguments as for `jitter_degree`."""
+    """Mean horizontal speed of touching feet, m/frame, averaged over both; see `jitter_degree`."""
     return _single("foot_sliding", positions, up, fps)
 
 
 def foot_floating(positions: Numbers, up: Up = "y", fps: float = MBENCH_FPS) -> float:
-    """Share of frames whose feet do not carry the body; arguments as for `jitter_degree`.
+    """Fraction of frames whose feet do not carry the body; arguments as for `jitter_degree`.
 
-    Three counts of frames are added, frames with a standing pelvis left out of the first: A, all touching feet move
+    The sum of three counts of frames, the first without frames with a still pelvis: A, all touching feet move
     and their speed relative to the pelvis is below 0.6 or above 1.75 times that of the pelvis; B, a foot in the air
-    moves along with the pelvis (half a frame each); C, both feet are in the air and the left one swings to and fro.
+    moves with the pelvis (half a frame each); C, both feet are in the air and the left one swings back and forth.
     """
     return _single("foot_floating", positions, up, fps)
 
 
 def foot_contact(positions: Numbers, up: Up = "y", fps: float = MBENCH_FPS) -> float:
-    """Share of feet that touch the floor, over both feet and all frames; arguments as for `jitter_degree`."""
+    """Fraction of feet that touch the floor, over both feet and all frames; see `jitter_degree`."""
     return _single("foot_contact", positions, up, fps)
 
 
@@ -125,7 +125,7 @@ def _single(name: str, positions: Numbers, up: str, fps: float) -> float:
 
 
 class _Gait:
-    """What the measures share: a batch's feet, their speed and whether they touch the floor."""
+    """Common inputs of the measures: a batch's feet, their speed and floor contact."""
 
     def __init__(self, batch: PaddedClips) -> None:
         self.batch, self.joints, self.frames = batch, batch.joints, batch.frames
@@ -134,7 +134,7 @@ class _Gait:
 
     @cached_property
     def velocity(self) -> Tensor:
-        """Of the feet, `[B, T, F, 3]`."""
+        """Velocity of the feet, `[B, T, F, 3]`."""
         return self.batch.velocity(self.feet)
 
     @cached_property
@@ -144,12 +144,12 @@ class _Gait:
 
     @cached_property
     def in_air(self) -> Tensor:
-        """Which feet do not, bool `[B, T, F]`."""
+        """Which feet do not touch the floor, bool `[B, T, F]`."""
         return ~self.touching & self.mask
 
 
 def _mean_difference(gait: _Gait, order: int) -> Tensor:
-    """Mean length of the differences of some order, in the world plus about the pelvis, `[B]`."""
+    """Mean length of the differences of an order, in world coordinates plus relative to the pelvis, `[B]`."""
     if gait.joints.shape[1] <= order:
         return gait.joints.new_zeros(len(gait.joints))
     counts = (gait.frames - order).clamp(min=0)  # [B]
@@ -168,7 +168,7 @@ def _penetration(gait: _Gait) -> Tensor:
 
 def _sliding(gait: _Gait) -> Tensor:
     speed = gait.velocity[..., :2].norm(dim=-1)  # [B, T, F]
-    touching = gait.touching.double()  # whole numbers plus a small float would be float32
+    touching = gait.touching.double()  # an integer tensor plus a small float would be float32
     return ((speed * touching).sum(1) / (touching.sum(1) + _TINY)).mean(1)
 
 
@@ -192,10 +192,10 @@ def _floating(gait: _Gait) -> Tensor:
 
 
 class _Flights:
-    """Runs of true values along the frames of bool `[B, T, ...]`, seen from each frame of a run.
+    """Runs of true values along the frames of bool `[B, T, ...]`, stored at each frame of a run.
 
-    `start` and `stop` are the first frame of its run and the one behind the last, `frames` their difference; `long`
-    marks the frames of runs that are long enough. Frames outside of runs hold nothing of meaning.
+    `start` and `stop` are the first frame of a run and the one after its last, `frames` their difference; `long` marks
+    the frames of runs that are long enough. Values at frames outside of runs are undefined.
     """
 
     def __init__(self, in_air: Tensor) -> None:
@@ -207,18 +207,18 @@ class _Flights:
         self.long = in_air & (self.frames >= _SHORTEST_FLIGHT)
 
     def total(self, flags: Tensor) -> Tensor:
-        """How many `flags` `[B, T, ...]` are true in the run of each frame."""
+        """Number of true `flags` `[B, T, ...]` in the run of each frame."""
         counts = torch.nn.functional.pad(flags.expand_as(self.start).long().movedim(1, -1), (1, 0)).cumsum(-1)
-        counts = counts.movedim(-1, 1)  # [B, T + 1, ...], true values before a frame
+        counts = counts.movedim(-1, 1)  # [B, T + 1, ...], number of true values before a frame
         return counts.gather(1, self.stop) - counts.gather(1, self.start)
 
 
 def _turns(path: Tensor, flight: _Flights) -> Tensor:
-    """Frames at which the direction from the start of a flight turns towards its end again, bool `[B, T]`.
+    """Frames at which the direction from the start of a flight turns back towards its end, bool `[B, T]`.
 
     Args:
         path: `[B, T, 3]`.
-        flight: runs of `[B, T]`.
+        flight: runs over `[B, T]`.
     """
     rows, time = (torch.arange(size, device=path.device) for size in path.shape[:2])
     rows = rows[:, None]

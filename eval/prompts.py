@@ -1,9 +1,9 @@
-"""Suites of prompts: what a text-to-motion model is asked to show, sorted into categories.
+"""Suites of prompts for text-to-motion models, sorted into categories.
 
-    suite = Suite.load("my_prompts.json")        # a suite of one's own, in the form that `save` writes
+    suite = Suite.load("my_prompts.json")        # a custom suite, in the format of `save`
     suite = get_suite("motionmillion-eval")      # motionmillion.eval.suites
 
-A motion belongs to a prompt by its name: that of prompt "017" lies in `017.npz`.
+Motions are matched to prompts by file name: that of prompt "017" is `017.npz`.
 """
 
 import hashlib
@@ -26,18 +26,18 @@ _UNFIT = set('/\\:*?"<>|')
 
 @dataclass(frozen=True)
 class Prompt:
-    """One line of a suite.
+    """One prompt of a suite.
 
     Args:
-        id: unique in its suite and fit for a file name.
+        id: unique in its suite and a valid file name.
         text: what the motion should show.
-        category: or dimension; tables have one line for each.
-        seconds: length of the motion; None leaves it to the model, or to an option of the command.
-        distractors: other texts that a judge is to tell it from.
-        level: how the text asks, such as "command" or "composition"; None where the suite does not say.
+        category: category or dimension; tables have one row for each.
+        seconds: length of the motion; None: the model decides, or an option of the command.
+        distractors: wrong answers for a judge.
+        level: form of the text, such as "command" or "composition"; None if unspecified.
 
     Raises:
-        ValueError: for an id that is no file name, a text that says nothing, or a field of another type.
+        ValueError: for an id that is not a file name, a text without words, or a field of a wrong type.
     """
 
     id: str
@@ -49,7 +49,7 @@ class Prompt:
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not _fits_file_name(self.id):
-            raise ValueError(f"prompt id must be fit for a file name, got {self.id!r} for {self.text!r}")
+            raise ValueError(f"prompt id must be a valid file name, got {self.id!r} for {self.text!r}")
         for text in (self.text, *self.distractors):
             try:
                 check_texts([text])
@@ -62,21 +62,21 @@ class Prompt:
         if self.seconds is not None:
             if not _positive(self.seconds):
                 raise ValueError(f"seconds must be a positive number, got {self.seconds!r} for prompt id {self.id!r}")
-            object.__setattr__(self, "seconds", float(self.seconds))  # 4 and 4.0 have one hash
+            object.__setattr__(self, "seconds", float(self.seconds))  # 4 and 4.0 have the same hash
 
 
 @dataclass(frozen=True)
 class Suite:
-    """Prompts under one name.
+    """A named set of prompts.
 
     Args:
         name: such as "motionmillion-eval".
-        version: changes when a prompt does.
+        version: changes whenever a prompt changes.
         prompts: in order.
-        source: where they come from: "built in", or the name of the user's file.
+        source: origin of the prompts: "built in", or the name of the user's file.
 
     Raises:
-        ValueError: for no prompts, or an id that comes twice.
+        ValueError: for no prompts, or a duplicate id.
     """
 
     name: str
@@ -88,17 +88,17 @@ class Suite:
         if not self.prompts:
             raise ValueError(f"suite must hold at least one prompt, got none in {self.name!r}")
         for name, count in Counter(prompt.id.casefold() for prompt in self.prompts).items():
-            if count > 1:  # some file systems take "A.npz" and "a.npz" for one
+            if count > 1:  # some file systems do not distinguish "A.npz" and "a.npz"
                 raise ValueError(f"prompt ids must be unique, got {name!r} {count} times in suite {self.name!r}")
 
     @property
     def categories(self) -> list[str]:
-        """In the order of their first prompts."""
+        """Categories in the order of their first prompts."""
         return list(dict.fromkeys(prompt.category for prompt in self.prompts))
 
     @property
     def levels(self) -> list[str]:
-        """In the order of their first prompts; empty where the suite does not say."""
+        """Levels in the order of their first prompts; empty if unspecified."""
         return list(dict.fromkeys(prompt.level for prompt in self.prompts if prompt.level is not None))
 
     @property
@@ -107,7 +107,7 @@ class Suite:
         return hashlib.sha256(json.dumps([_entry(p) for p in self.prompts]).encode()).hexdigest()
 
     def only(self, ids: Sequence[str]) -> "Suite":
-        """The same suite with the prompts of `ids` alone.
+        """The suite restricted to the prompts of `ids`.
 
         Raises:
             ValueError: for an id that the suite does not have.
@@ -118,7 +118,7 @@ class Suite:
         return Suite(self.name, self.version, tuple(p for p in self.prompts if p.id in set(ids)), self.source)
 
     def save(self, path: str | Path) -> Path:
-        """Write the suite as JSON, a prompt a line."""
+        """Write the suite as JSON, one prompt per line."""
         data = {"format": FORMAT, "name": self.name, "version": self.version}
         lines = ",\n".join("  " + json.dumps(_entry(prompt), ensure_ascii=False) for prompt in self.prompts)
         head = json.dumps(data, ensure_ascii=False)[:-1]
@@ -126,10 +126,10 @@ class Suite:
 
     @staticmethod
     def load(path: str | Path) -> "Suite":
-        """Read what `save` wrote, or wrote by hand: a JSON object with `name`, `version` and `prompts`.
+        """Read a file written by `save` or by hand: a JSON object with `name`, `version` and `prompts`.
 
         Raises:
-            ValueError: for a file that is not there or has another form.
+            ValueError: for a file that is missing or has another format.
         """
         path = existing_file(path)
         try:
@@ -145,14 +145,14 @@ class Suite:
 
 
 def known_file(path: Path, sha256: str) -> bool:
-    """Whether a file of others is the one that was read when its reader was written; warns if it is not.
+    """Whether a file is the published version; warns if it is not.
 
-    Line ends make no difference.
+    Line endings are ignored.
     """
     if hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest() == sha256:
         return True
     warnings.warn(
-        f"{str(path)!r} is not the file that was published: figures made with it compare with no others", stacklevel=3
+        f"{str(path)!r} is not the published file: results made with it are not comparable with others", stacklevel=3
     )
     return False
 
@@ -166,7 +166,7 @@ def _fits_file_name(name: str) -> bool:
 
 
 def _entry(prompt: Prompt) -> dict[str, Any]:
-    """A prompt without the fields that say nothing."""
+    """A prompt without empty fields."""
     return {key: value for key, value in asdict(prompt).items() if value not in (None, ())}
 
 

@@ -1,17 +1,17 @@
-"""How well a reconstruction follows its original.
+"""Reconstruction errors of motions.
 
     mpjpe(predicted, target)                                  # joint positions [T, J, 3] of two motions
     values, codes = measure_clip(tokenizer, features)         # all measures of one clip through a tokenizer
-    evaluate_tokenizer(tokenizer, [features, ...])            # the quick means that training prints
+    evaluate_tokenizer(tokenizer, [features, ...])            # the quick means printed in training
 
 Functions of positions take `[T, J, 3]` (or `[..., T, J, 3]`), joint 0 the pelvis, as tensors, NumPy arrays or nested
-lists. Unless they say otherwise they align each frame by its pelvis only, not by rotation: a heading that drifts
-counts as error. Results carry the unit of the positions, metres where positions are metres; accelerations are per
-frame squared, jerks per frame cubed. Leading dimensions are clips of one length: a figure is the mean over all.
+lists. Unless stated otherwise they align each frame by its pelvis only, not by rotation, so heading drift counts as
+error. Results are in the unit of the positions, normally metres; accelerations are per frame squared, jerks per frame
+cubed. Leading dimensions are clips of equal length: a value is the mean over all.
 
 Acceleration is reported in two ways because its magnitude alone misleads: `acceleration_error` compares vectors,
-`excess_acceleration` tells how much more (jitter) or less (smoothing) a reconstruction accelerates than its original.
-The same goes for `jerk` and `excess_jerk`.
+`excess_acceleration` is how much more (jitter) or less (smoothing) acceleration a reconstruction has than its
+original. The same holds for `jerk` and `excess_jerk`.
 
 `motionmillion.eval.suites.tokenizer.report` gives intervals, datasets and categories.
 
@@ -67,40 +67,40 @@ def pa_mpjpe(predicted: Numbers, target: Numbers) -> float:
 
 
 def acceleration_error(predicted: Numbers, target: Numbers) -> float:
-    """Mean length of the difference of joint accelerations about the pelvis; positions per frame squared.
+    """Mean length of the difference of joint accelerations relative to the pelvis; positions per frame squared.
 
-    Less than three frames have no acceleration: the figure is 0.0 then, which means "not measured", not "no error".
+    Fewer than three frames have no acceleration: the value is then 0.0, which means "not measured", not "no error".
     """
     predicted, target = _check(predicted, target)
     return float(_lengths(_about_pelvis(predicted) - _about_pelvis(target), 2).mean())
 
 
 def accelerations(positions: Numbers) -> Tensor:
-    """Lengths `[..., T - 2, J]` of the joint accelerations about the pelvis; one zero for less than three frames."""
+    """Lengths `[..., T - 2, J]` of joint accelerations relative to the pelvis; one zero for fewer than 3 frames."""
     positions = _check_positions("positions", positions)
     return _lengths(_about_pelvis(positions), 2)
 
 
 def excess_acceleration(predicted: Numbers, target: Numbers) -> float:
-    """Mean acceleration of the prediction minus that of the target, about the pelvis; positions per frame squared."""
+    """Mean acceleration of prediction minus target, relative to the pelvis; positions per frame squared."""
     predicted, target = _check(predicted, target)
     return float(accelerations(predicted).mean() - accelerations(target).mean())
 
 
 def jerk(positions: Numbers) -> float:
-    """Mean length of the third differences about the pelvis, positions per frame cubed; 0 for less than 4 frames."""
+    """Mean length of the third differences relative to the pelvis, positions per frame cubed; 0 below 4 frames."""
     positions = _check_positions("positions", positions)
     return float(_lengths(_about_pelvis(positions), 3).mean())
 
 
 def excess_jerk(predicted: Numbers, target: Numbers) -> float:
-    """Mean jerk of the prediction minus that of the target, about the pelvis; positions per frame cubed."""
+    """Mean jerk of prediction minus target, relative to the pelvis; positions per frame cubed."""
     predicted, target = _check(predicted, target)
     return jerk(predicted) - jerk(target)
 
 
 def rotation_error(predicted: Numbers, target: Numbers) -> float:
-    """Mean angle in degrees between rotation matrices `[..., 3, 3]`, of one shape or expanded to one."""
+    """Mean angle in degrees between rotation matrices `[..., 3, 3]`, of equal or broadcastable shapes."""
     predicted, target = to_tensor("predicted", predicted), to_tensor("target", target)
     for name, value in (("predicted", predicted), ("target", target)):
         if value.ndim < 2 or value.shape[-2:] != (3, 3):
@@ -113,11 +113,11 @@ def rotation_error(predicted: Numbers, target: Numbers) -> float:
 def reconstruct(tokenizer: MotionTokenizer, clips: Sequence[Numbers]) -> tuple[list[Tensor], list[Tensor | None]]:
     """One padded batch through a tokenizer: features `[T, D]` in, features `[T, D]` and codes `[N]` out.
 
-    A clip's result does not depend on the others; it is on the clip's device. Without a codebook latents take the
-    place of codes, and the second list holds None.
+    A clip's result does not depend on the others; it is on the clip's device. Without a codebook, latents are used
+    instead of codes, and the second list holds None.
 
     Raises:
-        ValueError: for no clips, another shape, or features that are not finite.
+        ValueError: for no clips, a wrong shape, or non-finite features.
     """
     clips = [_check_features(f"clips[{n}]", tokenizer, clip) for n, clip in enumerate(to_tensors("clips", clips))]
     if not clips:
@@ -142,7 +142,7 @@ def compare_features(representation: Representation, predicted: Numbers, target:
 
     Returns:
         `mpjpe_mm`, `global_mpjpe_mm`, `pa_mpjpe_mm`: position route; `mpjpe_rotations_mm`,
-        `global_mpjpe_rotations_mm`: rotation route, which files are written from;
+        `global_mpjpe_rotations_mm`: rotation route, which exported files use;
         `rotation_degrees`: mean geodesic error of the local rotations, heading included;
         `root_path_m`: mean distance of the pelvis paths;
         `acceleration_error_mm`, mm per frame squared; magnitudes `acceleration_mm`, `jerk_mm` (per frame cubed) and
@@ -177,7 +177,7 @@ def compare_features(representation: Representation, predicted: Numbers, target:
 
 
 def measure_clip(tokenizer: MotionTokenizer, features: Numbers) -> tuple[dict[str, float], Tensor | None]:
-    """The measures of `compare_features` of one clip, features `[T, D]`, and its codes `[N]` if it has any."""
+    """The measures of `compare_features` for one clip, features `[T, D]`, and its codes `[N]` if it has any."""
     features = _check_features("features", tokenizer, features)
     decoded, codes = reconstruct(tokenizer, [features])
     return compare_features(tokenizer.representation, decoded[0], features), codes[0]
@@ -187,11 +187,11 @@ def evaluate_tokenizer(tokenizer: MotionTokenizer, clips: Sequence[Numbers]) -> 
     """Reconstruct whole clips of features `[T, D]` and average over frames.
 
     Returns:
-        those measures of `compare_features` that training watches (`QUICK_MEASURES`), and `code_usage` and
-        `code_perplexity` where there is a codebook.
+        the measures of `compare_features` that are monitored in training (`QUICK_MEASURES`), and with a codebook
+        `code_usage` and `code_perplexity`.
 
     Raises:
-        ValueError: for no clips, another shape, or features that are not finite.
+        ValueError: for no clips, a wrong shape, or non-finite features.
     """
     clips = to_tensors("clips", clips)
     if not clips:
@@ -216,7 +216,7 @@ def _about_pelvis(positions: Tensor) -> Tensor:
 
 
 def _lengths(positions: Tensor, order: int) -> Tensor:
-    """Lengths of the differences of some order `[..., T - order, J]`; one zero for clips that are too short."""
+    """Lengths of the differences of an order, `[..., T - order, J]`; one zero for clips that are too short."""
     if positions.shape[-3] <= order:
         return positions.new_zeros(1)
     return positions.diff(n=order, dim=-3).norm(dim=-1)

@@ -1,15 +1,15 @@
-"""Several systems on the same prompts, each with several seeds: figures, their intervals, and paired differences.
+"""Several systems on the same prompts with several seeds: means, their intervals, and paired differences.
 
     arms = {"text": Repeats({"jitter": jitter}, points), "gate": Repeats(...)}      # [S, N] and [S, N, E]
     found = summarise(arms, [("gate", "text")], real, takes)
     found["arms"]["gate"]["jitter"], found["differences"]["gate - text"]["frechet_distance"]
 
-A figure is a mean over seeds and prompts, but for the Fréchet distance, which is found of each seed's motions and
-then averaged. Two intervals of 95 % stand with it, which answer two questions: over the prompts (whole takes are drawn
-anew, with all their seeds), and over the seeds (Student's t of the seeds' means), where there are several.
+Values are means over seeds and prompts, except for the Fréchet distance, which is computed for each seed and then
+averaged. Each has two 95 % intervals: over prompts (a bootstrap over whole takes, with all their seeds), and over
+seeds (Student's t of the seeds' means), if there are several.
 
-Unusual: R-precision is not drawn but expected. Each text's chance to find its motion in a batch that is filled up at
-random has a closed form, so a figure belongs to every row, and two systems can be paired by it.
+Unusual: R-precision is an exact expectation, not a random draw. The probability that a text retrieves its motion from
+a randomly filled batch has a closed form, so every row has a value, and two systems can be compared in pairs.
 
 Shapes: S seeds, N prompts, E embedding size, M real motions.
 """
@@ -33,10 +33,10 @@ FRECHET = "frechet_distance"
 
 @dataclass(frozen=True, eq=False)
 class Repeats:
-    """What was measured of a system's motions.
+    """Measured values of a system's motions.
 
     Args:
-        values: `[S, N]` by the name of a measure; NaN for prompts that it says nothing about.
+        values: `[S, N]` by measure; NaN for prompts to which it does not apply.
         points: the motions' embeddings `[S, N, E]`.
     """
 
@@ -46,7 +46,7 @@ class Repeats:
 
 @dataclass(frozen=True)
 class SeededEstimate:
-    """A figure with its intervals over prompts and over seeds; None where there is none."""
+    """A mean with its intervals over prompts and over seeds; None without an interval."""
 
     mean: float
     low: float | None = None
@@ -58,17 +58,17 @@ class SeededEstimate:
 def expected_precision(
     text: Tensor, motion: Tensor, batch: int = 32, groups: Sequence[Hashable] | None = None
 ) -> dict[int, np.ndarray]:
-    """Each text's chance `[N]` that its motion is among the 1, 2, 3 nearest of `batch`, the others drawn at random.
+    """Probability `[N]` that a text's motion is among the 1, 2, 3 nearest of a random batch, for each text.
 
-    Its mean is what `r_precision` gives on average over its shuffles.
+    Its mean is the average of `r_precision` over its shuffles.
 
     Args:
         text, motion: `[N, E]`; row i belongs to row i.
-        batch: motions that a text is to choose from.
-        groups: a name for each row; motions of one name are never counted against each other.
+        batch: size of the retrieval pool.
+        groups: a name for each row; motions with equal names do not count as wrong for each other.
 
     Raises:
-        ValueError: for fewer rows than a batch, and other shapes.
+        ValueError: for fewer rows than a batch, and wrong shapes.
     """
     check_whole("batch", batch, 2)
     if text.shape != motion.shape or text.ndim != 2 or len(text) < batch:
@@ -85,7 +85,7 @@ def expected_precision(
 
 
 def joined(parts: Sequence[Repeats]) -> Repeats:
-    """Repeats of the same seeds on further prompts, one behind the other."""
+    """Concatenate repeats of the same seeds on different prompts."""
     names = list(parts[0].values)
     values = {name: np.concatenate([part.values[name] for part in parts], axis=1) for name in names}
     return Repeats(values, torch.cat([part.points for part in parts], dim=1))
@@ -101,10 +101,10 @@ def summarise(
     """Estimates of every arm, and of the differences of pairs of arms: `{"arms": ..., "differences": ...}` for JSON.
 
     Args:
-        pairs: names of two arms; the second is taken off the first, prompt by prompt and seed by seed.
-        real: embeddings of real motions `[M, E]` for the Fréchet distance; None leaves it out.
+        pairs: names of two arms; the second is subtracted from the first, per prompt and seed.
+        real: embeddings of real motions `[M, E]` for the Fréchet distance; None: skip it.
         takes: the recording of each of the N prompts.
-        resamples: of the Fréchet distance's interval, which is slow; the others have 2000.
+        resamples: number of resamples for the Fréchet distance, which is slow; the others use 2000.
     """
     arms_found = {name: _estimates(arm.values, takes) for name, arm in arms.items()}
     apart = {pair: _difference(arms[pair[0]], arms[pair[1]]) for pair in pairs}
@@ -118,7 +118,7 @@ def summarise(
 
 
 def estimate(values: np.ndarray, takes: Sequence[str]) -> SeededEstimate:
-    """Mean of `[S, N]` and its intervals; prompts with NaN are left out.
+    """Mean of `[S, N]` and its intervals; prompts with NaN are ignored.
 
     Raises:
         ValueError: if no prompt is left.
@@ -152,7 +152,7 @@ def _title(first: str, second: str) -> str:
 
 
 def _difference(first: Repeats, second: Repeats) -> dict[str, np.ndarray]:
-    """What both measured, of the seeds that both have."""
+    """Differences of the common measures, over the common seeds."""
     seeds = min(len(first.points), len(second.points))
     both = [name for name in first.values if name in second.values]
     return {name: first.values[name][:seeds] - second.values[name][:seeds] for name in both}

@@ -1,4 +1,4 @@
-"""From motions with prompts to figures: what is measured of every motion, whatever the suite.
+"""Measures of every motion with a prompt, independent of the suite.
 
     scorer = Scorer(evaluator, Calibration.bundled(), PosePrior.bundled())
     rows = scorer.rows(samples)                               # [SampleResult, ...]
@@ -6,16 +6,16 @@
 
 | axis | per motion | how |
 |---|---|---|
-| text alignment | `text_alignment_percent` | share of the suite's other texts that lie farther from it than its own |
-| | `retrieval_top1`, `retrieval_top3` | whether its own text is the nearest of the suite's, or among three |
-| smoothness | `smoothness_percent` | how typical acceleration and jerk are of real motion as fast, the mean |
-| plausibility | `plausibility_percent` | mean over five faults of how they stand against real motion; 0 for statues |
+| text alignment | `text_alignment_percent` | percentage of the suite's other texts farther from it than its own |
+| | `retrieval_top1`, `retrieval_top3` | whether its own text is the nearest of the suite, or among three |
+| smoothness | `smoothness_percent` | mean of how typical acceleration and jerk are at this speed |
+| plausibility | `plausibility_percent` | mean over five faults, compared with real motion; 0 for statues |
 
-The raw figures that the last two are made of stand beside them. Texts that read the same count as one.
+The raw measures behind the last two are reported too. Identical texts count as one.
 
-Unusual: smoothness is two-sided, so what is far smoother than people move scores as low as what shakes. The faults of
-plausibility are one-sided, and nothing slides less than a statue; so what hardly moves at all is marked down to 0
-there too. The raw figures know no such thing: read them with `dynamic_degree`.
+Unusual: smoothness is two-sided, so motion far smoother than real motion scores as low as jittery motion. The faults
+of plausibility are one-sided, and nothing slides less than a statue, so motion that hardly moves is reduced to 0 there
+too. The raw measures have no such correction: read them together with `dynamic_degree`.
 
 Shapes: N motions, E embedding size, T frames.
 """
@@ -43,7 +43,7 @@ TEXT, SMOOTH, PLAUSIBLE, MOVEMENT = "text alignment", "smoothness", "plausibilit
 
 MEASURES = (
     Measure("text_alignment_percent", "text alignment (%; chance 50)", "higher", TEXT, 1),
-    Measure("retrieval_top1", "own text nearest of the suite's", "higher", TEXT),
+    Measure("retrieval_top1", "own text nearest in the suite", "higher", TEXT),
     Measure("retrieval_top3", "own text among the nearest three", "higher", TEXT),
     Measure("judge_match", "judged to match the text", "higher", TEXT),
     Measure("smoothness_percent", "smoothness (%)", "higher", SMOOTH, 1),
@@ -52,16 +52,16 @@ MEASURES = (
     Measure("plausibility_percent", "plausibility (%)", "higher", PLAUSIBLE, 1),
     Measure("ground_penetration", "ground penetration (m)", "lower", PLAUSIBLE, 4),
     Measure("foot_sliding", "foot sliding (m/frame at 20 fps)", "lower", PLAUSIBLE, 4),
-    Measure("foot_floating", "foot floating (share of frames)", "lower", PLAUSIBLE, 3),
+    Measure("foot_floating", "foot floating (fraction of frames)", "lower", PLAUSIBLE, 3),
     Measure("capsule_penetration", "capsule penetration (% of pairs)", "lower", PLAUSIBLE, 3),
     Measure("pose_prior_distance", "pose prior distance (degrees)", "lower", PLAUSIBLE, 2),
     Measure("dynamic_degree", "dynamic degree (m/frame at 20 fps)", "neither", MOVEMENT, 4),
-    Measure("foot_contact", "foot contact (share of feet)", "neither", MOVEMENT, 3),
+    Measure("foot_contact", "foot contact (fraction of feet)", "neither", MOVEMENT, 3),
     Measure("seconds", "length (s)", "neither", MOVEMENT, 2),
 )
 FAULTS = ("ground_penetration", "foot_sliding", "foot_floating", "capsule_penetration", "pose_prior_distance")
 CALIBRATED = (*BANDED, *FAULTS, SPEED)
-"""Measures that a `Calibration` for the suites must know."""
+"""Measures that a `Calibration` for the suites must contain."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +69,10 @@ class Sample:
     """A motion and what it should show.
 
     Args:
-        id: unique among the samples; that of the prompt where it is the prompt's first.
-        motion: what the evaluator and judges see.
-        positions: `[T, 22, 3]` at the motion's frame rate, y up, metres: what physics is measured on.
-        file: where the motion lies, relative to the results, "" for nowhere.
+        id: unique among the samples; equal to the prompt's id for its first sample.
+        motion: input of the evaluator and the judges.
+        positions: `[T, 22, 3]` at the motion's frame rate, y up, metres: input of the physical measures.
+        file: path of the motion relative to the results, "" for none.
         take: samples of one take are not independent: the prompt's id, or a recording.
     """
 
@@ -86,7 +86,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Embedded:
-    """Points of samples `[N, E]` and of their texts `[N, E]`."""
+    """Embeddings of samples `[N, E]` and of their texts `[N, E]`."""
 
     motions: Tensor
     texts: Tensor
@@ -97,9 +97,9 @@ class Scorer:
 
     Args:
         evaluator: embeds texts and motions.
-        calibration: real motion's distribution.
-        pose_prior: tells unlikely poses.
-        nrdf, body: what MBench's own pose quality and body penetration need, where the user has it.
+        calibration: distribution of real motion.
+        pose_prior: rates the likelihood of poses.
+        nrdf, body: for MBench's own pose quality and body penetration, if available.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Scorer:
         self.nrdf, self.body = nrdf, body
 
     def embed(self, samples: Sequence[Sample]) -> Embedded:
-        """Where the evaluator puts motions and texts."""
+        """Embed motions and texts."""
         return Embedded(
             self.evaluator.embed_motions([sample.motion for sample in samples]),
             self.evaluator.embed_texts([sample.prompt.text for sample in samples]),
@@ -137,7 +137,7 @@ class Scorer:
         ]
 
     def physics(self, samples: Sequence[Sample]) -> dict[str, np.ndarray]:
-        """Everything that needs no text: `[N]` by the name of a measure."""
+        """All measures without texts: `[N]` by measure."""
         values = raw_measures(samples, self.pose_prior)
         speeds = values[SPEED].tolist()
         typical = [self.calibration.typical(name, values[name].tolist(), speeds) for name in BANDED]
@@ -151,7 +151,7 @@ class Scorer:
 
 
 def raw_measures(samples: Sequence[Sample], pose_prior: PosePrior) -> dict[str, np.ndarray]:
-    """Physics, poses and length of samples: `[N]` by the name of a measure, nothing calibrated."""
+    """Physics, poses and length of samples: `[N]` by measure, not calibrated."""
     clips, rates = [sample.positions for sample in samples], [sample.motion.fps for sample in samples]
     values = {n: v.numpy() for n, v in physics_measures(clips, "y", rates, [s.id for s in samples]).items()}
     values["capsule_penetration"] = capsule_penetrations(clips).numpy()
@@ -161,7 +161,7 @@ def raw_measures(samples: Sequence[Sample], pose_prior: PosePrior) -> dict[str, 
 
 
 def text_alignment(embedded: Embedded, texts: Sequence[str]) -> dict[str, np.ndarray]:
-    """How each motion `[N]` finds its own text among all texts of its suite; a tie counts for the other text.
+    """Retrieval of each motion's `[N]` own text among all texts of the suite; a tie counts for the other text.
 
     Raises:
         ValueError: if all texts are the same.
@@ -172,7 +172,7 @@ def text_alignment(embedded: Embedded, texts: Sequence[str]) -> dict[str, np.nda
     points = embedded.texts[[texts.index(text) for text in different]].double()
     distances = torch.cdist(embedded.motions.double(), points)  # [N, texts]
     own = torch.tensor([different.index(text) for text in texts])[:, None]
-    ahead = (distances <= distances.gather(1, own)).sum(1).numpy() - 1  # texts that are as near or nearer
+    ahead = (distances <= distances.gather(1, own)).sum(1).numpy() - 1  # number of texts at most as far away
     return {
         "text_alignment_percent": 100 * (1 - ahead / (len(different) - 1)),
         "retrieval_top1": (ahead < 1).astype(float),
@@ -187,11 +187,11 @@ def estimates(
     resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Means over samples with 95 % bootstrap intervals in which whole takes are drawn.
+    """Means over samples with 95 % bootstrap intervals over whole takes.
 
     Args:
-        takes: the take of each sample by its id.
-        names: measures; a mean is over the samples that have one.
+        takes: take of each sample by sample id.
+        names: measures; a mean is over the samples with a value.
     """
     found = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""What one must know to get the same figures: versions, machine, hashes, and names without this machine's paths."""
+"""Facts needed to reproduce results: versions, machine, hashes, and names without local paths."""
 
 import hashlib
 import os
@@ -13,25 +13,25 @@ import motionmillion
 
 
 def versions() -> dict[str, str]:
-    """Versions of the library, of what its figures depend on, and of Python."""
+    """Versions of the library, of the packages that results depend on, and of Python."""
     others = {name: metadata.version(name) for name in ("torch", "transformers", "numpy")}
     return {"motionmillion": motionmillion.__version__, **others, "python": platform.python_version()}
 
 
 def machine(device: torch.device | str) -> str:
-    """Processor, its cores, and the GPU where `device` is one."""
+    """Processor, number of cores, and the GPU if `device` is one."""
     text = f"{platform.machine()}, {os.cpu_count()} cores"
     return f"{text}, {torch.cuda.get_device_name(device)}" if torch.device(device).type == "cuda" else text
 
 
 def file_hashes(folder: str | Path, pattern: str = "**/*.safetensors") -> dict[str, str]:
-    """SHA-256 of each file of a folder, by its name in it."""
+    """SHA-256 of each file of a folder, by its relative name."""
     paths = sorted(Path(folder).glob(pattern))
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def weights_hash(model: nn.Module) -> str:
-    """SHA-256 of all weights and buffers of a model as float32, whatever they were stored as."""
+    """SHA-256 of all weights and buffers of a model as float32, regardless of their stored dtype."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -40,7 +40,7 @@ def weights_hash(model: nn.Module) -> str:
 
 
 def plain_name(path: str | Path, parts: int = 2) -> str:
-    """A model or folder without the path of this machine: of an absolute path the last `parts`."""
+    """A model or folder without local paths: of an absolute path the last `parts`."""
     return "/".join(Path(path).parts[-parts:]) if Path(path).is_absolute() else str(path)
 
 

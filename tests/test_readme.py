@@ -11,6 +11,7 @@ from motionmillion.cli.app import app
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 DOCS = sorted((ROOT / "docs").glob("*.md"))
+RESULTS = sorted((ROOT / "docs" / "results").glob("*.md"))
 
 
 def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
@@ -31,6 +32,7 @@ def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
     [
         "README.md",
         *(f"docs/{page.name}" for page in DOCS),
+        *(f"docs/results/{page.name}" for page in RESULTS),
         "eval/README.md",
         "motionmillion/bundled/evaluator/mini/README.md",
         "motionmillion/bundled/mini/README.md",

@@ -1,23 +1,23 @@
-"""Do limbs run into each other? Measured on a body of capsules around joint positions.
+"""Self-penetration of limbs, measured on a body of capsules around joint positions.
 
     capsule_penetration(motion.positions())                       # one motion -> float
     capsule_penetrations([m.positions() for m in motions])        # many -> [N]
-    capsule_depths(motion.positions())                            # [T, P] metres, which of `PAIRS` and how deep
+    capsule_depths(motion.positions())                            # [T, P] metres, depth of each of `PAIRS`
 
 | unit | meaning |
 |---|---|
-| "percent" | pairs of capsules that are in each other, of all `PAIRS`, in a mean frame |
-| "mm" | depths of all pairs of a mean frame added up, millimetres |
+| "percent" | percentage of `PAIRS` that penetrate each other, mean over frames |
+| "mm" | summed depth of all pairs, mean over frames, millimetres |
 
-A capsule is all that lies within a radius of a line between two points; 18 of them with the girth of an adult make the
-body: two columns of the trunk, neck, head, upper arms, forearms, hands, thighs, shanks and feet. Pairs that share a
-joint or sit beside each other on the trunk are left out, and so are the two hands, which may clasp. The others are in
-each other where their lines come nearer than `TOUCH` times the sum of their radii, and by as much as they do: flesh
-yields, limbs are no capsules, and in motion capture arms rest against the body and thighs against each other. With a
-half, 97 of 100 frames of the CMU database (split train) are free.
+A capsule is the set of points within a radius of a line segment; 18 of them with an adult's girth make the body: two
+columns of the trunk, neck, head, upper arms, forearms, hands, thighs, shanks and feet. Excluded are pairs that share a
+joint, neighbours on the trunk, and the two hands, which may clasp. The other pairs penetrate each other if their axes
+are closer than `TOUCH` times the sum of their radii, and the depth is the missing distance. `TOUCH` is below 1 because
+flesh yields, limbs are not exact capsules, and in motion capture arms rest against the body and thighs against each
+other. With 0.5, 97 of 100 frames of the CMU database (split train) have no penetration.
 
-Unusual: positions do not say how hands, head and toes are turned; a hand goes on straight from its forearm. This is
-not MBench's Body_Penetration, which counts triangles of the SMPL mesh: see `motionmillion.eval.body.mesh`.
+Unusual: positions do not determine the orientation of hands, head and toes; a hand extends its forearm. This is
+not MBench's Body_Penetration, which counts triangles of the SMPL mesh: see `motionmillion.eval.body_mesh`.
 
 Shapes: N motions, T frames, C capsules, P pairs; `...` stands for any leading dimensions.
 """
@@ -34,7 +34,7 @@ from motionmillion.eval.inputs import Numbers, to_tensor, to_tensors
 from motionmillion.skeleton import SMPL22
 
 TOUCH = 0.5
-"""Share of the sum of two radii that the lines of two capsules may come near to before it counts."""
+"""Fraction of the sum of two radii below which the distance of two axes counts as penetration."""
 
 Unit = Literal["percent", "mm"]
 _FRAMES_AT_ONCE = 2**12
@@ -47,7 +47,7 @@ class Capsule:
 
     Args:
         name: such as "left_forearm".
-        start, stop: ends of its line, as weights of joints that add up to 1.
+        start, stop: ends of its axis, as weights of joints that sum to 1.
         radius: metres.
     """
 
@@ -105,18 +105,18 @@ def _counts(a: Capsule, b: Capsule) -> bool:
 
 _PAIRS = [(i, j) for i, j in combinations(range(len(CAPSULES)), 2) if _counts(CAPSULES[i], CAPSULES[j])]
 PAIRS = tuple((CAPSULES[i].name, CAPSULES[j].name) for i, j in _PAIRS)
-"""Names of the capsules of each pair that is looked at."""
+"""Names of the two capsules of each pair that is tested."""
 
 
 def capsule_penetration(positions: Numbers, unit: Unit = "percent") -> float:
-    """How far the limbs of a motion are in each other, in one of the units of the module's docstring.
+    """Self-penetration of a motion's limbs, in one of the units of the module's docstring.
 
     Args:
         positions: `[T, 22, 3]`, metres, any axis up; a tensor, an array or nested lists.
         unit: "percent" or "mm".
 
     Raises:
-        ValueError: for another shape, positions that are not finite, or an unknown unit.
+        ValueError: for a wrong shape, non-finite positions, or an unknown unit.
     """
     return float(capsule_penetrations([positions], unit, ["positions"])[0])
 
@@ -124,7 +124,7 @@ def capsule_penetration(positions: Numbers, unit: Unit = "percent") -> float:
 def capsule_penetrations(
     clips: Sequence[Numbers], unit: Unit = "percent", names: Sequence[str] | None = None
 ) -> Tensor:
-    """The same of many motions at once, float64 `[N]`; no clip changes another's value.
+    """`capsule_penetration` of many motions, float64 `[N]`; clips do not affect each other.
 
     Args:
         clips: N positions `[T, 22, 3]`, metres, each of its own length; tensors, arrays or nested lists.
@@ -132,7 +132,7 @@ def capsule_penetrations(
         names: of the clips, for errors; "clips[3]" otherwise.
 
     Raises:
-        ValueError: for no clips, another shape, positions that are not finite, or an unknown unit.
+        ValueError: for no clips, a wrong shape, non-finite positions, or an unknown unit.
     """
     if unit not in ("percent", "mm"):
         raise ValueError(f'unit must be "percent" or "mm", got {unit!r}')
@@ -150,22 +150,22 @@ def capsule_penetrations(
 
 
 def capsule_depths(positions: Numbers) -> Tensor:
-    """How deep the capsules of each of `PAIRS` are in each other, metres, `[..., P]`; 0 if not.
+    """Penetration depth of each of `PAIRS`, metres, `[..., P]`; 0 without penetration.
 
     Args:
         positions: `[..., 22, 3]`, metres.
 
     Raises:
-        ValueError: for another shape.
+        ValueError: for a wrong shape.
     """
     positions = to_tensor("positions", positions)
     if positions.ndim < 2 or positions.shape[-2:] != (len(SMPL22), 3):
         raise ValueError(f"positions must have shape [..., 22, 3], got {tuple(positions.shape)}")
-    points = (positions - positions[..., :1, :]).reshape(-1, len(SMPL22), 3)  # about the pelvis, for precision
-    start, stop = (weights.to(points) @ points for weights in (_STARTS, _STOPS))  # [F, C, 3], F of all frames
+    points = (positions - positions[..., :1, :]).reshape(-1, len(SMPL22), 3)  # relative to the pelvis, for precision
+    start, stop = (weights.to(points) @ points for weights in (_STARTS, _STOPS))  # [F, C, 3], F all frames
     radius = _RADII.to(points)
     first, second = _FIRST.to(points.device), _SECOND.to(points.device)
-    reach = (stop - start).norm(dim=-1) / 2 + radius  # [F, C] of a ball around the capsule
+    reach = (stop - start).norm(dim=-1) / 2 + radius  # [F, C], radius of a ball around the capsule
     apart = torch.cdist((start + stop) / 2, (start + stop) / 2)[:, first, second]
     frame, pair = (apart < reach[:, first] + reach[:, second]).nonzero(as_tuple=True)
     i, j = first[pair], second[pair]
@@ -176,14 +176,14 @@ def capsule_depths(positions: Numbers) -> Tensor:
 
 
 def segment_distance(start: Tensor, stop: Tensor, other_start: Tensor, other_stop: Tensor) -> Tensor:
-    """Least distance `[...]` between two line segments given by their ends `[..., 3]`; exact, points included.
+    """Exact distance `[...]` between two line segments given by their ends `[..., 3]`, which may coincide.
 
     Source: Ericson, Real-Time Collision Detection (2005), 5.1.9.
     """
     way, other, between = stop - start, other_stop - other_start, start - other_start
     a, e = (v.square().sum(-1).clamp(min=_TINY) for v in (way, other))
     b, c, f = (way * other).sum(-1), (way * between).sum(-1), (other * between).sum(-1)
-    square = a * e - b * b  # 0 for parallel lines, of which any point will do
+    square = a * e - b * b  # 0 for parallel lines, where any point will do
     s = torch.where(square > 1e-6 * a * e, (b * f - c * e) / square.clamp(min=_TINY**2), 0.0).clamp(0, 1)
     free = (b * s + f) / e
     t = free.clamp(0, 1)

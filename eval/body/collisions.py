@@ -1,13 +1,12 @@
-"""Which triangles of a moving mesh run through each other?
+"""Which triangles of a moving mesh intersect each other?
 
-    tree = CollisionTree(rest_vertices, faces)            # built once, of the mesh at rest
+    tree = CollisionTree(rest_vertices, faces)            # built once, from the mesh at rest
     tree.colliding(vertices)                              # [B, V, 3] -> pairs [M, 3]: mesh of the batch, two faces
     tree.percent(vertices)                                # [B], MBench's form
 
-A tree of boxes over the faces is built once and fitted to the vertices of each frame; pairs of boxes are followed from
-the root down, level by level, for many frames together. What is left is tested exactly, by separating axes; triangles
-that only touch count. Triangles that share a vertex are neighbours and never counted. Runs on the device of the
-vertices.
+A tree of boxes over the faces is built once and refitted to the vertices of each frame; pairs of boxes are followed
+from the root down, level by level, for many frames together. The remaining pairs are tested exactly, by separating
+axes; touching triangles count. Triangles that share a vertex are never counted. Runs on the device of the vertices.
 
 Why not a library: FCL (and trimesh with it) tests one mesh against another, and the CUDA extension that MBench uses
 may not be redistributed.
@@ -21,18 +20,18 @@ import torch
 from torch import Tensor
 
 MOST_A_FACE = 8
-"""Pairs of one mesh that are counted at most, for each of its faces, as in MBench."""
+"""Maximum number of counted pairs per face of a mesh, as in MBench."""
 
 
 class CollisionTree:
     """Boxes over the faces of a mesh whose vertices move.
 
     Args:
-        vertices: `[V, 3]` of the mesh at rest; only decides which faces share a box.
+        vertices: `[V, 3]` of the mesh at rest; determines which faces share a box.
         faces: `[F, 3]` indices of vertices.
 
     Raises:
-        ValueError: for other shapes, or an index that is no vertex.
+        ValueError: for wrong shapes, or an index without a vertex.
     """
 
     def __init__(self, vertices: Tensor, faces: Tensor) -> None:
@@ -48,7 +47,7 @@ class CollisionTree:
         self.order = self._sort(vertices[self.faces].mean(1))
 
     def _sort(self, centres: Tensor) -> Tensor:
-        """Face at each leaf `[2**levels]`, -1 for none: halves along the longest side, again and again."""
+        """Face at each leaf `[2**levels]`, -1 for none: halved along the longest side, recursively."""
         count = len(centres)
         order = torch.arange(2**self.levels, device=centres.device)
         for level in range(self.levels):
@@ -60,7 +59,7 @@ class CollisionTree:
         return torch.where(order < count, order, -1)
 
     def percent(self, vertices: Tensor) -> Tensor:
-        """100 times the pairs of colliding faces, at most eight a face, over the faces: `[B]`, float64."""
+        """100 times the colliding pairs, at most eight per face, divided by the number of faces: `[B]`, float64."""
         pairs = self.colliding(vertices)
         count = torch.bincount(pairs[:, 0], minlength=len(vertices)).clamp(max=MOST_A_FACE * len(self.faces))
         return 100 * count.double() / len(self.faces)
@@ -72,7 +71,7 @@ class CollisionTree:
             vertices: `[B, V, 3]`.
 
         Raises:
-            ValueError: for another shape or values that are not finite.
+            ValueError: for a wrong shape or non-finite values.
         """
         if vertices.ndim != 3 or vertices.shape[1:] != (self.vertex_count, 3):
             raise ValueError(f"vertices must have shape [B, {self.vertex_count}, 3], got {tuple(vertices.shape)}")
@@ -87,7 +86,7 @@ class CollisionTree:
         return torch.stack([mesh, first, second], dim=1)[hit]
 
     def _near(self, corners: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mesh and faces of all pairs whose boxes overlap, each pair once."""
+        """Mesh and faces of all pairs with overlapping boxes, each pair once."""
         boxes = self._boxes(corners)
         mesh = torch.arange(len(corners), device=corners.device)
         a = b = torch.zeros_like(mesh)
@@ -98,7 +97,7 @@ class CollisionTree:
             right = torch.cat([2 * b, 2 * b + 1, 2 * b + 1, 2 * b[~same]])
             mesh = torch.cat([mesh, mesh, mesh, mesh[~same]])
             rows = mesh * 2**level
-            gap = boxes[level].index_select(0, rows + left)  # lower less upper corners, both ways round
+            gap = boxes[level].index_select(0, rows + left)  # lower minus upper corners, in both directions
             gap += boxes[level].roll(3, 1).index_select(0, rows + right)
             keep = gap.amax(1) <= 0
             mesh, a, b = mesh[keep], left[keep], right[keep]
@@ -107,7 +106,7 @@ class CollisionTree:
         return mesh[different], order[a[different]], order[b[different]]
 
     def _boxes(self, corners: Tensor) -> list[Tensor]:
-        """Boxes of each level `[B * 2**level, 6]`: lower corner and minus the upper one; one of nothing is nowhere."""
+        """Boxes of each level `[B * 2**level, 6]`: lower corner, negated upper one; empty boxes overlap nothing."""
         order = self.order.to(corners.device)
         levels = [torch.cat([corners.amin(2), -corners.amax(2)], dim=-1)[:, order]]
         levels[0].masked_fill_((order < 0)[:, None], torch.inf)
@@ -117,21 +116,21 @@ class CollisionTree:
 
 
 def triangles_meet(first: Tensor, second: Tensor) -> Tensor:
-    """Whether triangles `[M, 3, 3]` (corner, coordinate) have a point in common, bool `[M]`; flat ones too."""
+    """Whether triangles `[M, 3, 3]` (corner, coordinate) have a common point, bool `[M]`; also for degenerate ones."""
     edges, others = (t.roll(-1, 1) - t for t in (first, second))  # [M, 3, 3]
     normal, other_normal = (torch.linalg.cross(e[:, 0], e[:, 1]) for e in (edges, others))
     meet = _overlap(torch.stack([normal, other_normal], dim=1), first, second)
-    rows = meet.nonzero()[:, 0]  # most pairs are through here
+    rows = meet.nonzero()[:, 0]  # most pairs are decided here
     first, second, edges, others = first[rows], second[rows], edges[rows], others[rows]
     normals = normal[rows, None].expand(-1, 3, 3), other_normal[rows, None].expand(-1, 3, 3)
     across = torch.linalg.cross(edges[:, :, None].expand(-1, 3, 3, 3), others[:, None].expand(-1, 3, 3, 3))
-    within = [torch.linalg.cross(n, e) for n, e in zip(normals, (edges, others), strict=True)]  # for one plane
+    within = [torch.linalg.cross(n, e) for n, e in zip(normals, (edges, others), strict=True)]  # if coplanar
     meet[rows] = _overlap(torch.cat([across.flatten(1, 2), *within], dim=1), first, second)
     return meet
 
 
 def _overlap(axes: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Whether the shadows of triangles on all of some axes `[M, A, 3]` overlap, bool `[M]`."""
+    """Whether the projections of triangles on all axes `[M, A, 3]` overlap, bool `[M]`."""
     shadow, other = axes @ first.mT, axes @ second.mT  # [M, A, 3]
     low, high = torch.maximum(shadow.amin(-1), other.amin(-1)), torch.minimum(shadow.amax(-1), other.amax(-1))
     return (low <= high).all(1)

@@ -4,22 +4,22 @@
     body_penetration(motion.rotations, body)              # one motion -> float
     body_penetrations(motions, body)                      # many -> [N], 20 frames per second
 
-The value is 100 times the pairs of triangles that run through each other, at most eight a face, over the number of
-faces, in a mean frame; triangles that share a vertex are no pair.
+The value is 100 times the number of intersecting pairs of triangles (at most eight per face) divided by the number of
+faces, mean over frames; triangles that share a vertex do not count as a pair.
 
-Read are .npz files with the arrays of the SMPL family: `v_template` `[V, 3]`, `weights` `[V, K]`, `J_regressor`
-`[K, V]`, `kintree_table` `[2, K]`, `f` `[F, 3]` and, if there, `posedirs` `[V, 3, 9 * (K - 1)]`; the first 22 of the
-K joints are SMPL22's. SMPL-X's `SMPLX_NEUTRAL.npz` and SMPL+H's `model.npz` can be read as they are. SMPL itself comes
-as a pickle, which is never opened here, as it can run anything; convert a file that you trust, where chumpy and SciPy
-are installed:
+Reads .npz files with the arrays of the SMPL family: `v_template` `[V, 3]`, `weights` `[V, K]`, `J_regressor`
+`[K, V]`, `kintree_table` `[2, K]`, `f` `[F, 3]` and optionally `posedirs` `[V, 3, 9 * (K - 1)]`; the first 22 of the
+K joints are SMPL22's. SMPL-X's `SMPLX_NEUTRAL.npz` and SMPL+H's `model.npz` can be read directly. SMPL itself is a
+pickle, which is never opened here because it can execute code; convert a file that you trust, with chumpy and SciPy
+installed:
 
     model = pickle.load(open("SMPL_NEUTRAL.pkl", "rb"), encoding="latin1")
     keys = ("v_template", "weights", "kintree_table", "f", "posedirs")
     arrays = {key: numpy.array(model[key]) for key in keys}
     numpy.savez("SMPL_NEUTRAL.npz", J_regressor=model["J_regressor"].toarray(), **arrays)
 
-Unusual: MBench fits SMPL to joint positions first (SMPLify); here the motion's own rotations pose the mean body, hands
-and face at rest. Figures of the two come close but are not the same.
+Unusual: MBench fits SMPL to joint positions first (SMPLify); here the motion's own rotations pose the mean body, with
+hands and face at rest. The two values are close but not equal.
 
 Source: Loper et al., SMPL (2015). Shapes: N motions, T frames, V vertices, K joints of the model, F faces.
 """
@@ -46,7 +46,7 @@ _FRAMES_AT_ONCE = 8
 
 
 def _check_shapes(data: dict[str, np.ndarray], shapes: np.ndarray | None, path: str | Path) -> None:
-    """Raise `ValueError` unless the arrays are those of a body with SMPL22's joints first."""
+    """Raise `ValueError` unless the arrays describe a body whose first joints are SMPL22's."""
     vertices = len(data["v_template"])
     joints = data["kintree_table"].shape[-1]
     wanted = {"v_template": (vertices, 3), "weights": (vertices, joints), "J_regressor": (joints, vertices)}
@@ -68,11 +68,12 @@ class BodyMesh:
 
     Args:
         template: vertices at rest `[V, 3]`, metres.
-        weights: share of each joint in each vertex `[V, K]`.
-        joints: at rest `[K, 3]`, metres.
-        parents: of each joint, -1 for the first.
-        faces: `[F, 3]`.
-        pose_shapes: shift of each vertex for each entry of the joints' rotations `[V * 3, 9 * (K - 1)]`, or None.
+        weights: skinning weights `[V, K]`.
+        joints: joint positions at rest `[K, 3]`, metres.
+        parents: parent of each joint, -1 for the root.
+        faces: vertex indices `[F, 3]`.
+        pose_shapes: pose blend shapes, the shift of each vertex per entry of the joints' rotations `[V * 3, 9 * (K -
+            1)]`, or None.
     """
 
     template: Tensor
@@ -87,7 +88,7 @@ class BodyMesh:
         """Read an .npz file of the SMPL family; see the module's docstring.
 
         Raises:
-            ValueError: if it is missing, a pickle, or lacks an array, or one has another shape.
+            ValueError: if it is missing, is a pickle, lacks an array, or an array has a wrong shape.
         """
         if not Path(path).exists() or Path(path).suffix.lower() == ".pkl":
             problem = "a pickle, which is never opened" if Path(path).exists() else "nothing there"
@@ -121,13 +122,13 @@ class BodyMesh:
         return CollisionTree(self.template, self.faces)
 
     def vertices(self, rotations: Tensor) -> Tensor:
-        """Vertices `[T, V, 3]` of a pose, metres, the pelvis where the model has it.
+        """Vertices `[T, V, 3]` of poses, metres, with the pelvis at the model's own position.
 
         Args:
             rotations: parent-relative rotation matrices `[T, 22, 3, 3]`.
 
         Raises:
-            ValueError: for another shape, values that are not finite, or matrices that are no rotations.
+            ValueError: for a wrong shape, non-finite values, or matrices that are not rotations.
         """
         rotations = checked_rotations(rotations, (len(SMPL22),)).to(self.template)
         local = torch.eye(3).to(self.template).repeat(len(rotations), len(self.parents), 1, 1)  # [T, K, 3, 3]
@@ -146,19 +147,19 @@ class BodyMesh:
         return (blend @ rest[..., None])[..., 0] + torch.einsum("vk,tkx->tvx", self.weights, shift)
 
     def penetrations(self, rotations: Tensor) -> Tensor:
-        """100 times colliding pairs over faces of each frame, float64 `[T]`; rotations as for `vertices`."""
+        """100 times colliding pairs per face in each frame, float64 `[T]`; rotations as for `vertices`."""
         parts = rotations.split(_FRAMES_AT_ONCE)
         return torch.cat([self.tree.percent(self.vertices(part)) for part in parts]).cpu()
 
 
 def body_penetration(rotations: Tensor, body: BodyMesh) -> float:
-    """MBench's Body_Penetration of one motion, percent, all its frames.
+    """MBench's Body_Penetration of one motion, percent, over all its frames.
 
     Args:
         rotations: parent-relative rotation matrices `[T, 22, 3, 3]`.
 
     Raises:
-        ValueError: for another shape, values that are not finite, or matrices that are no rotations.
+        ValueError: for a wrong shape, non-finite values, or matrices that are not rotations.
     """
     return float(body.penetrations(rotations).mean())
 

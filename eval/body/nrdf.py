@@ -1,4 +1,4 @@
-"""MBench's Pose_Quality: ten times the distance that NRDF gives; needs the user's copy of its weights.
+"""MBench's Pose_Quality: ten times NRDF's distance; needs the user's copy of its weights.
 
     nrdf = Nrdf.load("amass_softplus_l1_0.0001_10000_dist0.5_eik0.0_man0.1")      # the folder, or its checkpoint
     pose_quality(motion.rotations, nrdf)                  # one motion -> float
@@ -8,10 +8,10 @@ NRDF is a network that maps the quaternions of SMPL's 21 body joints to their di
 half the mean angle of a joint). Each joint's quaternion and the features of its parent pass through two layers; all
 features together through seven more.
 
-Unusual, two things. MBench fits SMPL to joint positions first (SMPLify); here the motion's own rotations are taken.
-And MBench's code hands 24 joints that begin with the pelvis to a network that reads the first 21 as those after the
-pelvis: each joint is taken for its successor, and how the body faces counts. `joints="corrected"` gives each joint its
-own place; `joints="released"` repeats what the code does, for figures beside published ones.
+Unusual: MBench fits SMPL to joint positions first (SMPLify); here the motion's own rotations are used. Also, MBench's
+code passes 24 joints starting with the pelvis to a network that expects the 21 joints after the pelvis: each joint is
+taken for its successor, and the heading has an effect. `joints="corrected"` uses the right order; `joints="released"`
+reproduces the released code, for comparison with published values.
 
 Source: He et al., NRDF, CVPR 2024 (arXiv 2403.03122), code and weights at github.com/hynann/NRDF; ViMoGen (arXiv
 2510.26794), MBench. Shapes: N motions, T frames, J 21 joints; `...` stands for any leading dimensions.
@@ -45,7 +45,7 @@ CHECKPOINT = Path("checkpoints") / "checkpoint_epoch_best.tar"
 SCALE = 10.0
 
 Joints = Literal["corrected", "released"]
-_PARENTS = tuple(parent - 1 for parent in SMPL22.parents[1:])  # below zero: hangs on the pelvis, which is not seen
+_PARENTS = tuple(parent - 1 for parent in SMPL22.parents[1:])  # negative: child of the pelvis, which is not an input
 _ACTIVATIONS = ("softplus", "relu", "lrelu")
 
 
@@ -56,10 +56,10 @@ class Nrdf(nn.Module):
         state: weights by name: `enc.net.{joint}.net.{0,2}` and `dfnet.lin{layer}`; `dec` is not used.
         activation: "softplus", "relu" or "lrelu".
         beta: sharpness of softplus.
-        source: named in errors.
+        source: name in error messages.
 
     Raises:
-        ValueError: for weights that are missing, left over, not finite or do not fit together, or another activation.
+        ValueError: for weights that are missing, unexpected, non-finite or inconsistent, or another activation.
     """
 
     def __init__(
@@ -95,10 +95,10 @@ class Nrdf(nn.Module):
     def load(path: str | Path) -> "Nrdf":
         """Read a released folder (with its `config.yaml`), a checkpoint, or its weights as safetensors.
 
-        A file on its own is taken for the released model: softplus with beta 100.
+        A single file is assumed to be the released model: softplus with beta 100.
 
         Raises:
-            ValueError: if it is missing, damaged, or holds something else.
+            ValueError: if it is missing, damaged, or not a checkpoint of NRDF.
         """
         path = Path(path)
         if not path.exists():
@@ -122,12 +122,12 @@ class Nrdf(nn.Module):
         """Distance to real poses `[...]`, radians, as NRDF gives it.
 
         Args:
-            rotations: parent-relative rotation matrices `[..., 22 | 21, 3, 3]`, SMPL's joints in their order; of 22
+            rotations: parent-relative rotation matrices `[..., 22 | 21, 3, 3]`, SMPL's joints in order; of 22
                 the first is the pelvis.
             joints: "corrected", or "released" as in MBench's code, which needs the pelvis.
 
         Raises:
-            ValueError: for another shape or order, values that are not finite, or matrices that are no rotations.
+            ValueError: for a wrong shape or order, non-finite values, or matrices that are not rotations.
         """
         if joints == "corrected":
             body = body_rotations(rotations)
@@ -139,7 +139,7 @@ class Nrdf(nn.Module):
         return self(torch.where(quaternions[..., :1] < 0, -quaternions, quaternions))
 
     def forward(self, quaternions: Tensor) -> Tensor:
-        """Distance `[...]` of poses given as unit quaternions `[..., 21, 4]`, real part first and not negative."""
+        """Distance `[...]` of poses given as unit quaternions `[..., 21, 4]`, real part first and non-negative."""
         features: list[Tensor] = []
         for joint, parent in enumerate(_PARENTS):
             seen = quaternions[..., joint, :]
@@ -153,7 +153,7 @@ class Nrdf(nn.Module):
 
 
 def _check_sizes(state: Mapping[str, Tensor], layers: int, source: str) -> None:
-    """Raise `ValueError` unless every layer takes what the ones before it give."""
+    """Raise `ValueError` unless the layers' sizes are consistent."""
     width = len(state["enc.net.0.net.2.bias"])
     fits = state[f"dfnet.lin{layers - 1}.weight"].shape[:1] == (1,)
     size = BODY_JOINTS * width
@@ -192,7 +192,7 @@ def _linear(state: Mapping[str, Tensor], module: str) -> nn.Linear:
 
 
 def _settings(path: Path) -> tuple[str, float]:
-    """Activation and beta out of NRDF's training configuration; both of its parts must have the same."""
+    """Activation and beta from NRDF's training configuration; both of its parts must agree."""
     try:
         model = yaml.safe_load(path.read_text(encoding="utf-8"))["model"]
         encoder, field = ((str(part["act"]), float(part["beta"])) for part in (model["StrEnc"], model["DFNet"]))

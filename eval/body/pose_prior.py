@@ -1,26 +1,26 @@
-"""How far is a pose from real ones? A small network trained on motion capture, measure `pose_prior_distance`.
+"""Distance of a pose to real poses: a small network trained on motion capture, measure `pose_prior_distance`.
 
     prior = PosePrior.bundled()                           # or PosePrior.from_pretrained("my_prior")
-    prior.distance(motion.rotations)                      # [T] degrees, one value a frame
+    prior.distance(motion.rotations)                      # [T] degrees, one value per frame
     pose_prior_distances(motions)                         # [N] degrees, mean over the frames of each motion
 
 The distance between two poses is the root mean square over the 21 body joints of the angle between their
-parent-relative rotations, in degrees; the pelvis is left out. The network predicts the distance to the nearest pose
-that can be put together from limbs of real poses: each leg, each arm and the trunk with the head has its nearest real
-one for itself. A network for arms and one for legs see right limbs mirrored.
+parent-relative rotations, in degrees, without the pelvis. The network predicts the distance to the nearest pose that
+can be composed of limbs of real poses: the nearest real limb is found separately for each leg, each arm and the trunk
+with the head. One network serves both arms and one both legs, with right limbs mirrored.
 
-Unusual: who bends whose knee backwards is told, who holds a cup with a foot is not; limbs that run into each other are
-for `motionmillion.eval.body`. What counts as real are the poses of the CMU database, their mirror images, the same
-poses with turns shared out differently between neighbouring joints, and the same poses found from joint positions
-alone (`motionmillion.kinematics.joints`).
+Unusual: it detects unnatural joints, such as a knee bent backwards, but not unlikely combinations of limbs;
+self-penetration is covered by `motionmillion.eval.body`. Real poses are those of the CMU database, their mirror
+images, the same poses with rotation distributed differently over neighbouring joints, and the same poses recovered
+from joint positions alone (`motionmillion.joints`).
 
-Every skeleton and studio shares out turns in its own way, which says nothing about the pose: recorded rotations of
-another studio lie 7 degrees off. So `pose_prior_distances` finds the rotations from joint positions first, as MBench
-does with SMPLify; then that studio's poses lie 2.7 degrees off and held-out ones of CMU's 1.8. Wrong twists of single
-joints, and how wrists, feet and head are turned, are then seen by `distance` only.
+Skeletons and studios distribute rotation over joints differently, which says nothing about the pose: recorded
+rotations of another studio are 7 degrees off. So `pose_prior_distances` first recovers the rotations from joint
+positions, as MBench does with SMPLify; then that studio's poses are 2.7 degrees off and CMU's held-out ones 1.8. Wrong
+twists of single joints, and the orientation of wrists, feet and head, affect `distance` only.
 
-Source: neural distance fields of poses, Tiwari et al., Pose-NDF (2022); He et al., NRDF (2024), whose own network is
-read by `motionmillion.eval.body.nrdf`. Trained by `recipes/evaluator/pose_prior.py`.
+Source: neural distance fields of poses, Tiwari et al., Pose-NDF (2022); He et al., NRDF (2024), whose network is
+implemented in `motionmillion.eval.nrdf`. Trained by `recipes/evaluator/pose_prior.py`.
 
 Shapes: T frames, J joints (22, or 21 without the pelvis), N motions; `...` stands for any leading dimensions.
 """
@@ -41,7 +41,7 @@ from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22
 
 BODY_JOINTS = len(SMPL22) - 1
-"""All but the pelvis."""
+"""All joints but the pelvis."""
 
 LIMBS = {
     "left_leg": ("left_hip", "left_knee", "left_ankle", "left_foot"),
@@ -53,7 +53,7 @@ LIMBS = {
 """Joints of each limb; together they are the 21 body joints."""
 
 KINDS = {"leg": 4, "arm": 4, "trunk": 5}
-"""Networks, and joints that each sees."""
+"""Networks, and the number of joints of each."""
 
 _ORTHONORMAL_TOLERANCE = 1e-2
 _SCALE = 10.0  # degrees
@@ -64,11 +64,11 @@ class PosePriorConfig(PretrainedConfig):
     """Settings of a `PosePrior`.
 
     Args:
-        width: of the hidden layers of each network.
+        width: width of the hidden layers.
         depth: number of hidden layers.
 
     Raises:
-        ValueError: for unknown keys and values that are no whole numbers above zero.
+        ValueError: for unknown keys and values that are not positive integers.
     """
 
     model_type = "motionmillion-pose-prior"
@@ -106,7 +106,7 @@ class PosePrior(StrictLoading, PreTrainedModel):
 
     @classmethod
     def bundled(cls) -> Self:
-        """The prior that comes with the package."""
+        """The bundled prior."""
         return cls.from_pretrained(str(resources.files("motionmillion") / "bundled" / "pose_prior"))
 
     def forward(self, rotations: Tensor) -> Tensor:
@@ -115,19 +115,19 @@ class PosePrior(StrictLoading, PreTrainedModel):
         return torch.stack(limbs, dim=-1)
 
     def limb_distance(self, kind: str, rotations: Tensor) -> Tensor:
-        """Distance `[...]` of limbs of one of `KINDS`, degrees; rotations as `limb_rotations` gives them."""
+        """Distance `[...]` of limbs of one of `KINDS`, degrees; rotations as returned by `limb_rotations`."""
         return nn.functional.softplus(self.networks[kind](rotations.flatten(-3))[..., 0]) * _SCALE
 
     @torch.no_grad()
     def distance(self, rotations: Tensor) -> Tensor:
-        """Distance to real poses `[...]`, degrees, in root mean square over the body's joints.
+        """Distance to real poses `[...]`, degrees, root mean square over the body's joints.
 
         Args:
-            rotations: parent-relative rotation matrices `[..., 22 | 21, 3, 3]`, SMPL's joints in their order; of 22
-                the first, the pelvis, is left out.
+            rotations: parent-relative rotation matrices `[..., 22 | 21, 3, 3]`, SMPL's joints in order; of 22
+                the first, the pelvis, is ignored.
 
         Raises:
-            ValueError: for another shape, values that are not finite, or matrices that are no rotations.
+            ValueError: for a wrong shape, non-finite values, or matrices that are not rotations.
         """
         return combine_limbs(self(body_rotations(rotations).to(self.device, self.dtype)))
 
@@ -139,8 +139,8 @@ def pose_prior_distances(
 
     Args:
         motions: on SMPL22's joints.
-        prior: None takes the bundled one.
-        from_joints: see only the joint positions of each motion, whatever its rotations.
+        prior: the prior; None: the bundled one.
+        from_joints: use only the joint positions of each motion, not its rotations.
 
     Raises:
         ValueError: for no motions, or one that is not on SMPL22's joints.
@@ -152,7 +152,7 @@ def pose_prior_distances(
 
 
 def rotations_of_joints(motions: Sequence[Motion]) -> list[Tensor]:
-    """Rotations `[T, 22, 3, 3]` of each motion as its joint positions alone tell them (`motion_from_joints`)."""
+    """Rotations `[T, 22, 3, 3]` of each motion, recovered from its joint positions (`motionmillion.joints`)."""
     own = [motion for motion in motions if motion.skeleton == SMPL22]
     found = rotations_from_joints(torch.cat([motion.positions() for motion in own])).float() if own else torch.empty(0)
     parts = iter(found.split([motion.num_frames for motion in own]))
@@ -169,7 +169,7 @@ def mean_over_frames(poses: Sequence[Tensor], measure: Callable[[Tensor], Tensor
 
 
 def checked_motions(motions: Sequence[Motion]) -> Sequence[Motion]:
-    """`motions` if there are any and all are on SMPL22's joints; raises `ValueError` otherwise."""
+    """`motions`, checked to be non-empty and on SMPL22's joints; raises `ValueError` otherwise."""
     if not motions:
         raise ValueError("motions must hold at least one motion, got none")
     for index, motion in enumerate(motions):
@@ -187,13 +187,13 @@ def combine_limbs(distances: Tensor) -> Tensor:
 
 
 def limb_rotations(rotations: Tensor, name: str) -> Tensor:
-    """Rotations of one of `LIMBS` out of body rotations `[..., 21, 3, 3]`, right ones mirrored to the left."""
+    """Rotations of one of `LIMBS` from body rotations `[..., 21, 3, 3]`, right limbs mirrored to the left."""
     limb = rotations[..., [SMPL22.index(joint) - 1 for joint in LIMBS[name]], :, :]
     return mirrored(limb) if name.startswith("right_") else limb
 
 
 def mirrored(rotations: Tensor) -> Tensor:
-    """Rotations `[..., 3, 3]` seen in a mirror that exchanges left and right."""
+    """Rotations `[..., 3, 3]` mirrored between left and right."""
     flip = rotations.new_tensor([-1.0, 1.0, 1.0])
     return rotations * flip[:, None] * flip
 
@@ -212,7 +212,7 @@ def checked_rotations(rotations: Tensor, joints: Sequence[int]) -> Tensor:
     """`rotations` if they are rotation matrices `[..., J, 3, 3]` with J one of `joints`.
 
     Raises:
-        ValueError: for another shape, values that are not finite, or matrices that are no rotations.
+        ValueError: for a wrong shape, non-finite values, or matrices that are not rotations.
     """
     if rotations.ndim < 3 or rotations.shape[-3] not in joints or rotations.shape[-2:] != (3, 3):
         wanted = " or ".join(map(str, joints))

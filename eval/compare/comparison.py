@@ -1,15 +1,14 @@
-"""Several systems in one suite, beside each other, with what of it is more than chance.
+"""Comparison of several systems in one suite, with significance tests.
 
     comparison = compare([Results.load("runs/mini"), Results.load("runs/large")])
     write_comparison(comparison, "runs/compared")      # of .pages: comparison.json, .md and .html
 
-Every system is tested against the first one, on the values of samples of the same id: a sign-flip permutation test of
-the paired differences (`motionmillion.eval.statistics.significance`), two-sided. A difference is marked with `*` where
-its p-value is below 0.05 after Holm's correction over all tests of the same group, that is over its measures and
-systems.
+Every system is tested against the first one, on the values of samples with equal ids: a sign-flip permutation test of
+the paired differences (`motionmillion.eval.significance`), two-sided. A difference is marked with `*` where its
+p-value is below 0.05 after Holm's correction over all tests of the same group, i.e. over its measures and systems.
 
-Unusual: a figure that was not made of the values of single samples, such as FID, has no test and so no mark; its
-intervals have to speak. Where an id comes more than once, its values are averaged first.
+Unusual: a value that is not a mean over samples, such as FID, has no test and therefore no mark; use its interval. The
+values of an id that occurs more than once are averaged first.
 """
 
 from collections import Counter, defaultdict
@@ -37,8 +36,8 @@ class PairedTest:
         count: pairs of samples.
         difference: mean of the system's value minus the first one's.
         low, high: 95 % bootstrap interval of the difference.
-        p, p_holm: before and after the correction over the group's tests.
-        better: whether the system is better; None where the measure has no better side or the difference is zero.
+        p, p_holm: p-value before and after the correction over the group's tests.
+        better: whether the system is better; None if the measure has no better direction or the difference is zero.
     """
 
     group: str
@@ -63,10 +62,10 @@ class Comparison:
 
     Args:
         suite: its name.
-        systems: results by the name of the system, unique; the first one is what the others are tested against.
+        systems: results by unique system name; the others are tested against the first.
         tests: in the order of groups, measures and systems.
-        notes: what differs in the protocols, and how the tests were made.
-        seed: of the permutations and intervals.
+        notes: differences between the protocols, and how the tests were made.
+        seed: seed of the permutations and intervals.
     """
 
     suite: str
@@ -77,11 +76,11 @@ class Comparison:
 
     @property
     def measures(self) -> list[Measure]:
-        """Of all systems, in the order in which they come first."""
+        """Measures of all systems, in order of first occurrence."""
         return merged_measures(list(self.systems.values()))
 
     def groups(self) -> list[ResultGroup]:
-        """The groups of all systems by name, as the first system that has them holds them."""
+        """The groups of all systems by name, each from the first system that has it."""
         found: dict[str, ResultGroup] = {}
         for results in self.systems.values():
             for group in results.groups:
@@ -89,7 +88,7 @@ class Comparison:
         return list(found.values())
 
     def test(self, group: str, measure: str, system: str) -> PairedTest | None:
-        """The test of that name, None where none could be made."""
+        """The test of these names, None if there is none."""
         found = (t for t in self.tests if (t.group, t.measure, t.system) == (group, measure, system))
         return next(found, None)
 
@@ -106,13 +105,13 @@ class Comparison:
 
 
 def compare(results: Sequence[Results], flips: int = FLIPS, resamples: int = 2000, seed: int = 0) -> Comparison:
-    """Put several systems beside each other and test them against the first one.
+    """Compare several systems with the first one.
 
     Args:
-        results: of one suite; systems of one name are told apart by numbers.
-        flips: random flips of the permutation test.
-        resamples: of the bootstrap intervals of the differences.
-        seed: of both; the same seed gives the same numbers.
+        results: results of one suite; systems with equal names are numbered.
+        flips: number of random sign flips of the permutation test.
+        resamples: number of bootstrap resamples for the intervals of the differences.
+        seed: seed of both; equal seeds give equal results.
 
     Raises:
         ValueError: for fewer than two results, results of different suites or versions, or counts below 1.
@@ -132,7 +131,7 @@ def compare(results: Sequence[Results], flips: int = FLIPS, resamples: int = 200
 
 
 def unique_names(results: Sequence[Results]) -> list[str]:
-    """Names of the systems; those that come more than once get a number."""
+    """Names of the systems; duplicates are numbered."""
     counts, seen = Counter(one.system for one in results), Counter[str]()
     names = []
     for one in results:
@@ -142,7 +141,7 @@ def unique_names(results: Sequence[Results]) -> list[str]:
 
 
 def sample_values(results: Results, measure: str, group: str = EVERYTHING) -> dict[str, float]:
-    """Values of a measure by the samples' ids, of one category or of all; of an id that comes twice the mean."""
+    """Values of a measure by sample id, of one category or all; the mean for an id with several samples."""
     found: dict[str, list[float]] = defaultdict(list)
     for sample in results.samples:
         if group in (EVERYTHING, sample.category) and is_number(sample.values.get(measure)):
@@ -151,7 +150,7 @@ def sample_values(results: Results, measure: str, group: str = EVERYTHING) -> di
 
 
 def tested_values(results: Results, measure: str, group: str) -> dict[str, float]:
-    """`sample_values`, or nothing where the group's figure was made of others, or of another number of them."""
+    """`sample_values`, or empty if the group's value is not their mean."""
     estimate = next((g.values.get(measure) for g in results.groups if g.name == group), None)
     members = [s for s in results.samples if group in (EVERYTHING, s.category) and is_number(s.values.get(measure))]
     return sample_values(results, measure, group) if estimate is not None and estimate.count == len(members) else {}
@@ -183,8 +182,8 @@ def _group_tests(
 
 def _test_notes(names: Sequence[str], tests: Sequence[PairedTest], flips: int, seed: int) -> list[str]:
     how = (
-        f"* marks a difference to {names[0]} with p < {LEVEL} after Holm's correction over the tests of a group; "
-        f"paired sign-flip permutation test, two-sided, {flips:,} flips, seed {seed}, on samples of the same id."
+        f"* marks a difference from {names[0]} with p < {LEVEL} after Holm's correction over the tests of a group; "
+        f"paired sign-flip permutation test, two-sided, {flips:,} flips, seed {seed}, on samples with equal ids."
     )
     marked = [test for test in tests if test.significant]
     if not tests:

@@ -1,10 +1,10 @@
-"""What `motionmillion` does with several files of results or votes: checks, reads, compares, writes.
+"""Command-line comparisons of several files of results or votes: check, read, compare, write.
 
     paths = compare_files(["runs/mini", "runs/large"], "runs/compared")
     paths = side_by_side_files("runs/mini", "runs/large", "runs/rating", seed=0)
     paths = count_votes_files(["anna.json", "ben.json"], "runs/votes")
 
-Each returns the files that were written. Results are named by a `results.json` or its folder.
+Each returns the written files. Results are given as a `results.json` or its folder.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,8 +25,8 @@ def compare_files(paths: Sequence[str | Path], output: str | Path, seed: int = 0
     """Compare systems; the others are tested against the first one.
 
     Raises:
-        ValueError: for fewer than two paths, one path twice, results that cannot be read or compared, or an output
-            that is no folder.
+        ValueError: for fewer than two paths, duplicate paths, results that cannot be read or compared, or an output
+            that is not a folder.
     """
     _check_output(output)
     _check_seed(seed)
@@ -44,12 +44,12 @@ def side_by_side_files(
     """Put two systems side by side: the table by measures, and the page for human raters.
 
     Args:
-        seed: of the page's order and sides.
-        prompts: how many the page shows; None shows all.
-        margins: differences that tie, by the name of a measure.
+        seed: seed of the page's order and sides.
+        prompts: number of prompts on the page; None: all.
+        margins: differences up to which values tie, by measure.
 
     Raises:
-        ValueError: as `side_by_side` and `write_rating_page`, or for an output that is no folder.
+        ValueError: as `side_by_side` and `write_rating_page`, or for an output that is not a folder.
     """
     _check_output(output)
     one, other = _read([first, second])
@@ -62,7 +62,7 @@ def count_votes_files(votes: Sequence[str | Path], output: str | Path) -> list[P
     """Count the votes of several raters.
 
     Raises:
-        ValueError: as `read_votes`, or for an output that is no folder.
+        ValueError: as `read_votes`, or for an output that is not a folder.
     """
     _check_output(output)
     return read_votes(votes).save(output, VOTES)
@@ -79,7 +79,7 @@ def _read(paths: Sequence[str | Path]) -> list[Results]:
 
 
 def _folder(path: str | Path) -> Path:
-    """Folder of a `results.json` that is named itself or by its folder."""
+    """Folder of a `results.json`, given as the file or its folder."""
     return Path(path) if Path(path).is_dir() else Path(path).parent
 
 

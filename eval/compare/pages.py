@@ -27,7 +27,7 @@ from motionmillion.io.files import write_text
 from motionmillion.io.page import fill_page, page_part
 
 JSON, MARKDOWN, PAGE = "comparison.json", "comparison.md", "comparison.html"
-MOST_DIGITS = 6  # behind the point, where fewer would hide a difference that is marked
+MOST_DIGITS = 6  # after the decimal point, if fewer would hide a marked difference
 
 
 def write_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
@@ -42,7 +42,7 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
-    """A table for each group (and axis, where the measures are many): one row a system."""
+    """A table per group (and per axis if there are many measures) with one row per system."""
     tables = []
     for group in comparison.groups():
         for title, measures in measure_sets(comparison.measures):
@@ -65,7 +65,7 @@ def _table(comparison: Comparison, title: str, group: str, measures: Sequence[Me
 
 
 def _told_apart(comparison: Comparison, group: str, measure: Measure) -> Measure:
-    """The measure with as many digits, up to `MOST_DIGITS`, as tell figures with a mark from the first system's."""
+    """The measure with enough digits, up to `MOST_DIGITS`, to distinguish marked values from the first system's."""
     marked = {t.system for t in comparison.tests if (t.group, t.measure) == (group, measure.name) and t.significant}
     figures = {
         name: own.values[measure.name].mean

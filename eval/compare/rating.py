@@ -1,13 +1,13 @@
-"""A page on which people compare two systems: both motions of a prompt beside each other, one vote for each axis.
+"""A page for human comparison of two systems: both motions of a prompt side by side, one vote per axis.
 
     path = write_rating_page(first, second, "rating", motions=("runs/mini", "runs/large"), seed=0)
 
-The page is one file without network. It is blind: which system stands on the left is drawn for each prompt, names
-are shown nowhere, and prompts come in an order drawn by the seed. Votes are kept in the browser's local storage, so a
-reload loses nothing, and are saved as JSON by a button; `motionmillion.eval.compare.votes` counts them.
+The page is a single file that needs no network. It is blind: the system on the left is random for each prompt, names
+are not shown, and prompts are in a random order given by the seed. Votes are kept in the browser's local storage, so a
+reload loses nothing, and are saved as JSON by a button; `motionmillion.eval.votes` counts them.
 
-Unusual: who reads the page's source can find out the sides; it is blind to honest raters only. A page holds all its
-motions, about 12 kB a second of each at 30 frames per second; `prompts` draws fewer, evenly over the categories.
+Unusual: the page's source reveals the sides; it is blind to honest raters only. A page contains all its motions, about
+12 kB per second of each at 30 frames per second; `prompts` selects fewer, evenly over the categories.
 """
 
 import hashlib
@@ -50,13 +50,13 @@ def write_rating_page(
     """Write `rating.html` into a folder and return its path.
 
     Args:
-        motions: folders of the two `results.json`, which their motions are named from.
-        seed: of the order of the prompts and of the sides.
-        prompts: how many to show, drawn evenly over the categories; None shows all that both systems have.
+        motions: folders of the two `results.json`; motion paths are relative to them.
+        seed: seed of the order of prompts and of the sides.
+        prompts: number to show, drawn evenly over the categories; None: all that both systems have.
 
     Raises:
-        ValueError: for results of different suites, no prompt of which both have a motion, a motion that cannot be
-            read, or a number of prompts below 1.
+        ValueError: for results of different suites, no common prompt with motions, a motion that cannot be read, or a
+            number of prompts below 1.
     """
     if prompts is not None and prompts < 1:
         raise ValueError(f"prompts must be at least 1, got {prompts!r}; leave it out to show all")
@@ -90,7 +90,7 @@ def write_rating_page(
 
 
 def suite_hash(results: Results, entries: list[dict[str, Any]]) -> str:
-    """The suite's hash as the protocol states it; else one of the ids and texts of the prompts."""
+    """The suite's hash from the protocol, or a hash of the prompts' ids and texts."""
     texts = [[entry["id"], entry["text"]] for entry in sorted(entries, key=lambda entry: entry["id"])]
     own = hashlib.sha256(json.dumps([results.suite, texts]).encode()).hexdigest()
     return suite_identity(results).get("sha256", own)
@@ -110,7 +110,7 @@ def _facts(first: Results, names: list[str], entries: list[dict[str, Any]], seed
 
 
 def _pairs(first: Results, second: Results) -> list[tuple[SampleResult, SampleResult]]:
-    """The first sample with a motion of each id that both have."""
+    """The first sample with a motion for each common id."""
     held: dict[str, SampleResult] = {}
     for sample in reversed(second.samples):
         if sample.motion:
@@ -125,7 +125,7 @@ def _pairs(first: Results, second: Results) -> list[tuple[SampleResult, SampleRe
 
 
 def _drawn(samples: list[SampleResult], count: int | None, generator: np.random.Generator) -> list[int]:
-    """Places of the prompts in shuffled order; of fewer than all, one of each category in turn."""
+    """Indices of the prompts in shuffled order; a subset takes one of each category in turn."""
     order = generator.permutation(len(samples)).tolist()
     if count is None or count >= len(order):
         return order
@@ -138,5 +138,5 @@ def _drawn(samples: list[SampleResult], count: int | None, generator: np.random.
 
 
 def _balanced(count: int, generator: np.random.Generator) -> list[bool]:
-    """Which prompts have their sides exchanged: half of them, drawn."""
+    """Which prompts have swapped sides: a random half."""
     return (generator.permutation(count) % 2 == 1).tolist()

@@ -1,14 +1,14 @@
-"""Two systems, prompt by prompt: win, tie or loss on each axis, by measures or by the votes of people.
+"""Two systems, prompt by prompt: win, tie or loss on each axis, by measures or by human votes.
 
     table = side_by_side(Results.load("runs/mini"), Results.load("runs/large"))
     table.save("runs/mini_large")                # side_by_side.json, side_by_side.md
     write_rating_page(first, second, folder)     # motionmillion.eval.compare.rating: the page for human raters
     table = read_votes(["anna.json", "ben.json"])  # motionmillion.eval.compare.votes: the same table from their votes
 
-A win is one of the first system. Each axis is judged by the first measure that belongs to it and has a better side;
-values closer than a margin tie. Totals have an exact two-sided sign test, in which ties do not count.
-Unusual: the default margin is `TIE` standard deviations of the values of one system (the root of the mean of both
-variances), because there is no unit that all measures have; the margins stand in the notes and in the JSON.
+Wins are those of the first system. Each axis is decided by its first measure with a better direction; values closer
+than a margin tie. Totals have an exact two-sided sign test without ties. Unusual: the default margin is `TIE` standard
+deviations of the values of one system (the root of the mean of both variances), because measures have different units;
+the margins are in the notes and in the JSON.
 """
 
 import json
@@ -35,7 +35,7 @@ Winner = Literal["first", "second", "tie"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """Who is better in one prompt and axis; `first_votes` to `ties` count people's votes, zero for measures."""
+    """The better system for one prompt and axis; `first_votes` to `ties` count human votes, zero for measures."""
 
     prompt: str
     category: str
@@ -68,8 +68,8 @@ class SideBySide:
         suite: its name.
         systems: names of the first and the second one.
         outcomes: one for each prompt and axis.
-        notes: how they were found.
-        facts: figures that belong beside the table, such as the agreement of raters; JSON values.
+        notes: how they were determined.
+        facts: values reported with the table, such as the agreement of raters; JSON values.
     """
 
     suite: str
@@ -120,7 +120,7 @@ class SideBySide:
         return {"suite": self.suite, "first": self.systems[0], "second": self.systems[1], **parts}
 
     def save(self, folder: str | Path, name: str = "side_by_side") -> list[Path]:
-        """Write `side_by_side.json` and `side_by_side.md`, or files of another name."""
+        """Write `side_by_side.json` and `side_by_side.md`, or files with another name."""
         text = json.dumps(self.as_dict(), indent=1, ensure_ascii=False) + "\n"
         folder = Path(folder)
         return [write_text(text, folder / f"{name}.json"), write_text(self.markdown(), folder / f"{name}.md")]
@@ -139,9 +139,9 @@ def side_by_side(
     """Judge two systems prompt by prompt by the values of their samples.
 
     Args:
-        measures: name of the measure by axis; None takes, for each axis, the first one that samples of both have.
-        margins: differences up to which values tie, by the name of the measure and in its unit; where there is none,
-            `TIE` standard deviations of a system's values.
+        measures: measure by axis; None: for each axis the first one that samples of both have.
+        margins: differences up to which values tie, by measure and in its unit; the default is `TIE` standard
+            deviations of a system's values.
 
     Raises:
         ValueError: for results of different suites, no measure of an axis that both have, an unknown measure or one
@@ -188,7 +188,7 @@ def _axis_measures(first: Results, second: Results, measures: Mapping[str, str] 
 
 
 def _margin(measure: Measure, values: np.ndarray, margins: Mapping[str, float]) -> float:
-    """The margin that is asked for, else a share of the standard deviation within a system; `values` is `[2, N]`."""
+    """The given margin, or a fraction of the standard deviation within a system; `values` is `[2, N]`."""
     if measure.name not in margins:
         return TIE * float(np.sqrt(values.var(axis=1).mean()))
     if not 0 <= margins[measure.name] < float("inf"):

@@ -1,14 +1,14 @@
-"""The votes of human raters: the files that the rating page writes, taken together.
+"""Counts the votes of human raters from the files of the rating page.
 
     table = read_votes(["anna.json", "ben.json"])
     table.markdown(), table.facts["agreement"]
 
-A prompt is won, on an axis, by the system with more votes; as many on both sides is a tie, whatever the number of
-votes for a tie. So the sign test counts prompts, not votes: several votes on one pair of motions are not independent.
-Agreement is the share of equal votes among all pairs of raters on one question, and Krippendorff's alpha for nominal
-votes, which allows for raters who did not answer everything.
+On each axis a prompt is won by the system with more votes; equal counts are a tie, regardless of the number of votes
+for a tie. The sign test counts prompts, not votes, because several votes on one pair of motions are not independent.
+Agreement is the fraction of equal votes among all pairs of raters on one question, and Krippendorff's alpha for
+nominal votes, which allows for raters who did not answer everything.
 
-Unusual: a file is data of strangers. Everything in it is checked, and nothing in it is used as a path or as HTML.
+Unusual: files are untrusted input. Everything in them is checked, and nothing is used as a path or as HTML.
 """
 
 import json
@@ -24,22 +24,22 @@ from motionmillion.io.files import existing_file
 
 FORMAT = 1
 KIND = "motionmillion side-by-side votes"
-_SAME = ("suite", "suite_sha256", "systems")  # what all files must agree in
+_SAME = ("suite", "suite_sha256", "systems")  # must be equal in all files
 _VOTES: tuple[str, ...] = get_args(Winner)
 
 
 def read_votes(paths: Sequence[str | Path]) -> SideBySide:
-    """Take the votes of several raters together.
+    """Combine the votes of several raters.
 
     Args:
-        paths: one file a rater, as the rating page wrote it.
+        paths: one file per rater, written by the rating page.
 
     Raises:
-        ValueError: for no files or no votes, a file that is missing or no file of votes, files of different suites or
-            systems, or a rater that comes twice.
+        ValueError: for no files or no votes, a file that is missing or not a file of votes, files of different suites
+            or systems, or a duplicate rater.
     """
     if not paths:
-        raise ValueError("votes must name at least one file of a rater, got none")
+        raise ValueError("votes must name at least one rater's file, got none")
     files = [_read(existing_file(path)) for path in paths]
     raters: dict[str, Path] = {}
     for path, data in zip(map(Path, paths), files, strict=True):
@@ -51,7 +51,7 @@ def read_votes(paths: Sequence[str | Path]) -> SideBySide:
                 )
         if data["rater"] in raters:
             raise ValueError(
-                f"votes must have one file a rater, got {data['rater']!r} in {str(raters[data['rater']])!r} and "
+                f"votes must have one file per rater, got {data['rater']!r} in {str(raters[data['rater']])!r} and "
                 f"{str(path)!r}; keep one of them"
             )
         raters[data["rater"]] = path

@@ -1,15 +1,15 @@
-"""What judges said before, in a JSONL file: a head, then one reply a line.
+"""Cache of judges' replies in a JSONL file: a header, then one reply per line.
 
     cache = ReplyCache("runs/mini/judge.jsonl", judge.describe())
     key = cache.key("match", ("a person waves",), motion)
     cache.replies.get(key)
     cache.add(key, "It waves. Answer: yes", id="017")
 
-A key is a hash of everything that the reply depends on: the judge and its settings, the kind of question, the texts
-in their order, and the motion. Lines are only ever added, each at once and down to the disk, so a run may be killed at
-any moment; a last line that was cut off is removed by the next run. Of a key that has several lines the newest counts.
-A line that is damaged is left where it is and skipped, so that it costs one reply and not all. Unusual: positions are
-rounded to a millimetre, so that the noise of float32 between machines does not buy a reply again.
+A key is a hash of everything that the reply depends on: the judge and its settings, the kind of question, the texts in
+order, and the motion. Lines are only appended, each one synced to disk at once, so a run may be killed at any moment;
+the next run removes an incomplete last line. If a key has several lines the newest counts. A damaged line is skipped
+and left in place, so it costs one reply and not all. Unusual: positions are rounded to a millimetre, so that float32
+noise between machines does not cause a new request.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ _HEAD = {"format": "motionmillion judge cache", "version": 1}
 
 
 class ReplyCache:
-    """Replies by their keys; kept in memory alone where `path` is None.
+    """Replies by key; kept in memory only if `path` is None.
 
     Args:
-        path: file to read and to add to; made with the first reply.
-        judge: what the replies depend on besides the question, JSON values.
+        path: file to read and append to; created with the first reply.
+        judge: what replies depend on besides the question, as JSON values.
 
     Raises:
-        ValueError: for a file that is no such cache, or that cannot be written.
+        ValueError: for a file that is not a cache, or cannot be written.
     """
 
     def __init__(self, path: str | Path | None, judge: Mapping[str, Any]) -> None:
@@ -46,7 +46,7 @@ class ReplyCache:
             self._read(self.path)
 
     def key(self, kind: str, texts: Sequence[str], motion: Motion) -> str:
-        """The hash by which the reply to a question is found."""
+        """The key (a hash) of a question's reply."""
         positions = (motion.positions().detach().cpu().double() * 1000).round().int().numpy()  # [T, J, 3] millimetres
         parts = [self._judge, kind, list(texts), motion.fps, list(positions.shape)]
         digest = hashlib.sha256(json.dumps(parts).encode())
@@ -54,7 +54,7 @@ class ReplyCache:
         return digest.hexdigest()
 
     def add(self, key: str, reply: str, **notes: Any) -> None:
-        """Keep a reply; `notes` are for people who read the file."""
+        """Store a reply; `notes` are for human readers of the file."""
         self.replies[key] = reply
         if self.path is None:
             return
@@ -78,7 +78,7 @@ class ReplyCache:
             raise ValueError(
                 f"cache must be a file of replies that a judge gave, got {str(path)!r}; remove it or name another"
             )
-        entries = [line for line in lines[:-1] if isinstance(line.get("key"), str)]  # behind the last end is nothing
+        entries = [line for line in lines[:-1] if isinstance(line.get("key"), str)]  # no entry after the last newline
         entries = [line for line in entries if isinstance(line.get("reply"), str)]
         self.replies = {entry["key"]: entry["reply"] for entry in entries}
         damaged = len(lines) - 1 - len(entries)
@@ -91,7 +91,7 @@ class ReplyCache:
 
 
 def _entry(line: bytes) -> dict[str, Any]:
-    """What a line holds; nothing if it cannot be read."""
+    """Content of a line; empty if it cannot be read."""
     try:
         data = json.loads(line)
     except (ValueError, RecursionError):

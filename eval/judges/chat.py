@@ -1,11 +1,10 @@
-"""Judges behind a service: any server that speaks OpenAI's chat completions with pictures, and Google's Gemini.
+"""Judges behind a service: any server with OpenAI's chat completions API and images, and Google's Gemini.
 
     judge = EndpointJudge("http://localhost:8000/v1", "Qwen/Qwen2.5-VL-7B-Instruct")
     judge = GeminiJudge("gemini-2.5-flash")                                            # key in GEMINI_API_KEY
 
-Frames travel as JPEG inside the request. How a server is asked again, and when a key is sent, is in
-`motionmillion.chat.endpoint`. Unusual: several questions are asked at the same time (`parallel`); the replies do not
-depend on it.
+Frames are sent as JPEG inside the request. `motionmillion.endpoint` handles retries and API keys. Unusual: several
+questions are asked in parallel (`parallel`); the replies do not depend on it.
 """
 
 import abc
@@ -24,7 +23,7 @@ GEMINI = "https://generativelanguage.googleapis.com/v1beta"
 
 
 class _ServiceJudge(Judge):
-    """What both have in common; a subclass sets `endpoint` and says how a request looks."""
+    """Common base; a subclass sets `endpoint` and builds the request."""
 
     endpoint: Endpoint
 
@@ -34,7 +33,7 @@ class _ServiceJudge(Judge):
 
     @abc.abstractmethod
     def complete(self, pictures: Sequence[str], text: str) -> str:
-        """What the model says of pictures (JPEG, base64) and a text; raises `EndpointError`."""
+        """The model's reply to pictures (JPEG, base64) and a text; raises `EndpointError`."""
 
     def check(self) -> None:
         self.endpoint.headers()
@@ -61,17 +60,16 @@ class EndpointJudge(_ServiceJudge):
 
     Args:
         base_url: address up to the version, such as "https://api.openai.com/v1".
-        model: name of a model there that sees pictures.
-        rendering: how motions are drawn; None takes the defaults.
-        body: further entries of the request, over `temperature` 0, `max_tokens` 1024 and `seed` 0; None takes an entry
-            out.
-        parallel: questions asked at the same time.
-        api_key_env: environment variable that holds the key; where it is not set, none is sent.
-        options: `timeout` (120 seconds unless given), `retries` and `backoff` of
-            `motionmillion.chat.endpoint.Endpoint`.
+        model: name of a model there with image input.
+        rendering: how motions are drawn; None: the defaults.
+        body: further entries of the request, overriding `temperature` 0, `max_tokens` 1024 and `seed` 0; None removes
+            an entry.
+        parallel: number of concurrent questions.
+        api_key_env: environment variable with the key; no key is sent if it is not set.
+        options: `timeout` (default 120 seconds), `retries` and `backoff` of `motionmillion.endpoint.Endpoint`.
 
     Raises:
-        ValueError: for an address or a number that cannot be used.
+        ValueError: for an invalid address or number.
     """
 
     def __init__(
@@ -110,17 +108,16 @@ class GeminiJudge(_ServiceJudge):
 
     Args:
         model: such as "gemini-2.5-flash", MBench's judge.
-        rendering: how motions are drawn; None takes the defaults.
-        config: entries of `generationConfig`, over `temperature` 0, `maxOutputTokens` 8192 (thoughts count) and `seed`
-            0; None takes an entry out.
-        parallel: questions asked at the same time.
-        api_key_env: environment variable that holds the key.
+        rendering: how motions are drawn; None: the defaults.
+        config: entries of `generationConfig`, overriding `temperature` 0, `maxOutputTokens` 8192 (thoughts included)
+            and `seed` 0; None removes an entry.
+        parallel: number of concurrent questions.
+        api_key_env: environment variable with the key.
         base_url: address up to the version.
-        options: `timeout` (120 seconds unless given), `retries` and `backoff` of
-            `motionmillion.chat.endpoint.Endpoint`.
+        options: `timeout` (default 120 seconds), `retries` and `backoff` of `motionmillion.endpoint.Endpoint`.
 
     Raises:
-        ValueError: for an address or a number that cannot be used.
+        ValueError: for an invalid address or number.
     """
 
     def __init__(
@@ -162,10 +159,10 @@ class GeminiJudge(_ServiceJudge):
 
 
 def _gemini_text(answer: Any) -> str:
-    """The words of an answer without its thoughts.
+    """The text of an answer without its thoughts.
 
     Raises:
-        EndpointError: if there are none, with Gemini's reason.
+        EndpointError: if there is none, with Gemini's reason.
     """
     if "candidates" not in answer and "promptFeedback" not in answer:
         raise KeyError("candidates")

@@ -1,9 +1,9 @@
-"""A judge that runs here: any vision-language model of transformers with a chat template.
+"""A local judge: any vision-language model of transformers with a chat template.
 
     judge = TransformersJudge("Qwen/Qwen2.5-VL-3B-Instruct", device="cuda")
-    judge = TransformersJudge("my_folder", rendering=Rendering(sheet=True))        # for models that take one picture
+    judge = TransformersJudge("my_folder", rendering=Rendering(sheet=True))        # for models that accept one picture
 
-The model is loaded with the first question that the cache does not know, and answers greedily, one question at a time.
+The model is loaded at the first question that is not in the cache, and answers greedily, one question at a time.
 Needs Pillow, and for most models torchvision: `pip install "motionmillion[judge]"`.
 """
 
@@ -18,7 +18,7 @@ from motionmillion.eval.judges.judge import Asked, Judge, JudgeError
 from motionmillion.eval.judges.pictures import Rendering
 from motionmillion.eval.judges.replies import INSTRUCTIONS_HASH, instruction
 
-_ENDS = 2**16  # bytes at either end of a file of weights that tell it from another
+_ENDS = 2**16  # bytes hashed at either end of a weight file
 
 
 class TransformersJudge(Judge):
@@ -26,14 +26,14 @@ class TransformersJudge(Judge):
 
     Args:
         model: hub id or folder.
-        device, dtype: where and in what to run; dtype as the model's config says unless given.
-        rendering: how motions are drawn; None takes the defaults.
-        max_new_tokens: longest reply.
-        revision: of a model on the hub.
+        device, dtype: of the model; the default dtype is that of its config.
+        rendering: how motions are drawn; None: the defaults.
+        max_new_tokens: maximum length of a reply.
+        revision: revision on the hub.
 
     Raises:
-        ValueError: for a number that cannot be used; when it is first asked, if there is no such model.
-        ImportError: when it is first asked, if its processor needs a package that is missing.
+        ValueError: for an invalid number; at the first question, if there is no such model.
+        ImportError: at the first question, if its processor needs a missing package.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class TransformersJudge(Judge):
             tokenize=True,
             return_dict=True,
             return_tensors="pt",
-        ).to(model.device, dtype=model.dtype)  # whole numbers keep their type
+        ).to(model.device, dtype=model.dtype)  # integers keep their type
         with torch.no_grad():
             output = model.generate(
                 **inputs,
@@ -111,7 +111,7 @@ class TransformersJudge(Judge):
 
     @contextlib.contextmanager
     def _clear_errors(self) -> Iterator[None]:
-        """transformers' long messages in one line, with the remedy."""
+        """Shorten transformers' long messages to one line, with the remedy."""
         try:
             yield
         except ImportError as error:

@@ -1,10 +1,10 @@
-"""Motions as pictures for judges that see.
+"""Motions as pictures for vision-language judges.
 
     shown = Rendering(fps=5, size=384).show(motion)
-    shown.pictures, shown.note                     # Pillow images, and a sentence that says what they are
+    shown.pictures, shown.note                     # Pillow images, and a sentence that describes them
 
-Frames of the library's own renderer, without a window, a GPU or a file; needs Pillow. Unusual: captions are never
-drawn. A sheet, all poses in one picture, is for models that look at one picture only.
+Frames come from the library's own renderer, without a window, a GPU or a file; needs Pillow. Unusual: captions are
+never drawn. A sheet, all poses in one picture, is for models that accept one picture only.
 """
 
 import base64
@@ -17,14 +17,14 @@ from motionmillion.io.video import draw_frames, draw_sheet
 from motionmillion.motion import Motion
 
 DRAWING = 1
-"""Counts changes of the renderer that a judge would notice; part of `Rendering.describe`."""
+"""Version of the renderer, incremented when its pictures change; part of `Rendering.describe`."""
 
 _SHEET_COLUMNS, _SHEET_POSES = 6, 24
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Pictures of one motion, and a sentence about them for a judge's instruction."""
+    """Pictures of one motion, and a sentence that describes them in the judge's instruction."""
 
     pictures: list[Any]
     note: str
@@ -35,14 +35,14 @@ class Rendering:
     """How a motion is drawn for a judge.
 
     Args:
-        fps: pictures a second (MBench: 5); a motion with fewer frames is shown as it is.
+        fps: pictures per second (MBench: 5); a motion with a lower frame rate is shown in full.
         size: side of a picture in pixels; a pose on a sheet has half of it.
-        sheet: whether all poses come in one picture, at most 24, evenly spread.
-        most: pictures at most; of a longer motion they are further apart.
-        azimuth: degrees between the way the body faces at first and the way to the camera.
+        sheet: whether to put all poses, at most 24, evenly spread, into one picture.
+        most: maximum number of pictures; those of a longer motion are further apart.
+        azimuth: degrees between the initial facing direction and the direction to the camera.
 
     Raises:
-        ValueError: for impossible values.
+        ValueError: for invalid values.
     """
 
     fps: float = 5.0
@@ -53,7 +53,7 @@ class Rendering:
 
     def __post_init__(self) -> None:
         if not 0.1 <= check_number("fps", self.fps) <= 60:
-            raise ValueError(f"fps must be 0.1 to 60 pictures a second, got {self.fps!r}")
+            raise ValueError(f"fps must be 0.1 to 60 pictures per second, got {self.fps!r}")
         if not 64 <= check_whole("size", self.size, 1) <= 2048:
             raise ValueError(f"size must be 64 to 2048 pixels, got {self.size!r}")
         check_whole("most", self.most, 1)

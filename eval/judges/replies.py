@@ -1,13 +1,12 @@
-"""What a judge is asked in words, and what its words mean.
+"""The wording of questions to a judge, and the parsing of its replies.
 
     text = instruction("choice", ("clapping", "checking watch"), note="The picture shows ...")
     read_choice("It looks at its wrist. Answer: checking watch", ("clapping", "checking watch"))      # 1
     read_match("Both hands meet. **Answer:** Yes.")                                                   # True
 
-A choice is read as MBench does, the text after the colon being one of the options word for word, and then more
-patiently: case, quotes and Markdown do not count; the option's number or letter will do, and so will the one option
-that occurs. Unusual: whatever could be read in two ways is unclear and raises, since a guess would be counted as a
-judgement.
+A choice is first parsed as in MBench, where the text after the colon must equal one of the options. Then matching is
+more tolerant: case, quotes and Markdown are ignored, and the option's number or letter, or the only option that
+occurs, is accepted. Unusual: an ambiguous reply is unclear and raises, because a guess would count as a verdict.
 """
 
 import hashlib
@@ -37,7 +36,7 @@ not drawn: imagine them.
 """
 
 INSTRUCTIONS_HASH = hashlib.sha256((FIGURE + CHOICE + MATCH).encode()).hexdigest()[:12]
-"""Of the words above, for the protocol."""
+"""Version of the wording above, for the protocol."""
 
 _MARK = re.compile(r"\banswer\W{0,6}?[:\uff1a]", re.IGNORECASE)
 _THOUGHT = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL | re.IGNORECASE)
@@ -49,11 +48,11 @@ class UnclearReplyError(ValueError):
 
 
 def instruction(kind: str, texts: Sequence[str], note: str) -> str:
-    """What a vision-language model is told beside the pictures.
+    """The instruction to a vision-language model, next to the pictures.
 
     Args:
         kind: "choice" or "match".
-        texts: the options in their order, or the one text.
+        texts: the options in order, or the one text.
         note: a sentence about the pictures.
     """
     figure = FIGURE.format(note=note)
@@ -63,7 +62,7 @@ def instruction(kind: str, texts: Sequence[str], note: str) -> str:
 
 
 def read_choice(reply: str, options: Sequence[str]) -> int:
-    """The place of the option that a reply names, counted from 0.
+    """Index of the option that a reply names.
 
     Raises:
         UnclearReplyError: if it names none or several.
@@ -91,7 +90,7 @@ def read_match(reply: str) -> bool:
     answer, marked = _answer(reply)
     words = plain(answer).split()
     said = {"yes", "no"} & set(words)
-    # behind "Answer:" any one of the two counts; elsewhere "no" is a common word, and only one at the very end does
+    # after "Answer:" either word counts anywhere; elsewhere, as "no" is common, only at the very end
     sure = words[:1] in (["yes"], ["no"]) or (marked and "not" not in words) or _last_line(answer) in ("yes", "no")
     if len(said) != 1 or not sure:
         raise _unclear(reply, "yes or no")
@@ -103,8 +102,8 @@ def _last_line(text: str) -> str:
 
 
 def _answer(reply: str) -> tuple[str, bool]:
-    """The line after the last "Answer:" and True; all that was not thought and False if there is none."""
-    reply = _THOUGHT.sub("", reply).rpartition("</think>")[2]  # some templates begin the thought themselves
+    """The line after the last "Answer:" and True; without one, the whole reply except thoughts, and False."""
+    reply = _THOUGHT.sub("", reply).rpartition("</think>")[2]  # some chat templates open the thought tag themselves
     marks = list(_MARK.finditer(reply))
     if not marks:
         return reply, False
@@ -113,7 +112,7 @@ def _answer(reply: str) -> tuple[str, bool]:
 
 
 def _numbered(answer: str, count: int) -> tuple[int | None, str]:
-    """The place that "3", "(c)", "Option 3." or "3) waving" stands for, and the words behind it."""
+    """Index meant by "3", "(c)", "Option 3." or "3) waving", and the words after it."""
     found = re.match(
         r"\W*(?:(?:option|number|description)\s*\W?)?\s*(\d+|[a-z])(?:\s*[\"'*_]*\s*$|\s*[.)(:\]*-]+\s*(.*))",
         answer.strip(),
@@ -127,7 +126,7 @@ def _numbered(answer: str, count: int) -> tuple[int | None, str]:
 
 
 def _occurring(text: str, options: Sequence[str]) -> list[int]:
-    """Places of the options that occur in `text`, are not denied there, and are no part of a longer one that does."""
+    """Indices of options that occur in `text`, are not negated there, and are not part of a longer one that occurs."""
     found = []
     for place in sorted(range(len(options)), key=lambda place: -len(options[place])):
         pattern = rf"\b{re.escape(options[place])}\b"

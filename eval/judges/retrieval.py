@@ -1,11 +1,10 @@
-"""The offline judge: a text-motion evaluator, for which a motion shows the text that lies nearest to it.
+"""The offline judge: a text-motion evaluator, for which a motion shows the text nearest to it.
 
     judge = RetrievalJudge(evaluator, texts=[prompt.text for prompt in suite.prompts])
 
-A choice is the nearest of its texts. A motion matches its text if that is nearer than 90 % of the other texts given,
-so a motion that shows nothing in particular matches one text in ten. Unusual: needs no service and no pictures, and
-sees only what its evaluator has learned; its figures are not those of a vision-language model and must not be compared
-with them.
+A choice is the nearest of its texts. A motion matches its text if that is nearer than 90 % of the other given texts,
+so an unspecific motion matches one text in ten. Unusual: it needs no service and no pictures, and is limited to what
+its evaluator has learned; its results are not comparable with those of a vision-language model.
 
 Shapes: N texts or motions, E embedding size.
 """
@@ -25,7 +24,7 @@ from motionmillion.text.prompts import plain
 
 
 class Embedder(Protocol):
-    """Texts and motions as points of one space, a motion near to the texts that describe it."""
+    """Embeds texts and motions in one space, a motion near the texts that describe it."""
 
     def embed_texts(self, texts: list[str], /) -> Tensor:
         """`[N, E]`."""
@@ -41,17 +40,17 @@ class RetrievalJudge(Judge):
 
     Args:
         evaluator: embeds texts and motions.
-        texts: others that a text of a "match" is held against, such as a suite's prompts; those that say the same as
-            the text are passed over.
-        share: of `texts` that must be farther away than the text, for a yes.
-        identity: of the evaluator, such as its hash, for the protocol.
+        texts: other texts that the text of a "match" is compared with, such as a suite's prompts; those equal to the
+            text are ignored.
+        share: fraction of `texts` that must be farther away than the text for a yes.
+        identity: identity of the evaluator, such as its hash, for the protocol.
         batch_size: motions embedded at once.
 
     Raises:
         ValueError: for fewer than two texts, or a share outside 0 to 1.
     """
 
-    keeps = False  # asking again costs nothing, and an evaluator may change under its name
+    keeps = False  # asking again is free, and an evaluator may change without a change of name
     name = "retrieval"
 
     def __init__(
@@ -86,7 +85,7 @@ class RetrievalJudge(Judge):
         return f"Answer: {asked.texts[nearest]}"
 
     def _match(self, asked: Asked, motion: Tensor) -> str:
-        """Yes or no of one text; a tie counts for the other text."""
+        """Yes or no for one text; a tie counts for the other text."""
         others = [text for words, text in self.texts.items() if words != plain(asked.texts[0])]
         own, *distances = self._distances([asked.texts[0], *others], motion).tolist()
         nearer = sum(own < distance for distance in distances) / len(distances)
@@ -96,7 +95,7 @@ class RetrievalJudge(Judge):
         return torch.linalg.vector_norm(torch.stack([self._known[text] for text in texts]) - motion, dim=-1)
 
     def _embed(self, texts: Sequence[str]) -> None:
-        """Keep the embeddings of `texts` that are new."""
+        """Embed and store those of `texts` that are new."""
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         if new:
             self._known |= zip(new, self.evaluator.embed_texts(new).detach().cpu().double(), strict=True)

@@ -1,9 +1,9 @@
-"""A judge without service or pictures: a motion shows a text if an evaluator puts the two near enough to each other.
+"""A judge without service or pictures: a motion shows a text if an evaluator embeds them close enough.
 
     judge = SimilarityJudge.bundled()                       # or make_judge("similarity")
 
-Like `RetrievalJudge` it sees only what its evaluator has learned; unlike it, it needs no other texts to hold a text
-against. How the threshold was found: `recipes/flow/gate_threshold.py`.
+Like `RetrievalJudge` it is limited to what its evaluator has learned; unlike it, it needs no other texts to compare
+with. The threshold was chosen by `recipes/flow/gate_threshold.py`.
 
 Shapes: N texts or motions, E embedding size.
 """
@@ -18,22 +18,22 @@ from motionmillion.eval.judges.judge import Asked, Judge
 from motionmillion.eval.judges.retrieval import Embedder
 
 THRESHOLD = 0.35
-"""For the bundled evaluator: of clips it never saw, 0.94 of the texts of their own pass, and 0.20 of foreign ones."""
+"""For the bundled evaluator: on unseen clips it accepts 0.94 of their own texts and 0.20 of foreign ones."""
 
 
 class SimilarityJudge(Judge):
-    """Judges by the cosine of the angle between the embeddings of text and motion.
+    """Judges by the cosine similarity of the embeddings of text and motion.
 
     Args:
         evaluator: embeds texts and motions.
-        threshold: from which similarity on a motion matches a text, -1 to 1.
-        identity: of the evaluator, such as its hash, for the protocol.
+        threshold: minimum similarity for a match, -1 to 1.
+        identity: identity of the evaluator, such as its hash, for the protocol.
 
     Raises:
         ValueError: for a threshold outside -1 to 1.
     """
 
-    keeps = False  # asking again costs nothing, and an evaluator may change under its name
+    keeps = False  # asking again is free, and an evaluator may change without a change of name
     name = "similarity"
     batch_size = 64
 
@@ -45,8 +45,8 @@ class SimilarityJudge(Judge):
 
     @classmethod
     def bundled(cls, threshold: float = THRESHOLD) -> "SimilarityJudge":
-        """With the evaluator of the package."""
-        from motionmillion.eval.evaluator.model import TextMotionEvaluator
+        """A judge with the bundled evaluator."""
+        from motionmillion.eval.evaluator import TextMotionEvaluator
 
         evaluator = TextMotionEvaluator.from_pretrained("mini")
         return cls(evaluator, threshold, evaluator.weights_sha256())

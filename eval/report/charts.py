@@ -3,8 +3,8 @@
     svg = bar_chart(measure, ["daily life", "sports"], {"mini": values_by_group})
     svg = histogram_chart(measure, {"edges": [0, 1, 2], "reference": [0.7, 0.3]}, [0.2, 1.4], "mini")
 
-Unusual: bars of one measure share a scale that holds zero, so that lengths can be compared; every measure keeps its
-own unit, nothing is brought to a common scale. Colours are the custom properties `--s0`, `--s1`, ... of page.css.
+Unusual: bars of one measure share a scale that includes zero, so that lengths are comparable; every measure keeps its
+own unit and scale. Colours are the custom properties `--s0`, `--s1`, ... of page.css.
 """
 
 import html
@@ -23,11 +23,11 @@ _HEIGHT, _LEFT, _FOOT, _TOP = 180, 34, 24, 10
 
 
 def bar_chart(measure: Measure, groups: Sequence[str], series: Mapping[str, Mapping[str, Estimate]]) -> str:
-    """One bar a group and series, with its interval as a line.
+    """One bar per group and series, with its interval as a line.
 
     Args:
-        groups: names from top to bottom; those that no series has a figure for are left out.
-        series: estimates by the name of their group, by the name of the system.
+        groups: names from top to bottom; groups without a value in any series are skipped.
+        series: system name -> group name -> estimate.
     """
     groups = [g for g in groups if any(_known(values.get(g)) for values in series.values())]
     shown = [values[g] for values in series.values() for g in groups if _known(values.get(g))]
@@ -59,12 +59,12 @@ def bar_chart(measure: Measure, groups: Sequence[str], series: Mapping[str, Mapp
 def histogram_chart(
     measure: Measure, histogram: Mapping[str, Sequence[float]], values: Sequence[float], system: str
 ) -> str:
-    """Shares of a system's samples as bars, the reference as an outline, over the bins of the reference.
+    """Fractions of a system's samples as bars and of the reference as an outline, over the bins of the reference.
 
-    Samples beyond the outermost edges count in the outermost bins. Bins are drawn equally wide, whatever their edges.
+    Samples beyond the outermost edges count in the outermost bins. All bins are drawn with equal width.
 
     Raises:
-        ValueError: for a histogram whose edges do not rise or do not fit its shares.
+        ValueError: for a histogram whose edges do not increase or do not fit its fractions.
     """
     edges, reference = check_histogram(measure, histogram)
     shares = sample_shares(edges, values)
@@ -101,7 +101,7 @@ def histogram_chart(
 
 
 def check_histogram(measure: Measure, histogram: Mapping[str, Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
-    """Edges `[N + 1]` and the reference's shares `[N]`, checked."""
+    """Checked edges `[N + 1]` and fractions of the reference `[N]`."""
     edges = np.asarray(histogram.get("edges", ()), dtype=np.float64)
     reference = np.asarray(histogram.get("reference", ()), dtype=np.float64)
     if len(reference) < 1 or len(edges) != len(reference) + 1:
@@ -116,18 +116,18 @@ def check_histogram(measure: Measure, histogram: Mapping[str, Sequence[float]]) 
 
 
 def sample_shares(edges: np.ndarray, values: Sequence[float]) -> np.ndarray:
-    """Share of the values in each bin `[N]`; what lies outside counts in the outermost."""
+    """Fraction of the values in each bin `[N]`; values outside count in the outermost bins."""
     counts = np.histogram(np.clip(np.asarray(values, dtype=np.float64), edges[0], edges[-1]), edges)[0]
     return counts / max(len(values), 1)
 
 
 def overlap(edges: np.ndarray, reference: np.ndarray, values: Sequence[float]) -> float:
-    """Common area of both distributions: 1 where they are the same, 0 where they have nothing in common."""
+    """Common area of both distributions: 1 if they are equal, 0 if they are disjoint."""
     return float(np.minimum(reference / max(reference.sum(), 1e-12), sample_shares(edges, values)).sum())
 
 
 def legend(names: Sequence[str]) -> str:
-    """The colours of several systems."""
+    """Legend of the systems' colours."""
     items = "".join(
         f'<li><span class="key s{index % COLORS}"></span>{html.escape(name)}</li>' for index, name in enumerate(names)
     )
@@ -135,7 +135,7 @@ def legend(names: Sequence[str]) -> str:
 
 
 def panel(measure: Measure, chart: str, detail: str = "") -> str:
-    """A chart under its measure's name; nothing where there is no chart."""
+    """A chart under its measure's name; empty without a chart."""
     if not chart:
         return ""
     head = label_cell(measure)
@@ -173,7 +173,7 @@ def _text(text: str, x: float, y: float, anchor: str, style: str) -> str:
 
 
 def _words(measure: Measure, group: str, series: Mapping[str, Mapping[str, Estimate]]) -> str:
-    """What the bars of a group show, in words."""
+    """The bars of a group as text."""
     known = {name: values[group] for name, values in series.items() if _known(values.get(group))}
     return ", ".join(f"{name} {number(measure, estimate.mean)}" for name, estimate in known.items())
 
@@ -183,11 +183,11 @@ def _known(estimate: Estimate | None) -> bool:
 
 
 def _tick_indexes(count: int, most: int = 6) -> list[int]:
-    """Edges that get a number: evenly spread, the first and the last among them."""
+    """Edges to label: evenly spread, including the first and the last."""
     return sorted({round(index) for index in np.linspace(0, count - 1, min(count, most)).tolist()})
 
 
 def _round_shares(top: float) -> list[float]:
-    """Two or three round shares up to `top`."""
+    """Two or three round fractions up to `top`."""
     step = next((s for s in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5) if top / s <= 3.5), 0.5)
     return [step * k for k in range(1, int(top / step + 1e-9) + 1)]

@@ -3,9 +3,9 @@
     rankings = rank(results, ["foot_sliding_mm"], count=6)
     data, scripts, notes = gallery(results, folder, rankings)
 
-`data` is JSON for report.html; `scripts` are the motions, one script element each, so that a page unpacks only what is
-looked at. Unusual: a motion file that is missing or broken is left out and told of in the notes, the report is written
-in any case.
+`data` is JSON for report.html; `scripts` are the motions, one script element each, so that a page unpacks only motions
+in view. Unusual: missing or damaged motion files are skipped and listed in the notes; the report is written in any
+case.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from motionmillion.motion import Motion
 
 @dataclass(frozen=True)
 class Ranking:
-    """The samples at both ends of a measure, as places in `Results.samples`; the extreme ones first."""
+    """The samples at both ends of a measure, as indices into `Results.samples`, extreme ones first."""
 
     measure: Measure
     best: list[int]
@@ -33,12 +33,12 @@ def rank(results: Results, measures: Sequence[str] | None = None, count: int = 6
     """Best and worst samples by each measure; no sample is in both.
 
     Args:
-        measures: names; None takes, for each axis, the first measure of the samples that has a better side.
-        count: samples at either end, fewer where there are not so many.
+        measures: names; None: for each axis the first per-sample measure with a better direction.
+        count: samples at either end; fewer if there are not enough.
 
     Raises:
-        ValueError: for a measure that is unknown, has no better side, or that no sample with a motion has, or a
-            `count` below 1.
+        ValueError: for a measure that is unknown, has no better direction, or is missing in all samples with motions,
+            or a `count` below 1.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count!r}")
@@ -58,10 +58,10 @@ def rank(results: Results, measures: Sequence[str] | None = None, count: int = 6
 
 
 def gallery(results: Results, folder: Path, rankings: Sequence[Ranking]) -> tuple[dict[str, Any], str, list[str]]:
-    """What the page needs: rankings and samples as JSON values, the motions as script elements, and notes.
+    """Content of the page: rankings and samples as JSON values, motions as script elements, and notes.
 
     Args:
-        folder: of `results.json`; motions are named relative to it.
+        folder: folder of `results.json`; motion paths are relative to it.
     """
     scripts, samples, missing = [], {}, []
     for index in sorted({index for ranking in rankings for index in (*ranking.best, *ranking.worst)}):

@@ -1,13 +1,12 @@
-"""What a protocol says, in few words, and where two of them differ.
+"""Summaries of protocols, and differences between them.
 
     protocol_line(results.protocol)              # ["suite name mbench", "generation model mini", "seed 0", ...]
-    notes = protocol_differences(results)        # sentences; empty where all were measured alike
+    notes = protocol_differences(results)        # sentences; empty if all protocols agree
     check_same_suite(results)
 
-A protocol is nested JSON; keys are written with dots: `evaluator.sha256`.
-Unusual: everything that differs between two protocols is told, but for what belongs to the system itself and for seeds
-(`_OWN`, `_NOTED`), so a protocol may grow without a change here. A line of facts may be cut, but never what `_FIRST`
-names.
+A protocol is nested JSON; keys are written with dots: `evaluator.sha256`. Unusual: every difference between two
+protocols is reported, except for entries of the system itself and seeds (`_OWN`, `_NOTED`), so protocols may grow
+without a change here. A line of facts may be truncated, but never the keys of `_FIRST`.
 """
 
 import re
@@ -20,9 +19,9 @@ _OWN = {
     *("seed", "seeds", "system", "model", "command", "machine", "device", "batch", "output", "motions", "folder"),
     *("weights", "tokenizer", "pipeline", "generation", "foreign", "date", "time", "created", "finished", "took"),
 }
-"""First words of top-level keys that may differ between systems that were measured alike."""
+"""First words of top-level keys that may differ between comparable systems."""
 _NOTED = {"seed", "seeds", "source", "answers"}
-"""Words of keys, at any depth, for which the same holds."""
+"""Words of keys, at any depth, that may differ too."""
 _IDENTITY = {"name", "version", "sha256", "hash"}
 _FIRST = (
     *("suite.name", "suite.version", "suite.sha256", "limit", "generation.model", "motions", "lengths"),
@@ -35,7 +34,7 @@ _LONGEST = 60
 
 
 def flat(protocol: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Entries of a protocol by dotted keys; lists stay whole, a mapping without entries is None."""
+    """Entries of a protocol by dotted keys; lists are kept whole, an empty mapping is None."""
     entries: dict[str, Any] = {}
     for key, value in protocol.items():
         if isinstance(value, Mapping) and value:
@@ -46,10 +45,10 @@ def flat(protocol: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def protocol_line(protocol: Mapping[str, Any], most: int = 24) -> list[str]:
-    """The entries of a protocol, such as `evaluator sha256 53aa51172d14`; hashes by their first 12 letters.
+    """The entries of a protocol, such as `evaluator sha256 53aa51172d14`; hashes shortened to 12 characters.
 
-    What `_FIRST` names comes first and always. Then, up to `most` in all, plain entries, names, versions and hashes,
-    and the rest, as far as they are short. The last one says how many more there are.
+    The keys of `_FIRST` come first and always. Then, up to `most` in total, plain entries, names, versions and hashes,
+    and the rest, if they are short. The last fact gives the number of omitted ones.
     """
     entries = flat(protocol)
     first = sorted((key for key in entries if _place(key) < len(_FIRST)), key=_place)
@@ -61,7 +60,7 @@ def protocol_line(protocol: Mapping[str, Any], most: int = 24) -> list[str]:
 
 
 def suite_identity(results: Results) -> dict[str, str]:
-    """What tells a suite from another: its name, and the version and hash that the protocol states."""
+    """Identity of a suite: its name, and the version and hash in the protocol."""
     entries = {"name": results.suite}
     for key, value in flat(results.protocol).items():
         words = re.split(r"[._]", key)
@@ -88,10 +87,10 @@ def check_same_suite(results: Sequence[Results]) -> None:
 
 
 def protocol_differences(results: Sequence[Results], names: Sequence[str] | None = None) -> list[str]:
-    """A sentence for each entry in which a system was measured differently from the first one.
+    """A sentence for each protocol entry in which a system differs from the first one.
 
     Args:
-        names: of the systems; None takes their own.
+        names: names of the systems; None: their own.
     """
     names = names or [one.system for one in results]
     first, notes = flat(results[0].protocol), []
@@ -109,13 +108,13 @@ def protocol_differences(results: Sequence[Results], names: Sequence[str] | None
 
 
 def _place(key: str) -> int:
-    """Where `_FIRST` has a key; its length where it has not."""
+    """Index of a key in `_FIRST`; its length if it is not there."""
     found = (place for place, own in enumerate(_FIRST) if key == own or key.startswith(f"{own}."))
     return next(found, len(_FIRST))
 
 
 def _fact(key: str, text: str) -> str:
-    """`judge.judge` and a name as `judge NAME`; what is too long is cut."""
+    """`judge.judge` and a name as `judge NAME`; long values are truncated."""
     words = re.split("[._]", key)
     own = [word for place, word in enumerate(words) if place == 0 or word != words[place - 1]]
     return f"{' '.join(own)} {text if len(text) <= _LONGEST else text[: _LONGEST - 3] + '...'}"

@@ -1,9 +1,9 @@
-"""A report of one system: Markdown, and one HTML page without network in which its motions play.
+"""A report of one system: Markdown, and a self-contained HTML page that plays its motions.
 
     paths = write_report(Results.load("runs/mini"), "runs/mini")       # report.md, report.html
 
-The page has the headline figures with their intervals, bars by category, the distributions beside those of real
-motion, a gallery of the best and the worst motions, sortable tables, the notes and the whole protocol.
+The page has the headline values with their intervals, bars by category, distributions compared with real motion, a
+gallery of the best and the worst motions, sortable tables, the notes and the whole protocol.
 Unusual: the only input is `Results` and the motion files that it names. The template is report.html; charts are inline
 SVG (`motionmillion.eval.report.charts`), motions are drawn by player.js.
 """
@@ -44,7 +44,7 @@ from motionmillion.io.page import fill_page, page_part, script_json
 PACKAGE = "motionmillion.eval.report"
 MARKDOWN, PAGE = "report.md", "report.html"
 INTERVALS = "Lines are 95 % intervals."
-ARROWS = f"Arrows show the better side; intervals in brackets are 95 % intervals. {NO_INTERVAL} {COUNTS}"
+ARROWS = f"Arrows show the better direction; values in parentheses are 95 % intervals. {NO_INTERVAL} {COUNTS}"
 
 
 def write_report(
@@ -57,13 +57,13 @@ def write_report(
     """Write `report.md` and `report.html` into a folder and return their paths.
 
     Args:
-        motions: folder that the samples' motions are named from; None takes `folder`.
-        measures: names of measures that the gallery can be ordered by; None takes one for each axis.
+        motions: folder that motion paths are relative to; None: `folder`.
+        measures: measures that can order the gallery; None: one for each axis.
         count: motions at either end of the gallery.
 
     Raises:
-        ValueError: for a measure that the gallery cannot be ordered by, a histogram that is none, or a folder that
-            cannot be written.
+        ValueError: for a measure that cannot order the gallery, an invalid histogram, or a folder that cannot be
+        written.
     """
     folder = Path(folder)
     rankings = rank(results, measures, count)
@@ -92,7 +92,7 @@ def write_report(
 
 
 def markdown(results: Results, notes: Sequence[str] | None = None) -> str:
-    """The report as Markdown: protocol, headline figures, tables and notes."""
+    """The report as Markdown: protocol, headline values, tables and notes."""
     lines = [f"# {markdown_text(results.system)}: {markdown_text(results.suite)}", ""]
     lines += [
         markdown_text("; ".join([f"{len(results.samples)} samples", *protocol_line(results.protocol)])) + ".",
@@ -110,7 +110,7 @@ def markdown(results: Results, notes: Sequence[str] | None = None) -> str:
 
 
 def summary(results: Results) -> str:
-    """All figures over all samples, and beside them those of a reference, as a Markdown table."""
+    """All values over all samples, next to those of a reference, as a Markdown table."""
     base, sampled = _base(results), sample_measures(results)
     heads = [Cell("measure"), *(Cell(f"{group.name} ({group.count})") for group in base)]
     rows = [
@@ -122,9 +122,9 @@ def summary(results: Results) -> str:
 
 
 def charts_html(systems: Mapping[str, Results]) -> str:
-    """Bars for one measure of each axis (`first_of_axes`) with figures of several groups, one bar a group and system.
+    """Bars for one measure of each axis (`first_of_axes`) with group values, one bar per group and system.
 
-    Of several systems, measures without figures of groups are drawn too, over all samples.
+    With several systems, measures without values for groups are drawn too, over all samples.
     """
     groups = [group for results in systems.values() for group in results.groups]
     names = list(dict.fromkeys(group.name for group in groups))
@@ -151,13 +151,13 @@ def facts_html(facts: Sequence[str]) -> str:
 
 
 def notes_html(notes: Sequence[str]) -> str:
-    """Sentences as a list; nothing without any."""
+    """Sentences as a list; empty without any."""
     items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
     return f'<ul class="notes">{items}</ul>' if items else ""
 
 
 def section(title: str, content: str, lead: str = "") -> str:
-    """A part of the page under a heading; nothing without content."""
+    """A section of the page with a heading; empty without content."""
     words = f'<p class="lead">{html.escape(lead)}</p>' if lead else ""
     return f"<section><h2>{html.escape(title)}</h2>{words}{content}</section>" if content else ""
 
@@ -173,9 +173,9 @@ def _kinds(results: Results) -> list[str]:
 
 
 def _tables(results: Results) -> list[Table]:
-    """Groups of each kind, with one table for each axis where the measures are many.
+    """Groups of each kind, with one table per axis if there are many measures.
 
-    What only all samples together have, such as R-precision, has tables of its own.
+    Measures of all samples together, such as R-precision, have their own tables.
     """
     tables, base, sampled = [], _base(results), sample_measures(results)
     kinds = {kind: [group for group in results.groups[1:] if group.kind == kind] for kind in _kinds(results)}
@@ -221,5 +221,5 @@ def _distributions(results: Results) -> str:
         for style, name in (("s0", system), ("outline", "real motion"))
     )
     keys = f'<ul class="legend">{items}</ul>'
-    lead = "Share of samples in each bin; what lies beyond the outermost edges counts in the outermost bins."
-    return section("Beside real motion", f'{keys}<div class="panels">{"".join(panels)}</div>', lead) if panels else ""
+    lead = "Fraction of samples in each bin; values beyond the outermost edges count in the outermost bins."
+    return section("Against real motion", f'{keys}<div class="panels">{"".join(panels)}</div>', lead) if panels else ""

@@ -3,9 +3,9 @@
     table = group_table("By category", results.groups, results.measures)
     table.markdown(), table.html()
 
-A cell holds its text, a detail below it (an interval) and the number it is sorted by. Where there is no interval the
-detail says why, and where a figure was not made of all samples of its group, of how many. Unusual: every text is
-escaped where it is written, so prompts and names of any kind are harmless; `-` stands for a figure that is not there.
+A cell holds its text, a detail below it (an interval) and its sort key. Without an interval the detail gives the
+reason, and if a value is not over all samples of its group, their number. Unusual: every text is escaped on output, so
+prompts and names of any kind are harmless; `-` marks a missing value.
 """
 
 import html
@@ -19,22 +19,22 @@ from typing import Any
 from motionmillion.eval.results import EVERYTHING, Estimate, Measure, ResultGroup, Results
 
 REFERENCE = "reference"
-"""Kind of a group that is no part of the system's samples, such as real motion."""
+"""Kind of a group outside the system's samples, such as real motion."""
 MISSING = "-"
-MOST = 9  # headline figures
-WIDEST = 8  # measures in one table; with more there is one table for each axis
+MOST = 9  # headline values
+WIDEST = 8  # measures in one table; with more there is one table per axis
 NO_INTERVAL = (
-    'Figures without an interval: of one sample (n = 1), all from one recording ("one take"), or not repeated '
+    'Values without an interval: of one sample (n = 1), all from one recording ("one take"), or not repeated '
     '("one draw").'
 )
-COUNTS = "Where a figure is not of all samples of its group, n says of how many."
+COUNTS = "If a value is not over all samples of its group, n is their number."
 
 _ARROWS = {"higher": ("↑", "higher is better"), "lower": ("↓", "lower is better")}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, what stands behind or below it, the number it is sorted by, a CSS class."""
+    """One cell: its text, the detail after or below it, its sort key, a CSS class."""
 
     text: str
     detail: str = ""
@@ -44,7 +44,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A heading, the heads of the columns and the rows; the first cell of a row names it."""
+    """A title, column heads and rows; the first cell of a row is its name."""
 
     title: str
     heads: Sequence[Cell]
@@ -57,7 +57,7 @@ class Table:
         return "\n".join([rows[0], "|---" * len(self.heads) + "|", *rows[1:]])
 
     def html(self) -> str:
-        """A table whose heads are buttons; tables.js sorts it."""
+        """A table with column heads as buttons; tables.js sorts it."""
         heads = "".join(_head(cell) for cell in self.heads)
         rows = "\n".join(f"<tr>{_row_head(cells[0])}{''.join(map(_data, cells[1:]))}</tr>" for cells in self.rows)
         caption = f"<caption>{html.escape(self.title)}</caption>"
@@ -69,7 +69,7 @@ class Table:
 def group_table(
     title: str, groups: Sequence[ResultGroup], measures: Sequence[Measure], sampled: Collection[str] = ()
 ) -> Table:
-    """One row a group, one column a measure; for `sampled` see `estimate_cell`."""
+    """One row per group, one column per measure; for `sampled` see `estimate_cell`."""
     heads = [Cell("group"), Cell("samples"), *map(label_cell, measures)]
     rows = [
         [
@@ -83,7 +83,7 @@ def group_table(
 
 
 def measure_sets(measures: Sequence[Measure]) -> list[tuple[str, list[Measure]]]:
-    """Measures that stand in one table: all, without a title, or those of each axis where there are many."""
+    """Measures by table: all, without a title, or those of each axis if there are many."""
     if len(measures) <= WIDEST:
         return [("", list(measures))]
     axes = dict.fromkeys(measure.axis for measure in measures)
@@ -91,7 +91,7 @@ def measure_sets(measures: Sequence[Measure]) -> list[tuple[str, list[Measure]]]
 
 
 def label_cell(measure: Measure) -> Cell:
-    """A measure's label with an arrow that says which way is better."""
+    """A measure's label with an arrow for the better direction."""
     arrow, words = _ARROWS.get(measure.better, ("", ""))
     return Cell(f"{measure.label} {arrow}".strip(), words)
 
@@ -102,11 +102,11 @@ def label_html(text: str) -> str:
 
 
 def estimate_cell(measure: Measure, group: ResultGroup, sampled: Collection[str] = ()) -> Cell:
-    """A group's figure with its interval, or why there is none, and how many samples it is of if not of all.
+    """A group's value with its interval or why there is none, and its number of samples if not all.
 
     Args:
-        sampled: names of measures that single samples have values of, see `sample_measures`. The figures of others
-            are made of repeats, whose number says nothing of samples.
+        sampled: names of measures with values for single samples, see `sample_measures`. Others are computed from
+            repeats, whose number is not one of samples.
     """
     estimate = group.values.get(measure.name)
     if estimate is None or not is_number(estimate.mean):
@@ -126,37 +126,37 @@ def estimate_detail(measure: Measure, group: ResultGroup, sampled: Collection[st
 
 
 def sample_measures(results: Results) -> set[str]:
-    """Names of the measures that single samples have values of."""
+    """Names of the measures with values for single samples."""
     return {name for sample in results.samples for name in sample.values}
 
 
 def interval(measure: Measure, estimate: Estimate) -> str:
-    """`0.490 to 0.534`, or nothing where there is no interval."""
+    """`0.490 to 0.534`, or empty without an interval."""
     if not is_number(estimate.low) or not is_number(estimate.high):
         return ""
     return f"{number(measure, estimate.low)} to {number(measure, estimate.high)}"
 
 
 def number(measure: Measure, value: Any) -> str:
-    """A value of a measure with its digits."""
+    """A value with the measure's number of digits."""
     return f"{value:,.{measure.digits}f}" if is_number(value) else MISSING
 
 
 def is_number(value: Any) -> bool:
-    """Whether there is a figure: JSON has None where it was not finite."""
+    """Whether there is a value: JSON has None for non-finite ones."""
     return isinstance(value, int | float) and math.isfinite(value)
 
 
 def headline(
     measures: Sequence[Measure], values: Mapping[str, Estimate], groups: Sequence[ResultGroup] = ()
 ) -> list[Measure]:
-    """The measures to show first: all with a better side, or one of each axis (`first_of_axes`) if too many."""
+    """The headline measures: all with a better direction, or one per axis (`first_of_axes`) if too many."""
     known = [m for m in measures if m.better != "neither" and m.name in values and is_number(values[m.name].mean)]
     return known if len(known) <= MOST else first_of_axes(known, groups)
 
 
 def merged_measures(results: Sequence[Results]) -> list[Measure]:
-    """The measures of several results, each once, in the order in which they come first."""
+    """The measures of several results, each once, in order of first occurrence."""
     found: dict[str, Measure] = {}
     for measure in (measure for one in results for measure in one.measures):
         found.setdefault(measure.name, measure)
@@ -164,10 +164,10 @@ def merged_measures(results: Sequence[Results]) -> list[Measure]:
 
 
 def first_of_axes(measures: Sequence[Measure], groups: Sequence[ResultGroup] = ()) -> list[Measure]:
-    """One measure of each axis: the first that most categories have too; where there is no such, the first of all.
+    """One measure per axis: the first that most categories have too, or else the first one.
 
     Args:
-        groups: those of kinds "all" and "reference" do not count.
+        groups: kinds "all" and "reference" do not count.
     """
     parts = [group for group in groups if group.kind not in (EVERYTHING, REFERENCE)]
     held = Counter(name for group in parts for name, estimate in group.values.items() if is_number(estimate.mean))
@@ -178,7 +178,7 @@ def first_of_axes(measures: Sequence[Measure], groups: Sequence[ResultGroup] = (
 
 
 def markdown_text(text: str) -> str:
-    """Text that means nothing to Markdown."""
+    """Text escaped for Markdown."""
     escaped = html.escape(" ".join(text.split()), quote=False)
     return re.sub(r"([\\`*|\[\]#~])", r"\\\1", escaped)
 

@@ -1,19 +1,19 @@
-"""From a suite and a system to results: what `motionmillion evaluate --suite ...` does.
+"""From a suite and a system to results, as in `motionmillion evaluate --suite ...`.
 
     outcome = evaluate_suite(Evaluation(suite="motionmillion-eval", output="runs/mini-eval", model="mini"))
     outcome.results.overall.values["text_alignment_percent"]
 
 1. prompts, evaluator, judge     motionmillion.eval.suites, .evaluator, .judges
-2. motions for them              generated (.run.generation), or another system's files (.run.motion_files)
-3. figures of every motion       motionmillion.eval.scoring
-4. a judge's answers             motionmillion.eval.run.questions
-5. figures of the suite          motionmillion.eval.suites.scores
+2. motions for them              generated (motionmillion.eval.generation), or another system's files (.motion_files)
+3. measures of every motion      motionmillion.eval.scoring
+4. a judge's answers             motionmillion.eval.suite_judge
+5. measures of the suite         motionmillion.eval.suite_scores
 6. results.json, report.md and report.html
 
-Everything but step 2 starts anew when a run is repeated; motions, and what a judge has answered, are kept. Unusual:
-all that a run needs is found and loaded before the first motion is made, and a judge that fails costs no other figure:
-what it left unanswered is counted in the notes, and asked again by the same command. Motions of another system that a
-page could not read without options lie beside the results as .npz copies, for looking only.
+A repeated run keeps motions and the judge's answers and recomputes the rest. Unusual: everything that a run needs is
+checked and loaded before the first motion is generated. A failing judge does not affect other measures: its unanswered
+questions are counted in the notes, and the same command asks them again. Motions of another system that a page cannot
+read without options are copied as .npz next to the results, for viewing only.
 """
 
 import os
@@ -43,7 +43,7 @@ _DISTRACTORS = 9
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an evaluation: results, the files written, and the judge's answers."""
+    """Outcome of an evaluation: results, written files, and the judge's answers."""
 
     results: Results
     files: list[Path]
@@ -54,15 +54,15 @@ def evaluate_suite(evaluation: Evaluation) -> Outcome:
     """Run an evaluation, see the module's docstring.
 
     Raises:
-        ValueError: for arguments that do not fit, missing prompts or motions, and motions that cannot be measured.
+        ValueError: for inconsistent arguments, missing prompts or motions, and motions that cannot be measured.
     """
     evaluation.check()
-    # torch and the rest only now
-    from motionmillion.eval.report.report import write_report
-    from motionmillion.eval.run.questions import ask, judge_notes, suite_judge, with_answers
-    from motionmillion.eval.suites.scores import histograms
+    # import torch and the rest only now
+    from motionmillion.eval.report import write_report
+    from motionmillion.eval.suite_judge import ask, judge_notes, suite_judge, with_answers
+    from motionmillion.eval.suite_scores import histograms
 
-    # 1. prompts, and what motions are measured with
+    # 1. prompts, evaluator and other models
     clips = _real_clips(evaluation)
     whole = _suite(evaluation, clips)
     suite = _limited(whole, evaluation.limit)
@@ -71,12 +71,12 @@ def evaluate_suite(evaluation: Evaluation) -> Outcome:
     # 2. motions
     made = _generate(evaluation, suite, whole)
     samples = _samples(evaluation, suite, whole, clips)
-    # 3. figures of every motion
+    # 3. measures of every motion
     batch = _measure(evaluation, suite, samples, scorer)
     # 4. judge
     answers = ask(evaluation, suite, samples, judge)
     batch = replace(batch, rows=with_answers(batch.rows, answers, evaluation.suite == MBENCH))
-    # 5. figures of the suite
+    # 5. measures of the suite
     real = None
     if clips:
         wanted = {sample.prompt.id for sample in samples}
@@ -100,7 +100,7 @@ def evaluate_suite(evaluation: Evaluation) -> Outcome:
 
 
 def _real_clips(evaluation: Evaluation) -> "list[MotionClip]":
-    """The captioned clips that the suite is made of; none but for text-to-motion."""
+    """The captioned clips that the suite is made from; empty except for text-to-motion."""
     if evaluation.data is None:
         return []
     from motionmillion.data.clips import SPLITS, load_clips
@@ -111,7 +111,7 @@ def _real_clips(evaluation: Evaluation) -> "list[MotionClip]":
 
 
 def _suite(evaluation: Evaluation, clips: "Sequence[MotionClip]") -> Suite:
-    """The prompts, with wrong answers for MBench's judge where they bring none."""
+    """The prompts; for MBench's judge with wrong answers if they have none."""
     if clips or evaluation.suite == TEXT_TO_MOTION:
         suite = clips_suite(clips, evaluation.split, evaluation.seed)
         suite = replace(suite, name=TEXT_TO_MOTION, source=plain_name(evaluation.data or "", 1))
@@ -125,7 +125,7 @@ def _suite(evaluation: Evaluation, clips: "Sequence[MotionClip]") -> Suite:
 
 
 def _limited(suite: Suite, limit: int) -> Suite:
-    """The first `limit` prompts of each category, or all where it is 0."""
+    """The first `limit` prompts of each category; all if it is 0."""
     if not limit:
         return suite
     ids = [[p.id for p in suite.prompts if p.category == category][:limit] for category in suite.categories]
@@ -133,7 +133,7 @@ def _limited(suite: Suite, limit: int) -> Suite:
 
 
 def _with_distractors(suite: Suite, seed: int) -> Suite:
-    """Nine wrong answers for each prompt, from other categories; from all other texts where those have too few."""
+    """Nine wrong answers for each prompt, from other categories, or from all other texts if those have too few."""
     texts = {prompt.category: set() for prompt in suite.prompts}
     for prompt in suite.prompts:
         texts[prompt.category].add(prompt.text.lower())
@@ -147,7 +147,7 @@ def _with_distractors(suite: Suite, seed: int) -> Suite:
 
 
 def _generate(evaluation: Evaluation, suite: Suite, whole: Suite) -> dict[str, Any]:
-    """Motions of the model, where there is one; what they were made with."""
+    """Generate the model's motions, if there is a model; returns their settings."""
     if evaluation.model is None:
         return {}
     folder = Path(evaluation.output) / MOTIONS
@@ -182,7 +182,7 @@ def _samples(evaluation: Evaluation, suite: Suite, whole: Suite, clips: "Sequenc
 
 
 def _viewable(file: Path, motion: "Motion", name: str, evaluation: Evaluation) -> Path:
-    """The file, or a copy in the output that pages can read without the options that the file needs."""
+    """The file, or a copy in the output that pages can read without options."""
     foreign = evaluation.foreign
     if evaluation.motions is None or (file.suffix.lower() != ".npy" and not (foreign.fps or foreign.up)):
         return file
@@ -192,7 +192,7 @@ def _viewable(file: Path, motion: "Motion", name: str, evaluation: Evaluation) -
 
 
 def _relative(file: Path, evaluation: Evaluation) -> str:
-    """The name of a motion from the folder of the results, where it lies below it or beside it."""
+    """Path of a motion relative to the folder of the results, if it is below or next to it."""
     return Path(os.path.relpath(file.resolve(), Path(evaluation.output).resolve())).as_posix()
 
 
@@ -224,8 +224,8 @@ def _scorer(evaluation: Evaluation) -> "Scorer":
 
 
 def _measure(evaluation: Evaluation, suite: Suite, samples: "Sequence[Sample]", scorer: "Scorer") -> "Batch":
-    """All figures of the samples; for MBench also those under its own names."""
-    from motionmillion.eval.suites.scores import Batch
+    """All measures of the samples; for MBench also those under its own names."""
+    from motionmillion.eval.suite_scores import Batch
 
     embedded = scorer.embed(samples)
     rows = scorer.rows(samples, embedded)
@@ -255,8 +255,8 @@ def _protocol(
     answers: "Sequence[Answer]",
     made: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Everything that one must know to get the same figures."""
-    from motionmillion.eval.judges.ask import tally
+    """Everything needed to reproduce the results."""
+    from motionmillion.eval.judges import tally
 
     calibration, config = scorer.calibration, scorer.evaluator.config
     own: dict[str, Any] = {
@@ -270,12 +270,12 @@ def _protocol(
         },
         "calibration": {"source": calibration.source, "clips": calibration.count, "sha256": calibration.sha256},
         "physics": {"fps": 20, "axes": evaluation.axes, "positions": evaluation.foreign.route},
-        "pose_prior": {"sha256": weights_hash(scorer.pose_prior), "rotations": "found from the joints"},
+        "pose_prior": {"sha256": weights_hash(scorer.pose_prior), "rotations": "recovered from the joints"},
         "intervals": {"level": 0.95, "resamples": evaluation.resamples, "repeats": evaluation.repeats},
         "seed": evaluation.seed,
     }
     if evaluation.limit:
-        own["limit"] = f"{evaluation.limit} prompts a category"
+        own["limit"] = f"{evaluation.limit} prompts per category"
     if evaluation.model is not None:
         own["generation"] = dict(made)
         default = made.get("sampling", {}).get("default_seconds")
@@ -294,4 +294,4 @@ def _length_rule(suite: Suite, seconds: float | None) -> str:
     known = sum(prompt.seconds is not None for prompt in suite.prompts)
     if not known:
         return rest
-    return "as the suite says" if known == len(suite.prompts) else f"as the suite says, else {rest}"
+    return "as in the suite" if known == len(suite.prompts) else f"as in the suite, else {rest}"

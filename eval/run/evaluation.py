@@ -1,4 +1,4 @@
-"""What is to be evaluated, and how: the arguments of `motionmillion.eval.run.evaluate.evaluate_suite`, checked."""
+"""Checked arguments of `motionmillion.eval.evaluate.evaluate_suite`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ TEXT_TO_MOTION, MBENCH, TOKENIZER = "text-to-motion", "mbench", "tokenizer"
 
 @dataclass(frozen=True)
 class ForeignMotions:
-    """How another system's files are read, see `motionmillion.eval.run.motion_files.MotionFolder`."""
+    """How to read another system's files, see `motionmillion.eval.motion_files.MotionFolder`."""
 
     fps: float | None = None
     up: str | None = None
@@ -27,27 +27,27 @@ class ForeignMotions:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is evaluated, and how.
+    """What to evaluate, and how.
 
     Args:
         suite: "motionmillion-eval", "motionmillion-eval-official", "mbench", "text-to-motion" or a JSON suite.
         output: folder for results, reports and generated motions.
-        model: generates the motions: bundled name, folder or hub id; None where `motions` are given.
+        model: generates the motions: bundled name, folder or hub id; None if `motions` are given.
         motions: folder of another system's motions.
-        foreign: how these are read.
+        foreign: how to read these.
         prompts: the user's file or folder of prompts, see `get_suite`.
-        data, split: "text-to-motion": folder of captioned real motion and its split.
+        data, split: for "text-to-motion", a folder of captioned real motion and its split.
         evaluator: bundled name, folder or hub id.
-        judge: "" for none, but the evaluator in MBench; see `motionmillion.eval.judges.choose.make_judge`.
-        axes: "corrected", or "released" for MBench's physics with the height where its released code looks for it.
-        generation: see `GenerationOptions`.
+        judge: "" for none (the evaluator in MBench); see `motionmillion.eval.judges.make_judge`.
+        axes: "corrected", or "released" for MBench's physics with the height axis of its released code.
+        generation: options of generation, see `GenerationOptions`.
         nrdf, smpl: the user's files for MBench's pose quality and body penetration.
-        calibration: file of real motion's distribution; None takes the bundled one.
-        name: of the system in tables; "" takes that of the model or folder.
-        resamples, repeats, seed: of intervals and random draws; captions are drawn by `seed` too.
-        limit: evaluate the first prompts of each category only; 0 is all.
-        ask_again: ask the judge again what it answered unclearly.
-        device: where models run.
+        calibration: file with the distribution of real motion; None: the bundled one.
+        name: name of the system in tables; "": that of the model or folder.
+        resamples, repeats, seed: for intervals and random draws; `seed` also selects captions.
+        limit: number of prompts per category; 0: all.
+        ask_again: repeat questions that the judge answered unclearly.
+        device: device of the models.
     """
 
     suite: str
@@ -75,7 +75,7 @@ class Evaluation:
     device: str = "cpu"
 
     def check(self) -> None:
-        """Raise `ValueError` for what does not go together."""
+        """Raise `ValueError` for inconsistent arguments."""
         known = [*SUITES, TEXT_TO_MOTION, TOKENIZER]
         if self.suite not in known[:-1] and Path(self.suite).suffix.lower() != ".json":
             raise ValueError(f"suite must be one of {', '.join(known)} or a JSON suite, got {self.suite!r}")

@@ -1,14 +1,14 @@
-"""Motions for a suite's prompts, in a folder: batch by batch, safe to kill, finished by the same command.
+"""Generates motions for a suite's prompts into a folder, batch by batch; the same command resumes.
 
     generate_suite(suite, "mini", "runs/mini/motions", GenerationOptions(seed=0))
 
 | file | what |
 |---|---|
-| `generation.json` | what the motions were made with; motions of other settings are never mixed in |
+| `generation.json` | settings of the motions; motions of other settings are never mixed in |
 | `<id>.npz` | the motion of a prompt; with several samples `<id>_0.npz`, `<id>_1.npz`, ... |
 
-Unusual: every sample has a seed of its own, derived from the option `seed` and the prompt's id, so a motion is the
-same whatever else is generated, before or after an interruption.
+Unusual: every sample has its own seed, derived from the option `seed` and the prompt's id, so a motion does not depend
+on what else is generated, before or after an interruption.
 """
 
 import hashlib
@@ -32,14 +32,14 @@ SETTINGS = "generation.json"
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """How motions are made.
+    """How motions are generated.
 
     Args:
-        seed: everything random follows from it.
+        seed: determines everything random.
         num_samples: motions for each prompt.
-        seconds: length of motions whose prompt does not say it; None leaves it to the model, or to its default.
-        batch_size: motions generated together; no influence on the result.
-        sampling: temperature and the like, see `MotionPipeline`; None stands for the model's own.
+        seconds: length of motions whose prompt has none; None: the model decides, or its default.
+        batch_size: motions generated together; does not affect the result.
+        sampling: sampling options, see `MotionPipeline`; None: the model's own.
     """
 
     seed: int = 0
@@ -49,9 +49,8 @@ class GenerationOptions:
     sampling: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Raise `ValueError` for what cannot be."""
-        from motionmillion.pipeline.base import sample_seed
-        from motionmillion.pipeline.options import check_seconds
+        """Raise `ValueError` for invalid values."""
+        from motionmillion.pipeline_parts import check_seconds, sample_seed
 
         sample_seed(self.seed, 0)
         check_whole("num_samples", self.num_samples, 1)
@@ -60,7 +59,7 @@ class GenerationOptions:
 
 
 def sample_files(prompt: Prompt, num_samples: int) -> list[str]:
-    """Names of the motions of a prompt."""
+    """File names of a prompt's motions."""
     if num_samples == 1:
         return [f"{prompt.id}.npz"]
     return [f"{prompt.id}_{sample}.npz" for sample in range(num_samples)]
@@ -74,13 +73,13 @@ def generate_suite(
     device: str = "cpu",
     whole_sha256: str = "",
 ) -> dict[str, Any]:
-    """Make the motions that are not in the folder yet; returns what they were made with, for the protocol.
+    """Generate the motions that are not in the folder yet; returns their settings, for the protocol.
 
     Args:
-        whole_sha256: hash of the suite that `suite` is a part of, so that a folder can grow from a part to the whole.
+        whole_sha256: hash of the suite that `suite` is a part of, so that a folder can be extended to the whole suite.
 
     Raises:
-        ValueError: for a folder with motions of other settings, and what `MotionPipeline` raises.
+        ValueError: for a folder with motions of other settings, and errors of `MotionPipeline`.
     """
     from motionmillion.pipeline.folder import find_pipeline
 
@@ -134,7 +133,7 @@ def _seconds(prompt: Prompt, options: GenerationOptions) -> float | None:
 
 
 def _seed(seed: int, prompt: Prompt, sample: int) -> int:
-    """A seed for one motion; independent of the other prompts."""
+    """Seed of one motion, independent of the other prompts."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{prompt.id}/{sample}".encode()).digest()[:4], "big")
 
 
@@ -154,7 +153,7 @@ def _facts(suite_sha256: str, model: str, source: Path, options: GenerationOptio
 
 
 def _check_settings(folder: Path, facts: dict[str, Any]) -> None:
-    """Raise `ValueError` for a folder whose motions were made otherwise."""
+    """Raise `ValueError` for a folder whose motions have other settings."""
     path = folder / SETTINGS
     if not path.exists():
         if folder.is_dir() and any(folder.iterdir()):

@@ -1,29 +1,29 @@
-"""A folder of motions of another system -> what the suites score.
+"""Reads a folder of motions of another system for the suites.
 
     folder = MotionFolder("their_motions", fps=20, up="z")
     files = folder.find([prompt.id for prompt in suite.prompts])      # {"000": ("000.npy",), "001": ("001.npy",), ...}
     sample = folder.read(files["000"][0])                             # sample.motion, sample.positions
-    folder.warn_of_axis()                                             # of all that was read
+    folder.warn_of_axis()                                             # about all motions read
 
-Read are all files that `Motion.load` reads: .npz (SMPL), .bvh, and .npy with features of any representation or joint
+Reads all files that `Motion.load` reads: .npz (SMPL), .bvh, and .npy with features of any representation or joint
 positions. They are found by the prompt's id, in the folder or below it:
 
 | name | belongs to |
 |---|---|
 | `<id>.npz` | the prompt |
 | `<id>_0.npz`, `<id>_1.npz`, ... | the prompt, as several samples of it |
-| `17.npz`, `17_0.npz`, ... | the prompt whose id is that number ("017"), or at that place if ids are no numbers |
-| `walk-0017.npz` | the prompt at place 17: what `motionmillion generate` writes, one sample a prompt |
+| `17.npz`, `17_0.npz`, ... | the prompt whose id is that number ("017"), or with that index if ids are not numbers |
+| `walk-0017.npz` | the prompt with index 17: what `motionmillion generate` writes with one sample per prompt |
 
-Places are counted from 0.
+Indices start at 0.
 
-A `SampleMotion` has two views: `motion`, whose features the evaluator reads, and `positions`, on which physics is
-measured. For .npz and .bvh the positions are those of the motion; for .npy they are those that the file itself has:
-the joints, or the position block of the features.
+A `SampleMotion` has two views: `motion`, whose features the evaluator uses, and `positions`, for the physical
+measures. For .npz and .bvh the positions are those of the motion; for .npy they are those in the file: the joints, or
+the position block of the features.
 
-Unusual: every file keeps its own frame rate, so rates may differ in a folder as long as each file says its own. Joint
-positions do not: they need `fps`, and then every file must have that rate. Warned about are motions too short for
-accelerations, and, by `warn_of_axis` once all are read, a folder whose bodies do not stand upright.
+Unusual: every file keeps its own frame rate, so rates may differ in a folder if each file stores its rate. Joint
+positions have none: they need `fps`, and then every file must have that rate. There are warnings about motions too
+short for accelerations and, by `warn_of_axis` once all are read, about a folder whose bodies are not upright.
 """
 
 import math
@@ -45,11 +45,11 @@ from motionmillion.skeleton import SMPL22
 
 _NAMED_AT_MOST = 5
 _FEWEST_FRAMES = 4
-"""Of a motion that has an acceleration and a jerk."""
+"""Minimum number of frames for an acceleration and a jerk."""
 _PELVIS, _HEAD = SMPL22.names.index("pelvis"), SMPL22.names.index("head")
 _FAR_LONGER = 2.0
 _RATE_TOLERANCE = 0.01
-"""Frames per second; BVH files round the time of a frame."""
+"""Tolerance in frames per second; BVH files round the frame time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class SampleMotion:
     """One motion to score.
 
     Args:
-        name: its file, relative to the folder.
+        name: file name relative to the folder.
         motion: at the file's own frame rate.
         positions: `[T, 22, 3]` at the same rate, y up, metres.
     """
@@ -71,17 +71,17 @@ class MotionFolder:
     """Motion files by prompt; see the module's docstring.
 
     Args:
-        folder: where they are; folders below it count.
-        fps: frames per second of files that do not say their own, and then of all.
-        up: the vertical axis of .npz, .bvh and joint positions, "y" or "z"; None takes what the file says, else z for
+        folder: folder of the files, searched recursively.
+        fps: frames per second of files without a rate, and then of all files.
+        up: the vertical axis of .npz, .bvh and joint positions, "y" or "z"; None: as stored in the file, else z for
             .npz and y for the others.
-        representation: what .npy files hold, such as "rot276_velocity" or "joints"; None goes by their shape.
-        route: "positions" takes the positions that a .npy file has; "rotations" those of the motion, by forward
+        representation: representation of .npy files, such as "rot276_velocity" or "joints"; None: inferred from their
+            shape.
+        route: "positions" uses the positions in a .npy file; "rotations" those of the motion, by forward
             kinematics of its rotations.
 
     Raises:
-        ValueError: for a rate, an axis, a representation or a route that is none, or a folder that is none or holds no
-            motion file.
+        ValueError: for an invalid rate, axis, representation or route, or a path that is not a folder of motion files.
     """
 
     def __init__(
@@ -111,16 +111,16 @@ class MotionFolder:
     def find(
         self, ids: Sequence[str], order: Sequence[str] | None = None, allow_missing: bool = False
     ) -> dict[str, tuple[str, ...]]:
-        """The files of each prompt, its samples in order; prompts in the order of `ids`.
+        """The files of each prompt, with samples in order; prompts in the order of `ids`.
 
         Args:
-            ids: of the prompts to score.
-            order: ids of all prompts of the suite, which places are counted in; `ids` where left out.
+            ids: ids of the prompts to score.
+            order: ids of all prompts of the suite, for indices; default `ids`.
             allow_missing: leave out prompts without a file.
 
         Raises:
-            ValueError: if a prompt has no file (unless allowed, and even then if none has one), or two for one sample,
-                or a numbered file lies beyond the last prompt.
+            ValueError: if a prompt has no file (unless allowed, and even then if all have none), a sample has two
+                files, or the index of a file is beyond the last prompt.
         """
         finder = _Finder(list(ids if order is None else order))
         found: dict[str, dict[int, str]] = {}
@@ -146,8 +146,8 @@ class MotionFolder:
         """The motion of one file of `find` or `names`.
 
         Raises:
-            ValueError: with the name of the file, if it is missing or damaged, holds NaN or infinity, or has another
-                frame rate than `fps`, or none.
+            ValueError: naming the file, if it is missing or damaged, holds NaN or infinity, or has no frame rate or
+                another one than `fps`.
         """
         path = self.folder / name
         given: dict[str, object] = {} if self.up is None else {"up": self.up}
@@ -179,11 +179,10 @@ class MotionFolder:
         return SampleMotion(name, motion, positions)
 
     def warn_of_axis(self) -> None:
-        """Warn if the bodies of most motions that were read so far extend along z where y is up; call it once.
+        """Warn if the bodies of most motions read so far extend along z although y is up; call it once.
 
-        A body extends along z if its head is, on the average of the frames, more than twice as far from the pelvis
-        along z as along y. Single motions of people who lie do so too; most motions of a folder only if their axis was
-        read wrongly.
+        A body extends along z if its head is, averaged over frames, more than twice as far from the pelvis along z as
+        along y. Motions of lying people do so too, but most motions of a folder only if their axis was read wrongly.
         """
         for direction, up in ((1, "z"), (-1, "y")):
             count = sum(axis == direction for axis in self._axes.values())
@@ -223,11 +222,11 @@ def _long_axis(positions: Tensor) -> int:
 
 
 _WHOLE = -1
-"""Sample number of a file that is all of its prompt."""
+"""Sample number of a prompt's only file."""
 
 
 class _Finder:
-    """Which prompt a file name belongs to.
+    """Maps file names to prompts.
 
     Args:
         order: ids of all prompts.
@@ -240,7 +239,7 @@ class _Finder:
         self.by_number = {int(name) if self.numeric else place: name for place, name in enumerate(order)}
 
     def claim(self, stem: str) -> tuple[str, int] | None:
-        """Id of the prompt and number of the sample; None for a file of no prompt."""
+        """Id of the prompt and sample number; None for a file without a prompt."""
         if stem in self.ids:
             return stem, _WHOLE
         base, _, tail = stem.rpartition("_")
@@ -257,7 +256,7 @@ class _Finder:
         place = int(generated[1])
         if place >= len(self.order):
             raise ValueError(
-                f"numbered motions must be one a prompt, got number {place} in {stem!r} for {len(self.order)} "
+                f"numbered motions must be one per prompt, got number {place} in {stem!r} for {len(self.order)} "
                 "prompts; name several samples of a prompt by its id: <id>_0, <id>_1"
             )
         return self.order[place], _WHOLE

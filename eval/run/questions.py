@@ -1,10 +1,10 @@
-"""A suite's questions to a judge, and what becomes of the answers.
+"""A suite's questions to a judge, and its answers.
 
     judge = suite_judge(evaluation, suite, scorer)           # or None
     answers = ask(evaluation, suite, samples, judge)
     rows = with_answers(rows, answers, mbench=True)
 
-MBench's prompts get a choice or a match by their category; every motion of another suite gets a match.
+MBench's prompts get a choice or a match, depending on their category; motions of other suites get a match.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _JUDGED = {"Motion_Condition_Consistency": "choice", "Motion_Generalizability": 
 
 
 def suite_judge(evaluation: Evaluation, suite: Suite, scorer: Scorer) -> Judge | None:
-    """The judge that is asked for; the evaluator itself for MBench where none is; else None."""
+    """The requested judge; for MBench by default the evaluator itself; else None."""
     spec = evaluation.judge or ("retrieval" if evaluation.suite == MBENCH else "")
     if not spec:
         return None
@@ -37,7 +37,7 @@ def suite_judge(evaluation: Evaluation, suite: Suite, scorer: Scorer) -> Judge |
     else:
         options["device"] = evaluation.device
     judge = make_judge(spec, **options)
-    if not (Path(evaluation.output) / ANSWERS).exists():  # what was answered before needs no key
+    if not (Path(evaluation.output) / ANSWERS).exists():  # cached answers need no key
         judge.check()
     return judge
 
@@ -61,7 +61,7 @@ def ask(evaluation: Evaluation, suite: Suite, samples: Sequence[Sample], judge: 
 
 
 def with_answers(rows: Sequence[SampleResult], answers: Sequence[Answer], mbench: bool) -> list[SampleResult]:
-    """Rows with the answers as values; what was not answered, or not clearly, is left out."""
+    """Rows with the answers as values, without unanswered and unclear questions."""
     dimensions = {kind: dimension for dimension, kind in _JUDGED.items()}
     found: dict[str, dict[str, float]] = {}
     for answer in answers:
@@ -72,16 +72,16 @@ def with_answers(rows: Sequence[SampleResult], answers: Sequence[Answer], mbench
 
 
 def judge_notes(judge: Judge | None, answers: Sequence[Answer]) -> list[str]:
-    """Who judged, and what was left unanswered or unclear."""
+    """Notes: the judge, and the number of unanswered or unclear questions."""
     if judge is None:
         return []
-    offline = ", offline: nearness of text and motion in the evaluator's space" if judge.name == "retrieval" else ""
-    notes = [f"The judge is {judge.name}{offline}; figures of different judges must not be compared."]
+    offline = ", offline: distance of text and motion in the evaluator's space" if judge.name == "retrieval" else ""
+    notes = [f"The judge is {judge.name}{offline}; results of different judges are not comparable."]
     failed, unclear = sum(a.failed for a in answers), sum(a.unclear for a in answers)
     if failed:
         left = f"{failed} of {len(answers)} questions unanswered ({first_failure(answers)})"
         notes.append(f"The judge left {left}; run again to ask them.")
     if unclear:
         count = f"{unclear} of {len(answers)} replies"
-        notes.append(f"{count} of the judge were unclear and count for nothing; --ask-again asks anew.")
+        notes.append(f"{count} of the judge were unclear and are not counted; --ask-again repeats these questions.")
     return notes

@@ -1,9 +1,8 @@
-"""How far a weighted mean can be trusted: percentile bootstrap that draws whole takes.
+"""Confidence intervals of weighted means: percentile bootstrap over whole takes.
 
     intervals = bootstrap_intervals(values, frames, takes)
 
-Clips cut from one recording resemble each other, so single clips are no independent observations: drawing them would
-give intervals that are too narrow.
+Clips cut from one recording are not independent, so resampling single clips would give intervals that are too narrow.
 
 Shapes: N clips, M measures, G takes, R resamples.
 """
@@ -13,19 +12,19 @@ from collections.abc import Sequence
 import numpy as np
 
 LEVEL = 0.95
-_BLOCK = 2**22  # counts drawn at a time, 32 MB
+_BLOCK = 2**22  # counts drawn at once, 32 MB
 
 
 def bootstrap_intervals(
     values: np.ndarray, weights: np.ndarray, takes: Sequence[str], resamples: int = 2000, seed: int = 0
 ) -> np.ndarray | None:
-    """95 % intervals `[M, 2]` of the weighted means of `values`; None for a single take, which says nothing of others.
+    """95 % intervals `[M, 2]` of the weighted means of `values`; None for a single take.
 
     Args:
         values: `[N, M]`.
         weights: `[N]`, such as frames.
         takes: the recording of each clip.
-        resamples: how often as many takes as there are are drawn with replacement.
+        resamples: number of resamples, each of G takes drawn with replacement.
         seed: the same seed and values give the same intervals.
 
     Raises:
@@ -34,7 +33,8 @@ def bootstrap_intervals(
     check_resamples(resamples)
     if not len(values) == len(weights) == len(takes):
         raise ValueError(
-            f"values, weights and takes must have one entry a clip, got {len(values)}, {len(weights)} and {len(takes)}"
+            f"values, weights and takes must have one entry per clip, "
+            f"got {len(values)}, {len(weights)} and {len(takes)}"
         )
     names, index = np.unique(np.asarray(takes, dtype=str), return_inverse=True)
     if len(names) < 2:

@@ -1,18 +1,19 @@
-"""How real motion measures: the distribution that smoothness and plausibility are read against.
+"""Distributions of measures of real motion, the reference for smoothness and plausibility.
 
-    reference = Calibration.bundled()                      # of the real clips that the bundled models were trained on
+    reference = Calibration.bundled()                      # the real clips that the bundled models were trained on
     reference = Calibration.measure({"jitter_degree": [...], ...}, source="my recordings")
     reference.typical("jitter_degree", values, speeds)     # [N] in 0..1, 0.5 on average for real motion
     reference.unharmful("foot_sliding", values)            # [N] in 0..1, 0.75 on average for real motion
 
-A raw figure such as a foot sliding of 0.004 says little; that one real clip in ten slides as much says enough.
+A raw value such as a foot sliding of 0.004 means little by itself; that one real clip in ten slides as much is
+informative.
 
-- `typical` is two-sided, like a p-value: what is far smoother than people move is no better than what is rougher. It
-  looks at real clips that move about as fast: who runs accelerates more than who stands.
-- `unharmful` is one-sided, for faults such as sliding: 1 for motions that do no worse than the median of real ones.
-- `moving` tells statues, which have no faults: 0 for what does not move, 1 for all that people do.
+- `typical` is two-sided, like a p-value: motion far smoother than real motion is no better than rougher motion. It
+  compares with real clips of similar speed, because running has higher acceleration than standing.
+- `unharmful` is one-sided, for faults such as sliding: 1 for motions no worse than the median of real ones.
+- `moving` detects statues, which have no faults: 0 without movement, 1 for the range of real motion.
 
-Unusual: what is kept is quantiles, so a file has a few kilobytes and shows no single recording.
+Unusual: only quantiles are stored, so a file takes a few kilobytes and does not reveal single recordings.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ from motionmillion.io.files import existing_file, write_text
 
 BUNDLED = "bundled/evaluator/real_motion.json"
 SPEED, BANDED = "dynamic_degree", ("jitter_degree", "jerk")
-"""The measure that clips of about the same speed are found by, and the measures that are typical of a speed."""
+"""The measure by which clips of similar speed are selected, and the measures that depend on speed."""
 _POINTS, _BAND_POINTS = 201, 101
 _BANDS = 9
 _BAND_SHARE = 1 / 6  # of all clips
@@ -41,11 +42,11 @@ class Calibration:
     """Quantiles of measures of real motion.
 
     Args:
-        source: what was measured, in words.
-        count: clips that were measured.
-        quantiles: by the name of a measure, rising values at even shares from 0 to 1.
-        speeds: middles of bands of speed, rising.
-        bands: by the name of a measure, the quantiles of the clips of each band.
+        source: description of the measured motion.
+        count: number of measured clips.
+        quantiles: by measure, increasing values at evenly spaced probabilities from 0 to 1.
+        speeds: centres of the speed bands, increasing.
+        bands: by measure, the quantiles of the clips in each speed band.
     """
 
     source: str
@@ -56,16 +57,16 @@ class Calibration:
 
     @staticmethod
     def measure(values: Mapping[str, Sequence[float]], source: str) -> "Calibration":
-        """The distribution of the values of many clips; with bands of speed where `SPEED` is among the measures.
+        """The distribution of the values of many clips, with speed bands if `SPEED` is among the measures.
 
         Raises:
-            ValueError: for fewer than 20 clips, or values that are not finite.
+            ValueError: for fewer than 20 clips, or non-finite values.
         """
         counts = {name: len(given) for name, given in values.items()}
         fewest = min(counts, key=counts.__getitem__)
         if counts[fewest] < _FEWEST:
             raise ValueError(
-                f"values must be of {_FEWEST} clips or more to tell how real motion is, got {counts[fewest]} of "
+                f"values must be of {_FEWEST} clips or more to describe real motion, got {counts[fewest]} of "
                 f"{fewest!r}; add clips"
             )
         arrays = {name: np.asarray(given, dtype=np.float64) for name, given in values.items()}
@@ -84,15 +85,15 @@ class Calibration:
 
     @staticmethod
     def bundled() -> "Calibration":
-        """That of the package, made by `recipes/evaluator/calibrate.py`."""
+        """The bundled calibration, made by `recipes/evaluator/calibrate.py`."""
         return Calibration.load(Path(str(resources.files("motionmillion"))) / BUNDLED)
 
     @staticmethod
     def load(path: str | Path) -> "Calibration":
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises:
-            ValueError: if there is no such file, or it holds something else.
+            ValueError: if the file is missing or is not a calibration.
         """
         try:
             data = json.loads(existing_file(path).read_text(encoding="utf-8"))
@@ -114,29 +115,29 @@ class Calibration:
 
     @property
     def sha256(self) -> str:
-        """Hash of all that is kept; part of every protocol."""
+        """Hash of the stored content; part of every protocol."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     def typical(self, name: str, values: Sequence[float], speeds: Sequence[float] | None = None) -> np.ndarray:
-        """Twice the share of real clips on the side of each value that has fewer, at most 1; `[N]`.
+        """Two-sided tail probability of each value among real clips, at most 1; `[N]`.
 
         Args:
-            speeds: `SPEED` of the same motions `[N]`; then the real clips are those of about that speed.
+            speeds: `SPEED` of the same motions `[N]`; compares with real clips of similar speed.
         """
         below, above = self._shares(name, values) if speeds is None else self._shares_at(name, values, speeds)
         return np.minimum(2 * np.minimum(below, above), 1.0)
 
     def unharmful(self, name: str, values: Sequence[float]) -> np.ndarray:
-        """Twice the share of real clips that measure as much or more, at most 1; `[N]`."""
+        """Twice the fraction of real clips with an equal or larger value, at most 1; `[N]`."""
         return np.minimum(2 * self._shares(name, values)[1], 1.0)
 
     def moving(self, name: str, values: Sequence[float]) -> np.ndarray:
-        """0 for what measures nothing, up to 1 at a tenth of what the slowest fiftieth of real clips measures."""
+        """0 for a value of 0, rising to 1 at a tenth of the 2nd percentile of real clips."""
         slow = float(np.quantile(self._known(name), 0.02))
         return np.minimum(np.asarray(values, dtype=np.float64) / max(slow / 10, _TINY), 1.0)
 
     def histogram(self, name: str, bins: int = 24) -> dict[str, list[float]]:
-        """Shares of real clips between even edges from the 0.5th to the 99.5th percentile; the ends hold the rest."""
+        """Histogram of real clips between the 0.5th and the 99.5th percentile; the end bins hold the rest."""
         points = np.asarray(self.quantiles[name])
         low, high = np.quantile(points, [0.005, 0.995])
         edges = np.linspace(low, high if high > low else low + 1e-6, bins + 1)
@@ -144,7 +145,7 @@ class Calibration:
         return {"edges": edges.tolist(), "reference": (counts / counts.sum()).tolist()}
 
     def _shares(self, name: str, values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-        """Shares of real clips that measure as much or less, and as much or more, `[N]` each."""
+        """Fractions of real clips with values at most, and at least, as large, `[N]` each."""
         return _shares(self._known(name), values)
 
     def _known(self, name: str) -> Sequence[float]:
@@ -153,7 +154,7 @@ class Calibration:
         return self.quantiles[name]
 
     def _shares_at(self, name: str, values: Sequence[float], speeds: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-        """The same among real clips of about the same speed, between two bands a mean of both."""
+        """The same among real clips of similar speed, interpolated between two speed bands."""
         if name not in self.bands:
             raise ValueError(f"measure must be one of {', '.join(self.bands)}, got {name!r}; calibrate again")
         shares = np.array([_shares(band, values) for band in self.bands[name]])  # [bands, 2, N]
@@ -172,7 +173,7 @@ def _shares(quantiles: Sequence[float], values: Sequence[float]) -> tuple[np.nda
     shares = np.linspace(0, 1, len(points))
     first, behind = np.searchsorted(points, given, "left"), np.searchsorted(points, given, "right")
     between = np.interp(given, points, shares, left=0.0, right=1.0)
-    equal = behind > first  # all real clips that measure just as much count on both sides
+    equal = behind > first  # real clips with exactly this value count on both sides
     below = np.where(equal, shares[np.maximum(behind - 1, 0)], between)
     above = 1 - np.where(equal, shares[np.minimum(first, len(points) - 1)], between)
     return below, above

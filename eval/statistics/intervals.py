@@ -1,15 +1,14 @@
-"""Intervals of measures that are no means of rows: over seeds, and over the choice of recordings.
+"""Intervals of measures that are not means over rows: over seeds, and over the choice of recordings.
 
     repeated(lambda seed: r_precision(text, motion, seed=seed))    # {1: Estimate(0.51, 0.508, 0.512, 20), ...}
     bootstrap(lambda rows: matching_distance(text[rows], motion[rows]), takes)
 
-Two intervals, two questions. `repeated` asks how much chance inside a measure moves it (which rows share a batch,
-which pairs are drawn, or another generation, if `measure` generates): it is the interval that papers print, and it
-grows narrower with repeats, whatever the number of motions. `bootstrap` asks how much the choice of recordings moves
-it. Neither says anything about another training run.
+The two intervals answer different questions. `repeated` covers the randomness inside a measure (which rows share a
+batch, which pairs are drawn, or the generation itself if `measure` generates). It is the interval in papers, and it
+gets narrower with more repeats, regardless of the number of motions. `bootstrap` covers the choice of recordings.
+Neither covers the variation between training runs.
 
-Unusual: the bootstrap's interval lies around the figure of all rows, with the bias that drawing rows twice adds taken
-off (`bootstrap`).
+Unusual: the bootstrap's interval is centred on the value of all rows, without the bias that duplicate rows add.
 """
 
 import math
@@ -41,9 +40,9 @@ def repeated(measure: Callable[[int], object], repeats: int = 20, seed: int = 0)
     sample (over `repeats` - 1), which makes it 3 % wider at 20 repeats than the published scripts'.
 
     Args:
-        measure: takes a seed, gives a number, or numbers by name.
-        repeats: how often; a single one has no interval.
-        seed: of the first repeat; the next ones count up.
+        measure: takes a seed, returns a number, or numbers by name.
+        repeats: number of calls; a single one has no interval.
+        seed: seed of the first repeat; the next ones are incremented.
 
     Returns:
         an `Estimate` of `repeats` values, or one for each name.
@@ -86,20 +85,20 @@ def bootstrap(
     seed: int = 0,
     bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> object:
-    """A measure of all rows and its 95 % interval over the choice of takes, for measures that are no means of rows.
+    """A measure of all rows and its 95 % interval over the choice of takes, for measures that are not means over rows.
 
-    Whole takes are drawn with replacement, as in `motionmillion.eval.statistics.bootstrap`, which is quicker for
-    means. Rows that come twice bias some measures (the Fréchet distance rises), so the spread of the resampled figures
-    is laid around the figure of all rows: its own bias by the number of rows stays in both.
+    Whole takes are drawn with replacement, as in `motionmillion.eval.bootstrap`, which is faster for means. Duplicate
+    rows bias some measures (the Fréchet distance increases), so the spread of the resampled values is centred on the
+    value of all rows. The bias by the number of rows remains in both.
 
     Args:
-        measure: takes indices `[n]` (int64, in random order, n varies with the takes that were drawn), gives a number,
-            or numbers by name. For `r_precision` pass the indices as `groups`, or a row that was drawn twice is
-            counted against itself.
+        measure: takes indices `[n]` (int64, in random order, n varies with the takes drawn), returns a number, or
+            numbers by name. For `r_precision` pass the indices as `groups`, otherwise a duplicate row counts as wrong
+            for itself.
         takes: the recording of each of the N rows.
-        resamples: calls of `measure`.
+        resamples: number of calls of `measure`.
         seed: the same seed gives the same interval.
-        bounds: least and greatest figure that is possible; the interval ends there.
+        bounds: minimum and maximum possible value; the interval is clipped to them.
 
     Returns:
         an `Estimate` of N values, or one for each name; without interval for a single take.
@@ -122,7 +121,7 @@ def bootstrap(
 
 
 def _around_first(values: Sequence[float], count: int, bounds: tuple[float, float]) -> Estimate:
-    """The first value with the spread of the others laid around it."""
+    """The first value, with the spread of the others around it."""
     mean, drawn = values[0], np.asarray(values[1:])
     if not len(drawn):
         return Estimate(mean, count=count)

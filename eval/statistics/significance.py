@@ -1,9 +1,9 @@
-"""Is a difference more than chance? Paired permutation test, exact sign test, Holm's correction, agreement of raters.
+"""Significance of differences: paired permutation test, exact sign test, Holm's correction, agreement of raters.
 
-    p = sign_flip_test(differences, seed=0)      # do paired values differ in the mean?
+    p = sign_flip_test(differences, seed=0)      # do the means of paired values differ?
     p = sign_test(wins, losses)                  # does one side win more often?
     adjusted = holm([0.01, 0.04, 0.2])           # several tests in one table
-    alpha = krippendorff_alpha(items)            # do raters agree more than chance would have it?
+    alpha = krippendorff_alpha(items)            # do raters agree more than by chance?
 
 All tests are two-sided. Shapes: N pairs, R random flips.
 """
@@ -14,18 +14,18 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-EXACT_PAIRS = 16  # up to 65536 ways to flip signs; all of them are tried
-_BLOCK = 2**22  # signs drawn at a time
+EXACT_PAIRS = 16  # up to 65536 sign patterns; all are tried
+_BLOCK = 2**22  # signs drawn at once
 
 
 def sign_flip_test(differences: np.ndarray, flips: int = 10000, seed: int = 0) -> float:
-    """p-value of paired differences `[N]` having mean zero: how often random signs give a mean as far from it.
+    """p-value of paired differences `[N]` having mean zero: how often random signs give a mean at least as far from 0.
 
     Up to `EXACT_PAIRS` pairs all signs are tried, above that `flips` random ones; then p is never below
     `1 / (flips + 1)`.
 
     Raises:
-        ValueError: for fewer than two differences, or values that are not finite.
+        ValueError: for fewer than two differences, or non-finite values.
     """
     differences = np.asarray(differences, dtype=np.float64)
     if differences.ndim != 1 or len(differences) < 2:
@@ -37,7 +37,7 @@ def sign_flip_test(differences: np.ndarray, flips: int = 10000, seed: int = 0) -
         return 1.0
     differences = differences / scale
     count = len(differences)
-    least = abs(differences.sum()) - 1e-9 * count  # what rounding alone may take away
+    least = abs(differences.sum()) - 1e-9 * count  # tolerance for rounding
     if count <= EXACT_PAIRS:
         bits = (np.arange(2**count)[:, None] >> np.arange(count)) & 1  # [2**N, N]
         return float(np.mean(np.abs((2 * bits - 1) @ differences) >= least))
@@ -53,14 +53,14 @@ def sign_flip_test(differences: np.ndarray, flips: int = 10000, seed: int = 0) -
 
 
 def sign_test(wins: int, losses: int) -> float:
-    """Exact two-sided p-value of `wins` against `losses` if both were equally likely; ties are left out before."""
+    """Exact two-sided p-value of `wins` against `losses` if both were equally likely; exclude ties first."""
     total = wins + losses
     tail = sum(math.comb(total, k) for k in range(min(wins, losses) + 1))
     return min(1.0, 2 * tail / 2**total)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number, in their order (Holm, 1979)."""
+    """p-values corrected for multiple tests, in the given order (Holm, 1979)."""
     adjusted, highest = [1.0] * len(p_values), 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
@@ -69,10 +69,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def krippendorff_alpha(items: Sequence[Sequence[Hashable]]) -> float | None:
-    """Krippendorff's alpha for nominal votes: 1 is full agreement, 0 what chance gives; None where it is undefined.
+    """Krippendorff's alpha for nominal votes: 1 is full agreement, 0 chance level; None if undefined.
 
     Args:
-        items: the votes on each item, of as many raters as voted; items with fewer than two votes say nothing.
+        items: the votes on each item; items with fewer than two votes are ignored.
 
     Undefined: no item with two votes, or all votes the same. Source: Krippendorff, "Computing Krippendorff's
     Alpha-Reliability" (2011), part C.
@@ -89,7 +89,7 @@ def krippendorff_alpha(items: Sequence[Sequence[Hashable]]) -> float | None:
 
 
 def equal_votes(items: Sequence[Sequence[Hashable]]) -> float | None:
-    """Share of equal votes among all pairs of votes on one item; None where no item has two votes."""
+    """Fraction of equal votes among all pairs of votes on one item; None if no item has two votes."""
     pairs = sum(math.comb(len(votes), 2) for votes in items)
     equal = sum(math.comb(number, 2) for votes in items for number in Counter(votes).values())
     return equal / pairs if pairs else None

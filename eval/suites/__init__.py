@@ -3,7 +3,7 @@
     suite = get_suite("motionmillion-eval")                                # built in
     suite = get_suite("motionmillion-eval", "infer_batch_prompt.txt")      # MotionMillion's own 126 prompts
     suite = get_suite("mbench", "ViMoGen/data/meta_info")
-    suite = get_suite("my_prompts.json")                                   # one's own
+    suite = get_suite("my_prompts.json")                                   # custom
 
 A new suite is a new file and a line in `SUITES` and `get_suite`. Unusual: nothing heavy is imported.
 """
@@ -21,7 +21,7 @@ SUITES = {
     "motionmillion-eval-official": f"MotionMillion's own 126 prompts; --prompts for the file of {OFFICIAL_SOURCE}",
     "mbench": f"MBench's 450 prompts; --prompts for the folder of {FINAL} and {EVAL_INFO} ({SOURCE})",
 }
-"""Names that `get_suite` knows, each with a line of help."""
+"""Names for `get_suite`, each with a line of help."""
 
 
 def get_suite(name: str, prompts: str | Path | None = None) -> Suite:
@@ -29,11 +29,11 @@ def get_suite(name: str, prompts: str | Path | None = None) -> Suite:
 
     Args:
         name: one of `SUITES`, or the path of a JSON suite.
-        prompts: the user's file or folder of prompts. For "motionmillion-eval" a `.json` suite takes the place of the
+        prompts: the user's file or folder of prompts. For "motionmillion-eval" a `.json` suite replaces the
             built-in one, and any other file is MotionMillion's.
 
     Raises:
-        ValueError: for an unknown name, or prompts that are missing, damaged or of no use.
+        ValueError: for an unknown name, or prompts that are missing, damaged or not used.
     """
     if name not in SUITES:
         return _own_suite(name, prompts)
@@ -52,5 +52,5 @@ def _own_suite(name: str, prompts: str | Path | None) -> Suite:
     if Path(name).suffix.lower() != ".json" and not Path(name).is_file():
         raise ValueError(f"suite must be one of {', '.join(SUITES)} or the path of a JSON suite, got {name!r}")
     if prompts is not None:
-        raise ValueError(f"--prompts PATH must be left out where the suite is a file, got {str(prompts)!r}")
+        raise ValueError(f"--prompts PATH must be left out if the suite is a file, got {str(prompts)!r}")
     return Suite.load(name)

@@ -1,9 +1,9 @@
-"""A suite out of captioned real motion, and distractors for any suite.
+"""A suite from captioned real motion, and distractors for any suite.
 
-    suite = clips_suite("my_motions", split="test")      # a prompt a clip, lengths as recorded
+    suite = clips_suite("my_motions", split="test")      # one prompt per clip, lengths as recorded
     suite = balanced_distractors(suite)                  # nine wrong answers for each prompt
 
-Unusual: choices are made by hashes of the seed and the names, so that the order of prompts or clips changes nothing.
+Unusual: choices depend on hashes of the seed and the names, so the order of prompts or clips does not matter.
 """
 
 import re
@@ -29,13 +29,12 @@ _UNFIT = re.compile(r'[%/\\:*?"<>|\x00-\x1f]|^[. ]|[. ]$')
 def clips_suite(clips: "str | Path | Sequence[MotionClip]", split: str = "test", seed: int = 0) -> Suite:
     """One prompt for each captioned clip of a split: a caption, the clip's category and its length.
 
-    For a window cut out of a longer take, a caption made from that very window is preferred. Clips without captions
-    are left out.
+    For a window of a longer take, a caption of that window is preferred. Clips without captions are skipped.
 
     Args:
         clips: a folder that `motionmillion.data.load_clips` reads, or its clips.
         split: "train", "val" or "test".
-        seed: of the choice among a clip's captions.
+        seed: seed of the choice among a clip's captions.
 
     Raises:
         ValueError: for an unknown split, a folder that cannot be read, or no captioned clip in the split.
@@ -58,24 +57,24 @@ def clips_suite(clips: "str | Path | Sequence[MotionClip]", split: str = "test",
 
 
 def clip_id(name: str) -> str:
-    """A clip's name as a prompt's id: letters that do not fit into a file name become their hexadecimal code.
+    """A clip's name as a prompt's id: characters that are invalid in file names are percent-encoded.
 
-    Different names stay different: "walks/a" is "walks%2Fa", and a "%" is "%25".
+    Different names give different ids: "walks/a" is "walks%2Fa", and a "%" is "%25".
     """
     return _UNFIT.sub(lambda letter: f"%{ord(letter[0]):02X}", name)
 
 
 def balanced_distractors(suite: Suite, count: int = 9, seed: int = 0) -> Suite:
-    """The suite with wrong answers for each prompt that has none: texts of other categories, evenly from all of them.
+    """The suite with wrong answers for each prompt without any: texts drawn evenly from all other categories.
 
-    A text that its own category has too is no wrong answer, whatever its capitals and points.
+    A text that also occurs in the prompt's own category is not a wrong answer, ignoring case and punctuation.
 
     Args:
-        count: distractors of a prompt.
-        seed: of their choice.
+        count: number of distractors per prompt.
+        seed: seed of their choice.
 
     Raises:
-        ValueError: if `count` is no positive whole number, or the other categories have too few texts.
+        ValueError: if `count` is not a positive integer, or the other categories have too few texts.
     """
     check_whole("count", count, 1)
     texts: dict[str, dict[str, str]] = defaultdict(dict)
@@ -109,5 +108,5 @@ def _caption(clip: "MotionClip", seed: int) -> str:
 
 
 def _rank(seed: int, *names: str) -> int:
-    """A number that seems random, the same on every machine."""
+    """A pseudo-random number, equal on every machine."""
     return int(sha256("\n".join((str(seed), *names)).encode()).hexdigest()[:16], 16)

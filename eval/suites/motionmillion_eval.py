@@ -3,10 +3,10 @@
     suite = motionmillion_eval()                       # our own, balanced: the same count for each category and level
     suite = official_suite("infer_batch_prompt.txt")   # the 126 prompts of MotionMillion, from the user's copy
 
-MotionMillion's prompts are `assets/infer_batch_prompt.txt` of github.com/VankouF/MotionMillion-Codes. They come
-without categories; those of `official_suite` are ours, by line number in `motionmillion_eval_official.json`.
+MotionMillion's prompts are `assets/infer_batch_prompt.txt` of github.com/VankouF/MotionMillion-Codes. They have
+no categories; those of `official_suite` are ours, by line number in `motionmillion_eval_official.json`.
 
-Unusual: prompts of our own suite never change under one version. Whoever changes one writes a new version.
+Unusual: prompts of a version of our own suite never change; a changed prompt needs a new version.
 """
 
 import json
@@ -20,16 +20,16 @@ OFFICIAL_NAME = "motionmillion-eval-official"
 OFFICIAL_SOURCE = "github.com/VankouF/MotionMillion-Codes, assets/infer_batch_prompt.txt"
 
 CATEGORIES = {
-    "daily life": "what people do at home, at work and with each other: meals, chores, care of the body, trades",
-    "sports": "athletic disciplines, games, exercise and gymnastics, with their waiting and their celebrating",
+    "daily life": "what people do at home, at work and with each other: meals, chores, body care, trades",
+    "sports": "athletic disciplines, games, exercise and gymnastics, including waiting and celebrating",
     "dance and art": "dance, music, theatre, circus, painting and sculpture",
     "combat": "striking, defending, throwing, stalking and handling weapons, with or without an opponent",
     "transport": "getting oneself or a load from place to place: walking, climbing, riding, driving, carrying",
-    "non-human behaviour": "a body that moves like an animal, a machine, a plant, a thing or a creature of fantasy",
-    "others": "feelings, reactions, gestures, poses and plain movements of the body that belong to none of the above",
+    "non-human behaviour": "a body that moves like an animal, a machine, a plant, an object or a fantasy creature",
+    "others": "feelings, reactions, gestures, poses and simple body movements outside the above",
 }
-"""The categories in the order of tables, and what belongs to each. The main movement decides, not the scene; where
-several fit, the first of non-human behaviour, combat, sports, dance and art, transport, daily life counts."""
+"""The categories in table order, and their content. The main movement decides, not the scene; if several fit, the
+first of non-human behaviour, combat, sports, dance and art, transport, daily life counts."""
 
 LEVELS = {
     "command": "up to five words that order one movement",
@@ -49,20 +49,20 @@ def motionmillion_eval() -> Suite:
 
 
 def official_categories() -> list[str]:
-    """The category of each of MotionMillion's prompts, by line; our assignment, none was published."""
+    """The category of each of MotionMillion's prompts, by line; our assignment, as none was published."""
     lines = json.loads(_ASSIGNMENT.read_text(encoding="utf-8"))["lines"]
     category = {line: name for name, numbers in lines.items() for line in numbers}
     return [category[line] for line in sorted(category)]
 
 
 def official_suite(path: str | Path) -> Suite:
-    """MotionMillion's prompts from the user's copy, one a line; ids are line numbers, "001" to "126".
+    """MotionMillion's prompts from the user's copy, one per line; ids are line numbers, "001" to "126".
 
-    Two lines repeat earlier ones (044 and 096, 046 and 095), so that a retrieval among all prompts cannot tell these
-    apart. A file of the same length with other content is read with a warning, and the suite's `source` says so.
+    Two lines repeat earlier ones (044 and 096, 046 and 095), so retrieval among all prompts cannot distinguish
+    these. A file of the same length with other content gives a warning, which is recorded in the suite's `source`.
 
     Raises:
-        ValueError: for a file that is not there, is no text, or has another number of lines.
+        ValueError: for a file that is missing, is not text, or has another number of lines.
     """
     path = existing_file(path)
     assignment = json.loads(_ASSIGNMENT.read_text(encoding="utf-8"))

@@ -1,25 +1,25 @@
-"""Verb check: does a text-to-motion model do what it is told? A classifier trained on real clips names the verbs.
+"""Verb check: does a text-to-motion model follow its prompts? A classifier trained on real clips predicts the verbs.
 
-    real = cross_validate(clips)                                      # how good the classifier is on real clips
+    real = cross_validate(clips)                                      # accuracy of the classifier on real clips
     verbs = [clip_verb(clip) for clip in clips]                       # None: shows none or several of the ten
     known = [(clip.motion, verb) for clip, verb in zip(clips, verbs) if verb]
     classifier = VerbClassifier().fit(*zip(*known))
     result = verb_check(pipe, classifier, {"walk": ["take a stroll", ...], ...}, real)
 
-Rules of `clip_verb`, written for the set `cmu_text_motion` (first caption: the take's own title; a caption made from
-the very window: `clip.own_captions`):
+Rules of `clip_verb`, written for the set `cmu_text_motion` (first caption: the take's own title; captions of the
+window itself: `clip.own_captions`):
 
-1. Acting, chores, poses, falls, acrobatics and work-outs are left out.
-2. A title with "dance" is dance, whatever else it lists. Of the rest, what turns upside down is left out and the
-   title's verbs count. A karate title names none; there the sentences of the take count, and of a form with punches
-   and kicks the windows without a kick are punch.
-3. Walking with a turn named in the title, and a window that "turns around" or "spins around" in its own sentence while
-   its title names nothing but walking, is turn. Walk is what the category says and does not turn.
-4. A clip with one verb left shows it; with several ("climb, sit, jump down") it is left out. A jump must be seen in
-   the window if the clip is one of several windows of a take.
+1. Acting, chores, poses, falls, acrobatics and work-outs are excluded.
+2. A title with "dance" is dance, regardless of other words. Otherwise clips that go upside down are excluded and the
+   title's verbs count. A karate title has no verb; there the take's sentences count, and in a form with punches and
+   kicks the windows without a kick are punch.
+3. Walking with a turn in the title is turn, and so is a window that "turns around" or "spins around" in its own
+   sentence if its title has nothing but walking. Walk is a clip of that category without a turn. 4. A clip with one
+   remaining verb shows it; with several ("climb, sit, jump down") it is excluded. A jump must be in the window itself
+   if the clip is one of several windows of a take.
 
-Unusual: the rules read texts only, so a clip counts as showing what its take is said to show. The classifier sees
-neither where nor which way a motion starts, nor how long it is (`motionmillion.eval.verbs.descriptor`).
+Unusual: the rules use texts only, so a clip is assumed to show what its take's text says. The classifier does not see
+the position, heading or length of a motion (`motionmillion.eval.verb_descriptor`).
 
 Shapes: M motions, V verbs.
 """
@@ -55,7 +55,7 @@ _LEFT_OUT = ("act", "daily", "pose", "ground", "acrobatics", "exercise")
 
 
 def clip_verb(clip: MotionClip) -> str | None:
-    """The one verb of `VERBS` that a clip shows by its captions and category, None if that is not clear."""
+    """The one verb of `VERBS` that a clip shows according to its captions and category, None if unclear."""
     own = " ".join(clip.own_captions).lower()
     take = [text.lower() for text in clip.captions if text not in clip.own_captions]
     if not take or clip.category in _LEFT_OUT or re.search("acrobatics|static", take[0]):
@@ -81,14 +81,14 @@ def _named(text: str) -> set[str]:
 
 
 class VerbClassifier:
-    """Names what motions show: extremely randomised trees and logistic regression, their probabilities averaged.
+    """Verb classifier: averaged probabilities of extremely randomised trees and logistic regression.
 
-    Trained on whole motions and on windows of two seconds of them, each also mirrored, so that length and side say
-    nothing; every motion of a verb weighs the same, and so does every verb.
+    Trained on whole motions and on two-second windows of them, each also mirrored, so that length and side carry no
+    information; motions of a verb have equal weights, and so have verbs.
 
     Args:
-        seed: of the trees; the same seed and motions give the same classifier.
-        trees: their number.
+        seed: seed of the trees; equal seeds and motions give equal classifiers.
+        trees: number of trees.
     """
 
     def __init__(self, seed: int = 0, trees: int = 300) -> None:
@@ -130,26 +130,26 @@ class VerbClassifier:
         return self
 
     def probabilities(self, motions: Sequence[Motion]) -> np.ndarray:
-        """How sure the classifier is of each of `self.verbs`, `[M, V]`; rows sum to one."""
+        """Probability of each of `self.verbs`, `[M, V]`; rows sum to one."""
         if not self.verbs:
-            raise ValueError("classifier must be trained before it is asked, got none; call fit")
+            raise ValueError("classifier must be trained before use, got none; call fit")
         data = torch.stack([motion_descriptor(motion) for motion in motions]).numpy()
         return (np.asarray(self._trees.predict_proba(data)) + self._line.predict_proba(data)) / 2
 
     def predict(self, motions: Sequence[Motion]) -> list[str]:
-        """The likeliest verb of each motion."""
+        """The most likely verb of each motion."""
         return [self.verbs[row] for row in self.probabilities(motions).argmax(1)]
 
 
 @dataclass(frozen=True)
 class VerbScore:
-    """How often the right verb was named.
+    """Accuracy of verb predictions.
 
     Args:
-        accuracy: share of each verb's motions that were named rightly; `counts`: their number.
-        macro: mean of `accuracy` over the verbs; `plain`: share of all motions.
-        macro_interval, plain_interval: 95 % bootstrap intervals; a whole take, or prompt, is drawn at a time.
-        confusion: how often a verb (first key) was given a name (second key).
+        accuracy: fraction of each verb's motions classified correctly; `counts`: their number.
+        macro: mean of `accuracy` over the verbs; `plain`: accuracy over all motions.
+        macro_interval, plain_interval: 95 % bootstrap intervals over whole takes, or prompts.
+        confusion: how often a verb (first key) was predicted as another (second key).
         draws: macro accuracy of each bootstrap draw.
     """
 
@@ -163,14 +163,14 @@ class VerbScore:
     draws: np.ndarray = field(repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """The numbers without the draws, ready for JSON."""
+        """The values without the draws, ready for JSON."""
         return {name: value for name, value in asdict(self).items() if name != "draws"}
 
 
 def score_verbs(
     truth: Sequence[str], named: Sequence[str], groups: Sequence[str], seed: int = 0, draws: int = 2000
 ) -> VerbScore:
-    """Score `named` against `truth`; motions of one group are drawn together in the bootstrap."""
+    """Score `named` against `truth`; motions of a group are resampled together."""
     verbs = [verb for verb in VERBS if verb in truth] + sorted(set(truth) - set(VERBS))
     generator = np.random.default_rng(seed)
     accuracy, counts, confusion, hits_drawn, sizes_drawn = {}, {}, {}, [], []
@@ -211,12 +211,12 @@ def cross_validate(
     alter: Callable[[Motion], Motion] | None = None,
     group: Callable[[MotionClip], str] = attrgetter("take"),
 ) -> VerbScore:
-    """Accuracy on real clips: each is named by a classifier that has seen nothing of its take.
+    """Accuracy on real clips, each classified by a model trained without its take.
 
     Args:
-        clips: of any split; those without a clear verb are left out.
-        alter: what is done to a motion before it is named, such as a tokenizer's round trip; training sees originals.
-        group: what must not be on both sides; the take, unless said otherwise.
+        clips: clips of any split; those without a clear verb are ignored.
+        alter: change of a motion before classification, such as a tokenizer's round trip; training uses originals.
+        group: key that training and test must not share; default: the take.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -253,17 +253,17 @@ def verb_check(
     real: VerbScore | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Generate a motion for each prompt, name it, and compare with the accuracy on real clips.
+    """Generate a motion for each prompt, classify it, and compare with the accuracy on real clips.
 
     Args:
-        pipe: a `MotionPipeline`, or anything that is called like one; `options` go to the call.
+        pipe: a `MotionPipeline`, or a callable with the same interface; `options` are passed to it.
         prompts: sentences for each verb.
-        seconds: length of every motion; None leaves it to the model.
-        real: the classifier's score on real clips that it has not seen.
+        seconds: length of every motion; None: the model decides.
+        real: the classifier's score on unseen real clips.
 
     Returns:
-        What JSON can hold: the score `generated`; with `real` also that score and the `ratio` of the macro accuracies
-        with its 95 % `ratio_interval` (prompts and takes both drawn anew); `motions`, each with prompt, verb and name.
+        JSON values: the score `generated`; with `real` also that score and the `ratio` of the macro accuracies
+        with its 95 % `ratio_interval` (resampling both prompts and takes); `motions`, each with prompt, verb and name.
     """
     texts = [text for group in prompts.values() for text in group]
     truth = [verb for verb, group in prompts.items() for _ in group]

@@ -1,10 +1,11 @@
-"""A fixed-size description of a motion, for classifiers: what the body does, not where, which way or how long.
+"""A fixed-size descriptor of a motion for classifiers, invariant to position, heading and length.
 
-    motion_descriptor(motion)       # [F], the same for a motion that starts elsewhere or faces another way
+    motion_descriptor(motion)       # [F], the same for a motion with another start or heading
     window_descriptors(motion)      # [W, F], of the whole and of windows of two seconds
 
-Positions about the pelvis in the heading frame, joint speeds, joint angles, heights above the lower foot, turning and
-the rhythm of the legs, by means, deviations and quantiles over time. Metres, radians, seconds.
+Positions relative to the pelvis in the heading frame, joint speeds, joint angles, heights above the lower foot,
+turning and the rhythm of the legs, summarised by means, standard deviations and quantiles over time. Metres, radians,
+seconds.
 
 Shapes: T frames, J joints, W windows, F descriptor size, Q quantiles.
 """
@@ -19,7 +20,7 @@ from motionmillion.skeleton import SMPL22
 
 FPS = 30.0
 SHORTEST = 8
-"""Frames that a description needs; a shorter motion holds its last pose."""
+"""Minimum number of frames; a shorter motion is padded with its last pose."""
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _ENDS = [SMPL22.index(f"{side}_{joint}") for joint in ("foot", "wrist") for side in ("left", "right")]
@@ -27,15 +28,15 @@ _KEYS = [*_ENDS, *(SMPL22.index(name) for name in ("left_knee", "right_knee", "l
 
 
 def motion_descriptor(motion: Motion) -> Tensor:
-    """Description `[F]`, float32, of a motion of any length and frame rate on the SMPL22 skeleton."""
+    """Descriptor `[F]`, float32, of a motion of any length and frame rate on the SMPL22 skeleton."""
     return _describe(_tracks(motion))
 
 
 def window_descriptors(motion: Motion, frames: int = 60, hop: int = 30) -> Tensor:
-    """Descriptions `[W, F]` of the whole motion and, after it, of windows from its start to its end.
+    """Descriptors `[W, F]` of the whole motion, followed by those of windows from start to end.
 
     Args:
-        frames, hop: length and distance of the windows, in frames at 30 per second.
+        frames, hop: length and stride of the windows, in frames at 30 per second.
     """
     tracks = _tracks(motion)
     rest = len(tracks["turned"]) - frames
@@ -46,7 +47,7 @@ def window_descriptors(motion: Motion, frames: int = 60, hop: int = 30) -> Tenso
 
 
 def _tracks(motion: Motion) -> dict[str, Tensor]:
-    """What is measured in each frame; the first dimension is time."""
+    """Measures of each frame; the first dimension is time."""
     motion = motion.resample(FPS)
     missing = SHORTEST - motion.num_frames
     if missing > 0:
@@ -68,7 +69,7 @@ def _tracks(motion: Motion) -> dict[str, Tensor]:
         "root": (unturn @ velocity[:, 0, :, None])[..., 0],
         "bounce": _rate(velocity[:, 0, 1:2]),
         "turned": turned,
-        "turning": smooth.unfold(1, 7, 1).mean(-1)[0, :, None].abs(),  # a quarter of a second, or steps would count
+        "turning": smooth.unfold(1, 7, 1).mean(-1)[0, :, None].abs(),  # over 1/4 s, to ignore steps
         "pelvis": joints[:, 0],
         "feet": joints[:, _ENDS[:2], 1],
         "stride": local[:, _ENDS[0], 2] - local[:, _ENDS[1], 2],
@@ -105,9 +106,9 @@ def _describe(tracks: dict[str, Tensor]) -> Tensor:
 
 
 def _rhythm(stride: Tensor) -> Tensor:
-    """Dominant frequency of the legs, its share of the power, mean frequency, and how far the feet part.
+    """Dominant frequency of the legs, its fraction of the power, mean frequency, and distance of the feet.
 
-    The first three fade to zero where the feet part by less than about a centimetre: noise has no rhythm.
+    The first three fade to zero if the feet move apart by less than about a centimetre: noise has no rhythm.
     """
     swing = stride - stride.mean()
     power = torch.fft.rfft(swing * torch.hann_window(len(swing)), n=512).abs().square()

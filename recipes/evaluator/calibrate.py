@@ -1,8 +1,8 @@
-"""Measure how real motion is, for `motionmillion evaluate` to read smoothness and plausibility against.
+"""Measure real motion, as the reference of smoothness and plausibility in `motionmillion evaluate`.
 
     python recipes/evaluator/calibrate.py --data cmu_text_motion -o motionmillion/bundled/evaluator/real_motion.json
 
-Whole clips of the split train. The file holds quantiles only.
+Uses whole clips of the split train. The file holds quantiles only.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""Does an evaluator find the caption of a motion that it has never seen? Held-out retrieval against chance.
+"""Does an evaluator retrieve the caption of an unseen motion? Held-out retrieval compared with chance level.
 
     python recipes/evaluator/held_out.py --data cmu_text_motion --evaluator mini -o runs/evaluator/held_out
 
-Real clips of the splits val and test, with their own captions and with captions shuffled among the clips. Published
-batches of 32, top 1 to 3, averaged over draws of captions and batches; 95 % intervals are of a bootstrap over takes.
-Two ways of counting stand side by side: as published, and with captions that read the same not counted against each
-other, because many clips of these data are "a person walks".
+Real clips of the splits val and test, with their own captions and with captions shuffled among the clips. Batches
+of 32 as published, top 1 to 3, averaged over draws of captions and batches; the 95 % intervals are bootstrapped over
+takes. Results are counted in two ways: as published, and with identical captions not counted as wrong, because many
+clips of these data are "a person walks".
 """
 
 import argparse
@@ -24,7 +24,7 @@ BATCH, DRAWS = 32, 20
 
 
 def captions(clips: list, seed: int) -> list[str]:
-    """One caption a clip, drawn as the suite `text-to-motion` draws them."""
+    """One caption per clip, drawn like those of the suite `text-to-motion`."""
     texts = {
         prompt.id: prompt.text
         for split in ("val", "test")
@@ -39,7 +39,7 @@ def precision(evaluator, clips, motions, shuffled: bool, merged: bool, resamples
 
     Args:
         shuffled: give each clip the caption of another.
-        merged: do not count captions that read the same against each other.
+        merged: identical captions do not count as wrong.
     """
     generator = torch.Generator().manual_seed(0)
     draws = []

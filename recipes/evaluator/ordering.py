@@ -1,20 +1,21 @@
-"""Do the suites order motions as anyone would expect? Real motion, worse and worse versions of it, and a model.
+"""Do the suites rank motions as expected? Real motion, degraded versions of it, and a model.
 
     python recipes/evaluator/ordering.py --data cmu_text_motion -o runs/ordering
 
 | system | what |
 |---|---|
 | real | clips of the splits val and test |
-| tokenizer | the same through the model's tokenizer and back |
-| model | what the model makes of the clips' captions, as long as the clips |
-| jitter | real, every joint of every frame turned by some 2 degrees, the pelvis moved by some 3 mm |
+| tokenizer | the same clips, encoded and decoded by the model's tokenizer |
+| model | generated from the clips' captions, as long as the clips |
+| jitter | real, with every joint of every frame turned by about 2 degrees and the pelvis moved by about 3 mm |
 | sliding | real, drifting sideways at 0.5 m/s |
-| shuffled | real, under the caption of another clip |
+| shuffled | real, with the caption of another clip |
 | statue | one frame of the clip, held |
 
 All are scored by the suites `text-to-motion`, `motionmillion-eval` and `mbench`, the last two with the clips' captions
-for prompts. `EXPECTED` says what must be better than what; the script ends with code 1 if anything is not.
-Writes `ordering.json`, `ordering.md` and the reports of all runs. Give the same command again after an interruption.
+as prompts. `EXPECTED` lists which system must be better than which; the exit code is 1 if one is not. Writes
+`ordering.json` and `ordering.md`, which docs/results holds for the bundled models, and the reports of all runs. Run
+the same command again to resume.
 """
 
 import argparse
@@ -62,7 +63,7 @@ EXPECTED = (
     *(("mbench", "Motion_Condition_Consistency", other, "shuffled") for other in ("real", "tokenizer", "model")),
     *(("mbench", "Motion_Generalizability", "real", other) for other in ("shuffled",)),
 )
-"""What must be strictly better than what."""
+"""Pairs of which the first must be strictly better."""
 
 LOWER = {
     *("matching_distance", "frechet_distance", "foot_sliding", "Jitter_Degree", "Foot_Sliding"),
@@ -79,7 +80,7 @@ SHOWN = {
 
 
 def jitter(motion: Motion, seed: int) -> Motion:
-    """Every joint of every frame turned a little, about 2 degrees, and the pelvis moved by about 3 mm."""
+    """The motion with every joint of every frame turned by about 2 degrees and the pelvis moved by about 3 mm."""
     generator = torch.Generator().manual_seed(seed)
     turn = torch.randn(*motion.rotations.shape[:2], 3, generator=generator) * torch.deg2rad(torch.tensor(1.2))
     step = torch.randn(motion.translation.shape, generator=generator) * 0.002
@@ -88,14 +89,14 @@ def jitter(motion: Motion, seed: int) -> Motion:
 
 
 def sliding(motion: Motion, seed: int) -> Motion:
-    """The motion on a floor that moves sideways."""
+    """The motion, drifting sideways at `DRIFT`."""
     time = torch.arange(motion.num_frames)[:, None] / motion.fps
     sideways = torch.tensor([1.0, 0.0, 0.0] if seed % 2 else [-1.0, 0.0, 0.0])
     return motion.replace(translation=motion.translation + time * DRIFT * sideways)
 
 
 def statue(motion: Motion, seed: int) -> Motion:
-    """The frame in the middle, held as long as the motion lasts."""
+    """The middle frame, held for the length of the motion."""
     frames = torch.full((motion.num_frames,), motion.num_frames // 2)
     return motion.replace(rotations=motion.rotations[frames], translation=motion.translation[frames])
 
@@ -121,7 +122,7 @@ def variants(motions: Sequence[Motion], model: str) -> Mapping[str, list[Motion]
 
 
 def write_motions(clips: Sequence[MotionClip], model: str, folder: Path) -> None:
-    """Write `folder`/SYSTEM/ID.npz for every system that is not generated, unless all are there."""
+    """Write `folder`/SYSTEM/ID.npz for every system that is not generated, unless the folder exists."""
     if folder.is_dir():
         return
     with atomic_folder(folder) as temporary:
@@ -131,7 +132,7 @@ def write_motions(clips: Sequence[MotionClip], model: str, folder: Path) -> None
 
 
 def held_out_folder(data: Path, folder: Path) -> Path:
-    """A motion set whose split "test" is val and test of `data`; its shards are links."""
+    """A motion set whose split "test" is val and test of `data`; its shards are symbolic links."""
     lines = [json.loads(line) for line in (data / "clips.jsonl").read_text(encoding="utf-8").splitlines() if line]
     kept = [{**line, "split": "test"} for line in lines if line["split"] != "train"]
     write_text("".join(json.dumps(line) + "\n" for line in kept), folder / "clips.jsonl")
@@ -189,7 +190,7 @@ def check(values: Mapping[str, Mapping[str, Mapping[str, Estimate]]]) -> list[st
 
 
 def table(values: Mapping[str, Mapping[str, Mapping[str, Estimate]]]) -> str:
-    """Markdown: one table a suite, one line a system."""
+    """Markdown: one table per suite, one row per system."""
     parts = []
     for suite, measures in SHOWN.items():
         lines = [["system", *measures]]

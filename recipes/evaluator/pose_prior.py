@@ -1,14 +1,15 @@
 """Train the pose prior on one core in a few minutes, and measure it on held-out people.
 
-    python recipes/evaluator/pose_prior.py FOLDER --output runs/pose_prior     # FOLDER: a motion set with its splits
-    python recipes/evaluator/pose_prior.py FOLDER --check runs/pose_prior      # only measures
+    python recipes/evaluator/pose_prior.py FOLDER --output runs/pose_prior     # FOLDER: a motion set with splits
+    python recipes/evaluator/pose_prior.py FOLDER --check runs/pose_prior      # measure only
 
-Real limbs: those of the split "train" and their mirror images as recorded; with turns shared out differently between
-neighbouring joints, as other skeletons record the same pose; and as found from joint positions alone. Faulty ones are
-made of them by turning all joints a little or some a lot, or by taking joints from other poses. The target is the
-exact distance to the nearest of 60,000 real limbs, or to the one that the fault was made of, if that is nearer.
+Real limbs come in three forms, each from the split "train" and its mirror image: as recorded; with rotation shifted
+between neighbouring joints, as other skeletons record the same pose; and as recovered from joint positions alone.
+Faulty limbs are made from them by turning all joints a little or a few joints a lot, or by taking joints from other
+poses. The training target is the exact distance to the nearest of 60,000 real limbs, or to the limb that the faulty
+one was made from, if that is nearer.
 
-Unusual: wrists of the CMU database bend about one axis only, so bends about the others are added to the real ones.
+Unusual: wrists in the CMU database bend about one axis only, so bends about the others are added to the real ones.
 
 Shapes: M limbs of J joints (4 or 5), P poses of 21 joints.
 """
@@ -45,7 +46,7 @@ BANK = 60_000
 EXAMPLES = 150_000
 EPOCHS, BATCH, RATE = 10, 1000, 2e-3
 CANDIDATES = 8
-"""Of the nearest limbs by matrices, which are compared by angles."""
+"""Nearest limbs by matrix product, which are then compared by angle."""
 
 
 def real_poses(folder: str, split: str, every: int = 1) -> Tensor:
@@ -54,14 +55,14 @@ def real_poses(folder: str, split: str, every: int = 1) -> Tensor:
 
 
 def from_joints(poses: Tensor) -> Tensor:
-    """The same poses as joint positions tell them."""
+    """The same poses `[P, 21, 3, 3]`, recovered from their joint positions."""
     upright = torch.cat([torch.eye(3).expand(len(poses), 1, 3, 3), poses], dim=1)
     positions, _ = SMPL22.forward_kinematics(upright, torch.zeros(len(poses), 3))
     return rotations_from_joints(positions, SMPL22)[:, 1:].float()
 
 
 def real_limbs(kind: str, poses: Tensor) -> Tensor:
-    """Limbs `[M, J, 3, 3]` of a kind; right ones, and a second copy of the trunk, mirrored."""
+    """Limbs `[M, J, 3, 3]` of one kind: left, and right mirrored; the trunk as it is and mirrored."""
     limbs = [limb_rotations(poses, name) for name in LIMBS if kind_of(name) == kind]
     return torch.cat([*limbs, mirrored(limbs[0])] if kind == "trunk" else limbs)
 
@@ -71,7 +72,7 @@ def pick(limbs: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 
 class Variations:
-    """The same limbs as other skeletons record them: what one joint turns less, its neighbour turns more."""
+    """The same limbs as other skeletons record them, with rotation moved between neighbouring joints."""
 
     def __init__(self, generator: torch.Generator) -> None:
         self.generator = generator
@@ -106,7 +107,7 @@ class Variations:
         return torch.cat([torch.where(keep, limbs[:, :3], bent), torch.stack([lower, lower.mT @ neck], dim=1)], dim=1)
 
     def _hand_on(self, upper: Tensor, lower: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn the upper joint by a rotation vector `[M, 3]` more and the lower one by as much less."""
+        """Turn the upper joint by a rotation vector `[M, 3]` and the lower one back: their product is unchanged."""
         rotation = roma.rotvec_to_rotmat(turn)
         return upper @ rotation, rotation.mT @ lower
 
@@ -133,7 +134,7 @@ def _twist(rotation: Tensor, axis: Tensor) -> Tensor:
 
 
 def faulty(real: Tensor, others: Tensor, generator: torch.Generator) -> Tensor:
-    """Limbs made of real ones: half turned everywhere, a quarter at single joints, some mixed, few as they are."""
+    """Limbs made from real ones: half turned everywhere, a quarter at single joints, some mixed, few unchanged."""
     count, joints = real.shape[:2]
     kind = torch.rand(count, 1, generator=generator)
     weight = torch.rand(count, joints, generator=generator)
@@ -179,7 +180,9 @@ def train(prior: PosePrior, kind: str, real: Tensor, bank: Tensor, generator: to
         losses = []
         for rows in torch.randperm(EXAMPLES, generator=generator).split(BATCH):
             guess = prior.limb_distance(kind, limbs[rows])
-            loss = ((guess - target[rows]).abs() / (target[rows] + 5)).mean()  # degrees count most near real limbs
+            loss = (
+                (guess - target[rows]).abs() / (target[rows] + 5)
+            ).mean()  # relative error
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -189,7 +192,7 @@ def train(prior: PosePrior, kind: str, real: Tensor, bank: Tensor, generator: to
 
 
 def all_real(kind: str, recorded: Tensor, found: Tensor, generator: torch.Generator) -> Tensor:
-    """Real limbs as recorded, varied and found from positions, as many of each."""
+    """Real limbs in equal parts: as recorded, varied, and recovered from positions."""
     limbs = real_limbs(kind, recorded)
     return torch.cat([limbs, Variations(generator)(kind, limbs), real_limbs(kind, found)])
 
@@ -197,7 +200,7 @@ def all_real(kind: str, recorded: Tensor, found: Tensor, generator: torch.Genera
 def check(
     prior: PosePrior, poses: Tensor, see: Callable[[Tensor], Tensor], banks: dict[str, Tensor], seed: int
 ) -> dict[str, float]:
-    """Figures of the prior on held-out poses; AUC: how often a faulty pose lies further off than a real one."""
+    """Measures of the prior on held-out poses; AUC: probability that a faulty pose is further off than a real one."""
     from sklearn.metrics import roc_auc_score
 
     generator = torch.Generator().manual_seed(seed)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Train a language model (or what PART names: dit) on the GPUs of one machine. Usage, from the repository's root:
+# Train a language model (or another PART: dit) on the GPUs of one machine. Usage, from the repository's root:
 #   bash recipes/lm/launch.sh RECIPE.yaml [OPTIONS OF motionmillion train]
 #   GPUS=4 bash recipes/lm/launch.sh recipes/lm/111m.yaml --set data.tokens=my_tokens
-# GPUS is the number of processes; unless said, all GPUs that torch sees, and one process where there are none (then
-# GPUS=2 trains on the CPU in two). Run it again after an interruption: it goes on from the newest whole checkpoint.
+# GPUS is the number of processes; default: all GPUs that torch sees, or one process without GPUs (there GPUS=2 trains
+# on the CPU in two processes). Run it again to resume from the newest complete checkpoint.
 set -euo pipefail
 recipe=${1:?name a recipe, such as recipes/lm/1b.yaml}
 shift

@@ -1,4 +1,4 @@
-"""Tables of recipes/lm/README.md: memory of a GPU by size and ZeRO stage, and hours; arithmetic, nothing is run.
+"""Tables of recipes/lm/README.md: memory per GPU by size and ZeRO stage, and hours; computed, nothing is run.
 
 python recipes/lm/memory_table.py --gpu h100 --gpus 8 40
 """
@@ -10,12 +10,12 @@ from motionmillion.lm import MotionLMConfig
 from motionmillion.training.plan import GIB, STAGES, Step, find_gpu, hours, lm_shape, memory, step_flops
 
 SIZES = ("44m", "111m", "343m", "775m", "1b", "3b", "5b", "7b", "13b")
-TEXT, CODES = 150, 150  # positions of a padded row: text, motion, END
+TEXT, CODES = 150, 150  # positions of a padded row: text, motion (plus END)
 SAMPLES, STEPS = 640, 240_000
 
 
 def memory_rows(gpus: int, rows: int, gpu: str) -> list[str]:
-    """Lines of a table: GiB by stage, without and with gradient checkpointing; bold where it fits."""
+    """Table lines: GiB by stage, without and with gradient checkpointing; bold where it fits."""
     lines = ["| size | weights |" + "".join(f" {stage or 'none'} |" for stage in STAGES), "|---" * 6 + "|"]
     for name in SIZES:
         shape = lm_shape(MotionLMConfig.from_name(name))
@@ -29,9 +29,9 @@ def memory_rows(gpus: int, rows: int, gpu: str) -> list[str]:
 
 
 def hour_rows(gpus: list[int], gpu: str, mfu: float, mean: int) -> list[str]:
-    """Lines of a table: hours of the published number of steps, padded and packed, by number of GPUs."""
+    """Table lines: hours for the published number of steps, padded and packed, by number of GPUs."""
     heads = [f"{kind}, {n} GPUs" for n in gpus for kind in ("padded", "packed")]
-    lines = ["| size | TFLOP a sample, padded | " + " | ".join(heads) + " |", "|---" * (2 + len(heads)) + "|"]
+    lines = ["| size | TFLOP per sample, padded | " + " | ".join(heads) + " |", "|---" * (2 + len(heads)) + "|"]
     padded = Step(gpus=1, rows=1, positions=TEXT + CODES + 1, predicted=CODES + 1)
     packed = Step(gpus=1, rows=1, positions=8 * mean, predicted=8 * mean, samples_a_row=8)
     for name in SIZES:
@@ -48,16 +48,16 @@ def _cell(total: int, fits: bool) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gpu", default="h100", help="a name of motionmillion.training.plan.GPUS")
+    parser.add_argument("--gpu", default="h100", help="a name in motionmillion.training.plan.GPUS")
     parser.add_argument("--gpus", type=int, nargs="+", default=[8, 40])
-    parser.add_argument("--rows", type=int, default=16, help="rows of a GPU")
+    parser.add_argument("--rows", type=int, default=16, help="rows per GPU")
     parser.add_argument("--mfu", type=float, default=0.4)
     parser.add_argument("--sample-positions", type=int, default=100, help="mean length of a packed sample")
     options = parser.parse_args()
     for gpus in options.gpus:
-        print(f"\nGiB of one of {gpus} GPUs, {options.rows} rows of {TEXT + CODES + 1} positions, ZeRO stage:\n")
+        print(f"\nGiB per GPU on {gpus} GPUs, {options.rows} rows of {TEXT + CODES + 1} positions, by ZeRO stage:\n")
         print("\n".join(memory_rows(gpus, options.rows, options.gpu)))
-    print(f"\nHours of {STEPS:,} steps of {SAMPLES} samples on {options.gpu} at an MFU of {options.mfu}:\n")
+    print(f"\nHours for {STEPS:,} steps of {SAMPLES} samples on {options.gpu} at an MFU of {options.mfu}:\n")
     print("\n".join(hour_rows(options.gpus, options.gpu, options.mfu, options.sample_positions)))
 
 

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Train a language model (or what PART names: dit) on several machines that see the same files. Usage, from the
+# Train a language model (or another PART: dit) on several machines that share their files. Usage, from the
 # repository's root, either on every machine, each with its own rank:
 #   NODES=5 NODE_RANK=0 MASTER=node1 bash recipes/lm/multi_node.sh RECIPE.yaml [OPTIONS OF motionmillion train]
-# or on one of them, which starts the others by ssh (HOSTFILE: a machine a line, what follows its name is passed over):
+# or on one of them, which starts the others by ssh (HOSTFILE: one machine per line; text after its name is ignored):
 #   HOSTFILE=hosts bash recipes/lm/multi_node.sh RECIPE.yaml [OPTIONS OF motionmillion train]
-# GPUS is the number of GPUs of a machine, 8 unless said; MASTER_PORT a free port of the first machine, 29400 unless said.
-# Run it again after an interruption: it goes on from the newest whole checkpoint.
+# GPUS is the number of GPUs per machine, default 8; MASTER_PORT a free port of the first machine, default 29400.
+# Run it again to resume from the newest complete checkpoint.
 #
-# NCCL: it finds InfiniBand by itself. Where it picks a wrong network, set NCCL_SOCKET_IFNAME (such as eth0) and
-# NCCL_IB_HCA; where it hangs, NCCL_DEBUG=INFO says what it chose. Variables that begin with NCCL_ or GLOO_ travel along
-# with ssh. SSH names another command than ssh, options included.
+# NCCL detects InfiniBand. If it picks a wrong network, set NCCL_SOCKET_IFNAME (such as eth0) and NCCL_IB_HCA; if it
+# hangs, NCCL_DEBUG=INFO shows its choice. Variables that begin with NCCL_ or GLOO_ are passed on over ssh. SSH sets
+# another command than ssh, including options.
 set -euo pipefail
 recipe=${1:?name a recipe, such as recipes/lm/7b.yaml}
 shift
@@ -21,14 +21,14 @@ start_all() {
     [ "${#hosts[@]}" -gt 0 ] || { echo "HOSTFILE must name machines, got none in $HOSTFILE" >&2; exit 2; }
     settings=$(env | grep -E '^(NCCL|GLOO)_' | while IFS= read -r line; do printf ' %q' "$line"; done || true)
     for host in "${hosts[@]}"; do
-        # shellcheck disable=SC2029,SC2086  # all of it is meant to be expanded here; SSH may hold options
+        # shellcheck disable=SC2029,SC2086  # everything is meant to be expanded here; SSH may hold options
         ${SSH:-ssh} "$host" "cd $(printf %q "$PWD") && env HOSTFILE= PATH=$(printf %q "$PATH") NODES=${#hosts[@]} NODE_RANK=$rank \
             MASTER=$(printf %q "${MASTER:-${hosts[0]}}") MASTER_PORT=$MASTER_PORT GPUS=$GPUS PART=${PART:-lm}$settings \
             bash recipes/lm/multi_node.sh $(printf '%q ' "$recipe" "$@")" &
         started+=("$!")
         rank=$((rank + 1))
     done
-    for _ in "${started[@]}"; do  # one that fails ends all
+    for _ in "${started[@]}"; do  # one failure stops all
         wait -n || { status=$?; kill "${started[@]}" 2> /dev/null || true; break; }
     done
     wait

@@ -1,8 +1,8 @@
-"""Turn a trained pipeline into the bundled model: half-precision weights, the statistics exact.
+"""Turn a trained pipeline into the bundled model: half-precision weights, float32 statistics.
 
     python recipes/mini/release.py runs/mini/lm/final motionmillion/bundled/mini
 
-The model card (README.md) of the target folder stays as it is.
+The model card (README.md) in the target folder is not changed.
 """
 
 import argparse
@@ -25,14 +25,16 @@ def main() -> None:
     pipe = MotionPipeline.from_pretrained(options.source)
     pipe.defaults.update(options.defaults)
     folder = pipe.save_pretrained(options.target, dtype=torch.float16)
-    for config in folder.glob("*/config.json"):  # where it was trained is nobody's business
+    for config in folder.glob("*/config.json"):  # drop the training machine's path
         settings = json.loads(config.read_text())
         settings.pop("_name_or_path", None)
         write_text(json.dumps(settings, indent=2) + "\n", config)
     size = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
     print(f"{folder}: {size / 1e6:.1f} MB of weights")
     if size > LIMIT:
-        raise SystemExit(f"release: weights must stay below {LIMIT / 1e6:.0f} MB together, got {size / 1e6:.1f}")
+        raise SystemExit(
+            f"release: weights must take at most {LIMIT / 1e6:.0f} MB, got {size / 1e6:.1f}"
+        )
 
 
 if __name__ == "__main__":

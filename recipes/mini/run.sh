@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Trains and scores the bundled model "mini" from nothing: bash recipes/mini/run.sh DATA [OUTPUT]
+# Trains and scores the bundled model "mini" from scratch: bash recipes/mini/run.sh DATA [OUTPUT]
 # DATA is a copy of cmu_text_motion (format: motionmillion.data.clips). About an hour and a half on two CPU cores.
-# Give the same command again after an interruption: every stage goes on from its newest checkpoint.
+# Run the same command again to resume: every stage continues from its newest checkpoint.
 set -euo pipefail
 data=$1
 out=${2:-runs/mini}

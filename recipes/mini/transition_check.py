@@ -1,11 +1,11 @@
-"""How much of the motion before should a part of a timeline go on from? A classifier names the verbs of both parts.
+"""How much context should a part of a timeline get from the previous one? A classifier recognises the verbs of both.
 
     python recipes/mini/transition_check.py --model mini --data FOLDER --output runs/mini/transition_check
 
-Every one of ten verbs is followed by four others, 4 s each, for each value of the option `transition`. "First" and
-"second" are the shares of parts that show their verb, by the classifier of `motionmillion.eval.verbs`, trained on the
-real clips of FOLDER; "still the first" the share of second parts that go on with the first verb. The acceleration is
-the mean over joints and pairs at the border. Writes results.json and report.md.
+Each of ten verbs is followed by four others, 4 s each, for each value of the option `transition`. "First" and "second"
+are the fractions of parts that show their verb, according to the classifier of `motionmillion.eval.verbs`, trained on
+the real clips of FOLDER; "still the first" is the fraction of second parts that continue the first verb. The
+acceleration is the mean over joints and pairs at the border. Writes results.json and report.md.
 """
 
 import argparse
@@ -27,7 +27,7 @@ SECONDS = 4.0
 
 
 def border_acceleration(motion: Motion, frame: int) -> float:
-    """Mean second difference of the joints around a frame, millimetres a frame squared."""
+    """Mean second difference of the joints around a frame, millimetres per frame squared."""
     positions = motion.positions()[frame - 3 : frame + 3] * 1000
     return float((positions[2:] - 2 * positions[1:-1] + positions[:-2]).norm(dim=-1).mean())
 
@@ -62,7 +62,7 @@ def main() -> None:
             }
         )
         print(rows[-1], flush=True)
-    lines = [f"{describe_machine('cpu')}; seed {options.seed}, {len(pairs)} timelines of two verbs a row.", ""]
+    lines = [f"{describe_machine('cpu')}; seed {options.seed}, {len(pairs)} timelines of two verbs per row.", ""]
     lines += [
         "| transition s | codes | first | second | still the first | acceleration mm/frame^2 |",
         "|---" * 6 + "|",

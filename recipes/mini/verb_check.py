@@ -1,4 +1,4 @@
-"""Does the model do what it is told? Generates the prompts of verb_prompts.yaml and has a classifier name the verbs.
+"""Does the model follow its prompts? Generates those of verb_prompts.yaml and classifies the verbs of the motions.
 
     python recipes/mini/verb_check.py --model mini --data FOLDER --seed 0 --output runs/mini/verb_check
 
@@ -48,7 +48,7 @@ def read_prompts(path: Path = PROMPTS) -> dict[str, list[str]]:
     """The prompts of each verb.
 
     Raises:
-        ValueError: unless each of the ten verbs has twenty prompts and no two of all say the same.
+        ValueError: unless each of the ten verbs has twenty prompts and all prompts differ.
     """
     prompts = yaml.safe_load(path.read_text(encoding="utf-8"))
     if set(prompts) != set(VERBS):
@@ -64,7 +64,7 @@ def read_prompts(path: Path = PROMPTS) -> dict[str, list[str]]:
 
 
 def check_unseen(prompts: dict[str, list[str]], clips: Iterable[MotionClip]) -> None:
-    """Raise `ValueError` if a prompt is a caption of `clips` or its mirror image, but for case and punctuation."""
+    """Raise `ValueError` if a prompt is a caption of `clips` or its mirror image, ignoring case and punctuation."""
     captions = {_plain(form) for clip in clips for text in clip.captions for form in (text, mirror_caption(text))}
     seen = [text for texts in prompts.values() for text in texts if _plain(text) in captions]
     if seen:
@@ -78,7 +78,7 @@ def _plain(text: str) -> str:
 def real_scores(
     clips: list[MotionClip], seed: int, seconds: float | None, pipe: MotionPipeline | None
 ) -> dict[str, VerbScore]:
-    """Scores of the classifier on real clips, by name; the first one is what the model is measured against."""
+    """Scores of the classifier on real clips, by name; the first is the reference for the model."""
 
     def middle(motion: Motion) -> Motion:
         frames = round((seconds or motion.seconds) * motion.fps)
@@ -126,7 +126,7 @@ def report(result: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in result["machine"]["versions"].items())
     lines = ["# Verb check", "", f"Command: `{result['command']}`", "", f"Seed {result['seed']}; {versions};"]
     lines += [f"{result['machine']['processor']}, {result['machine']['threads']} threads.", ""]
-    lines += ["| verb | generated | real clips, other takes | mostly taken for |", "|---|---|---|---|"]
+    lines += ["| verb | generated | real clips, other takes | most often confused with |", "|---|---|---|---|"]
     for verb in real["accuracy"]:
         made, mistaken = "", ""
         if generated:
@@ -160,14 +160,14 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with clips.jsonl")
     parser.add_argument("--prompts", type=Path, default=PROMPTS, help="YAML file: verb -> twenty prompts")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of every motion; 0 leaves it to the model")
-    parser.add_argument("--temperature", type=float, help="default: the pipeline's; so for the next two")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of every motion; 0: the model decides")
+    parser.add_argument("--temperature", type=float, help="default: the pipeline's own, also for the next two options")
     parser.add_argument("--top-p", type=float)
     parser.add_argument("--guidance-scale", type=float)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--output", type=Path, default=Path("runs/mini/verb_check"))
-    parser.add_argument("--sheets", action="store_true", help="a .png of each verb's first prompt")
-    parser.add_argument("--real-only", action="store_true", help="no model: score the classifier on real clips")
+    parser.add_argument("--sheets", action="store_true", help="write a .png of each verb's first prompt")
+    parser.add_argument("--real-only", action="store_true", help="score the classifier on real clips, without a model")
     return parser.parse_args(argv)
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole story in small: synthetic motion, a tokenizer, a language model, a generated file.
+# The whole pipeline at small size: synthetic motion, a tokenizer, a language model, a generated file.
 # Under three minutes on two CPU cores. Usage, from the repository's root: bash recipes/smoke/run.sh [OUTPUT]
 set -euo pipefail
 out=${1:-runs/smoke}

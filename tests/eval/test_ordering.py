@@ -35,7 +35,7 @@ def committed() -> dict:
 def test_the_committed_figures_are_in_the_expected_order_and_in_the_documentation():
     values = committed()
     assert ordering.check(values) == []
-    assert ordering.table(values) in (ROOT / "eval" / "README.md").read_text()
+    assert ordering.table(values) in (ROOT / "docs" / "results" / "ordering.md").read_text()
 
 
 def test_the_check_fires():

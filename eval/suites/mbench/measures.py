@@ -1,10 +1,10 @@
-"""MBench's figures of single motions, in its own names and units.
+"""MBench's measures of single motions, with its names and units.
 
     values = mbench_values(samples, rows)          # a dictionary for each sample
 
-Judged dimensions are added by `motionmillion.eval.run.evaluate`. `axes="released"` measures physics as the released
-code does on its own files: they are y up, and it takes the third axis, which points forward, for height; and poses
-with each joint taken for its successor (`motionmillion.eval.body.nrdf`).
+Judged dimensions are added by `motionmillion.eval.evaluate`. `axes="released"` reproduces the released code on its own
+files: they are y up, but it uses the third axis, which points forward, as height; and each joint of a pose is taken
+for its successor (`motionmillion.eval.nrdf`).
 
 Source: ViMoGen (arXiv 2510.26794), MBench; formulas as in its released evaluation.
 """
@@ -30,10 +30,10 @@ def mbench_values(
     nrdf: Nrdf | None = None,
     body: BodyMesh | None = None,
 ) -> list[dict[str, float]]:
-    """Dimensions that need no judge, of every sample; with MBench's prompts, those that its category is for.
+    """Dimensions without a judge, for every sample; with MBench's prompts, those of its category.
 
     Args:
-        rows: the samples' other figures.
+        rows: the samples' other measures.
         axes: "corrected" or "released".
         nrdf: without it there is no Pose_Quality.
         body: without it there is no Body_Penetration.

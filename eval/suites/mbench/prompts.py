@@ -3,16 +3,16 @@
     suite = mbench_suite("ViMoGen/data/meta_info")     # mbench_final.json and mbench_eval_info.json
     dimension_prompts(suite)["Foot_Sliding"]           # ["000", ..., "149"]
 
-The files are in github.com/MotrixLab/ViMoGen, folder data/meta_info. They carry no licence, so none of their text is
-here. `mbench_final.json` has the 450 prompts that motions are made from; `mbench_eval_info.json` has a row for each
-prompt and dimension, with the nine wrong answers of Motion_Condition_Consistency.
+The files are in github.com/MotrixLab/ViMoGen, folder data/meta_info. They have no licence, so their text is not
+included here. `mbench_final.json` has the 450 prompts that motions are generated from; `mbench_eval_info.json` has a
+row for each prompt and dimension, with the nine wrong answers of Motion_Condition_Consistency.
 
-What the files hold, and what is made of it:
-- lengths are seconds in the one and frames at 20 per second in the other; they agree in all 1,150 rows;
-- four prompts (100, 177, 178, 356) read otherwise in the other file; the text that motions are made from is taken. So
+Content of the files, and how it is used:
+- lengths are seconds in the first and frames at 20 per second in the second; they agree in all 1,150 rows;
+- four prompts (100, 177, 178, 356) differ in the second file; the text that motions are generated from is used. So
   042 and 177, 007 and 178, 100 and 158 are the same sentences;
-- the wrong answers of 299, 316, 322 and 325 include the right one, and those of 256 one answer twice: here a prompt is
-  never its own distractor and none comes twice, so that these five have eight.
+- the wrong answers of 299, 316, 322 and 325 include the right one, and those of 256 contain one answer twice: here a
+  prompt is never its own distractor and distractors are unique, so these five have eight.
 
 Source: ViMoGen (arXiv 2510.26794), MBench.
 """
@@ -58,10 +58,10 @@ _SHA256 = {
 def mbench_suite(folder: str | Path) -> Suite:
     """MBench's prompts with length, category and distractors; ids are its global ids, "000" to "449".
 
-    Other files of the same form are read with a warning, and the suite's `source` says so.
+    Other files of the same format give a warning, which is recorded in the suite's `source`.
 
     Raises:
-        ValueError: if a file is missing or damaged, or the two do not belong together; it says where to get them.
+        ValueError: if a file is missing or damaged, or the two do not match; the message says where to get them.
     """
     folder = Path(folder)
     final, rows = _read(folder / FINAL), _read(folder / EVAL_INFO)
@@ -103,7 +103,7 @@ def _read(path: Path) -> list[Any]:
 def _damaged(folder: Path, reason: str) -> ValueError:
     return ValueError(
         f"--prompts PATH must name the folder of MBench's {FINAL} and {EVAL_INFO} as they were published, got "
-        f"{str(folder)!r} where {reason}; get them anew from {SOURCE}"
+        f"{str(folder)!r} where {reason}; download them again from {SOURCE}"
     )
 
 
@@ -127,7 +127,7 @@ def _prompt(entry: dict[str, Any], distractors: dict[str, list[str]]) -> Prompt:
 
 
 def _distractors(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """The listed wrong answers by id."""
+    """The listed wrong answers by prompt id."""
     found = {}
     for row in rows:
         if row["dimension"] == "Motion_Condition_Consistency":
@@ -138,7 +138,7 @@ def _distractors(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def _check_rows(rows: list[dict[str, Any]], suite: Suite) -> None:
-    """Raise `ValueError` unless the rows have every prompt in every dimension of its category, in the same length."""
+    """Raise `ValueError` unless the rows have every prompt in every dimension of its category, with equal lengths."""
     seconds = {prompt.id: prompt.seconds for prompt in suite.prompts}
     measured = defaultdict(set)
     for row in rows:

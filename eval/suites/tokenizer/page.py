@@ -1,9 +1,9 @@
-"""A tokenizer's report as one HTML page without network: protocol, tables that can be sorted, plots.
+"""A tokenizer's report as a self-contained HTML page: protocol, sortable tables, plots.
 
     text = tokenizer_page("Tokenizer mini: reconstruction", facts, tables, lead, notes, protocol, [folder / "a.png"])
 
-Unusual: plots are put into the page as data URIs, so that the file can be sent around alone; they keep their light
-ground on a dark page. The template is page.html, its looks those of the suites' report.
+Unusual: plots are embedded as data URIs, so the file is complete; they keep their light background on a dark page. The
+template is tokenizer_page.html, in the style of the suites' report.
 """
 
 import base64
@@ -30,11 +30,11 @@ def tokenizer_page(
     """The whole page.
 
     Args:
-        facts: the protocol in few words.
+        facts: summary of the protocol.
         lead: a sentence above the tables.
         notes: sentences below them.
-        protocol: all of it, ready for JSON.
-        pictures: PNG files by caption; they are read.
+        protocol: the whole protocol, ready for JSON.
+        pictures: PNG files to embed, by caption.
     """
     plots = "".join(_figure(caption, path) for caption, path in pictures.items())
     return fill_page(

@@ -32,7 +32,7 @@ def check_matplotlib() -> None:
 
 
 def write_plots(report: TokenizerReport, folder: Path) -> list[Path]:
-    """Write the pictures of a report as PNG into `folder`; code usage only where there is a codebook."""
+    """Write the pictures of a report as PNG into `folder`; code usage only with a codebook."""
     check_matplotlib()
     figures = {"error_by_category": plot_categories(report), "acceleration": plot_accelerations(report)}
     if report.codebook_size:
@@ -41,7 +41,7 @@ def write_plots(report: TokenizerReport, folder: Path) -> list[Path]:
 
 
 def plot_categories(report: TokenizerReport) -> "Figure":
-    """MPJPE of each category with its interval; the longest categories where there are too many."""
+    """MPJPE of each category with its interval; the longest categories if there are too many."""
     shown = list(report.categories.items())[:MOST_CATEGORIES]
     shown.sort(key=lambda item: item[1].mean["mpjpe_mm"])
     height = np.arange(len(shown))
@@ -65,7 +65,7 @@ def plot_categories(report: TokenizerReport) -> "Figure":
 
 
 def plot_accelerations(report: TokenizerReport) -> "Figure":
-    """How often joints accelerate how much, original against reconstruction."""
+    """Histogram of joint accelerations, original against reconstruction."""
     counts = np.sum([clip.histogram for clip in report.clips], axis=0)  # [2, bins]
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     figure, axes = _figure(7, 4)
@@ -77,15 +77,15 @@ def plot_accelerations(report: TokenizerReport) -> "Figure":
     axes.set_xscale("log")
     axes.set_xlim(ACCELERATION_BINS[0], ACCELERATION_BINS[-1])
     axes.set_ylim(0, 1.3 * max(share.max(), 1))  # room for the legend
-    axes.set_xlabel(f"acceleration about the pelvis (mm/frame$^2$, {report.fps:g} frames per second)")
-    axes.set_ylabel("share of joints and frames (%)")
+    axes.set_xlabel(f"acceleration relative to the pelvis (mm/frame$^2$, {report.fps:g} frames per second)")
+    axes.set_ylabel("fraction of joints and frames (%)")
     axes.set_title("Acceleration before and after the tokenizer")
     axes.legend(loc="upper center", frameon=False)
     return figure
 
 
 def plot_codes(report: TokenizerReport) -> "Figure":
-    """Frequencies of the codes, the most frequent first, one line a data set."""
+    """Frequencies of the codes, the most frequent first, one line per data set."""
     figure, axes = _figure(7, 4)
     for name, group in report.datasets.items():
         codes = np.concatenate(
@@ -101,7 +101,7 @@ def plot_codes(report: TokenizerReport) -> "Figure":
     axes.set_yscale("log")
     axes.set_xlim(1, report.codebook_size)
     axes.set_xlabel("code, the most frequent first")
-    axes.set_ylabel("share of all codes (%)")
+    axes.set_ylabel("fraction of all codes (%)")
     axes.set_title("Code usage")
     axes.legend(frameon=False)
     return figure

@@ -1,12 +1,12 @@
-"""What a tokenizer loses: every clip measured, means with intervals over everything, each data set and each category.
+"""Reconstruction errors of a tokenizer: per clip, and means with intervals overall, by data set and by category.
 
     report = tokenizer_report(tokenizer, {"cmu": load_clips(folder, ["test"])})
     report.overall.mean["mpjpe_mm"], report.overall.interval["mpjpe_mm"]
     report.categories["dance"].codes["usage"]
 
-Means weigh frames, not clips. Intervals are 95 % percentile bootstrap intervals over takes
-(`motionmillion.eval.statistics.bootstrap`); a group with a single take has none. Code usage has no interval, because a
-resample always uses fewer codes.
+Means are weighted by frames. Intervals are 95 % percentile bootstrap intervals over takes
+(`motionmillion.eval.bootstrap`); a group with a single take has none. Code usage has no interval, because a resample
+always uses fewer codes.
 
 Unusual: clips go through the tokenizer in padded batches sorted by length; the result of a clip does not depend on
 its batch. `motionmillion.eval.suites.tokenizer.run` writes a report to files.
@@ -29,7 +29,7 @@ from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.tokenizer.quantizers.usage import code_usage
 
 NO_CATEGORY = "none"
-ACCELERATION_BINS = np.geomspace(0.01, 1000, 101)  # mm per frame squared; what lies outside counts in the outermost
+ACCELERATION_BINS = np.geomspace(0.01, 1000, 101)  # mm per frame squared; values outside count in the outermost
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class ClipResult:
     histogram: np.ndarray = field(repr=False, compare=False)  # [2, bins] accelerations of original, reconstruction
 
     def as_dict(self) -> dict[str, Any]:
-        """Names and numbers, ready for JSON."""
+        """Names and values, ready for JSON."""
         names = {name: getattr(self, name) for name in ("clip", "dataset", "category", "take", "frames")}
         return {**names, **self.values}
 
 
 @dataclass(frozen=True)
 class Group:
-    """Clips taken together.
+    """Results of a group of clips.
 
     Args:
         mean: frame-weighted mean of each value; `interval`: its 95 % interval, None for a single take.
@@ -68,7 +68,7 @@ class Group:
     codes: dict[str, float] | None
 
     def as_dict(self) -> dict[str, Any]:
-        """The numbers, ready for JSON."""
+        """The values, ready for JSON."""
         values = {name: {"mean": mean, "interval": self.interval[name]} for name, mean in self.mean.items()}
         sizes = {"clips": self.clips, "takes": self.takes, "frames": self.frames}
         return {**sizes, "values": values, "codes": self.codes}
@@ -76,7 +76,7 @@ class Group:
 
 @dataclass(frozen=True)
 class TokenizerReport:
-    """Results of all clips, in the order that they came in, and of groups of them."""
+    """Results of all clips, in input order, and of groups of them."""
 
     clips: list[ClipResult]
     overall: Group
@@ -100,14 +100,14 @@ def tokenizer_report(
     seed: int = 0,
     advance: Callable[[int], object] | None = None,
 ) -> TokenizerReport:
-    """Measure all clips of named data sets and take them together.
+    """Measure all clips of named data sets and summarise them.
 
     Args:
         tokenizer: in evaluation mode.
         datasets: clips by the name of their data set.
-        batch_size: clips that go through the tokenizer together.
-        resamples, seed: of the bootstrap.
-        advance: called with the number of clips that have just been measured.
+        batch_size: clips per batch.
+        resamples, seed: for the bootstrap.
+        advance: called with the number of clips just measured.
 
     Raises:
         ValueError: if a data set holds no clip, or `batch_size` or `resamples` is not positive.
@@ -165,7 +165,7 @@ def _measure(tokenizer: MotionTokenizer, clips: Sequence[tuple[str, MotionClip]]
 
 
 def _histogram(positions: Tensor) -> np.ndarray:
-    """Counts `[bins]` of the accelerations of all joints but the pelvis, whose own are zero."""
+    """Counts `[bins]` of the accelerations of all joints but the pelvis, where they are zero."""
     if positions.shape[0] < 3:
         return np.zeros(len(ACCELERATION_BINS) - 1, dtype=np.int64)
     lengths = 1000 * accelerations(positions)[..., 1:].double().flatten().numpy()

@@ -1,16 +1,16 @@
-"""From folders to a tokenizer's report in files: what `motionmillion evaluate --suite tokenizer` does.
+"""Writes a tokenizer's report on folders of motions, as in `motionmillion evaluate --suite tokenizer`.
 
     table, paths = evaluate_folders("mini", ["my_motions"], "test", "runs/evaluation")
 
 | file | what |
 |---|---|
-| `results.json` | `Results`: protocol, the figures of all groups, each with its interval, and of every clip |
-| `clips.jsonl` | the figures of every clip, one a line |
+| `results.json` | the protocol and the values of all groups, each mean with its interval |
+| `clips.jsonl` | the values of every clip, one per line |
 | `report.md` | tables: data sets, categories |
-| `report.html` | the same as one page without network, with the plots and the protocol in it |
+| `report.html` | the same as a self-contained page, with plots and protocol |
 | `error_by_category.png`, `acceleration.png`, `code_usage.png` | plots |
 
-Unusual: arguments are checked before anything is loaded. Paths of the machine are not written: data and models are
+Unusual: arguments are checked before anything is loaded. Local paths are not written: data and models are
 named by their folder.
 """
 
@@ -52,7 +52,7 @@ MEASURES = {
     "reconstructed_foot_sliding_rotations_mm": "foot sliding after, rotation route (mm per 1/20 s)",
 }
 CODES = {
-    "usage": "code usage (share of the codebook)",
+    "usage": "code usage (fraction of the codebook)",
     "perplexity": "code perplexity",
     "entropy_bits": "code entropy (bits)",
 }
@@ -66,18 +66,18 @@ CATEGORY_MEASURES = {
     "foot_sliding_mm": "foot sliding before (mm per 1/20 s)",
     "reconstructed_foot_sliding_mm": "foot sliding after (mm per 1/20 s)",
 }
-LEAD = "Means weigh frames; with each stands its 95 % bootstrap interval."
+LEAD = "Means are weighted by frames and given with 95 % bootstrap intervals."
 NOTES = (
-    "Intervals: whole takes are drawn, because clips cut from one take are not independent; intervals of few takes "
+    "Intervals: whole takes are resampled, because clips of one take are not independent; intervals of few takes "
     "are too narrow, and a single take has none.",
-    "Root-aligned: the pelvis is moved to its place in every frame and nothing is turned, so a heading that drifts "
+    "Root-aligned: only the pelvis position is aligned in every frame, without rotation, so heading drift "
     "counts as error. Global: nothing is aligned.",
-    "Position route: joints as the features give them. Rotation route: joints by forward kinematics, which is what "
-    "motion files are written from.",
-    "Accelerations and jerks are those of joints about the pelvis, position route. Excess is reconstruction minus "
-    "ground truth: above 0 is jitter, below 0 is smoothing.",
+    "Position route: joints from the position features. Rotation route: joints by forward kinematics, as in "
+    "exported motion files.",
+    "Accelerations and jerks are those of joints relative to the pelvis, position route. Excess is "
+    "reconstruction minus ground truth: above 0 is jitter, below 0 is smoothing.",
     "Foot sliding is MBench's: the horizontal speed of feet that touch the floor.",
-    "Few codes cannot use a large codebook evenly: compare usage and perplexity only between samples of one size.",
+    "Few codes cannot use a large codebook evenly: compare usage and perplexity only between samples of equal size.",
 )
 
 
@@ -92,19 +92,19 @@ def evaluate_folders(
     resamples: int = 2000,
     plots: bool = True,
 ) -> tuple[str, list[Path]]:
-    """Measure a tokenizer on one split of motion folders and write everything into the folder `output`.
+    """Measure a tokenizer on one split of motion folders and write all files into the folder `output`.
 
     Args:
         model: bundled name, pipeline, tokenizer folder or hub id.
         data: folders of motions, see `motionmillion.data.clips`.
-        seed, resamples: of the bootstrap intervals.
-        batch_size: clips that go through the tokenizer together; no influence on the results.
+        seed, resamples: for the bootstrap intervals.
+        batch_size: clips per batch; does not affect the results.
 
     Returns:
         the main table (Markdown) and the files written.
 
     Raises:
-        ValueError: for arguments that do not fit, a folder without clips of the split, or a model that is not there.
+        ValueError: for inconsistent arguments, a folder without clips of the split, or a missing model.
         ImportError: for plots without matplotlib.
     """
     output = Path(output)
@@ -133,7 +133,8 @@ def evaluate_folders(
 
 
 def write_report(report: TokenizerReport, facts: dict[str, Any], folder: Path, plots: bool = True) -> list[Path]:
-    """Write the files of the module's docstring and return their paths; `facts` are those of `protocol`."""
+    """Write the files of the module's docstring and return their paths; `facts` come from `protocol`."""
+    results = {"protocol": facts, **report.as_dict()}
     lines = [json.dumps(clip.as_dict()) for clip in report.clips]
     pictures = {path.stem.replace("_", " "): path for path in (write_plots(report, folder) if plots else [])}
     title, words = f"Tokenizer {facts['model']}: reconstruction", _protocol_words(facts)
@@ -190,7 +191,7 @@ def _result_group(name: str, kind: str, group: Group) -> ResultGroup:
 
 
 def protocol(tokenizer: MotionTokenizer, options: dict[str, Any]) -> dict[str, Any]:
-    """What one must know to get the same figures: options, versions, machine, the tokenizer and its weights."""
+    """Facts needed to reproduce the results: options, versions, machine, tokenizer and weights."""
     config = {key: value for key, value in tokenizer.config.to_diff_dict().items() if key != "_name_or_path"}
     words = ["motionmillion", "evaluate", "--suite", "tokenizer", "--model", options["model"]]
     words += [word for folder in options["data"] for word in ("--data", folder)]
@@ -208,12 +209,12 @@ def protocol(tokenizer: MotionTokenizer, options: dict[str, Any]) -> dict[str, A
 
 
 def main_table(report: TokenizerReport) -> str:
-    """Markdown, one column a data set, and one for all where there are several."""
+    """Markdown with one column per data set, and one for all if there are several."""
     return _main_table(report).markdown()
 
 
 def category_table(report: TokenizerReport) -> str:
-    """Markdown, one line a category of action, the longest first."""
+    """Markdown with one row per category of action, the longest first."""
     return _category_table(report).markdown()
 
 
@@ -242,7 +243,7 @@ def _category_table(report: TokenizerReport) -> Table:
 def _check(
     data: Sequence[str | Path], split: str, output: Path, seed: int, batch_size: int, resamples: int
 ) -> list[str]:
-    """Names of the data sets, after a look at every argument but the model."""
+    """Names of the data sets, after checking every argument but the model."""
     check_sizes(batch_size, resamples)
     if seed < 0:
         raise ValueError(f"seed must not be negative, got {seed!r}")
@@ -269,7 +270,7 @@ def _protocol_words(facts: dict[str, Any]) -> list[str]:
     return [
         *(f"split {facts['split']}", f"seed {facts['seed']}", f"{facts['resamples']:,} resamples"),
         *(f"motionmillion {versions['motionmillion']}", f"torch {versions['torch']}", f"Python {versions['python']}"),
-        *(facts["machine"], weights or "weights that are in no file"),
+        *(facts["machine"], weights or "weights without a file"),
     ]
 
 

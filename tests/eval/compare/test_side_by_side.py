@@ -255,7 +255,7 @@ def test_votes_are_counted(tmp_path: Path):
     [
         ({"suite_sha256": "cd"}, "one suite and one pair of systems, got suite_sha256 'ab'"),
         ({"systems": {"first": "large", "second": "mini"}}, "one pair of systems"),
-        ({"rater": "Anna"}, "one file a rater, got 'Anna' in"),
+        ({"rater": "Anna"}, "one file per rater, got 'Anna' in"),
         ({"kind": "other"}, "JSON file that the rating page wrote"),
         ({"format": 2}, "JSON file that the rating page wrote"),
         ({"rater": ""}, "JSON file that the rating page wrote"),
@@ -278,7 +278,7 @@ def test_votes_that_cannot_be_counted(tmp_path: Path, changes: dict, message: st
 
 
 def test_no_votes(tmp_path: Path):
-    with pytest.raises(ValueError, match="at least one file of a rater, got none"):
+    with pytest.raises(ValueError, match="at least one rater's file, got none"):
         read_votes([])
     with pytest.raises(ValueError, match="at least one vote, got none in 1 files"):
         read_votes([ballot(tmp_path / "a.json", "Anna", {})])

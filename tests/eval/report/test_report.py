@@ -147,7 +147,7 @@ def test_why_a_card_has_no_interval(make_results, tmp_path: Path):
     text = page.read_text()
     assert "<span>no interval: one take, n = 3</span>" in text
     assert "<span>95 % interval 0.00 to 2.00, n = 5</span>" in text
-    assert "<small>one take, n = 3</small>" in text and "n says of how many" in text
+    assert "<small>one take, n = 3</small>" in text and "n is their number" in text
 
 
 PROTOCOL = {
@@ -159,7 +159,7 @@ PROTOCOL = {
     "physics": {"fps": 20, "axes": "corrected"},
     "judge": {"judge": "endpoint", "model": "seer", "address": "http://host/" + "z" * 80, "request": {"top_k": 1}},
     "generation": {"model": "mini", "seed": 7, "seconds": None, "sampling": {}, "num_samples": 2},
-    "lengths": "as the suite says",
+    "lengths": "as in the suite",
     "seed": 3,
 }
 
@@ -169,7 +169,7 @@ def test_the_important_facts_come_first_and_are_never_cut(most: int):
     told = protocol_line(PROTOCOL, most)
     address = f"judge address http://host/{'z' * 45}..."
     suite = ["suite name toy", "suite version 1", "suite sha256 abababababab", "generation model mini"]
-    judge = ["lengths as the suite says", "judge endpoint", "judge model seer", address]
+    judge = ["lengths as in the suite", "judge endpoint", "judge model seer", address]
     rest = ["evaluator name mini", "evaluator sha256 cdcdcdcdcdcd", "physics axes corrected", "seed 3"]
     own = [
         "generation seed 7",
@@ -189,7 +189,7 @@ def test_the_important_facts_come_first_and_are_never_cut(most: int):
 def test_the_page_says_who_judged(make_results, tmp_path: Path):
     _, page = write_report(make_results("mini", protocol=PROTOCOL), tmp_path / "mini")
     text = page.read_text()
-    for fact in ("judge endpoint", "judge model seer", "generation seed 7", "lengths as the suite says"):
+    for fact in ("judge endpoint", "judge model seer", "generation seed 7", "lengths as in the suite"):
         assert f"<li>{fact}</li>" in text and fact in (tmp_path / "mini" / "report.md").read_text()
     assert re.search(r"<li>and \d+ more in results.json</li>", text)
 

@@ -112,7 +112,7 @@ def test_mbench_reads_the_official_form_and_asks_the_offline_judge(tmp_path):
     assert {"capsule_penetration", "pose_prior_distance"} <= set(values)
     assert not {"Pose_Quality", "Body_Penetration"} & set(values)  # without their files
     assert found.protocol["judge"]["judge"] == "retrieval" and found.protocol["judge"]["answers"]["asked"] == 4
-    assert found.protocol["lengths"] == "as the suite says"
+    assert found.protocol["lengths"] == "as in the suite"
     again = run(
         "mbench",
         "--prompts",

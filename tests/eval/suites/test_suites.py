@@ -87,7 +87,7 @@ def test_our_prompts_are_not_the_official_ones():
 def test_another_file_of_the_same_length_is_read_with_a_warning(tmp_path):
     path = tmp_path / "prompts.txt"
     path.write_text("\n".join(f"a person does thing {number}" for number in range(126)) + "\n\n")
-    with pytest.warns(UserWarning, match="not the file that was published"):
+    with pytest.warns(UserWarning, match="not the published file"):
         suite = official_suite(path)
     assert "not the published file" in suite.source and len(suite.prompts) == 126
 
@@ -133,11 +133,11 @@ def test_suites_of_ones_own_survive_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"id": "a/b"}, "fit for a file name, got 'a/b'"),
-        ({"id": ""}, "fit for a file name"),
-        ({"id": ".hidden"}, "fit for a file name"),
-        ({"id": "tab\t"}, "fit for a file name"),
-        ({"id": 7}, "fit for a file name"),
+        ({"id": "a/b"}, "a valid file name, got 'a/b'"),
+        ({"id": ""}, "a valid file name"),
+        ({"id": ".hidden"}, "a valid file name"),
+        ({"id": "tab\t"}, "a valid file name"),
+        ({"id": 7}, "a valid file name"),
         ({"text": "..."}, "must say what the person does.*id 'wave'"),
         ({"text": 3}, "must be a text"),
         ({"distractors": ("",)}, "must say what the person does"),
@@ -196,7 +196,7 @@ def test_suites_by_name(tmp_path):
     assert get_suite("motionmillion-eval", own).name == "mine"
     with pytest.raises(ValueError, match="suite must be one of motionmillion-eval, .*mbench.*got 'mbenhc'"):
         get_suite("mbenhc")
-    with pytest.raises(ValueError, match="left out where the suite is a file"):
+    with pytest.raises(ValueError, match="left out if the suite is a file"):
         get_suite(str(own), own)
     with pytest.raises(ValueError, match="existing file"):
         get_suite("nosuch.json")

@@ -49,7 +49,7 @@ def write(folder: Path, final: Any, rows: Any) -> Path:
 
 
 def test_small_files_are_read_with_a_warning(tmp_path):
-    with pytest.warns(UserWarning, match="not the file that was published"):
+    with pytest.warns(UserWarning, match="not the published file"):
         suite = get_suite("mbench", write(tmp_path, *entries()))
     assert [prompt.id for prompt in suite.prompts] == ["000", "005", "010", "015"]
     assert tuple(prompt.text for prompt in suite.prompts) == TEXTS
@@ -90,11 +90,11 @@ def test_missing_files_say_where_to_get_them(tmp_path, name):
 def test_damaged_files_say_where_to_get_them(tmp_path, content):
     write(tmp_path, *entries())
     (tmp_path / EVAL_INFO).write_bytes(content.encode("utf-8", "surrogateescape"))
-    with pytest.raises(ValueError, match=f"{EVAL_INFO} is no list in JSON; get them anew from github.com"):
+    with pytest.raises(ValueError, match=f"{EVAL_INFO} is no list in JSON; download them again from github.com"):
         mbench_suite(tmp_path)
 
 
-@pytest.mark.filterwarnings("ignore:.*not the file that was published")
+@pytest.mark.filterwarnings("ignore:.*not the published file")
 @pytest.mark.parametrize(
     ("which", "index", "change", "message"),
     [
@@ -115,7 +115,7 @@ def test_damaged_files_say_where_to_get_them(tmp_path, content):
 def test_files_that_do_not_fit_are_named(tmp_path, which, index, change, message):
     both = entries()
     both[which][index].update(change)
-    with pytest.raises(ValueError, match=f"--prompts PATH .*{message}.*get them anew from github.com"):
+    with pytest.raises(ValueError, match=f"--prompts PATH .*{message}.*download them again from github.com"):
         mbench_suite(write(tmp_path, *both))
 
 
@@ -124,5 +124,5 @@ def test_a_lost_key_is_named(tmp_path):
     del rows[7]["auxiliary_info"]
     with pytest.raises(ValueError, match="an entry lacks 'auxiliary_info'"):
         mbench_suite(write(tmp_path, final, rows))
-    with pytest.raises(ValueError, match="get them anew"):
+    with pytest.raises(ValueError, match="download them again"):
         mbench_suite(write(tmp_path, ["a person hops"], rows[:1]))

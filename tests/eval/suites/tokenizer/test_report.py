@@ -126,7 +126,7 @@ def test_without_a_codebook_there_is_no_usage(datasets, tmp_path):
     paths = write_report(report, protocol(tokenizer, {**options, "resamples": 10}), tmp_path)
     assert "code_usage.png" not in {path.name for path in paths}
     facts = json.loads((tmp_path / "results.json").read_text())["protocol"]
-    assert facts["weights_sha256"] == {} and "weights that are in no file" in (tmp_path / "report.md").read_text()
+    assert facts["weights_sha256"] == {} and "weights without a file" in (tmp_path / "report.md").read_text()
 
 
 def test_command_writes_files_that_parse(monkeypatch, capsys, tmp_path, folder, model):
