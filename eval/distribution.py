@@ -7,7 +7,7 @@
 
 Embeddings come from an evaluator, and distances are in that evaluator's own unit, so values are comparable only
 between embeddings of one evaluator. Everything is computed in double precision on the device of the embeddings. The
-two kinds of intervals come from `motionmillion.eval.intervals`, which explains what they cover.
+two kinds of intervals come from `motionmillion.eval.statistics.intervals`, which explains what they cover.
 
 Unusual: non-finite rows are errors, ties count against R-precision (otherwise equal embeddings would look perfect),
 and the Fréchet distance is computed without a matrix square root, so it is also valid with fewer rows than dimensions.

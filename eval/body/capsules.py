@@ -17,7 +17,7 @@ flesh yields, limbs are not exact capsules, and in motion capture arms rest agai
 other. With 0.5, 97 of 100 frames of the CMU database (split train) have no penetration.
 
 Unusual: positions do not determine the orientation of hands, head and toes; a hand extends its forearm. This is
-not MBench's Body_Penetration, which counts triangles of the SMPL mesh: see `motionmillion.eval.body_mesh`.
+not MBench's Body_Penetration, which counts triangles of the SMPL mesh: see `motionmillion.eval.body.mesh`.
 
 Shapes: N motions, T frames, C capsules, P pairs; `...` stands for any leading dimensions.
 """

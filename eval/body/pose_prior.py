@@ -12,7 +12,7 @@ with the head. One network serves both arms and one both legs, with right limbs 
 Unusual: it detects unnatural joints, such as a knee bent backwards, but not unlikely combinations of limbs;
 self-penetration is covered by `motionmillion.eval.body`. Real poses are those of the CMU database, their mirror
 images, the same poses with rotation distributed differently over neighbouring joints, and the same poses recovered
-from joint positions alone (`motionmillion.joints`).
+from joint positions alone (`motionmillion.kinematics.joints`).
 
 Skeletons and studios distribute rotation over joints differently, which says nothing about the pose: recorded
 rotations of another studio are 7 degrees off. So `pose_prior_distances` first recovers the rotations from joint
@@ -20,7 +20,7 @@ positions, as MBench does with SMPLify; then that studio's poses are 2.7 degrees
 twists of single joints, and the orientation of wrists, feet and head, affect `distance` only.
 
 Source: neural distance fields of poses, Tiwari et al., Pose-NDF (2022); He et al., NRDF (2024), whose network is
-implemented in `motionmillion.eval.nrdf`. Trained by `recipes/evaluator/pose_prior.py`.
+implemented in `motionmillion.eval.body.nrdf`. Trained by `recipes/evaluator/pose_prior.py`.
 
 Shapes: T frames, J joints (22, or 21 without the pelvis), N motions; `...` stands for any leading dimensions.
 """
@@ -152,7 +152,7 @@ def pose_prior_distances(
 
 
 def rotations_of_joints(motions: Sequence[Motion]) -> list[Tensor]:
-    """Rotations `[T, 22, 3, 3]` of each motion, recovered from its joint positions (`motionmillion.joints`)."""
+    """Rotations `[T, 22, 3, 3]` of each motion, recovered from its joint positions (`motionmillion.kinematics.joints`)."""
     own = [motion for motion in motions if motion.skeleton == SMPL22]
     found = rotations_from_joints(torch.cat([motion.positions() for motion in own])).float() if own else torch.empty(0)
     parts = iter(found.split([motion.num_frames for motion in own]))

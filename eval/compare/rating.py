@@ -4,7 +4,7 @@
 
 The page is a single file that needs no network. It is blind: the system on the left is random for each prompt, names
 are not shown, and prompts are in a random order given by the seed. Votes are kept in the browser's local storage, so a
-reload loses nothing, and are saved as JSON by a button; `motionmillion.eval.votes` counts them.
+reload loses nothing, and are saved as JSON by a button; `motionmillion.eval.compare.votes` counts them.
 
 Unusual: the page's source reveals the sides; it is blind to honest raters only. A page contains all its motions, about
 12 kB per second of each at 30 frames per second; `prompts` selects fewer, evenly over the categories.

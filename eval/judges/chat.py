@@ -3,7 +3,7 @@
     judge = EndpointJudge("http://localhost:8000/v1", "Qwen/Qwen2.5-VL-7B-Instruct")
     judge = GeminiJudge("gemini-2.5-flash")                                            # key in GEMINI_API_KEY
 
-Frames are sent as JPEG inside the request. `motionmillion.endpoint` handles retries and API keys. Unusual: several
+Frames are sent as JPEG inside the request. `motionmillion.chat.endpoint` handles retries and API keys. Unusual: several
 questions are asked in parallel (`parallel`); the replies do not depend on it.
 """
 
@@ -66,7 +66,7 @@ class EndpointJudge(_ServiceJudge):
             an entry.
         parallel: number of concurrent questions.
         api_key_env: environment variable with the key; no key is sent if it is not set.
-        options: `timeout` (default 120 seconds), `retries` and `backoff` of `motionmillion.endpoint.Endpoint`.
+        options: `timeout` (default 120 seconds), `retries` and `backoff` of `motionmillion.chat.endpoint.Endpoint`.
 
     Raises:
         ValueError: for an invalid address or number.
@@ -114,7 +114,7 @@ class GeminiJudge(_ServiceJudge):
         parallel: number of concurrent questions.
         api_key_env: environment variable with the key.
         base_url: address up to the version.
-        options: `timeout` (default 120 seconds), `retries` and `backoff` of `motionmillion.endpoint.Endpoint`.
+        options: `timeout` (default 120 seconds), `retries` and `backoff` of `motionmillion.chat.endpoint.Endpoint`.
 
     Raises:
         ValueError: for an invalid address or number.

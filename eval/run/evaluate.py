@@ -4,10 +4,10 @@
     outcome.results.overall.values["text_alignment_percent"]
 
 1. prompts, evaluator, judge     motionmillion.eval.suites, .evaluator, .judges
-2. motions for them              generated (motionmillion.eval.generation), or another system's files (.motion_files)
+2. motions for them              generated (motionmillion.eval.run.generation), or another system's files (.motion_files)
 3. measures of every motion      motionmillion.eval.scoring
-4. a judge's answers             motionmillion.eval.suite_judge
-5. measures of the suite         motionmillion.eval.suite_scores
+4. a judge's answers             motionmillion.eval.run.questions
+5. measures of the suite         motionmillion.eval.suites.scores
 6. results.json, report.md and report.html
 
 A repeated run keeps motions and the judge's answers and recomputes the rest. Unusual: everything that a run needs is
@@ -59,8 +59,8 @@ def evaluate_suite(evaluation: Evaluation) -> Outcome:
     evaluation.check()
     # import torch and the rest only now
     from motionmillion.eval.report import write_report
-    from motionmillion.eval.suite_judge import ask, judge_notes, suite_judge, with_answers
-    from motionmillion.eval.suite_scores import histograms
+    from motionmillion.eval.run.questions import ask, judge_notes, suite_judge, with_answers
+    from motionmillion.eval.suites.scores import histograms
 
     # 1. prompts, evaluator and other models
     clips = _real_clips(evaluation)
@@ -225,7 +225,7 @@ def _scorer(evaluation: Evaluation) -> "Scorer":
 
 def _measure(evaluation: Evaluation, suite: Suite, samples: "Sequence[Sample]", scorer: "Scorer") -> "Batch":
     """All measures of the samples; for MBench also those under its own names."""
-    from motionmillion.eval.suite_scores import Batch
+    from motionmillion.eval.suites.scores import Batch
 
     embedded = scorer.embed(samples)
     rows = scorer.rows(samples, embedded)

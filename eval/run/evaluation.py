@@ -1,4 +1,4 @@
-"""Checked arguments of `motionmillion.eval.evaluate.evaluate_suite`."""
+"""Checked arguments of `motionmillion.eval.run.evaluate.evaluate_suite`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ TEXT_TO_MOTION, MBENCH, TOKENIZER = "text-to-motion", "mbench", "tokenizer"
 
 @dataclass(frozen=True)
 class ForeignMotions:
-    """How to read another system's files, see `motionmillion.eval.motion_files.MotionFolder`."""
+    """How to read another system's files, see `motionmillion.eval.run.motion_files.MotionFolder`."""
 
     fps: float | None = None
     up: str | None = None

@@ -50,7 +50,7 @@ class GenerationOptions:
 
     def check(self) -> None:
         """Raise `ValueError` for invalid values."""
-        from motionmillion.pipeline_parts import check_seconds, sample_seed
+        from motionmillion.pipeline.codes_steps import check_seconds, sample_seed
 
         sample_seed(self.seed, 0)
         check_whole("num_samples", self.num_samples, 1)

@@ -19,7 +19,7 @@ window itself: `clip.own_captions`):
    if the clip is one of several windows of a take.
 
 Unusual: the rules use texts only, so a clip is assumed to show what its take's text says. The classifier does not see
-the position, heading or length of a motion (`motionmillion.eval.verb_descriptor`).
+the position, heading or length of a motion (`motionmillion.eval.verbs.descriptor`).
 
 Shapes: M motions, V verbs.
 """

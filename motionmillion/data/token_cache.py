@@ -29,8 +29,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import motionmillion
-from motionmillion.data.sequences import Sequences, Version
-from motionmillion.data.text_bank import TextBank
+from motionmillion.data.sets.sequences import Sequences, Version
+from motionmillion.data.sets.texts import TextBank
 from motionmillion.io.files import atomic_path
 from motionmillion.text.encoder import TextEncoder
 

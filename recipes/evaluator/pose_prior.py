@@ -180,9 +180,7 @@ def train(prior: PosePrior, kind: str, real: Tensor, bank: Tensor, generator: to
         losses = []
         for rows in torch.randperm(EXAMPLES, generator=generator).split(BATCH):
             guess = prior.limb_distance(kind, limbs[rows])
-            loss = (
-                (guess - target[rows]).abs() / (target[rows] + 5)
-            ).mean()  # relative error
+            loss = ((guess - target[rows]).abs() / (target[rows] + 5)).mean()  # relative error
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -32,9 +32,7 @@ def main() -> None:
     size = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
     print(f"{folder}: {size / 1e6:.1f} MB of weights")
     if size > LIMIT:
-        raise SystemExit(
-            f"release: weights must take at most {LIMIT / 1e6:.0f} MB, got {size / 1e6:.1f}"
-        )
+        raise SystemExit(f"release: weights must take at most {LIMIT / 1e6:.0f} MB, got {size / 1e6:.1f}")
 
 
 if __name__ == "__main__":

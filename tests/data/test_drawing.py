@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from motionmillion.data import MotionClip, synthesize
-from motionmillion.data.drawing import (
+from motionmillion.data.sets.drawing import (
     check_balance_by,
     check_caption_sources,
     check_caption_weights,

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from motionmillion.data import MotionClip, synthesize
-from motionmillion.data.sequences import Sequences, Version, make_sequences
-from motionmillion.data.token_cache import cached_sequences, cached_texts, fingerprint, weights_hash
+from motionmillion.data.sets.sequences import Sequences, Version, make_sequences
+from motionmillion.data.sets.token_cache import cached_sequences, cached_texts, fingerprint, weights_hash
 from motionmillion.text.encoder import TextEncoder
 
 

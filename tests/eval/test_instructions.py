@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from motionmillion.data.clips import MotionClip
-from motionmillion.data.synthetic_actions import Dice, Style, jump, stand
-from motionmillion.data.synthetic_body import SIDES, Plan, keyframes, solve
+from motionmillion.data.synthetic.actions import Dice, Style, jump, stand
+from motionmillion.data.synthetic.body import SIDES, Plan, keyframes, solve
 from motionmillion.eval.instructions import FAMILIES, body_tracks, follows, instruction_check, real_rates, wilson
 from motionmillion.eval.instructions.scoring import RealRates
 from motionmillion.eval.instructions.tracks import reversals, spans
@@ -120,7 +120,7 @@ def sitting(down: Callable[[Tensor], Tensor]) -> Motion:
 
 
 def planned(change: Callable[[Plan, Tensor], None], seconds: float = 4.0, fps: float = 30.0) -> Motion:
-    """A standing body of `motionmillion.data.synthetic_body` with some of its plan changed."""
+    """A standing body of `motionmillion.data.synthetic.body` with some of its plan changed."""
     time = torch.arange(round(seconds * fps), dtype=torch.float64) / fps
     dice = Dice(0)
     plan = stand(Style.sample(dice), dice, time)
@@ -307,7 +307,9 @@ def test_every_family_has_an_image_and_known_relatives():
     bases = {name.removesuffix(f"_{family.side}") if family.side else name for name, family in FAMILIES.items()}
     for name, family in FAMILIES.items():
         assert FAMILIES[family.mirrored].mirrored == name
-        assert all(any(base == other or base.startswith(f"{other}_") for base in bases) for other in family.related), name
+        assert all(any(base == other or base.startswith(f"{other}_") for base in bases) for other in family.related), (
+            name
+        )
 
 
 def clip(name: str, motion: Motion, *watched: str) -> MotionClip:
@@ -397,5 +399,7 @@ def test_sampling_options_are_read(script: ModuleType):
 
 def test_a_caption_of_the_data_is_no_prompt(script: ModuleType):
     seen = clip("a", made("stand_still"), "Please kick with your right foot.")
-    with pytest.raises(ValueError, match="prompts must not be captions of the data, got \\['please kick with your left"):
+    with pytest.raises(
+        ValueError, match="prompts must not be captions of the data, got \\['please kick with your left"
+    ):
         script.check_unseen({"kick_left": ["please kick with your left foot"]}, [seen])

@@ -14,7 +14,7 @@ from motionmillion.data.composition.bodies import acceleration, falls_freely, jo
 from motionmillion.data.composition.opposites import Opposites, load_opposites
 from motionmillion.data.composition.reversed_captions import Changes, reverse_caption
 from motionmillion.data.composition.sequence import FEWEST_FRAMES, true_captions
-from motionmillion.joining import backwards
+from motionmillion.kinematics.joining import backwards
 from motionmillion.motion import Motion
 
 __all__ = ["Opposites", "load_opposites", "reverse_clip"]

@@ -9,7 +9,7 @@
 | shortest | frames below which a clip is left out, at the frame rate of the features |
 | variants, speed, trim | versions of each clip, see `motionmillion.data.sets.pairs` |
 | own_caption_share | how often a window of a longer take is described by a caption of its own |
-| caption_weights | how often a caption of each source is drawn, see `motionmillion.data.drawing` |
+| caption_weights | how often a caption of each source is drawn, see `motionmillion.data.sets.drawing` |
 | caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
 | compose | training clips made out of others, see `motionmillion.data.composing.ComposeOptions` |
 | balance | 0 visits every clip equally often, 1 every category; between them the share of both |

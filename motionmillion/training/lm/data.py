@@ -18,10 +18,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from motionmillion.data.sets.latents import LatentCollator
 from motionmillion.data.sets.packing import PackedCollator
+from motionmillion.data.sets.texts import TextBank, Texts
+from motionmillion.data.sets.token_cache import cached_texts
 from motionmillion.data.sets.tokens import ShardDataset, TokenCollator, TokenDataset
 from motionmillion.data.shards.texts import TextShards
-from motionmillion.data.text_bank import TextBank, Texts
-from motionmillion.data.token_cache import cached_texts
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer

@@ -8,12 +8,12 @@
 | text_features | folder of features of all captions, made with that encoder, which is then not loaded |
 | variants, speed, trim | versions of each clip, see `motionmillion.data.sets.tokens`; not with token shards |
 | own_caption_share | how often a window of a longer take is described by a caption of its own |
-| caption_weights | how often a caption of each source is drawn, see `motionmillion.data.drawing` |
+| caption_weights | how often a caption of each source is drawn, see `motionmillion.data.sets.drawing` |
 | caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
 | compose | training clips made out of others, see `motionmillion.data.composing.ComposeOptions` |
 | balance | 0 visits every clip equally often, 1 every category; between them the share of both |
 | balance_by | what counts as a category: `category`, or `description`, the title of the take |
-| cache | folder that keeps codes and text features for the next start, see `motionmillion.data.token_cache` |
+| cache | folder that keeps codes and text features for the next start, see `motionmillion.data.sets.token_cache` |
 | caption_dropout, corruption, code_drop | see `TokenCollator` |
 | packing | positions of a row that holds several samples, see `motionmillion.data.sets.packing`; 0 packs nothing |
 | start_from | pipeline (bundled name, folder, hub id) to go on from; see below |

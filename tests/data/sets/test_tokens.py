@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from motionmillion.data import synthetic_clips
-from motionmillion.data.sequences import Sequences
 from motionmillion.data.sets.latents import LatentCollator
 from motionmillion.data.sets.packing import PackedCollator
+from motionmillion.data.sets.sequences import Sequences
 from motionmillion.data.sets.tokens import ShardDataset, TokenCollator, TokenDataset
 from motionmillion.data.shards.tokens import load_token_shards, shard_name, write_header, write_shard
 
