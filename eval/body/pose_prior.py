@@ -152,7 +152,7 @@ def pose_prior_distances(
 
 
 def rotations_of_joints(motions: Sequence[Motion]) -> list[Tensor]:
-    """Rotations `[T, 22, 3, 3]` of each motion, recovered from its joint positions (`motionmillion.kinematics.joints`)."""
+    """Rotations `[T, 22, 3, 3]` of each motion, recovered from its joint positions by `kinematics.joints`."""
     own = [motion for motion in motions if motion.skeleton == SMPL22]
     found = rotations_from_joints(torch.cat([motion.positions() for motion in own])).float() if own else torch.empty(0)
     parts = iter(found.split([motion.num_frames for motion in own]))

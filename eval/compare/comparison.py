@@ -4,8 +4,8 @@
     write_comparison(comparison, "runs/compared")      # of .pages: comparison.json, .md and .html
 
 Every system is tested against the first one, on the values of samples with equal ids: a sign-flip permutation test of
-the paired differences (`motionmillion.eval.statistics.significance`), two-sided. A difference is marked with `*` where its
-p-value is below 0.05 after Holm's correction over all tests of the same group, i.e. over its measures and systems.
+the paired differences (`motionmillion.eval.statistics.significance`), two-sided. A difference is marked with `*` where
+its p-value is below 0.05 after Holm's correction over all tests of the same group, i.e. over its measures and systems.
 
 Unusual: a value that is not a mean over samples, such as FID, has no test and therefore no mark; use its interval. The
 values of an id that occurs more than once are averaged first.

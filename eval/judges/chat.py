@@ -3,8 +3,8 @@
     judge = EndpointJudge("http://localhost:8000/v1", "Qwen/Qwen2.5-VL-7B-Instruct")
     judge = GeminiJudge("gemini-2.5-flash")                                            # key in GEMINI_API_KEY
 
-Frames are sent as JPEG inside the request. `motionmillion.chat.endpoint` handles retries and API keys. Unusual: several
-questions are asked in parallel (`parallel`); the replies do not depend on it.
+Frames are sent as JPEG inside the request. `motionmillion.chat.endpoint` handles retries and API keys. Unusual:
+several questions are asked in parallel (`parallel`); the replies do not depend on it.
 """
 
 import abc

@@ -4,7 +4,8 @@
     outcome.results.overall.values["text_alignment_percent"]
 
 1. prompts, evaluator, judge     motionmillion.eval.suites, .evaluator, .judges
-2. motions for them              generated (motionmillion.eval.run.generation), or another system's files (.motion_files)
+2. motions for them              generated (motionmillion.eval.run.generation), or another system's files
+(.motion_files)
 3. measures of every motion      motionmillion.eval.scoring
 4. a judge's answers             motionmillion.eval.run.questions
 5. measures of the suite         motionmillion.eval.suites.scores

@@ -87,9 +87,9 @@ def bootstrap(
 ) -> object:
     """A measure of all rows and its 95 % interval over the choice of takes, for measures that are not means over rows.
 
-    Whole takes are drawn with replacement, as in `motionmillion.eval.statistics.bootstrap`, which is faster for means. Duplicate
-    rows bias some measures (the Fréchet distance increases), so the spread of the resampled values is centred on the
-    value of all rows. The bias by the number of rows remains in both.
+    Whole takes are drawn with replacement, as in `motionmillion.eval.statistics.bootstrap`, which is faster for means.
+    Duplicate rows bias some measures (the Fréchet distance increases), so the spread of the resampled values is
+    centred on the value of all rows. The bias by the number of rows remains in both.
 
     Args:
         measure: takes indices `[n]` (int64, in random order, n varies with the takes drawn), returns a number, or

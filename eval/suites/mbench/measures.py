@@ -2,9 +2,9 @@
 
     values = mbench_values(samples, rows)          # a dictionary for each sample
 
-Judged dimensions are added by `motionmillion.eval.run.evaluate`. `axes="released"` reproduces the released code on its own
-files: they are y up, but it uses the third axis, which points forward, as height; and each joint of a pose is taken
-for its successor (`motionmillion.eval.body.nrdf`).
+Judged dimensions are added by `motionmillion.eval.run.evaluate`. `axes="released"` reproduces the released code on its
+own files: they are y up, but it uses the third axis, which points forward, as height; and each joint of a pose is
+taken for its successor (`motionmillion.eval.body.nrdf`).
 
 Source: ViMoGen (arXiv 2510.26794), MBench; formulas as in its released evaluation.
 """

@@ -5,8 +5,8 @@
     report.categories["dance"].codes["usage"]
 
 Means are weighted by frames. Intervals are 95 % percentile bootstrap intervals over takes
-(`motionmillion.eval.statistics.bootstrap`); a group with a single take has none. Code usage has no interval, because a resample
-always uses fewer codes.
+(`motionmillion.eval.statistics.bootstrap`); a group with a single take has none. Code usage has no interval, because a
+resample always uses fewer codes.
 
 Unusual: clips go through the tokenizer in padded batches sorted by length; the result of a clip does not depend on
 its batch. `motionmillion.eval.suites.tokenizer.run` writes a report to files.

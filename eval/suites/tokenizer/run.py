@@ -134,7 +134,6 @@ def evaluate_folders(
 
 def write_report(report: TokenizerReport, facts: dict[str, Any], folder: Path, plots: bool = True) -> list[Path]:
     """Write the files of the module's docstring and return their paths; `facts` come from `protocol`."""
-    results = {"protocol": facts, **report.as_dict()}
     lines = [json.dumps(clip.as_dict()) for clip in report.clips]
     pictures = {path.stem.replace("_", " "): path for path in (write_plots(report, folder) if plots else [])}
     title, words = f"Tokenizer {facts['model']}: reconstruction", _protocol_words(facts)
