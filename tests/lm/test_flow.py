@@ -286,8 +286,8 @@ def test_mistakes_are_named(make, message):
     ("sampling", "rounds", "message"),
     [
         (FlowSampling(), 0, "rounds must be a whole number of at least 1"),
-        (FlowSampling(), 2, "fresh must draw noise for more than one round, got none for 2"),
-        (FlowSampling(strength=0.5), 1, "strength must be 1 around values that are known, got 0.5"),
+        (FlowSampling(), 2, "fresh must be given for more than one round, got none for 2"),
+        (FlowSampling(strength=0.5), 1, "strength must be 1 around known values, got 0.5"),
     ],
 )
 def test_mistakes_around_known_values_are_named(sampling, rounds, message):

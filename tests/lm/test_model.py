@@ -183,7 +183,7 @@ def test_eager_and_sdpa_attention_agree(tiny_lm, batch):
         ({"temperature": -1}, "temperature must not be negative"),
         ({"top_k": -1}, "top_k must be a whole number of at least 0"),
         ({"top_p": 0}, "top_p must be in"),
-        ({"seeds": [1]}, "seeds must hold one number a row"),
+        ({"seeds": [1]}, "seeds must hold one number per row"),
     ],
 )
 def test_bad_sampling_options_are_named(tiny_lm, batch, options, message):

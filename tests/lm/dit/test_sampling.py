@@ -158,7 +158,7 @@ def test_temperature_scales_the_noise(dit, told):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (dict(seeds=[1]), "seeds must be one a row, 3, got 1"),
+        (dict(seeds=[1]), "seeds must be one per row, 3, got 1"),
         (dict(known=torch.zeros(3, 12, 276)), "known and keep must be given together, got no keep"),
         (dict(keep=torch.ones(3, 12, 276, dtype=torch.bool)), "known and keep must be given together, got no known"),
     ],
