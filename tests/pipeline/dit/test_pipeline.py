@@ -325,7 +325,10 @@ def test_models_of_texts_alone(tiny_dit_pipeline, walk):
     assert pipe("jump", reference=reference, strength=0.5)[0].num_frames == 60
     for call, message in (
         (dict(prompts="jump", reference=reference), "reference must come with strength below 1 for a text-only model"),
-        (dict(prompts="jump", reference=reference, reference_mode="both"), "must be auto or text for a text-only model"),
+        (
+            dict(prompts="jump", reference=reference, reference_mode="both"),
+            "must be auto or text for a text-only model",
+        ),
         (dict(prompts="", reference=reference), "prompt must say what the person does, got ''"),
     ):
         with pytest.raises(ValueError, match=message):
