@@ -47,7 +47,7 @@ def fingerprint(content: Any) -> str:
 
 @functools.cache
 def _code() -> str:
-    package, digest = Path(__file__).parents[1], hashlib.sha256()
+    package, digest = Path(__file__).parents[2], hashlib.sha256()
     for name in _MAKERS:
         part = package / name
         for path in sorted(part.rglob("*.py")) if part.is_dir() else [part]:
