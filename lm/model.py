@@ -28,8 +28,9 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMS
 
 from motionmillion.checkpoints import StrictLoading
 from motionmillion.lm.config import MotionLMConfig
-from motionmillion.lm.generation.decode_step import StepEnds, TokenEnds
+from motionmillion.lm.generation.decode_step import TokenEnds
 from motionmillion.lm.generation.loop import checked_codes, generate
+from motionmillion.lm.generation.protocol import StepEnds
 from motionmillion.lm.generation.sampling import Sampler
 from motionmillion.lm.head import OutputHead
 from motionmillion.lm.masks import last_valid, mixed_attention_mask, places

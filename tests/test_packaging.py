@@ -150,3 +150,30 @@ def test_readme_command_is_unique(tmp_path, word, count):
         assert result.stdout.strip() == "python -m pytest"
     else:
         assert result.returncode != 0 and f"got {count} blocks with {word!r}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "added, complaint",
+    [
+        ({}, None),
+        ({"tokenizer/climbs.py": "import motionmillion.pipeline.folder\n"}, "motionmillion.tokenizer.climbs"),
+        ({"tokenizer/one.py": "import motionmillion.tokenizer.two\n"}, None),
+        (
+            {
+                "lm/one.py": "import motionmillion.lm.two\n",
+                "lm/two.py": "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    import motionmillion.lm.one\n",
+            },
+            "motionmillion.lm.two -> motionmillion.lm.one",
+        ),
+    ],
+    ids=["as it is", "climbs", "sideways", "circle of types"],
+)
+def test_layers_and_circles(tmp_path, added, complaint):
+    pytest.importorskip("importlinter", reason="import-linter is part of the extra dev")
+    source = copy_sources(tmp_path, links=False)
+    for name, text in {"tokenizer/two.py": "", **added}.items():
+        (source / name).write_text(text)
+    command = [sys.executable, ROOT / ".ci" / "check_imports.py", "--root", source]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert (result.returncode == 0) == (complaint is None), result.stdout + result.stderr
+    assert complaint is None or complaint in result.stdout

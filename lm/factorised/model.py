@@ -8,13 +8,13 @@ With levels `L_0, L_1, ...` the digits of a code are those of a number in mixed 
 `code = d_0 + L_0 (d_1 + L_1 (d_2 + ...))`. Both FSQ and residual FSQ number their codes in this way, so digits can be
 single levels of the quantizer, several of them together (40 = 8 * 5), or whole stages. The embedding of a code is the
 sum of the embeddings of its digits. The output layer predicts the first digit or END; a small transformer over the
-digits (`DepthHead`) predicts each further one from the position's state and the digits before it. The probability of
-a code is the product of those of its digits, so losses are exact, and comparable with those of joint codes.
+digits (`DepthHead` in `motionmillion.lm.factorised.head`) predicts each further one from the position's state and the
+digits before it. The probability of a code is the product of those of its digits, so losses are exact, and comparable
+with those of joint codes.
 
 Source: the depth transformers of RQ-Transformer (arXiv 2203.01941) and Moshi (arXiv 2410.00037), over FSQ's levels.
 
-Letters: B batch, N codes, M counted positions, D digits, C width of the transformer, W width of the depth head, K
-codebook size.
+Letters: B batch, N codes, M counted positions, D digits, C width of the transformer, K codebook size.
 """
 
 import math
@@ -24,76 +24,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import LlamaConfig
 from transformers.cache_utils import Cache
-from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMSNorm
 
+from motionmillion.lm.factorised.head import DepthHead
 from motionmillion.lm.factorised.sampler import FactorisedSampler
-from motionmillion.lm.generation.decode_step import StepEnds
+from motionmillion.lm.generation.protocol import StepEnds
 from motionmillion.lm.model import IGNORED, MotionLM, check_tokens
 from motionmillion.lm.output import MotionLMOutput
-from motionmillion.lm.rotary import RotaryEmbedding
-
-
-class DepthHead(nn.Module):
-    """Logits of the second and every further digit of a code.
-
-    Args:
-        levels: of each digit, the first one included.
-        state_dim: C.
-        width: W, a multiple of 32.
-        layers: transformer layers over the digits.
-    """
-
-    def __init__(self, levels: Sequence[int], state_dim: int, width: int, layers: int) -> None:
-        super().__init__()
-        self.levels = list(levels)
-        heads = max(width // 64, 1)
-        config = LlamaConfig(
-            hidden_size=width,
-            intermediate_size=2 * width,
-            num_hidden_layers=layers,
-            num_attention_heads=heads,
-            num_key_value_heads=heads,
-            rms_norm_eps=1e-5,
-        )
-        config._attn_implementation = "sdpa"
-        config.rope_precision = "float32"
-        self.read_state = nn.Linear(state_dim, width)
-        self.read_digits = nn.ModuleList(nn.Embedding(count, width) for count in self.levels[:-1])
-        self.layers = nn.ModuleList(LlamaDecoderLayer(config, i) for i in range(layers))
-        self.norm = LlamaRMSNorm(width, eps=1e-5)
-        self.rotary_emb = RotaryEmbedding(config)
-        self.write = nn.ModuleList(nn.Linear(width, count, bias=False) for count in self.levels[1:])
-
-    def forward(self, states: Tensor, digits: Tensor) -> list[Tensor]:
-        """Logits of the digits that follow the given ones.
-
-        Args:
-            states: `[M, C]`.
-            digits: the first d digits `[M, d]`, `1 <= d < D`.
-
-        Returns:
-            logits `[M, L_i]` of the digits i = 1 .. d, each from the digits before it.
-        """
-        hidden = self.states(states, digits)
-        return [self.write[i](hidden[:, i]) for i in range(digits.shape[1])]
-
-    def last(self, states: Tensor, digits: Tensor) -> Tensor:
-        """Logits `[M, L_d]` of the next digit after the given ones `[M, d]`."""
-        count = digits.shape[1]
-        return self.write[count - 1](self.states(states, digits)[:, -1])
-
-    def states(self, states: Tensor, digits: Tensor) -> Tensor:
-        """States `[M, d, W]` that predict the digits 1 .. d."""
-        # the state of the position is added to every digit's embedding
-        embedded = [table(digits[:, i]) for i, table in enumerate(self.read_digits) if i < digits.shape[1]]
-        hidden = self.read_state(states)[:, None] + torch.stack(embedded, dim=1)  # [M, d, W]
-        positions = torch.arange(digits.shape[1], device=digits.device)[None]
-        rotary = self.rotary_emb(hidden, positions)
-        for layer in self.layers:  # without a mask attention is causal
-            hidden = layer(hidden, attention_mask=None, position_ids=positions, position_embeddings=rotary)
-        return self.norm(hidden)
 
 
 class MotionFactorisedLM(MotionLM, of=("codes", "factorised")):

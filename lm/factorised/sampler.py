@@ -14,24 +14,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from motionmillion.lm.config import MotionLMConfig
+from motionmillion.lm.factorised.head import DepthHead
 from motionmillion.lm.generation.sampling import Sampler
+from motionmillion.lm.head import OutputHead
 
-if TYPE_CHECKING:
-    from motionmillion.lm.factorised.model import MotionFactorisedLM
+
+class DigitModel(Protocol):
+    """What the sampler reads of its model, a `motionmillion.lm.factorised.model.MotionFactorisedLM`."""
+
+    config: MotionLMConfig
+    levels: list[int]
+    lm_head: OutputHead
+    depth: DepthHead
+
+    def split_codes(self, codes: Tensor, /) -> Tensor: ...
+
+    def join_digits(self, digits: Tensor, /) -> Tensor: ...
 
 
 class FactorisedSampler(Sampler):
     """Chooses the digits of codes; see `motionmillion.lm.generation.sampling.Sampler`."""
 
-    lm: MotionFactorisedLM
+    lm: DigitModel
 
     @classmethod
-    def of_model(cls, lm: MotionFactorisedLM, options: dict[str, Any], seeds: Sequence[int]) -> FactorisedSampler:
+    def of_model(cls, lm: DigitModel, options: dict[str, Any], seeds: Sequence[int]) -> FactorisedSampler:
         """Make a sampler from fields of `Sampling`; raises as `Sampler.from_options`."""
         sampler = cls.from_options(options, lm.config, seeds)
         assert isinstance(sampler, FactorisedSampler)

@@ -3,8 +3,9 @@
     weights = prepared_weights(lm, rows=1, int8=False, compiled=False)
     logits = decode_step(weights, caches, tokens, positions, column, mask, seen)      # [B, K + 1]
 
-`StepEnds` covers the two ends of a step that differ between tokens and latents: embedding the input, and the output
-that the sampler reads. `motionmillion.lm.generation.decoder.StaticDecoder` runs the steps.
+`motionmillion.lm.generation.protocol.StepEnds` covers the two ends of a step that differ between tokens and latents:
+embedding the input, and the output that the sampler reads. `motionmillion.lm.generation.decoder.StaticDecoder` runs
+the steps.
 
 Letters: B batch, C width, H heads, K codebook size.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -22,10 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from motionmillion.lm.generation.few_rows import Projection
+from motionmillion.lm.generation.protocol import AnyLM
 from motionmillion.lm.head import OutputHead
-
-if TYPE_CHECKING:
-    from motionmillion.lm.model import MotionLM
 
 
 @dataclasses.dataclass(eq=False)
@@ -43,22 +42,10 @@ class LayerWeights:
     norm_out: Tensor  # [C]
 
 
-class StepEnds(Protocol):
-    """Input and output layer of a step."""
-
-    def embed(self, chosen: Tensor, /) -> Tensor:
-        """Embeddings `[B, C]` of the token or latent chosen for each row."""
-        ...
-
-    def read(self, x: Tensor, /) -> Tensor:
-        """What the sampler reads (logits or states), from the last hidden states `[B, C]`."""
-        ...
-
-
 class TokenEnds:
-    """Tokens `[B]` in, logits `[B, K + 1]` out."""
+    """The `StepEnds` of codes: tokens `[B]` in, logits `[B, K + 1]` out."""
 
-    def __init__(self, lm: MotionLM, project: Callable[[nn.Linear], Callable[[Tensor], Tensor]]) -> None:
+    def __init__(self, lm: AnyLM, project: Callable[[nn.Linear], Callable[[Tensor], Tensor]]) -> None:
         self.embedding = lm.embed_tokens.weight
         self.head, self.predicted = project(lm.lm_head), lm.lm_head.predicted
 
@@ -72,7 +59,7 @@ class TokenEnds:
 class PreparedWeights:
     """The weights that a step needs, laid out for a given number of rows."""
 
-    def __init__(self, lm: MotionLM, rows: int, int8: bool, compiled: bool) -> None:
+    def __init__(self, lm: AnyLM, rows: int, int8: bool, compiled: bool) -> None:
         def project(linear: nn.Linear) -> Projection:
             return Projection(linear.weight, linear.bias, rows, int8, plain=compiled)
 
@@ -151,10 +138,10 @@ def decode_step(
     return weights.ends.read(x)
 
 
-_PREPARED: WeakKeyDictionary[nn.Module, dict[tuple[int, bool, bool], PreparedWeights]] = WeakKeyDictionary()
+_PREPARED: WeakKeyDictionary[AnyLM, dict[tuple[int, bool, bool], PreparedWeights]] = WeakKeyDictionary()
 
 
-def prepared_weights(lm: MotionLM, rows: int, int8: bool, compiled: bool) -> PreparedWeights:
+def prepared_weights(lm: AnyLM, rows: int, int8: bool, compiled: bool) -> PreparedWeights:
     """The weights of an earlier call while they are still valid, so that nothing is laid out or compiled twice."""
     kept = _PREPARED.setdefault(lm, {})
     key = (min(rows, 3), int8, compiled)  # three rows or more share one layout
@@ -163,7 +150,7 @@ def prepared_weights(lm: MotionLM, rows: int, int8: bool, compiled: bool) -> Pre
     return kept[key]
 
 
-def supported(lm: MotionLM) -> bool:
+def supported(lm: AnyLM) -> bool:
     """Whether `StaticDecoder` supports every layer of the model: plain linear layers, SiLU, no adapters, no hooks."""
     plain = all(
         type(linear) is nn.Linear and type(linear.weight) is nn.Parameter  # torchao replaces only the weight
@@ -184,6 +171,6 @@ def _linears(layer: Any) -> list[nn.Linear]:
     ]
 
 
-def _signature(lm: MotionLM) -> tuple:
+def _signature(lm: AnyLM) -> tuple:
     """Changes when a weight is replaced, moved, cast or written to."""
     return tuple((id(p), p.data_ptr(), p.dtype, 0 if p.is_inference() else p._version) for p in lm.parameters())

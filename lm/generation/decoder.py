@@ -19,16 +19,12 @@ Letters: B batch, L text length, P prefix, H heads, K codebook size.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from motionmillion.lm.generation.decode_step import decode_step, prepared_weights
-
-if TYPE_CHECKING:
-    from motionmillion.lm.model import MotionLM
+from motionmillion.lm.generation.protocol import AnyLM
 
 _GRANULE = 64
 """Capacities are rounded up to a multiple of it, so that torch.compile sees few different shapes."""
@@ -37,7 +33,7 @@ _GRANULE = 64
 class DynamicDecoder:
     """Decoding through the model's own forward pass and a growing cache."""
 
-    def __init__(self, lm: MotionLM, text_features: Tensor, text_mask: Tensor, prefix: Tensor, capacity: int) -> None:
+    def __init__(self, lm: AnyLM, text_features: Tensor, text_mask: Tensor, prefix: Tensor, capacity: int) -> None:
         self.lm = lm
         output = lm(prefix, text_features, text_mask, use_cache=True, logits_to_keep=1)
         self.cache, self.logits = output.past_key_values, output.last
@@ -57,7 +53,7 @@ class DynamicDecoder:
 class UncachedDecoder:
     """Decoding that computes every position again at every step."""
 
-    def __init__(self, lm: MotionLM, text_features: Tensor, text_mask: Tensor, prefix: Tensor, capacity: int) -> None:
+    def __init__(self, lm: AnyLM, text_features: Tensor, text_mask: Tensor, prefix: Tensor, capacity: int) -> None:
         self.lm, self.text, self.tokens = lm, (text_features, text_mask), prefix
         self.logits = self._last()
 
@@ -86,7 +82,7 @@ class StaticDecoder:
 
     def __init__(
         self,
-        lm: MotionLM,
+        lm: AnyLM,
         text_features: Tensor,
         text_mask: Tensor,
         prefix: Tensor,

@@ -26,17 +26,17 @@ from torch import Tensor
 
 from motionmillion.lm.generation.decode_step import supported
 from motionmillion.lm.generation.decoder import DynamicDecoder, StaticDecoder, UncachedDecoder
+from motionmillion.lm.generation.protocol import AnyLM
 
 if TYPE_CHECKING:
     from motionmillion.lm.config import MotionLMConfig
-    from motionmillion.lm.model import MotionLM
 
 CACHES = ("auto", "static", "dynamic", "none")
 
 
 @torch.no_grad()
 def generate(
-    lm: MotionLM,
+    lm: AnyLM,
     text_features: Tensor,
     text_mask: Tensor | None = None,
     max_new_tokens: int = 150,
@@ -62,7 +62,7 @@ def generate(
 
 @torch.no_grad()
 def stream(
-    lm: MotionLM,
+    lm: AnyLM,
     text_features: Tensor,
     text_mask: Tensor | None = None,
     max_new_tokens: int = 150,
@@ -139,7 +139,7 @@ def stream(
             found = decoder.step(torch.cat([fed, fed]) if sampler.guided else fed)
 
 
-def _decoder(lm: MotionLM, cache: str, compiled: bool, int8: bool) -> Any:
+def _decoder(lm: AnyLM, cache: str, compiled: bool, int8: bool) -> Any:
     """The decoder class for these options; raises `ValueError` if the model does not support them."""
     if cache not in CACHES:
         raise ValueError(f"cache must be one of {CACHES}, got {cache!r}")
@@ -199,7 +199,7 @@ def checked_codes(config: MotionLMConfig, batch: int, codes: Tensor | None, late
     return tokens
 
 
-def _check_lengths(lm: MotionLM, max_new_tokens: int, min_new_tokens: int, prefix: Tensor) -> None:
+def _check_lengths(lm: AnyLM, max_new_tokens: int, min_new_tokens: int, prefix: Tensor) -> None:
     if max_new_tokens < 1:
         raise ValueError(f"max_new_tokens must be at least 1, got {max_new_tokens!r}")
     if not 0 <= min_new_tokens <= max_new_tokens:

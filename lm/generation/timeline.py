@@ -17,16 +17,14 @@ Letters: B batch, L text length, C text feature size, P codes before the gap, E 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from motionmillion.configuration import check_whole
 from motionmillion.lm.generation.loop import generate, stream
-
-if TYPE_CHECKING:
-    from motionmillion.lm.model import MotionLM
+from motionmillion.lm.generation.protocol import AnyLM
 
 
 class Part(NamedTuple):
@@ -40,7 +38,7 @@ class Part(NamedTuple):
 
 @torch.no_grad()
 def stream_timeline(
-    lm: MotionLM, parts: Sequence[Part], overlap: int, prefix: Tensor | None = None, **options: Any
+    lm: AnyLM, parts: Sequence[Part], overlap: int, prefix: Tensor | None = None, **options: Any
 ) -> Iterator[Tensor]:
     """Yield the next code `[B]` or latent `[B, Q]` of every row, one part after another.
 
@@ -64,7 +62,7 @@ def stream_timeline(
 
 @torch.no_grad()
 def fill_between(
-    lm: MotionLM,
+    lm: AnyLM,
     text_features: Tensor,
     text_mask: Tensor,
     start: Tensor,

@@ -25,7 +25,7 @@ from transformers.cache_utils import Cache
 
 from motionmillion.checkpoints import ExactStatistics
 from motionmillion.lm.flow import FlowDraw
-from motionmillion.lm.generation.decode_step import StepEnds
+from motionmillion.lm.generation.protocol import StepEnds
 from motionmillion.lm.latents.head import FlowHead, HeadLinear
 from motionmillion.lm.latents.sampler import FlowSampler
 from motionmillion.lm.model import MotionLM

@@ -11,17 +11,34 @@ Letters: B rows, Q latent channels, C width of the transformer.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from motionmillion.configuration import unknown_key_error
-from motionmillion.lm.flow import FlowSampling, guide, solve
+from motionmillion.lm.config import MotionLMConfig
+from motionmillion.lm.flow import FlowMatching, FlowSampling, guide, solve
 from motionmillion.lm.generation.sampling import Sampling
+from motionmillion.lm.head import OutputHead
+from motionmillion.lm.latents.head import FlowHead
 
-if TYPE_CHECKING:
-    from motionmillion.lm.latents.model import MotionFlowLM
+
+class FlowModel(Protocol):
+    """What the sampler reads of its model, a `motionmillion.lm.latents.model.MotionFlowLM`."""
+
+    config: MotionLMConfig
+    flow: FlowMatching
+    flow_head: FlowHead
+    lm_head: OutputHead
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def next_latents(self, normalised: Tensor, /) -> Tensor:
+        """Latents `[B, Q]` in the tokenizer's units."""
+        ...
+
 
 DEFAULT_STEPS = 16
 """Default number of solver steps; see recipes/flow for the effect of more or fewer."""
@@ -40,14 +57,14 @@ class FlowSampler:
         seeds: one per row.
     """
 
-    def __init__(self, lm: "MotionFlowLM", sampling: FlowSampling, seeds: Sequence[int]) -> None:
+    def __init__(self, lm: FlowModel, sampling: FlowSampling, seeds: Sequence[int]) -> None:
         self.lm, self.sampling = lm, sampling
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.times: dict[float, Tensor] = {}  # embeddings of noise levels, by sigma
         self.going_on = torch.ones(len(self.generators), device=lm.device)  # probability of not having ended yet
 
     @classmethod
-    def from_options(cls, lm: "MotionFlowLM", options: dict[str, Any], seeds: Sequence[int]) -> "FlowSampler":
+    def from_options(cls, lm: FlowModel, options: dict[str, Any], seeds: Sequence[int]) -> "FlowSampler":
         """Make a sampler from fields of `FlowSampling`; the default shift is that of training.
 
         Raises:
