@@ -37,7 +37,7 @@ from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.lm.dit.sampling import Conditions, sample_motion
 from motionmillion.lm.flow import FlowSampling
-from motionmillion.pipeline.codes import MotionPipeline
+from motionmillion.pipeline import MotionPipeline
 from motionmillion.pipeline.dit.pipeline import DiTPipeline
 from motionmillion.provenance import describe_machine, plain_name
 from motionmillion.tokenizer import MotionTokenizer

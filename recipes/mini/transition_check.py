@@ -54,7 +54,7 @@ def main() -> None:
         rows.append(
             {
                 "transition": transition,
-                "codes": pipe.overlap({"transition": transition}),
+                "codes": pipe.overlap(pipe.options({"transition": transition})),
                 "first": sum(a == b for a, (b, _) in zip(first, pairs, strict=True)) / len(pairs),
                 "second": sum(a == b for a, (_, b) in zip(second, pairs, strict=True)) / len(pairs),
                 "still_first": sum(a == b for a, (b, _) in zip(second, pairs, strict=True)) / len(pairs),

@@ -16,7 +16,7 @@ from transformers import TrainerCallback, TrainerState
 from transformers.integrations import TensorBoardCallback
 
 from motionmillion.io.render import optional_package
-from motionmillion.pipeline.codes import MotionPipeline
+from motionmillion.pipeline import MotionPipeline
 from motionmillion.text.encoder import check_texts
 from motionmillion.training.export import language_model, whole_weights
 from motionmillion.training.lm.lora import is_adapted

@@ -31,7 +31,6 @@ Written at the end: `<output>/final`, a pipeline, also where the weights were sp
 are merged into it, and `<output>/adapter` holds them alone.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +40,8 @@ from transformers import set_seed
 from motionmillion.data.sets.latents import latent_statistics
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.lm.latents.model import MotionFlowLM
-from motionmillion.pipeline.codes import MotionPipeline
-from motionmillion.pipeline.folder import find_pipeline, find_tokenizer
+from motionmillion.pipeline import MotionPipeline
+from motionmillion.pipeline.folder import find_pipeline, find_tokenizer, started_defaults, started_encoder
 from motionmillion.text.encoder import DeferredTextEncoder, TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.training.export import PARTS, language_model, whole_weights
@@ -116,8 +115,8 @@ def _parts(recipe: Recipe, data: dict[str, Any]) -> LMParts:
     started, settings, sampling = None, {}, data["sampling"]
     if data["start_from"]:
         started = find_pipeline(data["start_from"])
-        settings = _read(started / "text_encoder.json")
-        sampling = _read(started / "pipeline.json").get("defaults") if sampling is None else sampling
+        settings = started_encoder(started)
+        sampling = started_defaults(started) if sampling is None else sampling
     source = data["tokenizer"]
     if not source:
         if started is None or not (started / "tokenizer").is_dir():
@@ -132,10 +131,6 @@ def _parts(recipe: Recipe, data: dict[str, Any]) -> LMParts:
     if data["text_features"]:
         return LMParts(tokenizer, DeferredTextEncoder(**options), sampling)
     return LMParts(tokenizer, TextEncoder(**options), sampling)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _model(recipe: Recipe, data: dict[str, Any], parts: LMParts) -> MotionLM:
