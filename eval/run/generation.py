@@ -73,7 +73,7 @@ class GenerationOptions:
     def check(self) -> None:
         """Raise `ValueError` for what cannot be."""
         from motionmillion.pipeline.base import sample_seed
-        from motionmillion.pipeline.options import check_length
+        from motionmillion.pipeline.checks import check_length
 
         sample_seed(self.seed, 0)
         check_whole("num_samples", self.num_samples, 1)

@@ -17,8 +17,9 @@ from motionmillion.configuration import check_whole
 from motionmillion.io import check_output, write_motion
 from motionmillion.io.files import atomic_path
 from motionmillion.motion import Motion
+from motionmillion.pipeline.checks import check_length
 from motionmillion.pipeline.folder import find_pipeline, folder_options, load_tokenizer
-from motionmillion.pipeline.options import RunOptions, check_length
+from motionmillion.pipeline.options import RunOptions
 
 if TYPE_CHECKING:
     from motionmillion.pipeline import MotionPipeline

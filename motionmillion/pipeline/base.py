@@ -21,8 +21,9 @@ from transformers import PreTrainedModel
 
 from motionmillion.configuration import check_device, check_number, check_whole, shown
 from motionmillion.motion import Motion
+from motionmillion.pipeline.checks import check_seconds
 from motionmillion.pipeline.folder import find_pipeline, read_pipeline_settings, write_pipeline_parts
-from motionmillion.pipeline.options import Options, check_seconds
+from motionmillion.pipeline.options import Options
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.text.prompts import check_texts
 from motionmillion.text.rewriting import PromptRewriter
@@ -134,6 +135,10 @@ class MotionPipeline:
             ValueError: for unknown options, and for values that no call would accept.
         """
         self.default_options = type(self.default_options).from_defaults({**self.defaults, **defaults})
+
+    def options(self, given: Mapping[str, Any], timed: bool = False) -> Options:
+        """The checked options of a call over the defaults, see `Options.updated`."""
+        return self.default_options.updated(given, timed)
 
     @property
     def device(self) -> torch.device:

@@ -120,9 +120,15 @@ def folder_options(folder: Path) -> Options:
     settings = read_pipeline_settings(folder)
     if settings["kind"] == "dit":
         return DiTOptions.from_defaults(settings["defaults"])
-    config = folder / "lm" / "config.json"
-    flow = config.is_file() and json.loads(config.read_text(encoding="utf-8")).get("head") == "flow"
-    return (FlowHeadOptions if flow else CodesOptions).from_defaults(settings["defaults"])
+    return (FlowHeadOptions if _has_flow_head(folder / "lm") else CodesOptions).from_defaults(settings["defaults"])
+
+
+def _has_flow_head(folder: Path) -> bool:
+    """Whether the language model in a folder has one; a damaged config is left to those who load the model."""
+    try:
+        return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("head") == "flow"
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError):
+        return False
 
 
 def pipeline_defaults(folder: Path) -> dict[str, Any]:

@@ -12,22 +12,29 @@ are checked by `Sampling` and `FlowSampling` of `motionmillion.lm`, which know t
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from motionmillion.configuration import check_number, check_whole, shown, unknown_key_error
+from motionmillion.configuration import check_number, shown, unknown_key_error
+from motionmillion.pipeline.checks import (
+    Check,
+    at_least,
+    check_cache,
+    check_flag,
+    check_length,
+    check_noise,
+    check_quantization,
+    check_seconds,
+    check_share,
+    check_smoothing,
+    one_of,
+)
 
 if TYPE_CHECKING:
     import torch
 
     from motionmillion.lm.flow import FlowSampling
     from motionmillion.lm.generation.sampling import Sampling
-
-MAX_SECONDS = 60.0
-"""Longest motion from one text; a timeline has no limit."""
-
-MAX_SMOOTHING = 100
-"""Upper bound of `smoothing`, in frames."""
 
 RECOVERIES = {"direct": "", "velocity": "_velocity"}
 """Suffix of the representation's name for each kind of recovery."""
@@ -47,9 +54,6 @@ CODES_ARGUMENTS = ("chunk_tokens",)
 SAMPLING, LENGTH, FLOW = "Sampling", "Length", "Flow models (flow head and DiT)"
 DIT, SPEED = "Reference and editing (DiT)", "Speed and memory"
 
-Check = Callable[[str, Any], object]
-"""Raises `ValueError` for the name and value of an option that is out of range."""
-
 
 def option(default: Any, help: str, panel: str, check: Check | None = None, saved: bool = True) -> Any:
     """A field of an options class.
@@ -66,76 +70,6 @@ def option(default: Any, help: str, panel: str, check: Check | None = None, save
 def with_default(base: type["Options"], name: str, default: Any) -> Any:
     """The field `name` of `base` with another default."""
     return dataclasses.field(default=default, metadata=base.__dataclass_fields__[name].metadata)
-
-
-def check_seconds(name: str, value: Any) -> None:
-    """Raise `ValueError` unless `value` is a number of seconds above 0 and at most MAX_SECONDS."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and 0 < value <= MAX_SECONDS):
-        hint = "; a timeline can be longer" if name == "seconds" else ""
-        raise ValueError(f"{name} must be above 0 and at most {MAX_SECONDS:g}, got {value!r}{hint}")
-
-
-def check_length(name: str, value: Any) -> None:
-    """Raise `ValueError` unless `value` is None or a valid number of seconds."""
-    if value is not None:
-        check_seconds(name, value)
-
-
-def check_flag(name: str, value: Any) -> None:
-    """Raise `ValueError` unless `value` is True or False."""
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be True or False, got {value!r}")
-
-
-def check_share(name: str, value: Any) -> float:
-    """`value` if it is a number in 0..1; raises `ValueError` otherwise."""
-    if check_number(name, value) > 1:
-        raise ValueError(f"{name} must be in [0, 1], got {value!r}")
-    return float(value)
-
-
-def check_smoothing(name: str, value: Any) -> None:
-    """Raise `ValueError` unless `value` is a valid number of frames for smoothing."""
-    if check_number(name, value) > MAX_SMOOTHING:
-        raise ValueError(f"{name} must be at most {MAX_SMOOTHING} frames, got {value!r}; 0 is off, 1 is usual")
-
-
-def check_noise(name: str, value: Any) -> None:
-    """Raise `ValueError` unless `value` is a noise level above 0 and at most 1."""
-    from motionmillion.lm.flow import check_strength
-
-    check_strength(name, value)
-
-
-def check_cache(name: str, value: Any) -> None:
-    """Raise `ValueError` unless `value` names a cache of the language model's decoder."""
-    from motionmillion.lm.generation.loop import CACHES
-
-    one_of(*CACHES)(name, value)
-
-
-def check_quantization(name: str, value: Any) -> None:
-    """Raise `ValueError` unless `value` is None or names low-bit weights."""
-    from motionmillion.quantization import LIBRARIES
-
-    if value is not None and value not in LIBRARIES:
-        raise ValueError(f"{name} must be one of {sorted(LIBRARIES)}, got {value!r}")
-
-
-def one_of(*known: str) -> Check:
-    """A check that a value is one of these."""
-
-    def check(name: str, value: Any) -> None:
-        if value not in known:
-            raise ValueError(f"{name} must be one of {known}, got {value!r}")
-
-    return check
-
-
-def at_least(least: int) -> Check:
-    """A check that a value is an integer of at least `least`."""
-    return lambda name, value: check_whole(name, value, least)
 
 
 def _check_fields(options: Any) -> None:
@@ -428,11 +362,11 @@ def given_only(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def leave_out(given: Mapping[str, Any], names: tuple[str, ...], where: str) -> None:
+def leave_out(given: Mapping[str, Any], names: tuple[str, ...], where: str, why: str = "") -> None:
     """Raise `ValueError` for options of these names that were given although they would have no effect."""
     for name in names:
         if given.get(name) is not None:
-            raise ValueError(f"{name} must be left out {where}, got {given[name]!r}")
+            raise ValueError(f"{name} must be left out {where}, got {given[name]!r}{why}")
 
 
 def _is_nothing(value: Any) -> bool:

@@ -123,7 +123,7 @@ class DiTEditing(DiTSteps):
         if not isinstance(prompt, str):
             raise ValueError(f"prompt must be one text, got {prompt!r}")
         text = check_texts(prompt)[0]
-        leave_out(options, ("seconds", *LENGTHS), "of an edit, whose length is that of the motion")
+        leave_out(options, ("seconds", *LENGTHS), "of an edit", "; the motion already has one")
         settings = self.settings(self.options(options), starts=True)
         if self.dit.config.features != "rot276":
             raise ValueError(f"edit must be called on a model of rot276, got one of {self.dit.config.features!r}")
