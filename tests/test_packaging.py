@@ -161,7 +161,7 @@ def test_readme_command_is_unique(tmp_path, word, count):
         (
             {
                 "lm/one.py": "import motionmillion.lm.two\n",
-                "lm/two.py": "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    import motionmillion.lm.one\n",
+                "lm/two.py": "import typing\n\nif typing.TYPE_CHECKING:\n    import motionmillion.lm.one\n",
             },
             "motionmillion.lm.two -> motionmillion.lm.one",
         ),

@@ -36,7 +36,7 @@ from motionmillion.eval.verbs import (
 )
 from motionmillion.io.files import write_text
 from motionmillion.motion import Motion
-from motionmillion.pipeline import MotionPipeline
+from motionmillion.pipeline.codes import CodesPipeline
 
 PROMPTS = Path(__file__).with_name("verb_prompts.yaml")
 CAPTIONS = Path(__file__).with_name("captions.yaml")
@@ -76,7 +76,7 @@ def _plain(text: str) -> str:
 
 
 def real_scores(
-    clips: list[MotionClip], seed: int, seconds: float | None, pipe: MotionPipeline | None
+    clips: list[MotionClip], seed: int, seconds: float | None, pipe: CodesPipeline | None
 ) -> dict[str, VerbScore]:
     """Scores of the classifier on real clips, by name; the first is the reference for the model."""
 
@@ -178,7 +178,7 @@ def main(argv: list[str] | None = None) -> None:
     prompts = read_prompts(args.prompts)
     clips = load_clips(args.data)
     check_unseen(prompts, [add_captions(clip, load_caption_rules(CAPTIONS)) for clip in clips])
-    pipe = None if args.real_only else MotionPipeline.from_pretrained(args.model, args.device)
+    pipe = None if args.real_only else CodesPipeline.from_pretrained(args.model, args.device)
     print("scoring the classifier on real clips: some minutes on one core", file=sys.stderr)
     scores = real_scores(clips, args.seed, seconds, pipe)
     real = next(iter(scores.values()))

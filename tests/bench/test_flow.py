@@ -10,7 +10,7 @@ from motionmillion.bench.flow import CODES, DIT, FLOW, bench_flow, bench_flow_fi
 from motionmillion.cli.app import app
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
-from motionmillion.pipeline.codes import MotionPipeline
+from motionmillion.pipeline import MotionPipeline
 from motionmillion.pipeline.dit.pipeline import DiTPipeline
 
 

@@ -1,6 +1,5 @@
 """A trained MotionDiT that a training goes on from, to tune it on other clips or to distil it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,8 @@ from motionmillion.configuration import unknown_key_error
 from motionmillion.features.stats import FeatureStats
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
-from motionmillion.pipeline.folder import find_pipeline
-from motionmillion.text.encoder import SETTINGS, TextEncoder
+from motionmillion.pipeline.folder import find_pipeline, started_defaults, started_encoder
+from motionmillion.text.encoder import TextEncoder
 from motionmillion.training.plan.configs import encoder_options
 from motionmillion.training.recipe import Recipe
 
@@ -40,11 +39,11 @@ def load_dit(folder: Path, device: torch.device) -> MotionDiT:
 
 def own_options(folder: Path, recipe: Recipe, data: dict[str, Any]) -> dict[str, Any]:
     """Options `data` with text encoder and sampling of the transformer's pipeline where the recipe names none."""
-    found, settings = dict(data), folder.parent / "pipeline.json"
-    if recipe.data.get("text_encoder") is None and (folder.parent / SETTINGS).is_file():
+    found = dict(data)
+    if recipe.data.get("text_encoder") is None and started_encoder(folder.parent):
         found |= encoder_options(folder.parent, recipe)
-    if found["sampling"] is None and settings.is_file():
-        found["sampling"] = json.loads(settings.read_text(encoding="utf-8")).get("defaults")
+    if found["sampling"] is None:
+        found["sampling"] = started_defaults(folder.parent)
     return found
 
 

@@ -53,8 +53,8 @@ from motionmillion.features import get
 from motionmillion.features.stats import FeatureStats, feature_stats
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
-from motionmillion.pipeline.folder import write_pipeline_settings
-from motionmillion.pipeline.options import check_dit_defaults
+from motionmillion.pipeline.folder import write_pipeline_parts
+from motionmillion.pipeline.options import DiTOptions, given_only
 from motionmillion.text.encoder import MINILM, DeferredTextEncoder, TextEncoder
 from motionmillion.training.dit.start_from import (
     check_encoder,
@@ -105,7 +105,7 @@ def train_dit(recipe: Recipe, resume: bool = False) -> dict[str, float]:
         check_encoder(old, encoder, data["text_encoder"])
         model, stats = copied(old, tuned_config(old.config, recipe.model)), statistics(old)
     train, held_out = dit_data_sets(recipe, data, sources, encoder, model, stats)
-    check_dit_defaults(data["sampling"], model.config.features)
+    DiTOptions.from_defaults(data["sampling"]).check_features(model.config.features)
     encoder.to("cpu")
     # 4. train, and write it
     trainer = build_trainer(
@@ -173,8 +173,7 @@ def run_and_save(trainer: Any, recipe: Recipe, encoder: TextEncoder, sampling: d
 
 def save_parts(encoder: TextEncoder, sampling: dict[str, Any], folder: Path) -> None:
     """Write what a pipeline's folder holds besides the transformer."""
-    encoder.save_pretrained(folder)
-    write_pipeline_settings(folder, sampling, "dit")
+    write_pipeline_parts(folder, encoder.settings, sampling, "dit")
 
 
 def dit_data_options(recipe: Recipe) -> dict[str, Any]:
@@ -213,7 +212,8 @@ def dit_data_options(recipe: Recipe) -> dict[str, Any]:
     corruption_of(data["corruption"])
     check_drawing(data)
     if data["sampling"] is not None:
-        data["sampling"] = check_dit_defaults(data["sampling"])
+        DiTOptions.from_defaults(data["sampling"])  # raises for invalid options
+        data["sampling"] = given_only(data["sampling"])
     return data
 
 

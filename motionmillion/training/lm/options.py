@@ -7,11 +7,11 @@ What the keys mean stands in `motionmillion.training.lm`.
 
 from typing import Any
 
-from motionmillion.configuration import check_number, check_whole, unknown_key_error
+from motionmillion.configuration import check_number, check_whole
 from motionmillion.data.composing import ComposeOptions
 from motionmillion.data.sets.drawing import check_balance_by, check_caption_weights
 from motionmillion.data.sets.tokens import TokenCollator
-from motionmillion.pipeline.options import DEFAULTS, FLOW_DEFAULTS, check_defaults
+from motionmillion.pipeline.options import CodesOptions, FlowHeadOptions, check_known
 from motionmillion.text.encoder import MINILM, check_texts
 from motionmillion.tokenizer import MotionTokenizerConfig
 from motionmillion.tokenizer.quantizers.continuous import ContinuousOptions
@@ -51,9 +51,10 @@ def lm_data_options(recipe: Recipe) -> dict[str, Any]:
         data["sampling"] = {name: value for name, value in data["sampling"].items() if value is not None}
     flow = recipe.model.get("head") == "flow"
     if not data["start_from"]:  # else the head is not known yet
-        check_defaults(data["sampling"], flow, "data.sampling")
-    elif unknown := set(data["sampling"] or {}) - {*DEFAULTS, *FLOW_DEFAULTS}:
-        raise unknown_key_error("data.sampling", unknown, {*DEFAULTS, *FLOW_DEFAULTS})
+        (FlowHeadOptions if flow else CodesOptions).from_defaults(data["sampling"], "data.sampling")
+    else:
+        known = CodesOptions.defaults_of_folder() | FlowHeadOptions.defaults_of_folder()
+        check_known(data["sampling"] or {}, known, "data.sampling")
     if flow:
         check_latent_data(recipe, data)
     sources = [name for name in ("folder", "tokens", "synthetic") if data[name]]

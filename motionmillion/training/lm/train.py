@@ -31,7 +31,6 @@ Written at the end: `<output>/final`, a pipeline, also where the weights were sp
 are merged into it, and `<output>/adapter` holds them alone.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +40,8 @@ from transformers import set_seed
 from motionmillion.data.sets.latents import latent_statistics
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.lm.latents.model import MotionFlowLM
-from motionmillion.pipeline.codes import MotionPipeline
-from motionmillion.pipeline.folder import find_pipeline, find_tokenizer
+from motionmillion.pipeline.codes import CodesPipeline
+from motionmillion.pipeline.folder import find_pipeline, find_tokenizer, started_defaults, started_encoder
 from motionmillion.text.encoder import DeferredTextEncoder, TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.training.export import PARTS, language_model, whole_weights
@@ -75,7 +74,7 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     set_seed(recipe.seed)
     model = _model(recipe, data, parts)
     model.lean_training = True
-    pipeline = MotionPipeline(parts.tokenizer, model, parts.encoder, parts.sampling)
+    pipeline = CodesPipeline(parts.tokenizer, model, parts.encoder, parts.sampling)
     trained = add_adapters(model, lora, str(data["start_from"])) if lora else model
     # 3. train
     sets = lm_data(recipe, data, parts.tokenizer, parts.encoder, model.config, arguments.device)
@@ -116,8 +115,8 @@ def _parts(recipe: Recipe, data: dict[str, Any]) -> LMParts:
     started, settings, sampling = None, {}, data["sampling"]
     if data["start_from"]:
         started = find_pipeline(data["start_from"])
-        settings = _read(started / "text_encoder.json")
-        sampling = _read(started / "pipeline.json").get("defaults") if sampling is None else sampling
+        settings = started_encoder(started)
+        sampling = started_defaults(started) if sampling is None else sampling
     source = data["tokenizer"]
     if not source:
         if started is None or not (started / "tokenizer").is_dir():
@@ -134,10 +133,6 @@ def _parts(recipe: Recipe, data: dict[str, Any]) -> LMParts:
     return LMParts(tokenizer, TextEncoder(**options), sampling)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
 def _model(recipe: Recipe, data: dict[str, Any], parts: LMParts) -> MotionLM:
     """A new model, or the one to go on from."""
     if data["start_from"]:
@@ -149,7 +144,7 @@ def _model(recipe: Recipe, data: dict[str, Any], parts: LMParts) -> MotionLM:
     return MotionLM(MotionLMConfig.from_name(size, **options) if size else MotionLMConfig(**options))
 
 
-def _save(trainer: MotionTrainer, pipeline: MotionPipeline, output: Path) -> None:
+def _save(trainer: MotionTrainer, pipeline: CodesPipeline, output: Path) -> None:
     """Write the pipeline with the trained weights, and the adapters alone where there are any; one process writes."""
     weights, model = whole_weights(trainer), trainer.trained_model
     if weights is None:
@@ -157,4 +152,4 @@ def _save(trainer: MotionTrainer, pipeline: MotionPipeline, output: Path) -> Non
     if is_adapted(model):
         save_adapters(model, weights, output / "adapter")
     lm = language_model(model, weights)
-    MotionPipeline(pipeline.tokenizer, lm, pipeline.text_encoder, pipeline.defaults).save_pretrained(output / "final")
+    CodesPipeline(pipeline.tokenizer, lm, pipeline.text_encoder, pipeline.defaults).save_pretrained(output / "final")

@@ -17,7 +17,7 @@ from motionmillion.data.shards.texts import read_text_header
 from motionmillion.data.shards.tokens import read_header
 from motionmillion.lm import MotionLMConfig
 from motionmillion.lm.dit.config import MotionDiTConfig
-from motionmillion.pipeline.folder import bundled, find_pipeline
+from motionmillion.pipeline.folder import bundled, find_pipeline, is_pipeline, read_encoder_settings
 from motionmillion.text.encoder import MINILM
 from motionmillion.tokenizer import MotionTokenizerConfig
 from motionmillion.training.recipe import Recipe, load_yaml
@@ -63,14 +63,14 @@ def lm_config(recipe: Recipe, data: dict[str, Any], path: Path, notes: list[str]
 def started_encoder(recipe: Recipe, data: dict[str, Any]) -> dict[str, Any]:
     """Text encoder options that the recipe leaves to the pipeline of `start_from`, where that is there."""
     name = str(data["start_from"] or "")
-    if recipe.data.get("text_encoder") is not None or not (name in bundled() or Path(name, "pipeline.json").is_file()):
+    if recipe.data.get("text_encoder") is not None or not (name in bundled() or is_pipeline(name)):
         return {}
     return encoder_options(find_pipeline(name), recipe)
 
 
 def encoder_options(folder: Path, recipe: Recipe) -> dict[str, Any]:
     """Text encoder options of a pipeline's folder that the recipe does not name itself."""
-    settings = json.loads((folder / "text_encoder.json").read_text(encoding="utf-8"))
+    settings = read_encoder_settings(folder)
     keys = {"text_encoder": "name", "sentence": "sentence", "text_length": "max_length"}
     return {key: settings[key_there] for key, key_there in keys.items() if recipe.data.get(key) is None}
 
