@@ -29,8 +29,6 @@ _SIZES = {
     "1.3b": (30, 15, 12, 1536, 8960),
 }
 
-_REFERENCE_BLOCKS = {"rot276": ("rotations", "root_rotation", "heading_change")}
-
 
 class MotionDiTConfig(PretrainedConfig):
     """Settings of a `MotionDiT`.
@@ -117,10 +115,10 @@ class MotionDiTConfig(PretrainedConfig):
         for name, share in (("text_dropout", text_dropout), ("dropout", dropout)):
             if check_number(name, share) >= 1:
                 raise ValueError(f"{name} must be in [0, 1), got {share!r}")
-        if num_reference_layers and features not in _REFERENCE_BLOCKS:
+        if num_reference_layers and not get(features).reference_blocks:
             raise ValueError(
-                f"num_reference_layers must be 0 for features {features!r}, got {num_reference_layers}; references "
-                f"are known for {sorted(_REFERENCE_BLOCKS)}"
+                f"num_reference_layers must be 0 for features {features!r}, got {num_reference_layers}; they name no "
+                "reference_blocks"
             )
         if not isinstance(overlap, bool) or (overlap and patch == 1):
             raise ValueError(f"overlap must be true or false, and false for a patch of 1, got {overlap!r}")
@@ -154,7 +152,7 @@ class MotionDiTConfig(PretrainedConfig):
     @property
     def reference_blocks(self) -> tuple[str, ...]:
         """Feature blocks that make up a reference."""
-        return _REFERENCE_BLOCKS.get(self.features, ())
+        return get(self.features).reference_blocks
 
     @property
     def reference_dim(self) -> int:

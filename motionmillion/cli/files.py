@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from motionmillion.cli.options import DeviceOption, ModelOption, find_device
+from motionmillion.cli.options import READABLE, WRITABLE, DeviceOption, ModelOption, find_device
 
 
 def export(
-    source: Annotated[Path, typer.Argument(help="Motion file: .npz, .bvh or .npy.")],
-    output: Annotated[list[Path], typer.Argument(help="Files to write; the suffix chooses the format.")],
+    source: Annotated[Path, typer.Argument(help=f"Motion file: {READABLE}.")],
+    output: Annotated[list[Path], typer.Argument(help=f"Files to write: {WRITABLE}.")],
     fps: Annotated[float | None, typer.Option(help="Resample to this frame rate.")] = None,
     canonical: Annotated[bool, typer.Option(help="Put the motion on the floor, at the origin, facing +z.")] = False,
     source_fps: Annotated[float | None, typer.Option(help="Frame rate of a source without one.")] = None,
@@ -37,7 +37,7 @@ def export(
 
 
 def view(
-    source: Annotated[Path, typer.Argument(help="Motion file: .npz, .bvh or .npy.")],
+    source: Annotated[Path, typer.Argument(help=f"Motion file: {READABLE}.")],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="HTML file; default: next to the source.")
     ] = None,
@@ -60,7 +60,7 @@ def view(
 
 
 def tokenize(
-    source: Annotated[Path, typer.Argument(help="Motion file (.npz, .bvh or .npy), or a folder of motions.")],
+    source: Annotated[Path, typer.Argument(help=f"Motion file ({READABLE}), or a folder of motions.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Code file (.npy, int64, [N]), or folder of shards.")],
     model: ModelOption = "mini",
     split: Annotated[list[str] | None, typer.Option(help="Only clips of this split. Repeat for several.")] = None,
@@ -103,7 +103,9 @@ def tokenize(
 
 def detokenize(
     source: Annotated[Path, typer.Argument(help="Code file (.npy, integers, [N]).")],
-    output: Annotated[list[Path], typer.Option("-o", "--output", help="Motion file to write. Repeat for several.")],
+    output: Annotated[
+        list[Path], typer.Option("-o", "--output", help=f"Motion file to write: {WRITABLE}. Repeat for several.")
+    ],
     model: ModelOption = "mini",
 ) -> None:
     """Turn codes back into a motion."""

@@ -23,19 +23,25 @@ from typing import Annotated, Any
 
 import typer
 
+from motionmillion.io import readable_suffixes, writable_suffixes
 from motionmillion.pipeline.options import DIT, FLOW, KINDS, LENGTH, SAMPLING, SPEED, RunOptions
 
 OUTPUT, INPUT, REWRITING = "Output", "Prompts and motion files", "Rewriting"
 FOREIGN, MEASURES = "Motions of another system", "Measures"
 """Panels of `--help` besides those of the models' options: `SAMPLING`, `LENGTH`, `DIT`, `SPEED` and one for flows."""
 
+READABLE, WRITABLE = (
+    f"{', '.join(known[:-1])} or {known[-1]}" for known in (readable_suffixes(), writable_suffixes())
+)
+"""Suffixes of motion files, in words."""
+
 ModelOption = Annotated[str, typer.Option(help="Bundled model, folder or hub id.")]
 _DEVICE = '"cpu", "cuda", or "auto" for a GPU if there is one.'
 DeviceOption = Annotated[str, typer.Option(help=_DEVICE)]
 RunDeviceOption = Annotated[str, typer.Option(help=_DEVICE, rich_help_panel=SPEED)]
 
-__all__ = ["DIT", "FOREIGN", "INPUT", "LENGTH", "MEASURES", "OUTPUT", "REWRITING", "SAMPLING", "SPEED"]
-__all__ += ["DeviceOption", "ModelOption", "RunDeviceOption", "RunOptions", "find_device", "model_options"]
+__all__ = ["DIT", "FOREIGN", "INPUT", "LENGTH", "MEASURES", "OUTPUT", "READABLE", "REWRITING", "SAMPLING", "SPEED"]
+__all__ += ["DeviceOption", "ModelOption", "RunDeviceOption", "RunOptions", "find_device", "model_options", "WRITABLE"]
 __all__ += ["warnings_as_lines", "with_model_options"]
 
 _PANELS = (SAMPLING, LENGTH, FLOW, DIT, SPEED)

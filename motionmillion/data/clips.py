@@ -10,9 +10,9 @@ Two kinds of folder are read:
 - a motion set: `clips.jsonl` (one clip a line: `clip`, `take`, `shard`, `start`, `end`, `split`, `subject`,
   `category`, `captions` with their `source`), `motion-*.npz` shards (`take`, `start`, `poses` rotation vectors
   `[N, 22, 3]`, `trans` `[N, 3]`) and `skeleton.json` (fps); y up, metres;
-- any folder of motion files (.npz, .bvh, .npy): the captions of `x.npz` stand in `x.txt`, one a line; the split comes
-  from `train.txt`, `val.txt`, `test.txt` (one file name a line) where they exist, else from a hash of the subject,
-  which is the name of the file's folder, or of the file itself where it lies in the top folder.
+- any folder of motion files that `motionmillion.io` reads: the captions of `x.npz` stand in `x.txt`, one a line; the
+  split comes from `train.txt`, `val.txt`, `test.txt` (one file name a line) where they exist, else from a hash of the
+  subject, which is the name of the file's folder, or of the file itself where it lies in the top folder.
 
 Unusual: splits never cut through a subject.
 """
@@ -28,11 +28,11 @@ import numpy as np
 import roma
 import torch
 
+from motionmillion.io import readable_suffixes
 from motionmillion.io.arrays import get_array, open_arrays
 from motionmillion.motion import Motion
 
 SPLITS = ("train", "val", "test")
-MOTION_SUFFIXES = (".npz", ".bvh", ".npy")
 OWN_SOURCES = ("kinematic", "measured", "watched")
 """Sources of captions that were made from the very clip, rather than from its whole take."""
 
@@ -255,8 +255,8 @@ def _list_files(folder: Path) -> list[ClipRecord]:
         for name in path.read_text().splitlines()
         if name.strip()
     }
-    records = []
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in MOTION_SUFFIXES):
+    records, suffixes = [], readable_suffixes()
+    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes):
         inside = path.relative_to(folder)
         subject = inside.parent.as_posix() if len(inside.parts) > 1 else inside.stem
         split = chosen.get(inside.as_posix()) or chosen.get(inside.with_suffix("").as_posix())

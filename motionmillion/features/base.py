@@ -61,6 +61,11 @@ class Representation(ABC):
     skeleton: Skeleton = SMPL22
     ahead: tuple[str, ...] = ()
     """Blocks whose values describe the step from a frame to the next one."""
+    reference_blocks: tuple[str, ...] = ()
+    """Blocks that a DiT reads of a reference motion; without any it takes none."""
+    edited_blocks: Mapping[str, Literal["rotations", "descendants", "root"]] = {}
+    """What of an edited joint each block holds: rotations of the joints below the root, six values each; three values
+    of every joint, which its ancestors move too; or the root alone. A model whose features leave it out cannot edit."""
 
     @property
     def dim(self) -> int:

@@ -52,6 +52,12 @@ class Rot276(Representation):
         rotations=126, positions=66, velocities=66, root_rotation=6, heading_change=6, translation=3, root_velocity=3
     )
     ahead = ("velocities", "heading_change", "root_velocity")
+    reference_blocks = ("rotations", "root_rotation", "heading_change")
+    edited_blocks = {
+        "rotations": "rotations",
+        **dict.fromkeys(("positions", "velocities"), "descendants"),
+        **dict.fromkeys(("root_rotation", "heading_change", "translation", "root_velocity"), "root"),
+    }
     from_velocity = False
     """Whether root and positions are integrated from the velocities."""
 
@@ -150,6 +156,7 @@ class Rot276Velocity(Rot276):
 
     name = "rot276_velocity"
     from_velocity = True
+    edited_blocks = {}  # no frame is decoded by itself
 
 
 def _pelvis(like: Tensor) -> Tensor:

@@ -3,8 +3,9 @@
     motion = read_motion("walk.bvh")
     write_motion(motion, "walk.html", caption="a person walks")
 
-A new format needs one new file with a reader or a writer, and one new line in `_FORMATS`. Options are passed to the
-format's own function: see `motionmillion.io.smpl`, `.bvh`, `.features`, `.html` and `.video`.
+A new format is one new file with a reader or a writer, and one new line in `_FORMATS`, or in code of your own
+`register(".mine", read_mine, write_mine)`. Options are passed to the format's own function: see
+`motionmillion.io.smpl`, `.bvh`, `.features`, `.html` and `.video`.
 `.npy` holds features of any representation or joint positions, distinguished by the array's shape; `.txt` the caption.
 Unusual: nothing heavy is imported before a file is read or written.
 """
@@ -18,12 +19,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from motionmillion.motion import Motion
 
-__all__ = ["check_output", "read_motion", "readable_suffixes", "writable_suffixes", "write_motion"]
+__all__ = ["check_output", "read_motion", "readable_suffixes", "register", "writable_suffixes", "write_motion"]
 
 
 class _Format(NamedTuple):
-    reader: str | None  # "module:function" in motionmillion.io, None if the format cannot be read
-    writer: str | None
+    """Functions, or where they are: "module:function" in motionmillion.io; None if there is none."""
+
+    reader: str | Callable[..., Any] | None
+    writer: str | Callable[..., Any] | None
 
 
 _FORMATS = {
@@ -35,6 +38,28 @@ _FORMATS = {
     ".png": _Format(None, "video:write_png"),
     ".txt": _Format(None, "caption:write_caption"),
 }
+
+
+def register(
+    suffix: str,
+    reader: Callable[..., "Motion"] | None = None,
+    writer: Callable[..., Path] | None = None,
+) -> None:
+    """Add a file format, for `Motion.load`, `Motion.save` and the command line, in this process.
+
+    Args:
+        suffix: in lower case, with its dot.
+        reader: `reader(path, **options)` returns a motion.
+        writer: `writer(motion, path, **options)` returns the path.
+
+    Raises:
+        ValueError: for a suffix that is taken or has no dot, and if there is neither reader nor writer.
+    """
+    if not suffix.startswith(".") or suffix != suffix.lower() or suffix in _FORMATS:
+        raise ValueError(f"suffix must begin with a dot, be in lower case and not yet be taken, got {suffix!r}")
+    if reader is None and writer is None:
+        raise ValueError(f"reader or writer must be given for {suffix!r}, got neither")
+    _FORMATS[suffix] = _Format(reader, writer)
 
 
 def readable_suffixes() -> list[str]:
@@ -89,9 +114,11 @@ def check_output(path: str | Path) -> None:
     check_writable(path)
 
 
-def _function(name: str, path: str | Path, options: dict[str, Any]) -> Callable[..., Any]:
-    module, attribute = name.split(":")
-    function = getattr(importlib.import_module(f"motionmillion.io.{module}"), attribute)
+def _function(given: str | Callable[..., Any], path: str | Path, options: dict[str, Any]) -> Callable[..., Any]:
+    function = given
+    if isinstance(function, str):
+        module, attribute = function.split(":")
+        function = getattr(importlib.import_module(f"motionmillion.io.{module}"), attribute)
     known = [option for option in inspect.signature(function).parameters if option not in ("motion", "path")]
     for option in options:
         if option not in known:

@@ -299,8 +299,10 @@ class DiTOptions(_FlowOptions):
 
     def check_features(self, features: str) -> None:
         """Raise `ValueError` for options that a model of these features cannot follow."""
-        if self.recovery == "velocity" and features != "rot276":
-            raise ValueError(f'recovery must be "direct" for features {features!r}, got "velocity"')
+        from motionmillion.features import available
+
+        if features + RECOVERIES[self.recovery] not in available():
+            raise ValueError(f'recovery must be "direct" for features {features!r}, got "{self.recovery}"')
 
     @classmethod
     def refusal(cls, name: str, value: Any) -> ValueError | None:

@@ -5,14 +5,15 @@
     latents = quantizer.lookup(output.codes)
 
 Types and options are defined in `motionmillion.tokenizer.quantizers.registry`. The quantizers themselves are those of
-vector-quantize-pytorch, in float32. A new one needs a class here, an options class there, and an entry in both tables.
+vector-quantize-pytorch, in float32. A new one is one new file, with a dataclass of options and a `Quantizer` that
+names it, and one new line in the registry.
 
 Shapes: B batch, N codes in time, C latent channels, Q quantized channels, K codebook size.
 """
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +31,22 @@ class QuantizerOutput:
     loss: Tensor  # [] the quantizer's part of the training loss
 
 
+class QuantizerOptions(Protocol):
+    """What the options of a quantizer have in common: they are a dataclass that checks its values."""
+
+    @property
+    def codebook_size(self) -> int:
+        """K; 0 without a codebook."""
+        ...
+
+
 class Quantizer(nn.Module):
-    """The interface: C latent channels are projected to Q, quantized in float32, and projected back."""
+    """The interface: C latent channels are projected to Q, quantized in float32, and projected back.
+
+    A subclass names the dataclass of its options, and is made with `(dim, options)`.
+    """
+
+    options: ClassVar[type]
 
     inner: Any  # the module of the library
 

@@ -40,6 +40,8 @@ class LFQOptions:
 class LookupFreeQuantizer(Quantizer):
     """LFQ (arXiv 2310.05737): the signs of log2(size) channels form the code; an entropy loss spreads the codes."""
 
+    options = LFQOptions
+
     def __init__(self, dim: int, options: LFQOptions) -> None:
         self.options = options
         super().__init__(dim, options.codebook_size.bit_length() - 1, options.codebook_size)

@@ -36,6 +36,8 @@ class ResidualFSQOptions:
 class ResidualFiniteScalarQuantizer(Quantizer):
     """Several FSQ stages, each on the residual of the previous one; their codes are the digits of a joint code."""
 
+    options = ResidualFSQOptions
+
     def __init__(self, dim: int, options: ResidualFSQOptions) -> None:
         self.levels, self.stages = list(options.levels or []), options.stages
         super().__init__(dim, len(self.levels), options.codebook_size)

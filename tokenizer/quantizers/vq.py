@@ -43,6 +43,8 @@ class VQOptions:
 class VectorQuantizer(Quantizer):
     """VQ: the nearest vector of a codebook that is updated by exponential moving averages (arXiv 1711.00937)."""
 
+    options = VQOptions
+
     def __init__(self, dim: int, options: VQOptions) -> None:
         self.options = options
         super().__init__(dim, options.codebook_dim, options.codebook_size)

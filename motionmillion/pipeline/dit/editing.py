@@ -125,8 +125,9 @@ class DiTEditing(DiTSteps):
         text = check_texts(prompt)[0]
         leave_out(options, ("seconds", *LENGTHS), "of an edit", "; the motion already has one")
         settings = self.settings(self.options(options), starts=True)
-        if self.dit.config.features != "rot276":
-            raise ValueError(f"edit must be called on a model of rot276, got one of {self.dit.config.features!r}")
+        if not self.dit.representation.edited_blocks:
+            name = self.dit.config.features
+            raise ValueError(f"edit must be called on a model of features with edited_blocks, got one of {name!r}")
         if frames is None and joints is None:
             raise ValueError("frames or joints must be given, got neither; a call makes a new motion")
         given = motion
@@ -182,7 +183,7 @@ def free_features(features: Representation, frames: int, span: tuple[int, int], 
     """Mask of the features to regenerate `[T, D]`.
 
     Args:
-        features: rot276, in which every frame can be decoded independently.
+        features: with `edited_blocks`, in which every frame can be decoded independently.
         frames: T.
         span: first frame to change, and the one after the last.
         joints: indices of the joints to change.
@@ -201,18 +202,12 @@ def free_features(features: Representation, frames: int, span: tuple[int, int], 
 
 def _columns(features: Representation, joints: Sequence[int]) -> Tensor:
     """Mask of the features `[D]` that depend on these joints."""
-    layout = features.layout
-    columns = torch.zeros(features.dim, dtype=torch.bool)
-    below = _below(joints)
-    for name in ("positions", "velocities"):
-        columns[layout[name]] = below.repeat_interleave(3)
-    # rotations of the joints themselves; the root's are in blocks of their own
     turned = torch.zeros(len(SMPL22), dtype=torch.bool)
     turned[list(joints)] = True
-    columns[layout["rotations"]] = turned[1:].repeat_interleave(6)
-    if 0 in joints:
-        for name in ("root_rotation", "heading_change", "translation", "root_velocity"):
-            columns[layout[name]] = True
+    held = {"rotations": turned[1:].repeat_interleave(6), "descendants": _below(joints).repeat_interleave(3)}
+    columns = torch.zeros(features.dim, dtype=torch.bool)
+    for name, what in features.edited_blocks.items():
+        columns[features.layout[name]] = held[what] if what in held else 0 in joints
     return columns
 
 

@@ -440,7 +440,9 @@ def test_velocities_are_summed_up_for_rot276_alone(tiny_dit_pipeline):
     assert pipe("jump", seconds=4, prefix=walk)[0].num_frames == 180
     with pytest.raises(ValueError, match="recovery must be \"direct\" for features 'rot272'"):
         pipe("jump", recovery="velocity")
-    with pytest.raises(ValueError, match="edit must be called on a model of rot276, got one of 'rot272'"):
+    with pytest.raises(
+        ValueError, match="edit must be called on a model of features with edited_blocks, got one of 'rot272'"
+    ):
         pipe.edit(walk, "jump", frames=(1, 5))
 
 
