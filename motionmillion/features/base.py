@@ -65,7 +65,8 @@ class Representation(ABC):
     """Blocks that a DiT reads of a reference motion; without any it takes none."""
     edited_blocks: Mapping[str, Literal["rotations", "descendants", "root"]] = {}
     """What of an edited joint each block holds: rotations of the joints below the root, six values each; three values
-    of every joint, which its ancestors move too; or the root alone. A model whose features leave it out cannot edit."""
+    of every joint, which its ancestors move too; or the root alone. Without any, models of these features cannot edit.
+    """
 
     @property
     def dim(self) -> int:
