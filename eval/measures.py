@@ -3,9 +3,10 @@
     values = raw_measures(samples, PosePrior.bundled())               # {"jitter_degree": [N], ...}
     labels = [measure.label for measure in suite_measures()]          # in the order of tables
 
-A new measure is a function of `Motions` that returns a number for each, and a line in `MOTION_MEASURES`. Results,
-tables, intervals, reports and comparisons take it from there. A measure marked as a `fault` counts in plausibility;
-then the calibration must know it, so run `recipes/evaluator/calibrate.py`.
+A new measure is a function of `Motions` that returns a number for each, and a line in `MOTION_MEASURES`, or in code of
+your own `register(MotionMeasure(...))`. Results, tables, intervals, reports and comparisons take it from there. A
+measure marked as a `fault` counts in plausibility; then the calibration must know it, so run
+`recipes/evaluator/calibrate.py`.
 
 Shapes: N motions, T frames.
 """
@@ -133,6 +134,21 @@ _SUMMARIES = (
     Measure("plausibility_percent", "plausibility (%)", "higher", PLAUSIBLE, 1),
 )
 """What `motionmillion.eval.scoring` and a judge add: they stand first on their axis."""
+
+
+def register(measure: MotionMeasure) -> None:
+    """Add a measure to those of every suite, in this process.
+
+    Raises:
+        ValueError: if its name is taken, and for a fault, which the bundled calibration does not know.
+    """
+    name = measure.measure.name
+    taken = [known.name for known in suite_measures()]
+    if name in taken:
+        raise ValueError(f"name must be that of no other measure, got {name!r} beside {taken}")
+    if measure.fault:
+        raise ValueError(f"fault must be false, got true for {name!r}; for a fault add a line and calibrate again")
+    MOTION_MEASURES.append(measure)
 
 
 def suite_measures() -> list[Measure]:

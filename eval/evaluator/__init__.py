@@ -5,37 +5,17 @@ from typing import TYPE_CHECKING
 from motionmillion.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from motionmillion.eval.evaluator.losses import Embedding
-    from motionmillion.eval.evaluator.model import (
-        BUNDLED,
-        MotionDecoder,
-        SequenceEmbedder,
-        TextMotionEvaluator,
-        find_evaluator,
-        sinusoids,
-    )
+    from motionmillion.eval.evaluator.model import MotionDecoder, TextMotionEvaluator, find_evaluator
 
 __all__ = [
-    "BUNDLED",
-    "Embedding",
     "MotionDecoder",
-    "SequenceEmbedder",
     "TextMotionEvaluator",
     "find_evaluator",
-    "sinusoids",
 ]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "losses": ["Embedding"],
-        "model": [
-            "BUNDLED",
-            "MotionDecoder",
-            "SequenceEmbedder",
-            "TextMotionEvaluator",
-            "find_evaluator",
-            "sinusoids",
-        ],
+        "model": ["MotionDecoder", "TextMotionEvaluator", "find_evaluator"],
     },
 )

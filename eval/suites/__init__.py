@@ -6,7 +6,8 @@
     suite = get_suite("my_prompts.json")                                   # custom
     kind = suite_kind("mbench")                  # the whole suite: prompts, questions, measures, scores
 
-A new suite is a new file with a `SuiteKind` and a line in `KINDS`. Unusual: nothing heavy is imported.
+A new suite is a new file with a `SuiteKind` and a line in `KINDS`, or in code of your own `register(Mine())`.
+Unusual: nothing heavy is imported.
 """
 
 from pathlib import Path
@@ -17,7 +18,7 @@ from motionmillion.eval.suites.mbench.suite import MBench
 from motionmillion.eval.suites.motionmillion_eval import MotionMillionEval, MotionMillionEvalOfficial
 from motionmillion.eval.suites.text_to_motion.suite import TextToMotion
 
-__all__ = ["KINDS", "SUITES", "Prompt", "Suite", "SuiteKind", "SuiteSource", "get_suite", "suite_kind"]
+__all__ = ["KINDS", "SUITES", "Prompt", "Suite", "SuiteKind", "SuiteSource", "get_suite", "register", "suite_kind"]
 
 KINDS: dict[str, SuiteKind] = {
     kind.name: kind
@@ -32,6 +33,19 @@ KINDS: dict[str, SuiteKind] = {
 SUITES = {name: kind.help for name, kind in KINDS.items() if "data" not in kind.options}
 """Names for `get_suite`, each with a line of help."""
 _OTHERS = ("tokenizer",)  # measures no text-to-motion model; see .tokenizer.run
+
+
+def register(kind: SuiteKind) -> None:
+    """Add a suite, for `evaluate` and the command line, in this process.
+
+    Raises:
+        ValueError: if its name is empty or taken.
+    """
+    if not kind.name or kind.name in (*KINDS, *_OTHERS):
+        raise ValueError(f"name must be that of no other suite, got {kind.name!r} beside {[*KINDS, *_OTHERS]}")
+    KINDS[kind.name] = kind
+    if "data" not in kind.options:
+        SUITES[kind.name] = kind.help
 
 
 def suite_kind(name: str) -> SuiteKind:

@@ -1,1 +1,3 @@
 """Clients for language and vision models."""
+
+__all__: list[str] = []

@@ -24,11 +24,13 @@ from motionmillion.cli.options import (
     warnings_as_lines,
     with_model_options,
 )
+from motionmillion.eval.suites import KINDS
 
 if TYPE_CHECKING:
     from motionmillion.eval.judges.judge import Answer
 
 UNANSWERED = 3
+
 TOKENIZER = "tokenizer"
 
 compare_app = typer.Typer(
@@ -44,10 +46,7 @@ def evaluate(
     part: Annotated[str | None, typer.Argument(help="Suite; the same as --suite.", metavar="[SUITE]")] = None,
     suite: Annotated[
         str | None,
-        typer.Option(
-            help="motionmillion-eval, motionmillion-eval-official, mbench, text-to-motion, tokenizer, or the path of "
-            "a JSON suite."
-        ),
+        typer.Option(help=f"{', '.join([*KINDS, TOKENIZER])}, or the path of a JSON suite."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for results, reports and motions.")

@@ -1,1 +1,3 @@
 """Text-to-motion: a suite from captioned real motion, and its figures."""
+
+__all__: list[str] = []

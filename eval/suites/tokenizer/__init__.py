@@ -1,1 +1,3 @@
 """The tokenizer suite: reconstruction of clips, by group."""
+
+__all__: list[str] = []

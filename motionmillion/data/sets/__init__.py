@@ -1,1 +1,3 @@
 """What a Trainer reads: windows, tokens, pairs, packed rows."""
+
+__all__: list[str] = []

@@ -1,1 +1,3 @@
 """Folders of token and text shards: reading, and writing that can be resumed."""
+
+__all__: list[str] = []

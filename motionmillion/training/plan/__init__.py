@@ -6,15 +6,11 @@ from motionmillion.lazy import lazy_names
 
 if TYPE_CHECKING:
     from motionmillion.training.plan.cost import (
-        BUCKET,
         GIB,
         GPUS,
-        LIVE,
         STAGES,
-        USABLE,
         Gpu,
         Memory,
-        ModelShape,
         Step,
         count_parameters,
         find_gpu,
@@ -25,16 +21,12 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "BUCKET",
     "GIB",
     "GPUS",
-    "Gpu",
-    "LIVE",
-    "Memory",
-    "ModelShape",
     "STAGES",
+    "Gpu",
+    "Memory",
     "Step",
-    "USABLE",
     "count_parameters",
     "find_gpu",
     "hours",
@@ -47,22 +39,18 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "cost": [
-            "BUCKET",
             "GIB",
             "GPUS",
             "Gpu",
-            "LIVE",
             "Memory",
-            "ModelShape",
             "STAGES",
             "Step",
-            "USABLE",
             "count_parameters",
             "find_gpu",
             "hours",
             "lm_shape",
             "memory",
             "step_flops",
-        ]
+        ],
     },
 )
