@@ -16,7 +16,14 @@ from motionmillion.training.recipe import load_recipe, load_yaml
 from motionmillion.training.trainer import MotionTrainingArguments
 
 ROOT = Path(__file__).resolve().parents[1]
-NO_RECIPES = {"captions.yaml", "verb_prompts.yaml", "ablation.yaml", "synthetic.yaml"}
+NO_RECIPES = {
+    "captions.yaml",
+    "verb_prompts.yaml",
+    "instruction_prompts.yaml",
+    "instruction_prompts_tune.yaml",
+    "ablation.yaml",
+    "synthetic.yaml",
+}
 RECIPES = [path for path in sorted(ROOT.glob("recipes/**/*.yaml")) if path.name not in NO_RECIPES]
 
 

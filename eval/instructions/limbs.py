@@ -85,7 +85,12 @@ def kicks(body: BodyTracks, side: str) -> int:
     away = high & (out > 0.3) & (foot[:, 2] > -0.1) & (body.pelvis > 0.6)
     speed = smooth(body.speed(f"{side}_ankle"), 0.1)
     near = smooth((speed > 1.8).astype(float), 0.4) > 0
-    low = (body.height(f"{side}_ankle") - stance > 0.08) & (out > 0.4) & (foot[:, 2] > 0.3) & (smooth((speed > 6).astype(float), 0.4) > 0)
+    low = (
+        (body.height(f"{side}_ankle") - stance > 0.08)
+        & (out > 0.4)
+        & (foot[:, 2] > 0.3)
+        & (smooth((speed > 6).astype(float), 0.4) > 0)
+    )
     return len([1 for start, stop in spans((away & near) | low, 0.06)])
 
 

@@ -20,7 +20,8 @@ import numpy as np
 
 from motionmillion.configuration import check_whole
 from motionmillion.data.clips import MotionClip
-from motionmillion.eval.instructions.families import FAMILIES, Family
+from motionmillion.eval.instructions.families import FAMILIES
+from motionmillion.eval.instructions.family import Family
 from motionmillion.eval.instructions.tracks import FPS, BodyTracks, body_tracks
 from motionmillion.motion import Motion
 
@@ -94,7 +95,10 @@ def _related(family: Family, other: Family) -> bool:
 
 
 def instruction_check(
-    generate: Callable[[list[str]], Sequence[Motion]], prompts: Mapping[str, Sequence[str]], samples: int, seed: int = 0
+    generate: Callable[[list[str]], Sequence[Motion]],
+    prompts: Mapping[str, Sequence[str]],
+    samples: int,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Judge the motions that a model makes for instructions.
 
@@ -120,7 +124,12 @@ def instruction_check(
     if len(motions) != samples * len(texts):
         raise ValueError(f"generate must give {samples} motions a prompt, got {len(motions)} for {len(texts)} prompts")
     rows = [
-        {"family": family, "prompt": text, "sample": sample, "passed": follows(family, motions[index * samples + sample])}
+        {
+            "family": family,
+            "prompt": text,
+            "sample": sample,
+            "passed": follows(family, motions[index * samples + sample]),
+        }
         for index, (family, text) in enumerate(texts)
         for sample in range(samples)
     ]

@@ -23,6 +23,7 @@ from motionmillion.skeleton import SMPL22
 
 FPS = 30.0
 
+
 @dataclass(frozen=True)
 class BodyTracks:
     """Tracks of one motion at 30 frames a second.
@@ -183,7 +184,7 @@ def _leg() -> float:
 
 
 def _heading(joints: np.ndarray) -> np.ndarray:
-    """Yaw `[N]` of what hips and shoulders face; kept from the frame before where they are stacked above each other."""
+    """Yaw `[N]` of what hips and shoulders face."""
     across = sum(
         joints[:, SMPL22.index(f"left_{part}")] - joints[:, SMPL22.index(f"right_{part}")]
         for part in ("hip", "hip", "shoulder")
@@ -196,4 +197,3 @@ def _unturn(vectors: np.ndarray, yaw: np.ndarray) -> np.ndarray:
     cos, sin = np.cos(yaw), np.sin(yaw)
     x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
     return np.stack([cos * x - sin * z, y, sin * x + cos * z], axis=-1)
-

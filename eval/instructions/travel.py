@@ -72,7 +72,12 @@ def side_step(body: BodyTracks, side: str) -> bool:
 def turn_side(body: BodyTracks, side: str) -> bool:
     """A turn by 45 to 150 degrees to one side within a metre and a half."""
     degrees = SIGNS[side] * np.degrees(body.turned)
-    return 45 <= degrees[-1] <= 150 and degrees.min() > -40 and body.walked < 1.5 and bool(np.mean(body.pelvis > 0.55) > 0.8)
+    return (
+        45 <= degrees[-1] <= 150
+        and degrees.min() > -40
+        and body.walked < 1.5
+        and bool(np.mean(body.pelvis > 0.55) > 0.8)
+    )
 
 
 def turn_around(body: BodyTracks) -> bool:
@@ -114,7 +119,13 @@ def stop_after(body: BodyTracks, fast: bool) -> bool:
     first = np.flatnonzero(moving)
     if strides(body) < 2 or jumps(body):
         return False
-    return on_feet(body) and bool(still) and longest(moving) >= 0.5 and first[0] < 0.6 * len(body) and bool(body.path[-1, 1] > 0.5)
+    return (
+        on_feet(body)
+        and bool(still)
+        and longest(moving) >= 0.5
+        and first[0] < 0.6 * len(body)
+        and bool(body.path[-1, 1] > 0.5)
+    )
 
 
 walk_then_stop = functools.partial(stop_after, fast=False)

@@ -55,13 +55,22 @@ def report(result: dict[str, Any]) -> str:
     families = made["families"] if made else {name: None for name in real}
     lines = ["# Instruction check", "", f"Command: `{result['command']}`", "", f"{result['machine']}.", ""]
     if made:
-        lines += [f"Seed {result['seed']}, {result['samples']} samples a prompt, {result['seconds'] or 'own'} seconds."]
+        lines += [
+            f"Seed {result['seed']}, {result['samples']} samples a prompt, {result['seconds'] or 'own'} seconds."
+        ]
         lines += [f"Sampling: {', '.join(f'{name} {value}' for name, value in result['sampling'].items())}.", ""]
-    lines += ["| family | generated | 95 % | real clips | other families' clips | the other side's |", "|---" * 6 + "|"]
+    lines += [
+        "| family | generated | 95 % | real clips | other families' clips | the other side's |",
+        "|---" * 6 + "|",
+    ]
     for name, row in families.items():
         rates = real[name]
-        cells = [f"{row['rate']:.0%} ({row['passed']}/{row['count']})", _percent(*row["interval"])] if row else ["", ""]
-        share = f"{rates['passed'] / rates['count']:.0%} ({rates['passed']}/{rates['count']})" if rates["count"] else "-"
+        cells = (
+            [f"{row['rate']:.0%} ({row['passed']}/{row['count']})", _percent(*row["interval"])] if row else ["", ""]
+        )
+        share = (
+            f"{rates['passed'] / rates['count']:.0%} ({rates['passed']}/{rates['count']})" if rates["count"] else "-"
+        )
         opposite = "" if rates["opposite"] is None else f"{rates['opposite']:.0%}"
         lines.append(f"| {name} | {' | '.join(cells)} | {share} | {rates['chance']:.0%} | {opposite} |")
     lines += ["", *_means(result, list(families))]
@@ -112,7 +121,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=10, help="motions for each prompt")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=5.0, help="of every motion; 0 leaves it to the model")
-    parser.add_argument("--options", nargs="*", default=[], metavar="KEY=VALUE", help="sampling, as of a pipeline's call")
+    parser.add_argument(
+        "--options", nargs="*", default=[], metavar="KEY=VALUE", help="sampling, as of a pipeline's call"
+    )
     parser.add_argument("--batch-size", type=int, default=32, help="motions at a time; changes no result")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--output", type=Path, default=Path("runs/instructions"))

@@ -307,7 +307,9 @@ def test_every_family_has_an_image_and_known_relatives():
     bases = {name.removesuffix(f"_{family.side}") if family.side else name for name, family in FAMILIES.items()}
     for name, family in FAMILIES.items():
         assert FAMILIES[family.mirrored].mirrored == name
-        assert all(any(base == other or base.startswith(f"{other}_") for base in bases) for other in family.related), name
+        assert all(any(base == other or base.startswith(f"{other}_") for base in bases) for other in family.related), (
+            name
+        )
 
 
 def clip(name: str, motion: Motion, *watched: str) -> MotionClip:
@@ -397,5 +399,7 @@ def test_sampling_options_are_read(script: ModuleType):
 
 def test_a_caption_of_the_data_is_no_prompt(script: ModuleType):
     seen = clip("a", made("stand_still"), "Please kick with your right foot.")
-    with pytest.raises(ValueError, match="prompts must not be captions of the data, got \\['please kick with your left"):
+    with pytest.raises(
+        ValueError, match="prompts must not be captions of the data, got \\['please kick with your left"
+    ):
         script.check_unseen({"kick_left": ["please kick with your left foot"]}, [seen])
