@@ -184,7 +184,7 @@ def _leg() -> float:
 
 
 def _heading(joints: np.ndarray) -> np.ndarray:
-    """Yaw `[N]` that hips and shoulders face; the previous frame's where they lie above each other."""
+    """Yaw `[N]` of what hips and shoulders face."""
     across = sum(
         joints[:, SMPL22.index(f"left_{part}")] - joints[:, SMPL22.index(f"right_{part}")]
         for part in ("hip", "hip", "shoulder")
