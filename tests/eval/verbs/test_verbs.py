@@ -22,6 +22,7 @@ from motionmillion.eval.verbs import (
     score_verbs,
     verb_check,
 )
+from motionmillion.eval.verbs.descriptor import motion_descriptor, window_descriptors
 from motionmillion.motion import Motion, rotation_y
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "mini"
