@@ -185,10 +185,11 @@ def _leg() -> float:
 
 def _heading(joints: np.ndarray) -> np.ndarray:
     """Yaw `[N]` of what hips and shoulders face."""
-    across = sum(
+    sides = [
         joints[:, SMPL22.index(f"left_{part}")] - joints[:, SMPL22.index(f"right_{part}")]
         for part in ("hip", "hip", "shoulder")
-    )
+    ]
+    across = np.sum(sides, axis=0)  # [N, 3], the hips counted twice
     return np.arctan2(-across[:, 2], across[:, 0])
 
 
