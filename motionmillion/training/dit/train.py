@@ -11,7 +11,7 @@
 | own_caption_share | how often a window of a longer take is described by a caption of its own |
 | caption_weights | how often a caption of each source is drawn, see `motionmillion.data.sets.drawing` |
 | caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
-| compose | training clips made out of others, see `motionmillion.data.composing.ComposeOptions` |
+| compose | training clips made out of others, see `motionmillion.data.composition.composing.ComposeOptions` |
 | balance | 0 visits every clip equally often, 1 every category; between them the share of both |
 | balance_by | what counts as a category: `category`, or `description`, the title of the take |
 | text_share | how often a clip is told by its text rather than by a reference, where a source does not say |
@@ -46,7 +46,7 @@ from transformers import set_seed
 from motionmillion.configuration import check_number, check_whole, unknown_key_error
 from motionmillion.data.captions import add_captions, load_caption_rules
 from motionmillion.data.clips import SPLITS, MotionClip, load_clips
-from motionmillion.data.composing import ComposeOptions, compose_clips
+from motionmillion.data.composition.composing import ComposeOptions, compose_clips
 from motionmillion.data.sets.flow_pairs import FlowPairs, Source, check_names, collate_flow
 from motionmillion.data.sets.references import Corruption
 from motionmillion.features import get

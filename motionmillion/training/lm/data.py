@@ -25,8 +25,8 @@ from motionmillion.data.shards.texts import TextShards
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
+from motionmillion.training.lm.motions import motion_sequences
 from motionmillion.training.lm.options import check_latent_data
-from motionmillion.training.lm_motions import motion_sequences
 from motionmillion.training.recipe import Recipe
 
 EVALUATION_BATCH = 32

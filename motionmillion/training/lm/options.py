@@ -8,7 +8,7 @@ What the keys mean stands in `motionmillion.training.lm`.
 from typing import Any
 
 from motionmillion.configuration import check_number, check_whole, unknown_key_error
-from motionmillion.data.composing import ComposeOptions
+from motionmillion.data.composition.composing import ComposeOptions
 from motionmillion.data.sets.drawing import check_balance_by, check_caption_weights
 from motionmillion.data.sets.tokens import TokenCollator
 from motionmillion.pipeline.options import DEFAULTS, FLOW_DEFAULTS, check_defaults

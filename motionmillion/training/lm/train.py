@@ -10,7 +10,7 @@
 | own_caption_share | how often a window of a longer take is described by a caption of its own |
 | caption_weights | how often a caption of each source is drawn, see `motionmillion.data.sets.drawing` |
 | caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
-| compose | training clips made out of others, see `motionmillion.data.composing.ComposeOptions` |
+| compose | training clips made out of others, see `motionmillion.data.composition.composing.ComposeOptions` |
 | balance | 0 visits every clip equally often, 1 every category; between them the share of both |
 | balance_by | what counts as a category: `category`, or `description`, the title of the take |
 | cache | folder that keeps codes and text features for the next start, see `motionmillion.data.sets.token_cache` |

@@ -13,7 +13,7 @@ from typing import Any
 
 from motionmillion.data.captions import add_captions, load_caption_rules
 from motionmillion.data.clips import MotionClip, list_clips
-from motionmillion.data.composing import ComposeOptions, compose_clips
+from motionmillion.data.composition.composing import ComposeOptions, compose_clips
 from motionmillion.data.sets.sequences import Sequences, make_sequences
 from motionmillion.data.sets.token_cache import cached_sequences, fingerprint, weights_hash
 from motionmillion.tokenizer import MotionTokenizer
