@@ -36,15 +36,9 @@ from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.few_step import Distiller, FewStep
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline.options import check_dit_defaults
+from motionmillion.training.dit.sources import dit_data_options, dit_sources
 from motionmillion.training.dit.start_from import check_encoder, copied, find_dit, load_dit, own_options, statistics
-from motionmillion.training.dit.train import (
-    caption_encoder,
-    dit_data_options,
-    dit_data_sets,
-    dit_sources,
-    run_and_save,
-    visits,
-)
+from motionmillion.training.dit.train import caption_encoder, dit_data_sets, run_and_save, visits
 from motionmillion.training.recipe import Recipe, take_options
 from motionmillion.training.resume import check_output
 from motionmillion.training.trainer import build_trainer, training_arguments

@@ -83,3 +83,10 @@ def copied(model: MotionDiT, config: MotionDiTConfig) -> MotionDiT:
     copy = MotionDiT(config)
     copy.load_state_dict(model.state_dict())
     return copy
+
+
+def dit_config(recipe: Recipe, text_dim: int) -> MotionDiTConfig:
+    """The config that a recipe's `model` section makes, for text features of that width."""
+    options = {**recipe.model, "text_dim": text_dim}
+    size = options.pop("size", None)
+    return MotionDiTConfig.from_name(size, **options) if size else MotionDiTConfig(**options)

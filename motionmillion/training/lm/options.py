@@ -9,7 +9,8 @@ from typing import Any
 
 from motionmillion.configuration import check_number, check_whole, unknown_key_error
 from motionmillion.data.composition.composing import ComposeOptions
-from motionmillion.data.sets.drawing import check_balance_by, check_caption_weights
+from motionmillion.data.sets.groups import check_balance_by
+from motionmillion.data.sets.texts import check_caption_weights
 from motionmillion.data.sets.tokens import TokenCollator
 from motionmillion.pipeline.options import DEFAULTS, FLOW_DEFAULTS, check_defaults
 from motionmillion.text.encoder import MINILM, check_texts

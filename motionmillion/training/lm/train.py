@@ -8,7 +8,7 @@
 | text_features | folder of features of all captions, made with that encoder, which is then not loaded |
 | variants, speed, trim | versions of each clip, see `motionmillion.data.sets.tokens`; not with token shards |
 | own_caption_share | how often a window of a longer take is described by a caption of its own |
-| caption_weights | how often a caption of each source is drawn, see `motionmillion.data.sets.drawing` |
+| caption_weights | how often a caption of each source is drawn, see `motionmillion.data.sets.texts` |
 | caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
 | compose | training clips made out of others, see `motionmillion.data.composition.composing.ComposeOptions` |
 | balance | 0 visits every clip equally often, 1 every category; between them the share of both |

@@ -156,8 +156,8 @@ def trained_dit_config(name: str, argument: str, path: Path, notes: list[str]) -
     Raises:
         ValueError: if it is neither; the message calls it `argument`.
     """
-    from motionmillion.training.dit.start_from import find_dit
-    from motionmillion.training.dit.train import dit_config, dit_data_options
+    from motionmillion.training.dit.sources import dit_data_options
+    from motionmillion.training.dit.start_from import dit_config, find_dit
 
     if Path(name).is_dir():
         return MotionDiTConfig.from_pretrained(find_dit(name, argument))

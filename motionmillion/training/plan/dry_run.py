@@ -163,8 +163,8 @@ def _dit(
 ) -> tuple[Recipe, list[str]]:
     from motionmillion.lm.dit.config import MotionDiTConfig
     from motionmillion.training.dit.distillation import few_step_options
-    from motionmillion.training.dit.start_from import tuned_config
-    from motionmillion.training.dit.train import dit_config, dit_data_options, source_settings
+    from motionmillion.training.dit.sources import dit_data_options, source_settings
+    from motionmillion.training.dit.start_from import dit_config, tuned_config
     from motionmillion.training.plan.configs import text_width, trained_dit_config
     from motionmillion.training.plan.dit_cost import dit_shape
 

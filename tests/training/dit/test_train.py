@@ -25,7 +25,8 @@ from motionmillion.data.sets.references import Corruption
 from motionmillion.io import write_motion
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
-from motionmillion.training.dit.train import corruption_of, dit_data_options, dit_sources, evaluate_dit, train_dit
+from motionmillion.training.dit.sources import corruption_of, dit_data_options, dit_sources
+from motionmillion.training.dit.train import evaluate_dit, train_dit
 from motionmillion.training.export import export_checkpoint
 from motionmillion.training.plan.cost import Step, memory
 from motionmillion.training.plan.dit_cost import dit_shape
