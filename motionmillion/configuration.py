@@ -34,6 +34,13 @@ def check_number(name: str, value: Any) -> float:
     return value
 
 
+def check_share(name: str, value: Any) -> float:
+    """`value` if it is a number in 0..1; raises `ValueError` otherwise."""
+    if check_number(name, value) > 1:
+        raise ValueError(f"{name} must be in [0, 1], got {value!r}")
+    return float(value)
+
+
 def check_keys(kwargs: Mapping[str, Any], config_class: type, kind: str) -> None:
     """Raise `ValueError` for keyword arguments that neither `config_class` nor transformers writes into a config."""
     from transformers import PretrainedConfig  # heavy, and only needed here

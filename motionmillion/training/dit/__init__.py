@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from motionmillion.training.dit.sources import corruption_of, dit_data_options, dit_sources, source_settings
     from motionmillion.training.dit.start_from import dit_config
     from motionmillion.training.dit.train import (
-        caption_encoder,
         dit_data_sets,
         evaluate_dit,
         run_and_save,
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "caption_encoder",
     "corruption_of",
     "dit_config",
     "dit_data_options",
@@ -38,7 +36,6 @@ __getattr__, __dir__ = lazy_names(
         "sources": ["corruption_of", "dit_data_options", "dit_sources", "source_settings"],
         "start_from": ["dit_config"],
         "train": [
-            "caption_encoder",
             "dit_data_sets",
             "evaluate_dit",
             "run_and_save",

@@ -1,92 +1,83 @@
-"""Sources of clips that a DiT's recipe names, and the options of its `data` section.
+"""Sources of clips that a DiT's recipe names, and the section `data` of the recipe.
 
-training, validation = dit_sources(recipe, dit_data_options(recipe))
+    training, validation = dit_sources(recipe, dit_data_options(recipe))
+
+What a source does not say is read from `source.json` in its folder, where there is one.
 """
 
-import dataclasses
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from motionmillion.configuration import check_number, check_whole, unknown_key_error
-from motionmillion.data.captions import add_captions, load_caption_rules
+from motionmillion.configuration import check_share, check_whole, unknown_key_error
 from motionmillion.data.clips import SPLITS, MotionClip, load_clips
-from motionmillion.data.composition.composing import ComposeOptions, compose_clips
 from motionmillion.data.sets.flow_pairs import Source, check_names
 from motionmillion.data.sets.references import Corruption
 from motionmillion.features import get
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.pipeline.options import check_dit_defaults
-from motionmillion.text.encoder import MINILM
-from motionmillion.training.lm.options import check_drawing
-from motionmillion.training.recipe import Recipe, clips_of, take_options
+from motionmillion.training.recipe import Recipe
+from motionmillion.training.sections import TextToMotionSection, option, read_section
 
 _SOURCE_FILE = "source.json"
 _SOURCE_KEYS = ("folder", "text_share", "trusted_text", "trusted_reference", "share", "splits")
-
-
-def dit_data_options(recipe: Recipe) -> dict[str, Any]:
-    """All options of a recipe's `data` section.
-
-    Raises:
-        ValueError: for unknown keys, values out of range, and no or several places of clips.
-    """
-    data = take_options(
-        recipe.data,
-        "data section",
-        **dict(folder=None, synthetic=0, sources=None, text_encoder=MINILM, sentence=True, text_length=150),
-        **dict(
-            text_features=None,
-            shortest=2,
-            variants=8,
-            speed=0.1,
-            trim=0.15,
-            own_caption_share=0.5,
-            caption_rules=None,
-            balance=0.0,
-            caption_weights=None,
-            balance_by="category",
-            compose=None,
-        ),
-        **dict(text_share=0.8, corruption=None, sampling=None, start_from=None),
-    )
-    if check_number("data.text_share", data["text_share"]) > 1:
-        raise ValueError(f"data.text_share must be in [0, 1], got {data['text_share']!r}")
-    places = [name for name in ("folder", "synthetic", "sources") if data[name]]
-    if len(places) != 1:
-        raise ValueError(f"data must name one of folder, synthetic and sources, got {places or 'none'}")
-    check_whole("data.shortest", data["shortest"], 2)
-    if data["sources"] and not isinstance(data["sources"], list):
-        raise ValueError(f"data.sources must be a list of mappings, got {data['sources']!r}")
-    corruption_of(data["corruption"])
-    check_drawing(data)
-    if data["sampling"] is not None:
-        data["sampling"] = check_dit_defaults(data["sampling"])
-    return data
 
 
 def corruption_of(given: Any) -> Corruption:
     """The settings of a recipe over ViMoGen's."""
     if not isinstance(given, dict | None):
         raise ValueError(f"data.corruption must be a mapping, got {given!r}")
-    return Corruption(**take_options(given or {}, "data.corruption", **dataclasses.asdict(Corruption())))
+    return read_section(Corruption, given or {}, "data.corruption")
 
 
-def dit_sources(recipe: Recipe, data: dict[str, Any]) -> tuple[list[Source], list[Source]]:
-    """Training and validation sources of the options `data` of a recipe."""
-    rules = load_caption_rules(data["caption_rules"]) if data["caption_rules"] else []
-    compose = ComposeOptions.from_section(data["compose"])
-    if data["sources"]:
-        loaded = [_source_clips(entry) for entry in data["sources"]]
-    else:
-        loaded = [({}, clips_of(data["folder"], data["synthetic"], recipe.seed))]
+@dataclass(frozen=True)
+class DiTSection(TextToMotionSection):
+    """The section `data` of a DiT's recipe.
+
+    Raises:
+        ValueError: for values out of range, and for no or several places of clips.
+    """
+
+    sources: list[Any] | None = option(
+        None, "in place of folder and synthetic, a list of sources: `folder` and how it is used, see below"
+    )
+    text_share: float = option(
+        0.8, "probability of conditioning on the text rather than on a reference, where a source does not say"
+    )
+    corruption: Corruption = option(
+        Corruption(), "settings of `motionmillion.data.sets.references.Corruption`, over ViMoGen's", corruption_of
+    )
+    shortest: int = option(2, "frames below which a clip is left out, at the frame rate of the features")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_share("data.text_share", self.text_share)
+        places = [name for name in ("folder", "synthetic", "sources") if getattr(self, name)]
+        if len(places) != 1:
+            raise ValueError(f"data must name one of folder, synthetic and sources, got {places or 'none'}")
+        check_whole("data.shortest", self.shortest, 2)
+        if self.sources and not isinstance(self.sources, list):
+            raise ValueError(f"data.sources must be a list of mappings, got {self.sources!r}")
+        check_dit_defaults(self.sampling)
+
+
+def dit_data_options(recipe: Recipe) -> DiTSection:
+    """The section `data` of a recipe.
+
+    Raises:
+        ValueError: for unknown keys, values out of range, and no or several places of clips.
+    """
+    return read_section(DiTSection, recipe.data)
+
+
+def dit_sources(recipe: Recipe, data: DiTSection) -> tuple[list[Source], list[Source]]:
+    """Training and validation sources of the section `data` of a recipe."""
+    loaded = [_source_clips(entry) for entry in data.sources] if data.sources else [({}, data.clips(recipe.seed))]
     training, validation = [], []
     for settings, clips in loaded:
-        settings = {"text_share": data["text_share"], **settings}
-        train = [add_captions(clip, rules) for clip in clips if clip.split == "train" and clip.captions]
-        if compose is not None and train:
-            train, _ = compose_clips(train, compose, recipe.seed)
-        training.append(Source(train, **settings))
+        settings = {"text_share": data.text_share, **settings}
+        training.append(Source(data.training_clips(clips, recipe.seed), **settings))
         validation.append(Source([clip for clip in clips if clip.split == "val" and clip.captions], **settings))
     for split, found in (("train", training), ("val", validation)):
         if not any(source.clips for source in found):

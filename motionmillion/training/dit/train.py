@@ -2,22 +2,22 @@
 
 | key of `data` | meaning |
 |---|---|
-| folder, synthetic | where clips come from: a folder or a list of folders, or so many synthetic clips |
-| sources | instead of these, a list of sources: `folder` and how it is used, see below |
+| folder, synthetic | where clips come from: a folder or a list of folders, or a number of synthetic clips |
+| variants, speed, trim | versions of each clip, see `motionmillion.data.augment.random_variant` |
+| own_caption_share | fraction of visits in which a window of a longer take is described by a caption of its own |
+| caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
+| caption_weights | probability weights of the sources of captions, see `motionmillion.data.sets.texts` |
+| compose | training clips made out of others, see `motionmillion.data.composition.composing.ComposeOptions` |
+| balance | 0 visits every clip equally often, 1 every category; values between them are a compromise |
+| balance_by | what counts as a category: `category`, or `description`, the title of the take |
 | text_encoder, sentence, text_length | see `motionmillion.text.encoder.TextEncoder` |
 | text_features | folder of features of all captions, made with that encoder, which is then not loaded |
-| shortest | frames below which a clip is left out, at the frame rate of the features |
-| variants, speed, trim | versions of each clip, see `motionmillion.data.sets.pairs` |
-| own_caption_share | how often a window of a longer take is described by a caption of its own |
-| caption_weights | how often a caption of each source is drawn, see `motionmillion.data.sets.texts` |
-| caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
-| compose | training clips made out of others, see `motionmillion.data.composition.composing.ComposeOptions` |
-| balance | 0 visits every clip equally often, 1 every category; between them the share of both |
-| balance_by | what counts as a category: `category`, or `description`, the title of the take |
-| text_share | how often a clip is told by its text rather than by a reference, where a source does not say |
+| start_from | pipeline (bundled name, folder, hub id) whose model is trained further |
+| sampling | default options of the pipeline that is written, see `motionmillion.pipeline.options` |
+| sources | in place of folder and synthetic, a list of sources: `folder` and how it is used, see below |
+| text_share | probability of conditioning on the text rather than on a reference, where a source does not say |
 | corruption | settings of `motionmillion.data.sets.references.Corruption`, over ViMoGen's |
-| sampling | default options of the pipeline that is written |
-| start_from | pipeline of a trained DiT to go on from, or its transformer; see below |
+| shortest | frames below which a clip is left out, at the frame rate of the features |
 
 A source is a mapping: `folder`, `text_share`, `trusted_text`, `trusted_reference`, `share` (of all visits, those that
 go to it, such as 0.06; sources without one divide the rest by their clips), `splits` (all clips of these count as
@@ -46,20 +46,18 @@ from motionmillion.features.stats import FeatureStats, feature_stats
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline.folder import write_pipeline_settings
 from motionmillion.pipeline.options import check_dit_defaults
-from motionmillion.text.encoder import DeferredTextEncoder, TextEncoder
-from motionmillion.training.dit.sources import corruption_of, dit_data_options, dit_sources
+from motionmillion.text.encoder import TextEncoder
+from motionmillion.training.dit.sources import DiTSection, dit_data_options, dit_sources
 from motionmillion.training.dit.start_from import (
     check_encoder,
     copied,
     dit_config,
     find_dit,
     load_dit,
-    own_options,
     statistics,
     tuned_config,
 )
 from motionmillion.training.export import PARTS, filled, whole_weights
-from motionmillion.training.lm.data import category_weights, text_shards
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output
 from motionmillion.training.trainer import build_trainer, run, training_arguments
@@ -78,42 +76,36 @@ def train_dit(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     """
     # 1. check what can be checked before anything is loaded
     data = dit_data_options(recipe)
-    started = find_dit(str(data["start_from"]), "data.start_from") if data["start_from"] else None
+    started = find_dit(str(data.start_from), "data.start_from") if data.start_from else None
     if started is not None:
-        data = own_options(started, recipe, data)
+        data = data.completed(started.parent, recipe.data)
     check_output(recipe, resume)
     arguments = training_arguments(recipe)
     # 2. clips and texts
     sources = dit_sources(recipe, data)
-    encoder = caption_encoder(data, arguments.device)
+    encoder = data.encoder(arguments.device)
     # 3. model and data
     set_seed(recipe.seed)
     if started is None:
         model, stats = MotionDiT(dit_config(recipe, encoder.dim)), None
     else:
         old = load_dit(started, arguments.device)
-        check_encoder(old, encoder, data["text_encoder"])
+        check_encoder(old, encoder, data.text_encoder)
         model, stats = copied(old, tuned_config(old.config, recipe.model)), statistics(old)
     train, held_out = dit_data_sets(recipe, data, sources, encoder, model, stats)
-    check_dit_defaults(data["sampling"], model.config.features)
+    check_dit_defaults(data.sampling, model.config.features)
     encoder.to("cpu")
     # 4. train, and write it
     trainer = build_trainer(
         model, arguments, train, held_out, collate_flow, lambda m: evaluate_dit(m, held_out, recipe.seed)
     )
     trainer.sample_weights = visits(train, data)
-    return run_and_save(trainer, recipe, encoder, data["sampling"] or {})
-
-
-def caption_encoder(data: dict[str, Any], device: torch.device) -> TextEncoder:
-    """The text encoder of the options `data`; without weights where features of all captions are there."""
-    named = (data["text_encoder"], data["sentence"], data["text_length"])
-    return DeferredTextEncoder(*named) if data["text_features"] else TextEncoder(*named, device)
+    return run_and_save(trainer, recipe, encoder, data.sampling or {})
 
 
 def dit_data_sets(
     recipe: Recipe,
-    data: dict[str, Any],
+    data: DiTSection,
     sources: tuple[list[Source], list[Source]],
     encoder: TextEncoder,
     model: MotionDiT,
@@ -122,11 +114,11 @@ def dit_data_sets(
     """Training and validation, normalised by `stats`, or those of the former, and the model takes them over."""
     config = model.config
     common: dict[str, Any] = dict(representation=model.representation, encoder=encoder)
-    common |= dict(corruption=corruption_of(data["corruption"]))
+    common |= dict(corruption=data.corruption)
     common |= dict(reference_blocks=config.reference_blocks if config.num_reference_layers else ())
-    common |= dict(longest=config.max_frames, shortest=data["shortest"], texts=text_shards(data, encoder))
-    versions = {key: data[key] for key in ("variants", "speed", "trim", "own_caption_share", "caption_weights")}
-    train = FlowPairs(sources[0], text_dropout=config.text_dropout, **common, **versions, seed=recipe.seed)
+    common |= dict(longest=config.max_frames, shortest=data.shortest, texts=data.texts(encoder))
+    drawn = {"own_caption_share": data.own_caption_share, "caption_weights": data.caption_weights, "seed": recipe.seed}
+    train = FlowPairs(sources[0], text_dropout=config.text_dropout, **common, **data.versions, **drawn)
     held_out = FlowPairs(sources[1], **common)
     if stats is None:
         stats = feature_stats((f for own in train.features for f in own), model.representation.layout)
@@ -136,9 +128,9 @@ def dit_data_sets(
     return train, held_out
 
 
-def visits(train: FlowPairs, data: dict[str, Any]) -> torch.Tensor | None:
+def visits(train: FlowPairs, data: DiTSection) -> torch.Tensor | None:
     """How often to visit each clip, by the shares of the sources and, within these, by category."""
-    return train.weights(category_weights(train.groups(data["balance_by"]), data["balance"]))
+    return train.weights(data.visits(train.groups(data.balance_by)))
 
 
 def run_and_save(trainer: Any, recipe: Recipe, encoder: TextEncoder, sampling: dict[str, Any]) -> dict[str, float]:

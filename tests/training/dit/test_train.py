@@ -439,10 +439,10 @@ def test_sampling_of_a_recipe_must_fit_the_features(write):
     model = {"features": "rot272", "num_reference_layers": 0}
     with pytest.raises(ValueError, match='recovery must be "direct" for features \'rot272\', got "velocity"'):
         train_dit(load_recipe(write(data={"sampling": {"recovery": "velocity"}}, model=model)))
-    sampling = dit_data_options(load_recipe(write(data={"sampling": {"steps": None, "solver": "heun"}})))["sampling"]
+    sampling = dit_data_options(load_recipe(write(data={"sampling": {"steps": None, "solver": "heun"}}))).sampling
     assert sampling == {"solver": "heun"}  # null takes an option out of what a base recipe says
 
 
 def test_recipes_are_what_they_are_checked_as():
     recipe = load_recipe(ROOT / "recipes/flow/dit-mini.yaml")
-    assert isinstance(recipe, Recipe) and dit_data_options(recipe)["text_length"] == 32
+    assert isinstance(recipe, Recipe) and dit_data_options(recipe).text_length == 32

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from motionmillion import MotionPipeline
+from motionmillion.data.sets.groups import category_weights
 from motionmillion.data.sets.tokens import TokenCollator
 from motionmillion.data.shards.encoding import encode_features
 from motionmillion.data.shards.text_writer import encode_text
@@ -14,7 +15,7 @@ from motionmillion.data.synthetic.clips import synthetic_clips
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.text.encoder import DeferredTextEncoder, TextEncoder
 from motionmillion.training.lm import motions
-from motionmillion.training.lm.data import category_weights, evaluate_lm, lm_data
+from motionmillion.training.lm.data import evaluate_lm, lm_data
 from motionmillion.training.lm.options import lm_data_options
 from motionmillion.training.lm.train import train_lm
 from motionmillion.training.recipe import load_recipe
