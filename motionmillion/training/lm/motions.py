@@ -14,7 +14,8 @@ from typing import Any
 
 from motionmillion.data.clips import MotionClip, list_clips
 from motionmillion.data.sets.sequences import Sequences, make_sequences
-from motionmillion.data.sets.token_cache import cached_sequences, fingerprint, weights_hash
+from motionmillion.data.sets.token_cache import cached_sequences, fingerprint
+from motionmillion.provenance import tensors_hash
 from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.training.lm.options import LMSection
 
@@ -31,7 +32,7 @@ def motion_sequences(data: LMSection, seed: int, tokenizer: MotionTokenizer) -> 
     source = _Source(data, seed)
     if not data.cache:
         return source.training(tokenizer), source.validation(tokenizer)
-    common = [weights_hash(tokenizer.state_dict()), _settings(tokenizer), seed]
+    common = [tensors_hash(tokenizer.state_dict()), _settings(tokenizer), seed]
     key = fingerprint(["training", *common, source.state(), _deciding(data)])
     training = cached_sequences(data.cache, key, lambda: source.training(tokenizer))
     key = fingerprint(["validation", *common, source.state(), data.synthetic])
