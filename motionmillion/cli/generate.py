@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from motionmillion.cli.options import DeviceOption, ModelOption, find_device, find_dtype, warnings_as_lines
+from motionmillion.cli.options import DeviceOption, ModelOption, find_device, warnings_as_lines
+from motionmillion.configuration import find_dtype
 
 
 def generate(

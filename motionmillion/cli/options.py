@@ -4,7 +4,7 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,16 +17,6 @@ def find_device(name: str) -> str:
     from motionmillion.configuration import check_device
 
     return check_device(name)
-
-
-def find_dtype(name: str) -> Any:
-    """The torch dtype of that name; raises `ValueError` for unsupported names."""
-    import torch
-
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name not in known:
-        raise ValueError(f"dtype must be one of {sorted(known)}, got {name!r}")
-    return known[name]
 
 
 @contextlib.contextmanager

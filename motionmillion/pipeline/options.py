@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from motionmillion.configuration import check_number, check_whole, shown, unknown_key_error
+from motionmillion.configuration import check_number, check_share, check_whole, shown, unknown_key_error
 from motionmillion.lm.flow import FlowSampling, check_strength
 from motionmillion.lm.generation.sampling import Sampling
 from motionmillion.lm.latents.sampler import DEFAULT_STEPS
@@ -162,13 +162,6 @@ def check_dit_options(given: Mapping[str, Any]) -> None:
     unknown = set(given) - known - {*CODES_ONLY, *OF_REFERENCES}
     if unknown:
         raise unknown_key_error("options", unknown, known)
-
-
-def check_share(name: str, value: Any) -> float:
-    """`value` if it is a number in 0..1; raises `ValueError` otherwise."""
-    if check_number(name, value) > 1:
-        raise ValueError(f"{name} must be in [0, 1], got {value!r}")
-    return float(value)
 
 
 def check_smoothing(value: Any) -> float:

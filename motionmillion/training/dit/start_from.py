@@ -1,6 +1,5 @@
 """A trained MotionDiT that a training goes on from, to tune it on other clips or to distil it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,7 @@ from motionmillion.features.stats import FeatureStats
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline.folder import find_pipeline
-from motionmillion.text.encoder import SETTINGS, TextEncoder
-from motionmillion.training.plan.configs import encoder_options
+from motionmillion.text.encoder import TextEncoder
 from motionmillion.training.recipe import Recipe
 
 TUNABLE = ("max_frames", "flow", "smoothness", "block_weights", "text_dropout", "dropout")
@@ -36,16 +34,6 @@ def find_dit(name: str, argument: str) -> Path:
 def load_dit(folder: Path, device: torch.device) -> MotionDiT:
     """The transformer in float32."""
     return MotionDiT.from_pretrained(folder, dtype=torch.float32).to(device)  # type: ignore[arg-type]
-
-
-def own_options(folder: Path, recipe: Recipe, data: dict[str, Any]) -> dict[str, Any]:
-    """Options `data` with text encoder and sampling of the transformer's pipeline where the recipe names none."""
-    found, settings = dict(data), folder.parent / "pipeline.json"
-    if recipe.data.get("text_encoder") is None and (folder.parent / SETTINGS).is_file():
-        found |= encoder_options(folder.parent, recipe)
-    if found["sampling"] is None and settings.is_file():
-        found["sampling"] = json.loads(settings.read_text(encoding="utf-8")).get("defaults")
-    return found
 
 
 def check_encoder(model: MotionDiT, encoder: TextEncoder, name: str) -> None:
@@ -83,3 +71,10 @@ def copied(model: MotionDiT, config: MotionDiTConfig) -> MotionDiT:
     copy = MotionDiT(config)
     copy.load_state_dict(model.state_dict())
     return copy
+
+
+def dit_config(recipe: Recipe, text_dim: int) -> MotionDiTConfig:
+    """The config that a recipe's `model` section makes, for text features of that width."""
+    options = {**recipe.model, "text_dim": text_dim}
+    size = options.pop("size", None)
+    return MotionDiTConfig.from_name(size, **options) if size else MotionDiTConfig(**options)

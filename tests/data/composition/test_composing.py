@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from motionmillion.data import MotionClip, synthesize
-from motionmillion.data.composing import ComposeOptions, _Maker, compose_clips
+from motionmillion.data.composition.composing import ComposeOptions, _Maker, compose_clips
 
 
 def clip(name: str, action: str, title: str, seconds: float = 2, **fields) -> MotionClip:
