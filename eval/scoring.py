@@ -11,7 +11,7 @@
 | smoothness | `smoothness_percent` | mean of how typical acceleration and jerk are at this speed |
 | plausibility | `plausibility_percent` | mean over five faults, compared with real motion; 0 for statues |
 
-The raw measures behind the last two are reported too. Identical texts count as one.
+The raw measures behind the last two (`motionmillion.eval.measures`) are reported too. Identical texts count as one.
 
 Unusual: smoothness is two-sided, so motion far smoother than real motion scores as low as jittery motion. The faults
 of plausibility are one-sided, and nothing slides less than a statue, so motion that hardly moves is reduced to 0 there
@@ -27,61 +27,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motionmillion.eval.body.capsules import capsule_penetrations
 from motionmillion.eval.body.mesh import BodyMesh
 from motionmillion.eval.body.nrdf import Nrdf
-from motionmillion.eval.body.pose_prior import PosePrior, pose_prior_distances
+from motionmillion.eval.body.pose_prior import PosePrior
 from motionmillion.eval.evaluator.model import TextMotionEvaluator
-from motionmillion.eval.physics import physics_measures
-from motionmillion.eval.prompts import Prompt
-from motionmillion.eval.results import Estimate, Measure, SampleResult
+from motionmillion.eval.measures import CALIBRATED, FAULTS, Sample, raw_measures
+from motionmillion.eval.results import Estimate, SampleResult
 from motionmillion.eval.statistics.bootstrap import bootstrap_intervals
 from motionmillion.eval.statistics.calibration import BANDED, SPEED, Calibration
-from motionmillion.motion import Motion
 
-TEXT, SMOOTH, PLAUSIBLE, MOVEMENT = "text alignment", "smoothness", "plausibility", "movement"
-
-MEASURES = (
-    Measure("text_alignment_percent", "text alignment (%; chance 50)", "higher", TEXT, 1),
-    Measure("retrieval_top1", "own text nearest in the suite", "higher", TEXT),
-    Measure("retrieval_top3", "own text among the nearest three", "higher", TEXT),
-    Measure("judge_match", "judged to match the text", "higher", TEXT),
-    Measure("smoothness_percent", "smoothness (%)", "higher", SMOOTH, 1),
-    Measure("jitter_degree", "jitter degree (m/frame^2 at 20 fps)", "lower", SMOOTH, 4),
-    Measure("jerk", "jerk (m/frame^3 at 20 fps)", "lower", SMOOTH, 4),
-    Measure("plausibility_percent", "plausibility (%)", "higher", PLAUSIBLE, 1),
-    Measure("ground_penetration", "ground penetration (m)", "lower", PLAUSIBLE, 4),
-    Measure("foot_sliding", "foot sliding (m/frame at 20 fps)", "lower", PLAUSIBLE, 4),
-    Measure("foot_floating", "foot floating (fraction of frames)", "lower", PLAUSIBLE, 3),
-    Measure("capsule_penetration", "capsule penetration (% of pairs)", "lower", PLAUSIBLE, 3),
-    Measure("pose_prior_distance", "pose prior distance (degrees)", "lower", PLAUSIBLE, 2),
-    Measure("dynamic_degree", "dynamic degree (m/frame at 20 fps)", "neither", MOVEMENT, 4),
-    Measure("foot_contact", "foot contact (fraction of feet)", "neither", MOVEMENT, 3),
-    Measure("seconds", "length (s)", "neither", MOVEMENT, 2),
-)
-FAULTS = ("ground_penetration", "foot_sliding", "foot_floating", "capsule_penetration", "pose_prior_distance")
-CALIBRATED = (*BANDED, *FAULTS, SPEED)
-"""Measures that a `Calibration` for the suites must contain."""
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """A motion and what it should show.
-
-    Args:
-        id: unique among the samples; equal to the prompt's id for its first sample.
-        motion: input of the evaluator and the judges.
-        positions: `[T, 22, 3]` at the motion's frame rate, y up, metres: input of the physical measures.
-        file: path of the motion relative to the results, "" for none.
-        take: samples of one take are not independent: the prompt's id, or a recording.
-    """
-
-    id: str
-    prompt: Prompt
-    motion: Motion
-    positions: Tensor
-    file: str = ""
-    take: str = ""
+__all__ = [
+    "CALIBRATED",
+    "FAULTS",
+    "Embedded",
+    "Sample",
+    "Scorer",
+    "estimates",
+    "raw_measures",
+    "text_alignment",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,16 +112,6 @@ class Scorer:
             "plausibility_percent": 100 * np.mean(unharmful, axis=0) * moving,
             **values,
         }
-
-
-def raw_measures(samples: Sequence[Sample], pose_prior: PosePrior) -> dict[str, np.ndarray]:
-    """Physics, poses and length of samples: `[N]` by measure, not calibrated."""
-    clips, rates = [sample.positions for sample in samples], [sample.motion.fps for sample in samples]
-    values = {n: v.numpy() for n, v in physics_measures(clips, "y", rates, [s.id for s in samples]).items()}
-    values["capsule_penetration"] = capsule_penetrations(clips).numpy()
-    values["pose_prior_distance"] = pose_prior_distances([s.motion for s in samples], pose_prior).numpy()
-    values["seconds"] = np.array([sample.motion.seconds for sample in samples])
-    return values
 
 
 def text_alignment(embedded: Embedded, texts: Sequence[str]) -> dict[str, np.ndarray]:

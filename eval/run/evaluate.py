@@ -4,12 +4,13 @@
     outcome.results.overall.values["text_alignment_percent"]
 
 1. prompts, evaluator, judge     motionmillion.eval.suites, .evaluator, .judges
-2. motions for them              generated (motionmillion.eval.run.generation), or another system's files
-(.motion_files)
-3. measures of every motion      motionmillion.eval.scoring
-4. a judge's answers             motionmillion.eval.run.questions
-5. measures of the suite         motionmillion.eval.suites.scores
+2. motions for them              generated (.generation), or another system's files (.motion_files)
+3. measures of every motion      motionmillion.eval.scoring, and the suite's own
+4. a judge's answers             the suite's questions (.questions)
+5. measures of the suite         the suite's scores
 6. results.json, report.md and report.html
+
+No suite is known by name here: each is a `motionmillion.eval.suites.base.SuiteKind`, which is asked.
 
 A repeated run keeps motions and the judge's answers and recomputes the rest. Unusual: everything that a run needs is
 checked and loaded before the first motion is generated. A failing judge does not affect other measures: its unanswered
@@ -23,23 +24,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motionmillion.eval.results import Results
-from motionmillion.eval.run.evaluation import MBENCH, TEXT_TO_MOTION, Evaluation, ForeignMotions
+from motionmillion.eval.prompts import Prompt, Suite
+from motionmillion.eval.results import Results, SampleResult
+from motionmillion.eval.run.evaluation import Evaluation
 from motionmillion.eval.run.generation import generate_suite, sample_files
-from motionmillion.eval.suites import Suite, get_suite
-from motionmillion.eval.suites.clips import balanced_distractors, clip_id, clips_suite
-from motionmillion.eval.suites.mbench.prompts import MBENCH_CATEGORIES
+from motionmillion.eval.suites import SuiteKind
+from motionmillion.eval.suites.base import Axes
+from motionmillion.eval.suites.clips import clip_id
+from motionmillion.io import write_motion
 from motionmillion.provenance import machine, plain_name, versions, weights_hash
 
 if TYPE_CHECKING:
     from motionmillion.data.clips import MotionClip
     from motionmillion.eval.judges.judge import Answer, Judge
-    from motionmillion.eval.scoring import Sample, Scorer
-    from motionmillion.eval.suites.scores import Batch, Scores
-    from motionmillion.motion import Motion
+    from motionmillion.eval.run.motion_files import MotionFolder
+    from motionmillion.eval.scoring import Embedded, Sample, Scorer
 
 MOTIONS, COPIES = "motions", "motion_copies"
-_DISTRACTORS = 9
 
 
 @dataclass(frozen=True)
@@ -59,31 +60,41 @@ def evaluate_suite(evaluation: Evaluation) -> Outcome:
     """
     evaluation.check()
     # import torch and the rest only now
+    from motionmillion.eval.judges.ask import ask_all
     from motionmillion.eval.report import write_report
-    from motionmillion.eval.run.questions import ask, judge_notes, suite_judge, with_answers
-    from motionmillion.eval.suites.scores import histograms
+    from motionmillion.eval.run.questions import ANSWERS, judge_notes, suite_judge, with_answers
+    from motionmillion.eval.suites.scores import Batch
 
+    kind, output, seed = evaluation.kind, Path(evaluation.output), evaluation.seed
     # 1. prompts, evaluator and other models
-    clips = _real_clips(evaluation)
-    whole = _suite(evaluation, clips)
+    clips = kind.clips(evaluation.source)
+    whole = kind.read(evaluation.source, clips)
     suite = _limited(whole, evaluation.limit)
-    scorer = _scorer(evaluation)
-    judge = suite_judge(evaluation, whole, scorer)
+    scorer = _scorer(evaluation.evaluator, evaluation.calibration, evaluation.nrdf, evaluation.smpl, evaluation.device)
+    spec, cache = evaluation.judge or kind.judge, output / ANSWERS
+    judge = suite_judge(spec, evaluation.judge_options, whole, scorer, evaluation.device, cache.exists())
     # 2. motions
-    made = _generate(evaluation, suite, whole)
-    samples = _samples(evaluation, suite, whole, clips)
+    made = _generate(evaluation, suite, whole.sha256)
+    folder, found = _motion_files(evaluation, suite, whole)
+    takes = {clip_id(clip.name): clip.take for clip in clips}
+    samples = _samples(suite.prompts, folder, found, takes, output)
+    if evaluation.motions is not None:
+        folder.warn_of_axis()
     # 3. measures of every motion
-    batch = _measure(evaluation, suite, samples, scorer)
+    draws = {"resamples": evaluation.resamples, "repeats": evaluation.repeats, "seed": seed}
+    batch = Batch(suite, samples, *_measure(kind, samples, scorer, evaluation.axes), **draws)
     # 4. judge
-    answers = ask(evaluation, suite, samples, judge)
-    batch = replace(batch, rows=with_answers(batch.rows, answers, evaluation.suite == MBENCH))
+    answers: list[Answer] = []
+    if judge is not None:
+        questions = kind.questions(suite, samples)
+        answers = ask_all(judge, questions, cache, seed, progress=True, ask_again=evaluation.ask_again)
+    batch = replace(batch, rows=with_answers(batch.rows, answers, kind.answers))
     # 5. measures of the suite
     real = None
     if clips:
-        wanted = {sample.prompt.id for sample in samples}
-        known = [clip for clip in clips if clip_id(clip.name) in wanted]
-        real = _measure(evaluation, suite, _real_samples(suite, known), scorer)
-    scores = _scores(evaluation, batch, real)
+        known = _real_samples({sample.prompt.id: sample.prompt for sample in samples}, clips)
+        real = Batch(suite, known, *_measure(kind, known, scorer, evaluation.axes), **draws)
+    scores = kind.scores(batch, real)
     # 6. files
     results = Results(
         suite=suite.name,
@@ -92,37 +103,11 @@ def evaluate_suite(evaluation: Evaluation) -> Outcome:
         measures=[measure for measure in scores.measures if any(measure.name in g.values for g in scores.groups)],
         groups=scores.groups,
         samples=batch.rows,
-        histograms=histograms(batch.rows, scorer.calibration),
+        histograms=kind.histograms(batch.rows, scorer.calibration),
         notes=[*scores.notes, *judge_notes(judge, answers)],
     )
-    output = Path(evaluation.output)
     files = [results.save(output), *write_report(results, output)]
     return Outcome(results, files, answers)
-
-
-def _real_clips(evaluation: Evaluation) -> "list[MotionClip]":
-    """The captioned clips that the suite is made from; empty except for text-to-motion."""
-    if evaluation.data is None:
-        return []
-    from motionmillion.data.clips import SPLITS, load_clips
-
-    if evaluation.split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {evaluation.split!r}")
-    return [clip for clip in load_clips(evaluation.data, [evaluation.split]) if clip.captions]
-
-
-def _suite(evaluation: Evaluation, clips: "Sequence[MotionClip]") -> Suite:
-    """The prompts; for MBench's judge with wrong answers if they have none."""
-    if clips or evaluation.suite == TEXT_TO_MOTION:
-        suite = clips_suite(clips, evaluation.split, evaluation.seed)
-        suite = replace(suite, name=TEXT_TO_MOTION, source=plain_name(evaluation.data or "", 1))
-    elif evaluation.suite == MBENCH and str(evaluation.prompts or "").endswith(".json"):
-        suite = replace(Suite.load(evaluation.prompts), name=MBENCH)  # type: ignore[arg-type]
-    else:
-        suite = get_suite(evaluation.suite, evaluation.prompts)
-    if evaluation.suite == MBENCH and not set(suite.categories) <= set(MBENCH_CATEGORIES):
-        suite = _with_distractors(suite, evaluation.seed)
-    return suite
 
 
 def _limited(suite: Suite, limit: int) -> Suite:
@@ -133,82 +118,84 @@ def _limited(suite: Suite, limit: int) -> Suite:
     return suite.only([name for names in ids for name in names])
 
 
-def _with_distractors(suite: Suite, seed: int) -> Suite:
-    """Nine wrong answers for each prompt, from other categories, or from all other texts if those have too few."""
-    texts = {prompt.category: set() for prompt in suite.prompts}
-    for prompt in suite.prompts:
-        texts[prompt.category].add(prompt.text.lower())
-    count = len(set().union(*texts.values()))
-    if min(count - len(own) for own in texts.values()) >= _DISTRACTORS:
-        return balanced_distractors(suite, _DISTRACTORS, seed)
-    alone = replace(suite, prompts=tuple(replace(prompt, category=prompt.text) for prompt in suite.prompts))
-    drawn = balanced_distractors(alone, min(_DISTRACTORS, count - 1), seed).prompts
-    pairs = zip(suite.prompts, drawn, strict=True)
-    return replace(suite, prompts=tuple(replace(own, distractors=other.distractors) for own, other in pairs))
-
-
-def _generate(evaluation: Evaluation, suite: Suite, whole: Suite) -> dict[str, Any]:
+def _generate(evaluation: Evaluation, suite: Suite, whole_sha256: str) -> dict[str, Any]:
     """Generate the model's motions, if there is a model; returns their settings."""
     if evaluation.model is None:
         return {}
     folder = Path(evaluation.output) / MOTIONS
-    return generate_suite(suite, evaluation.model, folder, evaluation.generation, evaluation.device, whole.sha256)
+    return generate_suite(suite, evaluation.model, folder, evaluation.generation, evaluation.device, whole_sha256)
 
 
-def _samples(evaluation: Evaluation, suite: Suite, whole: Suite, clips: "Sequence[MotionClip]") -> "list[Sample]":
-    """Every motion with its prompt, in the order of the suite."""
+def _motion_files(
+    evaluation: Evaluation, suite: Suite, whole: Suite
+) -> "tuple[MotionFolder, Mapping[str, Sequence[str]]]":
+    """The folder of motions, and its files by prompt id; files of other prompts of the whole suite may be there."""
     from motionmillion.eval.run.motion_files import MotionFolder
+
+    if evaluation.motions is None:
+        count = evaluation.generation.num_samples
+        folder = MotionFolder(Path(evaluation.output) / MOTIONS)
+        return folder, {prompt.id: sample_files(prompt, count) for prompt in suite.prompts}
+    own = evaluation.foreign
+    folder = MotionFolder(evaluation.motions, own.fps, own.up, own.representation, own.route)  # type: ignore[arg-type]
+    ids, known = ([prompt.id for prompt in prompts] for prompts in (suite.prompts, whole.prompts))
+    return folder, folder.find(ids, known, own.allow_missing)
+
+
+def _samples(
+    prompts: "Sequence[Prompt]",
+    folder: "MotionFolder",
+    files: Mapping[str, Sequence[str]],
+    takes: Mapping[str, str],
+    output: Path,
+) -> "list[Sample]":
+    """Every motion with its prompt, in the order of the prompts.
+
+    Args:
+        takes: the recording of a prompt by its id, where there is one.
+        output: folder of the results, for copies of motions that pages cannot read without options.
+    """
     from motionmillion.eval.scoring import Sample
 
-    own = evaluation.foreign if evaluation.motions else ForeignMotions()
-    root = Path(evaluation.motions or Path(evaluation.output) / MOTIONS)
-    folder = MotionFolder(root, own.fps, own.up, own.representation, own.route)  # type: ignore[arg-type]
-    ids = [prompt.id for prompt in suite.prompts]
-    if evaluation.model is not None:
-        found = {p.id: tuple(sample_files(p, evaluation.generation.num_samples)) for p in suite.prompts}
-    else:
-        found = folder.find(ids, [prompt.id for prompt in whole.prompts], own.allow_missing)
-    takes = {clip_id(clip.name): clip.take for clip in clips}
     samples = []
-    for prompt in suite.prompts:
-        for number, file in enumerate(found.get(prompt.id, ())):
+    for prompt in prompts:
+        for number, file in enumerate(files.get(prompt.id, ())):
             read = folder.read(file)
             name = prompt.id if number == 0 else f"{prompt.id}_{number}"
-            motion, take = read.motion.replace(caption=prompt.text), takes.get(prompt.id, prompt.id)
-            seen = _viewable(root / file, motion, name, evaluation)
-            samples.append(Sample(name, prompt, motion, read.positions, _relative(seen, evaluation), take))
-    if evaluation.motions is not None:
-        folder.warn_of_axis()
+            motion, seen = read.motion.replace(caption=prompt.text), folder.folder / file
+            if seen.suffix.lower() == ".npy" or folder.fps or folder.up:
+                seen = write_motion(motion, output / COPIES / f"{name}.npz")
+            take = takes.get(prompt.id, prompt.id)
+            samples.append(Sample(name, prompt, motion, read.positions, _relative(seen, output), take))
     return samples
 
 
-def _viewable(file: Path, motion: "Motion", name: str, evaluation: Evaluation) -> Path:
-    """The file, or a copy in the output that pages can read without options."""
-    foreign = evaluation.foreign
-    if evaluation.motions is None or (file.suffix.lower() != ".npy" and not (foreign.fps or foreign.up)):
-        return file
-    from motionmillion.io import write_motion
-
-    return write_motion(motion, Path(evaluation.output) / COPIES / f"{name}.npz")
-
-
-def _relative(file: Path, evaluation: Evaluation) -> str:
+def _relative(file: Path, folder: Path) -> str:
     """Path of a motion relative to the folder of the results, if it is below or next to it."""
-    return Path(os.path.relpath(file.resolve(), Path(evaluation.output).resolve())).as_posix()
+    return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
 
 
-def _real_samples(suite: Suite, clips: "Sequence[MotionClip]") -> "list[Sample]":
+def _real_samples(prompts: "Mapping[str, Prompt]", clips: "Sequence[MotionClip]") -> "list[Sample]":
+    """The clips of prompts, which are given by id."""
     from motionmillion.eval.scoring import Sample
 
-    prompts = {prompt.id: prompt for prompt in suite.prompts}
-    return [
-        Sample(clip_id(clip.name), prompts[clip_id(clip.name)], motion, motion.positions(), "", clip.take)
-        for clip in clips
-        for motion in [clip.motion.canonicalize()]
-    ]
+    samples = []
+    for clip in clips:
+        name = clip_id(clip.name)
+        if name in prompts:
+            motion = clip.motion.canonicalize()
+            samples.append(Sample(name, prompts[name], motion, motion.positions(), "", clip.take))
+    return samples
 
 
-def _scorer(evaluation: Evaluation) -> "Scorer":
+def _scorer(
+    evaluator: str,
+    calibration: str | Path | None,
+    nrdf: str | Path | None = None,
+    smpl: str | Path | None = None,
+    device: str = "cpu",
+) -> "Scorer":
+    """Load the models that measure; arguments as in `Evaluation`."""
     from motionmillion.eval.body.mesh import BodyMesh
     from motionmillion.eval.body.nrdf import Nrdf
     from motionmillion.eval.body.pose_prior import PosePrior
@@ -216,36 +203,23 @@ def _scorer(evaluation: Evaluation) -> "Scorer":
     from motionmillion.eval.scoring import Scorer
     from motionmillion.eval.statistics.calibration import Calibration
 
-    given = evaluation.calibration
-    calibration = Calibration.bundled() if given is None else Calibration.load(given)
-    evaluator = TextMotionEvaluator.from_pretrained(evaluation.evaluator).to(evaluation.device)  # type: ignore[arg-type]
-    nrdf = None if evaluation.nrdf is None else Nrdf.load(evaluation.nrdf)
-    body = None if evaluation.smpl is None else BodyMesh.load(evaluation.smpl, evaluation.device)
-    return Scorer(evaluator, calibration, PosePrior.bundled(), nrdf, body)
+    return Scorer(
+        TextMotionEvaluator.from_pretrained(evaluator).to(device),  # type: ignore[arg-type]
+        Calibration.bundled() if calibration is None else Calibration.load(calibration),
+        PosePrior.bundled(),
+        None if nrdf is None else Nrdf.load(nrdf),
+        None if smpl is None else BodyMesh.load(smpl, device),
+    )
 
 
-def _measure(evaluation: Evaluation, suite: Suite, samples: "Sequence[Sample]", scorer: "Scorer") -> "Batch":
-    """All measures of the samples; for MBench also those under its own names."""
-    from motionmillion.eval.suites.scores import Batch
-
+def _measure(
+    kind: SuiteKind, samples: "Sequence[Sample]", scorer: "Scorer", axes: Axes
+) -> "tuple[list[SampleResult], Embedded]":
+    """All measures of the samples, those of the suite included, and their embeddings."""
     embedded = scorer.embed(samples)
     rows = scorer.rows(samples, embedded)
-    if evaluation.suite == MBENCH:
-        from motionmillion.eval.suites.mbench.measures import mbench_values
-
-        values = mbench_values(samples, rows, evaluation.axes, scorer.nrdf, scorer.body)
-        rows = [replace(row, values={**row.values, **own}) for row, own in zip(rows, values, strict=True)]
-    return Batch(suite, samples, rows, embedded, evaluation.resamples, evaluation.repeats, evaluation.seed)
-
-
-def _scores(evaluation: Evaluation, batch: "Batch", real: "Batch | None") -> "Scores":
-    from motionmillion.eval.suites.mbench.scores import mbench_scores
-    from motionmillion.eval.suites.scores import category_scores
-    from motionmillion.eval.suites.text_to_motion import text_to_motion_scores
-
-    if real is not None:
-        return text_to_motion_scores(batch, real)
-    return mbench_scores(batch) if evaluation.suite == MBENCH else category_scores(batch)
+    values = kind.values(samples, rows, scorer, axes)
+    return [replace(row, values={**row.values, **own}) for row, own in zip(rows, values, strict=True)], embedded
 
 
 def _protocol(

@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from motionmillion.configuration import check_whole
 from motionmillion.eval.run.generation import GenerationOptions
 from motionmillion.eval.statistics.bootstrap import check_resamples
-from motionmillion.eval.suites import SUITES
+from motionmillion.eval.suites import KINDS, SuiteKind, SuiteSource, suite_kind
+from motionmillion.eval.suites.base import Axes
 from motionmillion.io.files import check_writable
-
-TEXT_TO_MOTION, MBENCH, TOKENIZER = "text-to-motion", "mbench", "tokenizer"
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Evaluation:
     evaluator: str = "mini"
     judge: str = ""
     judge_options: Mapping[str, Any] = field(default_factory=dict)
-    axes: Literal["corrected", "released"] = "corrected"
+    axes: Axes = "corrected"
     generation: GenerationOptions = field(default_factory=GenerationOptions)
     nrdf: str | Path | None = None
     smpl: str | Path | None = None
@@ -74,30 +73,38 @@ class Evaluation:
     ask_again: bool = False
     device: str = "cpu"
 
+    @property
+    def kind(self) -> SuiteKind:
+        """The suite; raises `ValueError` for an unknown name."""
+        return suite_kind(self.suite)
+
+    @property
+    def source(self) -> SuiteSource:
+        """Where the suite's prompts come from."""
+        return SuiteSource(self.prompts, self.data, self.split, self.seed)
+
     def check(self) -> None:
         """Raise `ValueError` for inconsistent arguments."""
-        known = [*SUITES, TEXT_TO_MOTION, TOKENIZER]
-        if self.suite not in known[:-1] and Path(self.suite).suffix.lower() != ".json":
-            raise ValueError(f"suite must be one of {', '.join(known)} or a JSON suite, got {self.suite!r}")
+        kind = self.kind
         if (self.model is None) == (self.motions is None):
             raise ValueError(
                 f"model or motions must be given, and not both, got {self.model!r} and {self.motions!r}; name a model "
                 "that generates, or a folder of motions"
             )
-        if (self.data is None) == (self.suite == TEXT_TO_MOTION):
+        if (self.data is None) == ("data" in kind.options):
             raise ValueError(
-                f"data must name a folder of captioned motion for the suite {TEXT_TO_MOTION!r} and no other, got "
+                f"data must name a folder of captioned motion for the suite {_suites_with('data')} and no other, got "
                 f"{self.data!r} for {self.suite!r}"
             )
-        if self.axes not in ("corrected", "released") or (self.axes == "released" and self.suite != MBENCH):
+        if self.axes not in ("corrected", "released") or (self.axes == "released" and "axes" not in kind.options):
             raise ValueError(
-                f'axes must be "corrected", or "released" for the suite {MBENCH!r}, got {self.axes!r} for '
+                f'axes must be "corrected", or "released" for the suite {_suites_with("axes")}, got {self.axes!r} for '
                 f"{self.suite!r}"
             )
         for name in ("nrdf", "smpl"):
-            if getattr(self, name) is not None and self.suite != MBENCH:
+            if getattr(self, name) is not None and name not in kind.options:
                 raise ValueError(
-                    f"{name} must come with the suite {MBENCH!r}, got it for {self.suite!r}; leave it out"
+                    f"{name} must come with the suite {_suites_with(name)}, got it for {self.suite!r}; leave it out"
                 )
         self.generation.check()
         check_resamples(self.resamples)
@@ -107,3 +114,8 @@ class Evaluation:
         if Path(self.output).is_file():
             raise ValueError(f"output must be a folder, got the file {str(self.output)!r}; choose another name")
         check_writable(Path(self.output) / "results.json")
+
+
+def _suites_with(option: str) -> str:
+    """The suites that read an option, in words."""
+    return " or ".join(repr(name) for name, kind in KINDS.items() if option in kind.options)

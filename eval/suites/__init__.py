@@ -1,31 +1,52 @@
-"""Suites of prompts by name.
+"""Suites by name.
 
     suite = get_suite("motionmillion-eval")                                # built in
     suite = get_suite("motionmillion-eval", "infer_batch_prompt.txt")      # MotionMillion's own 126 prompts
     suite = get_suite("mbench", "ViMoGen/data/meta_info")
     suite = get_suite("my_prompts.json")                                   # custom
+    kind = suite_kind("mbench")                  # the whole suite: prompts, questions, measures, scores
 
-A new suite is a new file and a line in `SUITES` and `get_suite`. Unusual: nothing heavy is imported.
+A new suite is a new file with a `SuiteKind` and a line in `KINDS`. Unusual: nothing heavy is imported.
 """
 
 from pathlib import Path
 
 from motionmillion.eval.prompts import Prompt, Suite
-from motionmillion.eval.suites.mbench.prompts import EVAL_INFO, FINAL, SOURCE, mbench_suite
-from motionmillion.eval.suites.motionmillion_eval import OFFICIAL_SOURCE, motionmillion_eval, official_suite
+from motionmillion.eval.suites.base import JsonSuite, SuiteKind, SuiteSource
+from motionmillion.eval.suites.mbench.suite import MBench
+from motionmillion.eval.suites.motionmillion_eval import MotionMillionEval, MotionMillionEvalOfficial
+from motionmillion.eval.suites.text_to_motion.suite import TextToMotion
 
-__all__ = ["SUITES", "Prompt", "Suite", "get_suite"]
+__all__ = ["KINDS", "SUITES", "Prompt", "Suite", "SuiteKind", "SuiteSource", "get_suite", "suite_kind"]
 
-SUITES = {
-    "motionmillion-eval": "168 prompts in seven categories; --prompts for MotionMillion's own 126, or a JSON suite",
-    "motionmillion-eval-official": f"MotionMillion's own 126 prompts; --prompts for the file of {OFFICIAL_SOURCE}",
-    "mbench": f"MBench's 450 prompts; --prompts for the folder of {FINAL} and {EVAL_INFO} ({SOURCE})",
+KINDS: dict[str, SuiteKind] = {
+    kind.name: kind
+    for kind in (
+        MotionMillionEval(),
+        MotionMillionEvalOfficial(),
+        MBench(),
+        TextToMotion(),
+    )
 }
+"""Suites of text-to-motion models, by name."""
+SUITES = {name: kind.help for name, kind in KINDS.items() if "data" not in kind.options}
 """Names for `get_suite`, each with a line of help."""
+_OTHERS = ("tokenizer",)  # measures no text-to-motion model; see .tokenizer.run
+
+
+def suite_kind(name: str) -> SuiteKind:
+    """A suite by its name, or by the path of its JSON file.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    if name not in KINDS and Path(name).suffix.lower() != ".json":
+        raise ValueError(f"suite must be one of {', '.join([*KINDS, *_OTHERS])} or a JSON suite, got {name!r}")
+    return KINDS.get(name) or JsonSuite(name)
 
 
 def get_suite(name: str, prompts: str | Path | None = None) -> Suite:
-    """A suite by its name.
+    """The prompts of a suite by its name.
 
     Args:
         name: one of `SUITES`, or the path of a JSON suite.
@@ -35,22 +56,7 @@ def get_suite(name: str, prompts: str | Path | None = None) -> Suite:
     Raises:
         ValueError: for an unknown name, or prompts that are missing, damaged or not used.
     """
-    if name not in SUITES:
-        return _own_suite(name, prompts)
-    if name == "motionmillion-eval" and prompts is None:
-        return motionmillion_eval()
-    if prompts is None:
-        raise ValueError(f"--prompts PATH must be given for the suite {name!r}, got none; it is {SUITES[name]}")
-    if name == "mbench":
-        return mbench_suite(prompts)
-    if name == "motionmillion-eval" and Path(prompts).suffix.lower() == ".json":
-        return Suite.load(prompts)
-    return official_suite(prompts)
-
-
-def _own_suite(name: str, prompts: str | Path | None) -> Suite:
-    if Path(name).suffix.lower() != ".json" and not Path(name).is_file():
+    if name not in SUITES and Path(name).suffix.lower() != ".json" and not Path(name).is_file():
         raise ValueError(f"suite must be one of {', '.join(SUITES)} or the path of a JSON suite, got {name!r}")
-    if prompts is not None:
-        raise ValueError(f"--prompts PATH must be left out if the suite is a file, got {str(prompts)!r}")
-    return Suite.load(name)
+    kind = KINDS[name] if name in SUITES else JsonSuite(name)
+    return kind.read(SuiteSource(prompts))

@@ -10,10 +10,16 @@ Unusual: prompts of a version of our own suite never change; a changed prompt ne
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from motionmillion.eval.prompts import Prompt, Suite, known_file
+from motionmillion.eval.suites.base import SuiteKind, SuiteSource
 from motionmillion.io.files import existing_file
+
+if TYPE_CHECKING:
+    from motionmillion.data.clips import MotionClip
 
 NAME = "motionmillion-eval"
 OFFICIAL_NAME = "motionmillion-eval-official"
@@ -82,3 +88,28 @@ def official_suite(path: str | Path) -> Suite:
         for number, (line, category) in enumerate(zip(lines, categories, strict=True), 1)
     ]
     return Suite(OFFICIAL_NAME, assignment["version"], tuple(prompts), source)
+
+
+class MotionMillionEval(SuiteKind):
+    """Our own suite, or the prompts that the user names instead; measured by category and level."""
+
+    name = NAME
+    help = "168 prompts in seven categories; --prompts for MotionMillion's own 126, or a JSON suite"
+
+    def read(self, source: SuiteSource, clips: "Sequence[MotionClip]" = ()) -> Suite:
+        """The built-in prompts, those of a JSON suite, or MotionMillion's."""
+        if source.prompts is None:
+            return motionmillion_eval()
+        own = Path(source.prompts).suffix.lower() == ".json"
+        return Suite.load(source.prompts) if own else official_suite(source.prompts)
+
+
+class MotionMillionEvalOfficial(SuiteKind):
+    """MotionMillion's own prompts, from the user's copy."""
+
+    name = OFFICIAL_NAME
+    help = f"MotionMillion's own 126 prompts; --prompts for the file of {OFFICIAL_SOURCE}"
+
+    def read(self, source: SuiteSource, clips: "Sequence[MotionClip]" = ()) -> Suite:
+        """MotionMillion's prompts."""
+        return official_suite(self.given(source))

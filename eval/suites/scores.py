@@ -2,8 +2,8 @@
 
     scores = category_scores(batch)             # motionmillion-eval: by category and level
 
-Those of single suites are in `.text_to_motion` and `.mbench.scores`. A `Batch` is what `motionmillion.eval.scoring`
-measured. Judges' answers come in as values of single samples.
+Those of single suites are in `.text_to_motion.scores` and `.mbench.scores`. A `Batch` is what
+`motionmillion.eval.scoring` measured. Judges' answers come in as values of single samples.
 
 Unusual: a figure that needs more motions than there are is left out, and a note says so; nothing is filled in.
 """
@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 import torch
 
 from motionmillion.eval.distribution import r_precision
+from motionmillion.eval.measures import CALIBRATED, TEXT, Sample, suite_measures
 from motionmillion.eval.prompts import Suite
 from motionmillion.eval.results import EVERYTHING, Estimate, Measure, ResultGroup, SampleResult
-from motionmillion.eval.scoring import CALIBRATED, MEASURES, TEXT, Embedded, Sample, estimates
+from motionmillion.eval.scoring import Embedded, estimates
 from motionmillion.eval.statistics.calibration import Calibration
 from motionmillion.eval.statistics.intervals import repeated
 
@@ -72,7 +73,8 @@ class Scores:
 
 def category_scores(batch: Batch) -> Scores:
     """Text alignment, smoothness and plausibility by category and level."""
-    names = [measure.name for measure in MEASURES]
+    measures = suite_measures()
+    names = [measure.name for measure in measures]
     groups = [ResultGroup(EVERYTHING, "all", len(batch.rows), batch.means(names))]
     categories = {p.id: p.category for p in batch.suite.prompts}
     groups += _grouped(batch, "category", categories, batch.suite.categories, names)
@@ -84,7 +86,7 @@ def category_scores(batch: Batch) -> Scores:
         "Text alignment is what the evaluator sees; it knows the movements that it was trained on.",
         CALIBRATION_NOTE,
     ]
-    return _with_retrieval(Scores(list(MEASURES), groups, notes), batch)
+    return _with_retrieval(Scores(measures, groups, notes), batch)
 
 
 def histograms(rows: Sequence[SampleResult], calibration: Calibration) -> dict[str, dict[str, list[float]]]:

@@ -7,17 +7,18 @@ import pytest
 import torch
 
 from motionmillion.data import synthesize
+from motionmillion.eval import measures
 from motionmillion.eval.body.pose_prior import PosePrior
 from motionmillion.eval.evaluator import TextMotionEvaluator
 from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
-from motionmillion.eval.results import SampleResult
+from motionmillion.eval.results import Measure, SampleResult
 from motionmillion.eval.scoring import FAULTS, Embedded, Sample, Scorer, estimates, raw_measures, text_alignment
 from motionmillion.eval.statistics.calibration import Calibration
 from motionmillion.eval.suites import Prompt, Suite
 from motionmillion.eval.suites.mbench.prompts import MBENCH_CATEGORIES
 from motionmillion.eval.suites.mbench.scores import mbench_scores
 from motionmillion.eval.suites.scores import Batch, category_scores
-from motionmillion.eval.suites.text_to_motion import text_to_motion_scores
+from motionmillion.eval.suites.text_to_motion.scores import text_to_motion_scores
 
 
 def points(*places: float) -> torch.Tensor:
@@ -49,6 +50,20 @@ def test_raw_measures_name_a_motion_that_cannot_be_measured(turning_motion):
     broken = replace(good, id="broken", positions=torch.full_like(good.positions, torch.nan))
     with pytest.raises(ValueError, match="broken must be finite"):
         raw_measures([good, broken], PosePrior.bundled())
+
+
+def test_a_new_measure_is_a_function_and_a_line(monkeypatch, turning_motion):
+    new = measures.MotionMeasure(
+        Measure("frames", "frames", "lower", measures.SMOOTH, 0),
+        lambda motions: np.array([float(motion.num_frames) for motion in motions.motions]),
+    )
+    monkeypatch.setattr(measures, "MOTION_MEASURES", [*measures.MOTION_MEASURES, new])
+    sample = Sample("turn", Prompt("turn", "turn", "x"), turning_motion, turning_motion.positions())
+    assert raw_measures([sample], PosePrior.bundled())["frames"].tolist() == [turning_motion.num_frames]
+    scores = category_scores(batch(4, ["even", "odd"], {"frames": float, "jerk": float}))
+    names = [measure.name for measure in scores.measures]
+    assert names[names.index("jerk") + 1] == "frames"  # the last of its axis
+    assert [group.values["frames"].mean for group in scores.groups] == [1.5, 1, 2]
 
 
 def test_statues_are_not_plausible_and_motion_is():

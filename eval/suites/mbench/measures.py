@@ -16,7 +16,7 @@ from motionmillion.eval.body.mesh import BodyMesh, body_penetrations
 from motionmillion.eval.body.nrdf import Nrdf, pose_qualities
 from motionmillion.eval.physics import physics_measures
 from motionmillion.eval.results import SampleResult
-from motionmillion.eval.suites.mbench.prompts import MBENCH_CATEGORIES, MBENCH_DIMENSIONS
+from motionmillion.eval.suites.mbench.prompts import MBENCH_DIMENSIONS, published
 from motionmillion.eval.suites.mbench.scores import MBENCH_PHYSICS
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def mbench_values(
     if body is not None:
         columns["Body_Penetration"] = body_penetrations(motions, body).tolist()
     asked = [sample.prompt.category for sample in samples]
-    published = set(asked) <= set(MBENCH_CATEGORIES)
+    official = published(asked)
     return [
-        {name: v[index] for name, v in columns.items() if not published or MBENCH_DIMENSIONS[name] == asked[index]}
+        {name: v[index] for name, v in columns.items() if not official or MBENCH_DIMENSIONS[name] == asked[index]}
         for index in range(len(samples))
     ]

@@ -19,6 +19,7 @@ Source: ViMoGen (arXiv 2510.26794), MBench.
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,11 @@ def mbench_suite(folder: str | Path) -> Suite:
     except (TypeError, ValueError) as error:
         raise _damaged(folder, str(error)) from None
     return suite
+
+
+def published(categories: Iterable[str]) -> bool:
+    """Whether prompts of these categories are MBench's; others are measured in every dimension."""
+    return set(categories) <= set(MBENCH_CATEGORIES)
 
 
 def dimension_prompts(suite: Suite) -> dict[str, list[str]]:

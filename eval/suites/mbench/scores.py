@@ -6,7 +6,7 @@ scores = mbench_scores(batch)               # nine dimensions
 from collections import defaultdict
 
 from motionmillion.eval.results import EVERYTHING, Estimate, Measure, ResultGroup
-from motionmillion.eval.suites.mbench.prompts import MBENCH_CATEGORIES, MBENCH_DIMENSIONS
+from motionmillion.eval.suites.mbench.prompts import MBENCH_DIMENSIONS, published
 from motionmillion.eval.suites.scores import Batch, Scores
 
 MBENCH = (
@@ -35,22 +35,21 @@ MBENCH_PHYSICS = {
 
 def mbench_scores(batch: Batch) -> Scores:
     """Nine dimensions, each over its own prompts; in a suite of one's own, all over all prompts."""
-    categories = {prompt.id: prompt.category for prompt in batch.suite.prompts}
-    published = set(categories.values()) <= set(MBENCH_CATEGORIES)
+    official = published(batch.suite.categories)
     values: dict[str, Estimate] = {}
     by_category: dict[str, dict[str, Estimate]] = defaultdict(dict)
     for measure in MBENCH:
         dimension = next((d for d, stand_in in MBENCH_STAND_INS.items() if stand_in == measure.name), measure.name)
         category = MBENCH_DIMENSIONS[dimension]
-        rows = [r for r in batch.rows if not published or r.category == category]
+        rows = [r for r in batch.rows if not official or r.category == category]
         found = batch.means([measure.name], rows)
         values |= found
-        if found and published:
+        if found and official:
             by_category[category] |= found
     groups = [ResultGroup(EVERYTHING, "all", len(batch.rows), values)]
     for category in batch.suite.categories:
         rows = [row for row in batch.rows if row.category == category]
-        own = by_category[category] if published else batch.means([m.name for m in MBENCH], rows)
+        own = by_category[category] if official else batch.means([m.name for m in MBENCH], rows)
         if rows:
             groups.append(ResultGroup(category, "category", len(rows), own))
     measures = [measure for measure in MBENCH if measure.name in values]
@@ -60,6 +59,6 @@ def mbench_scores(batch: Batch) -> Scores:
             notes.append(
                 f"{stand_in} stands in for {dimension}, whose files were not given; it is not the same measure."
             )
-    if not published:
+    if not official:
         notes.append("The prompts are not MBench's: every dimension is measured on all of them.")
     return Scores(measures, groups, notes)

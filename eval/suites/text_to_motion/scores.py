@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from motionmillion.eval.distribution import diversity, frechet_distance, matching_distance, multimodality
+from motionmillion.eval.measures import TEXT, suite_measures
 from motionmillion.eval.results import EVERYTHING, Estimate, Measure, ResultGroup
-from motionmillion.eval.scoring import MEASURES, TEXT
 from motionmillion.eval.statistics.intervals import bootstrap, repeated
 from motionmillion.eval.suites.scores import (
     CALIBRATION_NOTE,
@@ -33,8 +33,9 @@ DISTRIBUTION = (
 
 def text_to_motion_scores(batch: Batch, real: Batch) -> Scores:
     """The usual figures against real motions of the same captions, which stand beside them as a group of their own."""
-    names = [measure.name for measure in MEASURES]
-    scores = Scores([*MEASURES], [])
+    measures = suite_measures()
+    names = [measure.name for measure in measures]
+    scores = Scores(measures, [])
     for name, one in ((EVERYTHING, batch), (REAL, real)):
         values = one.means(names) | _distances(one, real)
         scores.groups.append(ResultGroup(name, "all" if one is batch else "reference", len(one.rows), values))

@@ -1,0 +1,1 @@
+"""Text-to-motion: a suite from captioned real motion, and its figures."""
