@@ -215,8 +215,8 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         """Input and output layer of a decoding step."""
         return TokenEnds(self, project)
 
-    def sampler(self, options: dict[str, Any], seeds: Sequence[int]) -> Any:
-        """The sampler of the next tokens, one seed per row; `options` are those of `Sampling`."""
+    def sampler(self, options: Any, seeds: Sequence[int]) -> Any:
+        """The sampler of the next tokens, one seed per row; `options` are a `Sampling` or its fields."""
         return Sampler.from_options(options, self.config, seeds)
 
     def checked_prefix(self, batch: int, codes: Tensor | None, latents: Tensor | None) -> Tensor:

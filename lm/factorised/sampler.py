@@ -31,8 +31,8 @@ class FactorisedSampler(Sampler):
     lm: MotionFactorisedLM
 
     @classmethod
-    def of_model(cls, lm: MotionFactorisedLM, options: dict[str, Any], seeds: Sequence[int]) -> FactorisedSampler:
-        """Make a sampler from fields of `Sampling`; raises as `Sampler.from_options`."""
+    def of_model(cls, lm: MotionFactorisedLM, options: Any, seeds: Sequence[int]) -> FactorisedSampler:
+        """Make a sampler from a `Sampling` or its fields; raises as `Sampler.from_options`."""
         sampler = cls.from_options(options, lm.config, seeds)
         assert isinstance(sampler, FactorisedSampler)
         sampler.lm = lm

@@ -29,6 +29,8 @@ from motionmillion.lm.generation.decoder import DynamicDecoder, StaticDecoder, U
 
 if TYPE_CHECKING:
     from motionmillion.lm.config import MotionLMConfig
+    from motionmillion.lm.flow import FlowSampling
+    from motionmillion.lm.generation.sampling import Sampling
     from motionmillion.lm.model import MotionLM
 
 CACHES = ("auto", "static", "dynamic", "none")
@@ -74,7 +76,8 @@ def stream(
     cache: str = "auto",
     compiled: bool = False,
     int8: bool = False,
-    **sampling: Any,
+    sampling: Sampling | FlowSampling | None = None,
+    **fields: Any,
 ) -> Iterator[Tensor]:
     """Yield the next token of every row `[B]`, PAD for rows that have ended; latents and NaN with a flow head.
 
@@ -87,8 +90,8 @@ def stream(
             each step, "auto" for static where the model supports it, else dynamic.
         compiled: run the steps of the static cache through torch.compile; the first call takes a while.
         int8: use 8-bit weights in the steps; static cache on CPUs only.
-        sampling: fields of `motionmillion.lm.generation.sampling.Sampling`, or with a flow head of
-            `motionmillion.lm.latents.model.FlowSampler`.
+        sampling: how the next token is sampled, with a flow head a `FlowSampling`.
+        fields: instead of `sampling`, fields of it.
 
     Raises:
         ValueError: for options out of range, a mask or prefix of a wrong shape, and a prefix that fills the context.
@@ -97,7 +100,7 @@ def stream(
     motion = lm.checked_prefix(text_features.shape[0], prefix_codes, prefix_latents).to(text_features.device)
     _check_lengths(lm, max_new_tokens, min_new_tokens, motion)
     start = _decoder(lm, cache, compiled, int8)
-    sampler = lm.sampler(sampling, seeds)
+    sampler = lm.sampler(fields if sampling is None else sampling, seeds)
     if sampler.guided and lm.config.caption_dropout == 0:
         warnings.warn("guidance_scale should be 1 for a model that was trained without caption_dropout", stacklevel=2)
     context, batch = lm.config.context_codes, text_features.shape[0]

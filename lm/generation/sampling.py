@@ -11,7 +11,7 @@ Letters: B batch, N tokens so far, K codebook size.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -28,9 +28,7 @@ from transformers import (
 
 from motionmillion.configuration import check_whole, unknown_key_error
 from motionmillion.lm.config import MotionLMConfig
-from motionmillion.lm.flow import MAX_GUIDANCE
-
-_OF_FLOWS = {"steps", "solver", "shift", "guidance_interval"}
+from motionmillion.lm.flow import MAX_GUIDANCE, FlowSampling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +85,13 @@ class Sampling:
         return not self.do_sample or self.temperature == 0
 
 
+CODE_FIELDS = {field.name for field in dataclasses.fields(Sampling)}
+"""Sampling options of models of codes."""
+
+LATENT_FIELDS = {field.name for field in dataclasses.fields(FlowSampling)} - {"strength"}
+"""Sampling options of models of latents, which have no motion to start from."""
+
+
 class Sampler:
     """Samples tokens; `keep` drops rows that have ended.
 
@@ -95,21 +100,18 @@ class Sampler:
     """
 
     @classmethod
-    def from_options(cls, options: dict[str, Any], config: MotionLMConfig, seeds: Sequence[int]) -> "Sampler":
-        """Make a sampler from fields of `Sampling`.
+    def from_options(
+        cls, options: Sampling | Mapping[str, Any], config: MotionLMConfig, seeds: Sequence[int]
+    ) -> "Sampler":
+        """Make a sampler from a `Sampling`, or from fields of it.
 
         Raises:
             ValueError: for unknown options and values out of range.
         """
-        for name in sorted(_OF_FLOWS & set(options)):
-            raise ValueError(
-                f"{name} must be left out for a model of codes, which has no flow, got {options[name]!r}; "
-                "use temperature, top_k and top_p"
-            )
-        known = {field.name for field in dataclasses.fields(Sampling)}
-        if set(options) - known:
-            raise unknown_key_error("sampling options", set(options) - known, known)
-        return cls(Sampling(**options), config, seeds)
+        if not isinstance(options, Sampling):
+            check_fields(options, continuous=False)
+            options = Sampling(**options)
+        return cls(options, config, seeds)
 
     @property
     def guided(self) -> bool:
@@ -176,6 +178,27 @@ class Sampler:
     def keep(self, rows: Sequence[int]) -> None:
         """Keep these rows only."""
         self.generators = [self.generators[row] for row in rows]
+
+
+def check_fields(options: Mapping[str, Any], continuous: bool) -> None:
+    """Raise `ValueError` for sampling options that the other kind of language model has, and for unknown ones.
+
+    Args:
+        continuous: whether the model has a flow head, and so fields of `FlowSampling`, else those of `Sampling`.
+    """
+    known, others = (LATENT_FIELDS, CODE_FIELDS) if continuous else (CODE_FIELDS, LATENT_FIELDS)
+    for name in sorted(set(options) & others - known):
+        raise other_kind_error(name, options[name], continuous)
+    if set(options) - known:
+        raise unknown_key_error("sampling options", set(options) - known, known)
+
+
+def other_kind_error(name: str, value: Any, continuous: bool) -> ValueError:
+    """The error for a sampling option that only models of codes have, or only models of latents (not `continuous`)."""
+    kind, remedy = "codes, which has no flow", "use temperature, top_k and top_p"
+    if continuous:
+        kind, remedy = "latents, which has no codes to choose from", "use temperature and guidance_scale"
+    return ValueError(f"{name} must be left out for a model of {kind}, got {value!r}; {remedy}")
 
 
 def _is_number(value: object) -> bool:

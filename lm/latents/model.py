@@ -201,8 +201,8 @@ class MotionFlowLM(ExactStatistics, MotionLM, of=("head", "flow")):
     def step_ends(self, project: Callable[[nn.Linear], Callable[[Tensor], Tensor]]) -> StepEnds:
         return _LatentEnds(self)
 
-    def sampler(self, options: dict[str, Any], seeds: Sequence[int]) -> FlowSampler:
-        """The sampler of the next latents, one seed per row; `options` are those of `FlowSampler`."""
+    def sampler(self, options: Any, seeds: Sequence[int]) -> FlowSampler:
+        """The sampler of the next latents, one seed per row; `options` are a `FlowSampling` or its fields."""
         return FlowSampler.from_options(self, options, seeds)
 
     def checked_prefix(self, batch: int, codes: Tensor | None, latents: Tensor | None) -> Tensor:

@@ -9,25 +9,20 @@ Guidance acts on the velocities of the head, and on the logits of END as it does
 Letters: B rows, Q latent channels, C width of the transformer.
 """
 
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from motionmillion.configuration import unknown_key_error
 from motionmillion.lm.flow import FlowSampling, guide, solve
-from motionmillion.lm.generation.sampling import Sampling
+from motionmillion.lm.generation.sampling import check_fields
 
 if TYPE_CHECKING:
     from motionmillion.lm.latents.model import MotionFlowLM
 
 DEFAULT_STEPS = 16
 """Default number of solver steps; see recipes/flow for the effect of more or fewer."""
-
-OPTIONS = ("steps", "solver", "shift", "guidance_scale", "guidance_interval", "temperature")
-"""Fields of `FlowSampling` that apply to a flow head."""
 
 
 class FlowSampler:
@@ -47,17 +42,19 @@ class FlowSampler:
         self.going_on = torch.ones(len(self.generators), device=lm.device)  # probability of not having ended yet
 
     @classmethod
-    def from_options(cls, lm: "MotionFlowLM", options: dict[str, Any], seeds: Sequence[int]) -> "FlowSampler":
-        """Make a sampler from fields of `FlowSampling`; the default shift is that of training.
+    def from_options(
+        cls, lm: "MotionFlowLM", options: FlowSampling | Mapping[str, Any], seeds: Sequence[int]
+    ) -> "FlowSampler":
+        """Make a sampler from a `FlowSampling`, or from fields of it; then the default shift is that of training.
 
         Raises:
             ValueError: for options that apply to codes only, unknown options, and values out of range.
         """
-        check_latent_options(options)
-        if set(options) - set(OPTIONS):
-            raise unknown_key_error("sampling options", set(options) - set(OPTIONS), OPTIONS)
-        defaults = dict(steps=DEFAULT_STEPS, shift=lm.flow.shift)
-        return cls(lm, FlowSampling(**{**defaults, **options}), seeds)
+        if not isinstance(options, FlowSampling):
+            check_fields(options, continuous=True)
+            defaults = dict(steps=DEFAULT_STEPS, shift=lm.flow.shift)
+            options = FlowSampling(**{**defaults, **options})
+        return cls(lm, options, seeds)
 
     @property
     def guided(self) -> bool:
@@ -117,13 +114,3 @@ class FlowSampler:
         """Keep these rows only."""
         self.generators = [self.generators[row] for row in rows]
         self.going_on = self.going_on[list(rows)]
-
-
-def check_latent_options(options: dict[str, Any]) -> None:
-    """Raise `ValueError` for options that apply to sampling codes only."""
-    for name in sorted({field.name for field in dataclasses.fields(Sampling)} - set(OPTIONS)):
-        if name in options:
-            raise ValueError(
-                f"{name} must be left out for a model of latents, which has no codes to choose from, got "
-                f"{options[name]!r}; use temperature and guidance_scale"
-            )

@@ -38,8 +38,8 @@ from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.lm.dit.sampling import Conditions, sample_motion
 from motionmillion.lm.flow import FlowSampling
-from motionmillion.pipeline.codes import MotionPipeline
-from motionmillion.pipeline.dit.pipeline import DiTPipeline
+from motionmillion.pipeline import MotionPipeline
+from motionmillion.pipeline.codes import CodesPipeline
 from motionmillion.provenance import describe_machine, plain_name
 from motionmillion.tokenizer import MotionTokenizer
 
@@ -235,11 +235,11 @@ def _of_pipeline(
     name = plain_name(model)
     options: dict[str, Any] = dict(seconds=task.seconds, num_samples=task.batch, batch_size=task.batch)
     options["guidance_scale"] = guidance
-    if isinstance(pipe, DiTPipeline):
-        kind, size, tokens = DIT, pipe.dit.num_parameters(), 0
-    else:
+    if isinstance(pipe, CodesPipeline):
         kind, size = FLOW if pipe.continuous else CODES, pipe.lm.num_parameters()
         tokens = round(task.seconds * pipe.codes_per_second)
+    else:
+        kind, size, tokens = DIT, pipe.weighted_parts()["dit"].num_parameters(), 0
     if kind == CODES:
         return [_System(kind, name, size, None, tokens, 0, lambda: pipe(PROMPT, **options))]
 

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from motionmillion.cli.options import DeviceOption, find_device, warnings_as_lines
+from motionmillion.cli.options import (
+    FOREIGN,
+    MEASURES,
+    RunDeviceOption,
+    RunOptions,
+    find_device,
+    model_options,
+    warnings_as_lines,
+    with_model_options,
+)
 
 if TYPE_CHECKING:
     from motionmillion.eval.judges.judge import Answer
@@ -29,6 +38,7 @@ compare_app = typer.Typer(
 )
 
 
+@with_model_options
 def evaluate(
     ctx: typer.Context,
     part: Annotated[str | None, typer.Argument(help="Suite; the same as --suite.", metavar="[SUITE]")] = None,
@@ -43,7 +53,9 @@ def evaluate(
         Path | None, typer.Option("-o", "--output", help="Folder for results, reports and motions.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Bundled model, folder or hub id; default: mini.")] = None,
-    motions: Annotated[Path | None, typer.Option(help="Folder of another system's motions, named by prompt.")] = None,
+    motions: Annotated[
+        Path | None, typer.Option(help="Folder of another system's motions, named by prompt.", rich_help_panel=FOREIGN)
+    ] = None,
     prompts: Annotated[
         Path | None, typer.Option(help="Your copy of the prompts: a file, or a folder with MBench's two files.")
     ] = None,
@@ -51,51 +63,78 @@ def evaluate(
         list[Path] | None, typer.Option("--data", help="Folder of real motions. tokenizer: repeat for several.")
     ] = None,
     split: Annotated[str, typer.Option(help="Clips of --data to take: train, val or test.")] = "test",
-    seconds: Annotated[float | None, typer.Option(help="Length if the suite sets none; default: the model's.")] = None,
     num_samples: Annotated[int, typer.Option("-n", "--num-samples", help="Motions per prompt.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of motions, captions, random sampling and intervals.")] = 0,
-    temperature: Annotated[float | None, typer.Option(help="Sampling, as in generate.")] = None,
-    top_k: Annotated[int | None, typer.Option(help="Sampling, as in generate.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Sampling, as in generate.")] = None,
-    guidance_scale: Annotated[float | None, typer.Option(help="Sampling, as in generate.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Sampling, as in generate.")] = None,
-    solver: Annotated[str | None, typer.Option(help="Sampling, as in generate.")] = None,
-    evaluator: Annotated[str, typer.Option(help="Text-motion evaluator: bundled name, folder or hub id.")] = "mini",
+    evaluator: Annotated[
+        str, typer.Option(help="Text-motion evaluator: bundled name, folder or hub id.", rich_help_panel=MEASURES)
+    ] = "mini",
     judge: Annotated[
         str,
-        typer.Option(help="retrieval, https://host/v1#model, gemini:MODEL, or the name of a vision-language model."),
+        typer.Option(
+            help="retrieval, https://host/v1#model, gemini:MODEL, or the name of a vision-language model.",
+            rich_help_panel=MEASURES,
+        ),
     ] = "",
     axes: Annotated[
-        str, typer.Option(help="mbench: corrected, or released to reproduce its published axis mix-up.")
+        str,
+        typer.Option(
+            help="mbench: corrected, or released to reproduce its published axis mix-up.", rich_help_panel=MEASURES
+        ),
     ] = "corrected",
-    nrdf: Annotated[Path | None, typer.Option(help="mbench: NRDF's weights, for Pose_Quality.")] = None,
-    smpl: Annotated[Path | None, typer.Option(help="mbench: SMPL body model (.npz), for Body_Penetration.")] = None,
-    calibration: Annotated[
-        Path | None, typer.Option(help="Statistics of real motion; default: the bundled ones.")
+    nrdf: Annotated[
+        Path | None, typer.Option(help="mbench: NRDF's weights, for Pose_Quality.", rich_help_panel=MEASURES)
     ] = None,
-    fps: Annotated[float | None, typer.Option(help="motions: frame rate of files without one.")] = None,
+    smpl: Annotated[
+        Path | None,
+        typer.Option(help="mbench: SMPL body model (.npz), for Body_Penetration.", rich_help_panel=MEASURES),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="Statistics of real motion; default: the bundled ones.", rich_help_panel=MEASURES),
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="motions: frame rate of files without one.", rich_help_panel=FOREIGN)
+    ] = None,
     up: Annotated[
-        str | None, typer.Option(help='motions: vertical axis, "y" or "z"; default: that of the format.')
+        str | None,
+        typer.Option(help='motions: vertical axis, "y" or "z"; default: that of the format.', rich_help_panel=FOREIGN),
     ] = None,
     representation: Annotated[
-        str | None, typer.Option(help="motions: content of .npy files: rot272, rot276, hml263, joints, ...")
+        str | None,
+        typer.Option(
+            help="motions: content of .npy files: rot272, rot276, hml263, joints, ...", rich_help_panel=FOREIGN
+        ),
     ] = None,
     route: Annotated[
-        str, typer.Option(help="motions: recover joints from the positions or the rotations of features.")
+        str,
+        typer.Option(
+            help="motions: recover joints from the positions or the rotations of features.", rich_help_panel=FOREIGN
+        ),
     ] = "positions",
     allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="motions: score only the prompts that have a file.")
+        bool,
+        typer.Option(
+            "--allow-missing", help="motions: score only the prompts that have a file.", rich_help_panel=FOREIGN
+        ),
     ] = False,
     name: Annotated[str, typer.Option(help="Name of the system in tables.")] = "",
     ask_again: Annotated[
-        bool, typer.Option("--ask-again", help="Repeat the questions that the judge answered unclearly.")
+        bool,
+        typer.Option(
+            "--ask-again", help="Repeat the questions that the judge answered unclearly.", rich_help_panel=MEASURES
+        ),
     ] = False,
     limit: Annotated[int, typer.Option(help="Maximum prompts per category; 0 is all.")] = 0,
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 2000,
-    repeats: Annotated[int, typer.Option(help="Repetitions of metrics that sample at random.")] = 20,
-    batch_size: Annotated[int, typer.Option(help="Motions processed together.")] = 16,
-    plots: Annotated[bool, typer.Option(help="tokenizer: draw plots (needs matplotlib).")] = True,
-    device: DeviceOption = "auto",
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.", rich_help_panel=MEASURES)] = 2000,
+    repeats: Annotated[
+        int, typer.Option(help="Repetitions of metrics that sample at random.", rich_help_panel=MEASURES)
+    ] = 20,
+    plots: Annotated[
+        bool, typer.Option(help="tokenizer: draw plots (needs matplotlib).", rich_help_panel=MEASURES)
+    ] = True,
+    *,
+    options: RunOptions,
+    device: RunDeviceOption = "auto",
 ) -> None:
     """Evaluate a model, or the motions of another system, on a suite.
 
@@ -112,7 +151,7 @@ def evaluate(
         raise ValueError("output must name a folder, got none; add -o FOLDER")
     _check_unused(ctx, chosen)
     if chosen == TOKENIZER:
-        _tokenizer(model or "mini", data, split, output, seed, batch_size, device, resamples, plots)
+        _tokenizer(model or "mini", data, split, output, seed, options.batch_size, device, resamples, plots)
         return
     from motionmillion.eval.run.evaluate import evaluate_suite
     from motionmillion.eval.run.evaluation import Evaluation, ForeignMotions
@@ -120,8 +159,6 @@ def evaluate(
 
     if data is not None and len(data) != 1:
         raise ValueError(f"data must be one folder for the suite {chosen!r}, got {len(data)}")
-    sampling = dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale)
-    sampling |= dict(steps=steps, solver=solver)
     with warnings_as_lines():
         outcome = evaluate_suite(
             Evaluation(
@@ -136,7 +173,7 @@ def evaluate(
                 evaluator=evaluator,
                 judge=judge,
                 axes=axes,  # type: ignore[arg-type]
-                generation=GenerationOptions(seed, num_samples, seconds, batch_size, sampling),
+                generation=GenerationOptions.from_run(options, seed, num_samples),
                 nrdf=nrdf,
                 smpl=smpl,
                 calibration=calibration,
@@ -236,8 +273,7 @@ def _tokenizer(
 
 _TOKENIZER_OPTIONS = {"model", "data", "split", "output", "seed", "batch_size", "device", "resamples", "plots"}
 _FOREIGN_OPTIONS = {"fps", "up", "representation", "route", "allow_missing"}
-_GENERATION_OPTIONS = {"num_samples", "seconds", "temperature", "top_k", "top_p", "guidance_scale", "batch_size"}
-_GENERATION_OPTIONS |= {"steps", "solver"}
+_GENERATION_OPTIONS = {"num_samples", *model_options()}
 
 
 def _check_unused(ctx: typer.Context, suite: str) -> None:

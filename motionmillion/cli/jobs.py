@@ -1,12 +1,12 @@
 """File handling of the command line: prompts in, motions out, codes in and out; safe to interrupt.
 
 jobs = output_jobs(["a person waves"], [Path("wave.html")], num_samples=1, seed=0, resume=False)
-generate_files(jobs, "mini", "cpu", batch_size=16, options={"seconds": 4})
+generate_files(jobs, "mini", "cpu", RunOptions({"seconds": 4}))
 """
 
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,13 @@ from motionmillion.configuration import check_whole
 from motionmillion.io import check_output, write_motion
 from motionmillion.io.files import atomic_path
 from motionmillion.motion import Motion
+from motionmillion.pipeline.checks import check_length
+from motionmillion.pipeline.folder import find_pipeline, folder_options, load_tokenizer
+from motionmillion.pipeline.options import RunOptions
 
 if TYPE_CHECKING:
-    from motionmillion.pipeline.codes import MotionPipeline
+    from motionmillion.pipeline import MotionPipeline
     from motionmillion.pipeline.dit.gate import Decision
-from motionmillion.pipeline.folder import load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Request:
     edit_frames: tuple[int, int] | None = None
     edit_joints: tuple[str, ...] = ()
 
-    def check(self, options: dict[str, Any]) -> None:
+    def check(self, options: Mapping[str, Any]) -> None:
         """Raise `ValueError` for conditions that cannot be combined."""
         if self.end is not None and (self.prefix is None or self.timeline or options.get("seconds") is None):
             raise ValueError("end must come with prefix and seconds and without timeline; name the motion before it")
@@ -81,17 +83,16 @@ class Request:
         if self.references and len(self.references) not in (1, rows):
             raise ValueError(f"reference must be given once, or once per prompt, {rows}, got {len(self.references)}")
 
-    def motions(self, pipe: "MotionPipeline", jobs: Sequence[Job], options: dict[str, Any]) -> list[Motion]:
-        """Generate one motion per job."""
-        rest = {name: value for name, value in options.items() if name != "seconds"}
+    def motions(self, pipe: "MotionPipeline", jobs: Sequence[Job], options: Mapping[str, Any]) -> list[Motion]:
+        """Generate one motion per job; `options` are those of the pipeline's calls."""
         if self.timeline:
-            return [pipe.timeline(self.timeline, 1, job.seed, self.prefix, **rest)[0] for job in jobs]
+            return [pipe.timeline(self.timeline, 1, job.seed, self.prefix, **options)[0] for job in jobs]
         if self.prefix is not None and self.end is not None:
-            length = options["seconds"]
-            return [pipe.inbetween(job.prompt, self.prefix, self.end, length, seed=job.seed, **rest) for job in jobs]
+            both = (self.prefix, self.end)
+            return [pipe.inbetween(job.prompt, *both, seed=job.seed, **options) for job in jobs]
         if self.edit is not None:
             changed = dict(frames=self.edit_frames, joints=self.edit_joints or None)
-            return [pipe.edit(self.edit, job.prompt, seed=job.seed, **changed, **rest) for job in jobs]
+            return [pipe.edit(self.edit, job.prompt, seed=job.seed, **changed, **options) for job in jobs]
         prompts, seeds = [job.prompt for job in jobs], [job.seed for job in jobs]
         return pipe.sample(prompts, seeds, prefix=self.prefix, **self._followed(pipe, jobs, options), **options)
 
@@ -104,7 +105,7 @@ class Request:
 
             pipe.gate = Gate(judge=self.judge)
 
-    def _followed(self, pipe: "MotionPipeline", jobs: Sequence[Job], options: dict[str, Any]) -> dict[str, Any]:
+    def _followed(self, pipe: "MotionPipeline", jobs: Sequence[Job], options: Mapping[str, Any]) -> dict[str, Any]:
         """References of the jobs and their modes; the gate's decisions are printed to standard error."""
         if not self.references:
             return {}
@@ -113,8 +114,7 @@ class Request:
         own = [self.references[job.row if len(self.references) > 1 else 0] for job in jobs]
         if not isinstance(pipe, DiTPipeline):
             return {"reference": own}  # other pipelines raise an error
-        sampling = {name: value for name, value in options.items() if name != "seconds"}
-        pipe.check(own, sampling, options.get("seconds"), quiet=True)  # fail before calling a judge
+        pipe.check(own, options)  # fail before calling a judge
 
         def say(row: int, decision: "Decision") -> None:
             done = "followed" if decision.use else "left out"
@@ -238,41 +238,32 @@ def _caption(file: Path) -> str:
 
 
 def generate_files(
-    jobs: Sequence[Job],
-    model: str,
-    device: str,
-    batch_size: int,
-    options: dict[str, Any],
-    request: Request | None = None,
-    loading: dict[str, Any] | None = None,
+    jobs: Sequence[Job], model: str, device: str, options: RunOptions, request: Request | None = None
 ) -> None:
     """Generate the motions of `jobs` in batches; the files of a batch are written as soon as it is done.
 
     Args:
-        options: seconds and sampling options of the pipeline.
         request: conditions besides the prompts of `jobs`.
-        loading: further arguments of `MotionPipeline.from_pretrained`.
     """
     from rich.console import Console
     from rich.progress import Progress
 
-    from motionmillion.pipeline.codes import MotionPipeline
-    from motionmillion.pipeline.options import check_seconds
+    from motionmillion.pipeline import MotionPipeline
 
     request = Request() if request is None else request
-    check_whole("batch_size", batch_size, 1)
-    check_seconds(options.get("seconds"))
     # all checks come before the model is loaded, which takes long
-    request.check(options)
+    check_length("seconds", options.given.get("seconds"))
+    request.check(options.given)
+    folder_options(find_pipeline(model)).updated(options.given)
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("loading the model", total=None)
-        pipe = MotionPipeline.from_pretrained(model, device, **(loading or {}))
+        pipe = MotionPipeline.from_pretrained(model, device, **options.loading)
         request.prepare(pipe)
         progress.update(task, description="generating", total=len(jobs))
-        for start in range(0, len(jobs), batch_size):
-            part = jobs[start : start + batch_size]
-            for job, motion in zip(part, request.motions(pipe, part, options), strict=True):
+        for start in range(0, len(jobs), options.batch_size):
+            part = jobs[start : start + options.batch_size]
+            for job, motion in zip(part, request.motions(pipe, part, options.given), strict=True):
                 for file in job.files:
                     write_motion(motion, file)
                     print(file, flush=True)

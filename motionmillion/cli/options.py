@@ -1,15 +1,100 @@
-"""Options that several commands share, and the parsing of their values."""
+"""Options that several commands share; those of models are made from `motionmillion.pipeline.options`.
+
+    @with_model_options
+    def generate(prompts: ..., output: ..., options: RunOptions) -> None: ...
+
+A command so decorated has, in place of its parameter `options`, one command-line option for every field of the options
+classes of all kinds of model, with the help text and panel that the field has there, and gets what was given as one
+`RunOptions`. So `generate` and `evaluate` have the same options, and an option is added by adding a field.
+
+Unusual: typer makes commands from signatures, so the decorator writes `__signature__` and `__annotations__`. Options
+of a call default to None, because the default depends on the model; flags can only be turned on.
+"""
 
 import contextlib
+import dataclasses
+import functools
+import inspect
 import sys
+import typing
 import warnings
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
 
 import typer
 
+from motionmillion.pipeline.options import DIT, FLOW, KINDS, LENGTH, SAMPLING, SPEED, RunOptions
+
+OUTPUT, INPUT, REWRITING = "Output", "Prompts and motion files", "Rewriting"
+FOREIGN, MEASURES = "Motions of another system", "Measures"
+"""Panels of `--help` besides those of the models' options: `SAMPLING`, `LENGTH`, `DIT`, `SPEED` and one for flows."""
+
 ModelOption = Annotated[str, typer.Option(help="Bundled model, folder or hub id.")]
-DeviceOption = Annotated[str, typer.Option(help='"cpu", "cuda", or "auto" for a GPU if there is one.')]
+_DEVICE = '"cpu", "cuda", or "auto" for a GPU if there is one.'
+DeviceOption = Annotated[str, typer.Option(help=_DEVICE)]
+RunDeviceOption = Annotated[str, typer.Option(help=_DEVICE, rich_help_panel=SPEED)]
+
+__all__ = ["DIT", "FOREIGN", "INPUT", "LENGTH", "MEASURES", "OUTPUT", "REWRITING", "SAMPLING", "SPEED"]
+__all__ += ["DeviceOption", "ModelOption", "RunDeviceOption", "RunOptions", "find_device", "model_options"]
+__all__ += ["warnings_as_lines", "with_model_options"]
+
+_PANELS = (SAMPLING, LENGTH, FLOW, DIT, SPEED)
+"""Panels of model options, in order."""
+
+
+def model_options() -> dict[str, inspect.Parameter]:
+    """The parameters of a command for the options of all kinds of model, panel by panel."""
+    made: dict[str, inspect.Parameter] = {}
+    for kind in (*KINDS, RunOptions):
+        hints = typing.get_type_hints(kind)
+        for field in dataclasses.fields(kind):
+            if field.name not in made and "help" in field.metadata:
+                made[field.name] = _parameter(field, hints[field.name], of_call=kind is not RunOptions)
+    return dict(sorted(made.items(), key=lambda item: _PANELS.index(_panel(item[1]))))
+
+
+def _parameter(field: dataclasses.Field, hint: Any, of_call: bool) -> inspect.Parameter:
+    names = [f"--{field.name.replace('_', '-')}"] if hint is bool else []  # a flag without a "--no-" form
+    told = typer.Option(*names, help=field.metadata["help"], rich_help_panel=field.metadata["panel"])
+    default: Any = field.default
+    if of_call and hint is not bool:
+        hint, default = hint | None, None
+    annotation = Annotated[hint, told]  # type: ignore[valid-type]
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _panel(parameter: inspect.Parameter) -> str:
+    return parameter.annotation.__metadata__[0].rich_help_panel
+
+
+def with_model_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options of `model_options` in place of its parameter `options`."""
+    signature, added = inspect.signature(command), model_options()
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        if parameter.name == "options":
+            parameters += added.values()
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        taken = {name: values.pop(name) for name in added if name in values}
+        command(**values, options=_collected(taken))
+
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    del run.__wrapped__  # type: ignore[attr-defined]
+    return run
+
+
+def _collected(values: dict[str, Any]) -> RunOptions:
+    """What was given on the command line."""
+    of_run = {field.name for field in dataclasses.fields(RunOptions)}
+    given = {name: value for name, value in values.items() if name not in of_run}
+    # a flag that was left out is no option of the call
+    given = {name: value for name, value in given.items() if value is not None and value is not False}
+    return RunOptions(given, **{name: value for name, value in values.items() if name in of_run})
 
 
 def find_device(name: str) -> str:

@@ -25,8 +25,8 @@ from motionmillion.convert.state import converted_folder, fill, read_statistics,
 from motionmillion.features.stats import FeatureStats
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
-from motionmillion.pipeline.folder import write_pipeline_settings
-from motionmillion.text.encoder import feature_size, read_config, write_settings
+from motionmillion.pipeline.folder import write_pipeline_parts
+from motionmillion.text.encoder import feature_size, read_config
 
 RELEASED_DIT_OPTIONS: Mapping[str, Any] = {
     "in_dim": 276,
@@ -151,8 +151,8 @@ def convert_dit(
     if text_encoder is None:
         return save_converted(dit, output, "transformer", mean is not None)
     save_converted(dit, output / "dit", "transformer", True)
-    write_settings(output, text_encoder, sentence=False, max_length=dit.config.text_length, dim=dit.config.text_dim)
-    write_pipeline_settings(output, PUBLISHED_SAMPLING, "dit")
+    encoder = {"name": text_encoder, "sentence": False, "max_length": dit.config.text_length, "dim": width}
+    write_pipeline_parts(output, encoder, PUBLISHED_SAMPLING, "dit")
     return output
 
 

@@ -37,8 +37,8 @@ from motionmillion.convert.options import PUBLISHED_LMS, check_lm_options, nomin
 from motionmillion.convert.state import require
 from motionmillion.io.files import atomic_folder, check_new_folder, write_text
 from motionmillion.lm import MotionLM, MotionLMConfig
-from motionmillion.pipeline.folder import write_pipeline_settings
-from motionmillion.text.encoder import feature_size, read_config, write_settings
+from motionmillion.pipeline.folder import write_pipeline_parts
+from motionmillion.text.encoder import feature_size, read_config
 from motionmillion.tokenizer import MotionTokenizer
 
 TRAINED_PRECISION = {"7B": "bfloat16", "3B": "autocast"}
@@ -302,8 +302,8 @@ def _write_parts(folder: Path, config: MotionLMConfig, tokenizer: str | Path, te
         )
     with quiet_transformers():
         motions.save_pretrained(folder / "tokenizer")
-    write_settings(folder, text_encoder, sentence=False, max_length=150, dim=width)
-    write_pipeline_settings(folder, {"temperature": 0.0})  # as published
+    encoder = {"name": text_encoder, "sentence": False, "max_length": 150, "dim": width}
+    write_pipeline_parts(folder, encoder, {"temperature": 0.0})  # as published
 
 
 def _report(config: MotionLMConfig, dtype: torch.dtype) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from motionmillion.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from motionmillion.pipeline.codes import MotionPipeline
+    from motionmillion.pipeline.base import MotionPipeline
     from motionmillion.pipeline.folder import (
         bundled,
         find_pipeline,
@@ -26,7 +26,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "codes": ["MotionPipeline"],
+        "base": ["MotionPipeline"],
         "folder": ["bundled", "find_pipeline", "find_tokenizer", "pipeline_defaults", "read_pipeline_settings"],
     },
 )

@@ -1,4 +1,4 @@
-"""MotionPipeline: text to motion in one call.
+"""CodesPipeline: text to motion with a language model over the codes, or latents, of a tokenizer.
 
     pipe = MotionPipeline.from_pretrained("mini")
     motion = pipe(["a person waves"], seconds=4, seed=0)[0]
@@ -16,7 +16,7 @@ call or the batch size (in float32, the default; in lower precision, rounding ma
 near tie). Sample n of a prompt has a seed derived from `seed` and n, and so has part n of a timeline.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +24,22 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from motionmillion.configuration import check_device, check_number, check_whole
+from motionmillion.configuration import check_number, check_whole
 from motionmillion.kinematics.joining import continue_from, lead_into, place
 from motionmillion.lm import MotionLM
 from motionmillion.lm.generation.loop import stream as stream_tokens
 from motionmillion.lm.generation.timeline import fill_between, stream_timeline
 from motionmillion.motion import Motion
-from motionmillion.pipeline.base import sample_seed
-from motionmillion.pipeline.codes_steps import PipelineParts
-from motionmillion.pipeline.folder import find_pipeline, read_pipeline_settings, write_pipeline_settings
-from motionmillion.pipeline.options import check_motion, check_seconds
+from motionmillion.pipeline.base import batches, check_motion, rewritten, sample_seed
+from motionmillion.pipeline.codes_steps import CodesSteps
+from motionmillion.pipeline.options import CodesOptions, FlowHeadOptions
 from motionmillion.quantization import quantization_config
 from motionmillion.text.encoder import TextEncoder, check_texts
 from motionmillion.text.rewriting import PromptRewriter
 from motionmillion.tokenizer import MotionTokenizer
 
 
-class MotionPipeline(PipelineParts):
+class CodesPipeline(CodesSteps):
     """Text encoder, language model and tokenizer in one object.
 
     Calls that take `options` accept
@@ -55,14 +54,14 @@ class MotionPipeline(PipelineParts):
       top_k, top_p, min_p and limits on repetition do not apply then, and temperature 0 is the same for every seed |
     | min_seconds, max_seconds | bounds for motions whose length the model chooses |
     | transition | seconds of the preceding motion used as context; more stays closer to that motion |
-    | cache, compiled, int8 | speed, see `motionmillion.lm.generation.stream` |
+    | cache, compiled, int8 | speed, see `motionmillion.lm.generation.loop.stream` |
 
     Args:
         defaults: default values of all options but those of the last row.
     """
 
-    kind: str | None = None
-    """The `kind` in `pipeline.json`; None for a tokenizer with a language model."""
+    kind = None
+    noun = "a language model"
 
     def __call__(
         self,
@@ -70,10 +69,7 @@ class MotionPipeline(PipelineParts):
         seconds: float | None = None,
         num_samples: int = 1,
         seed: int = 0,
-        temperature: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        guidance_scale: float | None = None,
+        *,
         batch_size: int = 32,
         prefix: Motion | None = None,
         rewriter: PromptRewriter | None = None,
@@ -89,23 +85,16 @@ class MotionPipeline(PipelineParts):
             prefix: a motion to continue; the result begins with it, and `seconds` counts the new part only.
             rewriter: rewrites each prompt before it is encoded, see `motionmillion.text.rewriting`; the rewritten
                 prompts become the captions of the motions.
-            temperature, top_k, top_p, guidance_scale, options: see the class.
+            options: see the class.
 
         Raises:
             ValueError: for prompts without words and options out of range.
         """
-        prompts = check_texts(prompts)
-        if rewriter is not None:
-            prompts = [rewrite.rewritten for rewrite in rewriter(prompts)]
-        check_whole("num_samples", num_samples, 1)
-        check_whole("batch_size", batch_size, 1)
-        options |= dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale)
-        rows = [(prompt, sample_seed(seed, n)) for prompt in prompts for n in range(num_samples)]
+        chosen = self.options({**options, "seconds": seconds})
+        rows = [(text,) for text in rewritten(check_texts(prompts), rewriter)]
         motions = []
-        for start in range(0, len(rows), batch_size):
-            # each row has its own seed, so batches do not matter
-            texts, seeds = zip(*rows[start : start + batch_size], strict=True)
-            motions += self.sample(texts, seeds, seconds, prefix, **options)
+        for texts, seeds in batches(rows, num_samples, seed, batch_size):
+            motions += self._sample(texts, seeds, chosen, prefix)
         return motions
 
     def sample(
@@ -117,18 +106,27 @@ class MotionPipeline(PipelineParts):
         **options: Any,
     ) -> list[Motion]:
         """Generate one batch: a motion per prompt, each with its own seed; other arguments as in a call."""
-        # 1. check the options
-        lengths, sampling = self.lengths(seconds, options), self.options(options)
-        # 2. encode the text and the prefix
-        features, mask = self.read(list(prompts))
+        return self._sample(list(prompts), seeds, self.options({**options, "seconds": seconds}), prefix)
+
+    def _sample(
+        self,
+        prompts: list[str],
+        seeds: Sequence[int],
+        options: CodesOptions | FlowHeadOptions,
+        prefix: Motion | None = None,
+    ) -> list[Motion]:
+        # 1. encode the text and the prefix
+        features, mask = self.read(prompts)
         before = None
         if prefix is not None:
             prefix, codes, before = self.encode_prefix(prefix, len(prompts), self.overlap(options))
-        # 3. generate tokens
+        # 2. generate tokens
         start = {self.lm.prefix_name: before}
-        tokens = self.lm.generate(features, mask, seeds=seeds, **start, **lengths, **sampling)
-        # 4. decode them
-        frames = self.frames(seconds, options)
+        tokens = self.lm.generate(
+            features, mask, seeds=seeds, **start, **self.lengths(options), **self.decoding(options)
+        )
+        # 3. decode them
+        frames = self.frames(options)
         if prefix is None or before is None:
             motions = [self.decode(row, frames) for row in tokens]
         else:
@@ -153,15 +151,15 @@ class MotionPipeline(PipelineParts):
         Raises:
             ValueError: for parts without words or without length, and options out of range.
         """
-        self.no_bounds(options)
-        counts, overlap = self.part_codes(parts), self.overlap(options)
+        chosen = self.options(options, timed=True)
+        counts, overlap = self.part_codes(parts), self.overlap(chosen)
         check_whole("num_samples", num_samples, 1)
         seeds = [sample_seed(seed, n) for n in range(num_samples)]
         before = None
         if prefix is not None:
             prefix, codes, before = self.encode_prefix(prefix, num_samples, overlap)
         steps = stream_timeline(
-            self.lm, self.read_parts(parts, counts, seeds), overlap, before, **self.options(options)
+            self.lm, self.read_parts(parts, counts, seeds), overlap, before, **self.decoding(chosen)
         )
         tokens = torch.stack(list(steps), dim=1)  # [num_samples, N]
         frames = round(sum(seconds for _, seconds in parts) * self.fps)
@@ -195,8 +193,7 @@ class MotionPipeline(PipelineParts):
             ValueError: if it does not fit into the model's context, and for options out of range.
         """
         check_number("seconds", seconds)
-        check_seconds(seconds)
-        self.no_bounds(options)
+        chosen = self.options({**options, "seconds": seconds})
         if not isinstance(prompt, str):
             raise ValueError(f"prompt must be one text, got {prompt!r}")
         # at least one code of both ends has to fit into the context
@@ -210,10 +207,10 @@ class MotionPipeline(PipelineParts):
         around = (context - count) // 2  # codes on either side that fit into the context
         first = self._codes(start, -around, "start")
         last = self._codes(end, around, "end")
-        before = first[-self.overlap(options) :]
+        before = first[-self.overlap(chosen) :]
         seeds = [sample_seed(seed, n) for n in range(candidates)]
         features, mask = self.read(check_texts(prompt))
-        between = fill_between(self.lm, features, mask, before, last, count, seeds, **self.options(options))
+        between = fill_between(self.lm, features, mask, before, last, count, seeds, **self.decoding(chosen))
         # decode with codes of both ends for smooth seams, then restore the given motions exactly
         whole = self.decode(torch.cat([first, between, last]))
         into = lead_into(whole, end, overlap=len(last) * hop)
@@ -224,10 +221,7 @@ class MotionPipeline(PipelineParts):
         prompt: str | Sequence[tuple[str, float]],
         seconds: float | None = None,
         seed: int = 0,
-        temperature: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        guidance_scale: float | None = None,
+        *,
         chunk_tokens: int = 8,
         **options: Any,
     ) -> Iterator[Motion]:
@@ -239,25 +233,24 @@ class MotionPipeline(PipelineParts):
         Args:
             prompt: a sentence, or the parts of a timeline.
             chunk_tokens: new tokens between two pieces.
-            temperature, top_k, top_p, guidance_scale, options: see the class.
+            options: see the class.
         """
-        options |= dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance_scale=guidance_scale)
+        chosen = self.options({**options, "seconds": seconds}, timed=not isinstance(prompt, str))
         check_whole("chunk_tokens", chunk_tokens, 1)
         if isinstance(prompt, str):
-            lengths, sampling = self.lengths(seconds, options), self.options(options)
             features, mask = self.read(check_texts(prompt))
-            steps = stream_tokens(self.lm, features, mask, seeds=[sample_seed(seed, 0)], **lengths, **sampling)
-            caption = prompt
+            how = {**self.lengths(chosen), **self.decoding(chosen)}
+            steps = stream_tokens(self.lm, features, mask, seeds=[sample_seed(seed, 0)], **how)
+            caption, frames = prompt, self.frames(chosen)
         else:
             if seconds is not None:
                 raise ValueError(f"seconds must be left out where the parts have their own, got {seconds!r}")
-            self.no_bounds(options)
             counts = self.part_codes(prompt)
             parts = self.read_parts(prompt, counts, [sample_seed(seed, 0)])
-            steps = stream_timeline(self.lm, parts, self.overlap(options), **self.options(options))
-            seconds = sum(length for _, length in prompt)
+            steps = stream_timeline(self.lm, parts, self.overlap(chosen), **self.decoding(chosen))
+            frames = max(round(sum(length for _, length in prompt) * self.fps), 1)
             caption = "; ".join(text for text, _ in prompt)
-        return self._pieces(steps, caption, self.frames(seconds, options), chunk_tokens)
+        return self._pieces(steps, caption, frames, chunk_tokens)
 
     def _pieces(self, steps: Iterator[Tensor], caption: str, left: int, chunk_tokens: int) -> Iterator[Motion]:
         last: Tensor | None = None
@@ -287,49 +280,20 @@ class MotionPipeline(PipelineParts):
         if tokens:
             yield torch.stack(tokens, dim=1).to(self.tokenizer.device)
 
-    def edit(self, motion: Motion, prompt: str, **options: Any) -> Motion:
-        """Edit frames or joints of a motion: only a DiT can, see
-        `motionmillion.pipeline.dit.pipeline.DiTPipeline.edit`.
-
-        Raises:
-            ValueError: always.
-        """
-        raise ValueError("edit must be called on a DiT, got a language model; use timeline or inbetween")
-
-    def to(self, device: str | torch.device, lm: bool = True) -> "MotionPipeline":
-        """Move the parts; `lm` False leaves the language model where it is."""
-        for part in (self.tokenizer, self.text_encoder, *([self.lm] if lm else [])):
-            part.to(device)  # type: ignore[arg-type]
-        return self
-
     @classmethod
-    def from_pretrained(
+    def load(
         cls,
-        name: str | Path,
-        device: str | torch.device = "cpu",
+        folder: Path,
+        defaults: Mapping[str, Any] | None = None,
+        device: str = "cpu",
         dtype: torch.dtype = torch.float32,
         quantization: str | None = None,
-    ) -> "MotionPipeline":
-        """Load a bundled model by name, a folder, or a hub id.
-
-        Args:
-            dtype: of the language model; the other parts stay in float32.
-            quantization: low-bit weights of the language model, a name of `motionmillion.quantization`.
+    ) -> "CodesPipeline":
+        """Load the pipeline in a folder; `MotionPipeline.from_pretrained` calls it.
 
         Raises:
-            ValueError: if there is no such pipeline or a part of it is missing or damaged.
+            ValueError: if a part of it is missing or damaged.
         """
-        folder, device = find_pipeline(name), check_device(device)
-        settings = read_pipeline_settings(folder)
-        if settings.get("kind") == "dit":
-            from motionmillion.pipeline.dit.pipeline import DiTPipeline
-
-            return DiTPipeline.load(folder, settings.get("defaults"), device, dtype, quantization)
-        if settings.get("kind") is not None:
-            raise ValueError(f"pipeline must be of a known kind, got {settings['kind']!r} in {str(folder)!r}")
-        if cls.kind is not None:
-            raise ValueError(f"pipeline must be a DiT, got a language model in {str(folder)!r}; use MotionPipeline")
-        defaults = settings.get("defaults")
         tokenizer = MotionTokenizer.from_pretrained(folder / "tokenizer", dtype=torch.float32)
         # low-bit weights cannot be moved later, so they are loaded directly onto the device
         low: dict[str, Any] = {}
@@ -337,37 +301,9 @@ class MotionPipeline(PipelineParts):
             low = {"quantization_config": quantization_config(quantization, dtype), "device_map": {"": device}}
         lm = MotionLM.from_pretrained(folder / "lm", dtype=dtype, **low)
         pipe = cls(tokenizer, lm, TextEncoder.from_pretrained(folder), defaults)
-        return pipe.to(device, lm=not low)
-
-    def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
-        """Write a pipeline folder; weights are stored in `dtype` (buffers such as the statistics stay exact)."""
-        folder = Path(folder)
-        for name, part in self.weighted_parts().items():
-            weights = None
-            if dtype is not None:
-                cast = {name for name, _ in part.named_parameters()}
-                weights = {k: v.to(dtype) if k in cast else v for k, v in part.state_dict().items()}
-            part.save_pretrained(folder / name, state_dict=weights)
-        self.save_settings(folder)
-        return folder
+        for part in (pipe.tokenizer, pipe.text_encoder, *([] if low else [pipe.lm])):
+            part.to(device)  # type: ignore[arg-type]
+        return pipe
 
     def weighted_parts(self) -> dict[str, PreTrainedModel]:
-        """The parts with their own folder, by its name."""
         return {"tokenizer": self.tokenizer, "lm": self.lm}
-
-    def save_settings(self, folder: str | Path) -> None:
-        """Write `pipeline.json` and `text_encoder.json`, the files of a pipeline folder besides the models."""
-        self.text_encoder.save_pretrained(folder)
-        write_pipeline_settings(folder, self.defaults, self.kind)
-
-    def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Upload the pipeline's folder to the Hugging Face hub; returns the URL of the commit."""
-        import tempfile
-
-        from huggingface_hub import HfApi
-
-        api = HfApi()
-        api.create_repo(repo_id, exist_ok=True)
-        with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
-            return str(api.upload_folder(repo_id=repo_id, folder_path=folder, **options))

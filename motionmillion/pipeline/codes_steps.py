@@ -1,6 +1,6 @@
 """The steps that all calls of a pipeline share: options, lengths, text to features, motion to codes, tokens to motion.
 
-`PipelineParts` holds the models and these steps; `motionmillion.pipeline.MotionPipeline` combines them.
+`CodesSteps` holds the models and these steps; `motionmillion.pipeline.codes.CodesPipeline` combines them.
 
 With a flow head, codes and tokens are latents `[..., Q]` throughout.
 
@@ -14,23 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motionmillion.configuration import shown, unknown_key_error
 from motionmillion.kinematics.joining import continue_from
 from motionmillion.lm import MotionLM
 from motionmillion.lm.generation.timeline import Part
 from motionmillion.motion import Motion
-from motionmillion.pipeline.base import sample_seed
-from motionmillion.pipeline.options import (
-    _DIT_ONLY,
-    _NOT_SAMPLING,
-    _SPEED,
-    DEFAULTS,
-    FLOW_DEFAULTS,
-    check_defaults,
-    check_motion,
-    check_parts,
-    check_seconds,
-)
+from motionmillion.pipeline.base import MotionPipeline, check_motion, check_parts, sample_seed
+from motionmillion.pipeline.options import CodesOptions, FlowHeadOptions
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
 
@@ -38,7 +27,7 @@ _DECODED_AT_ONCE = 256
 """Chunk size of the tokenizer's decoder, in codes."""
 
 
-class PipelineParts:
+class CodesSteps(MotionPipeline):
     """A text encoder, a language model and a tokenizer that match, and the steps between them."""
 
     def __init__(
@@ -46,7 +35,7 @@ class PipelineParts:
         tokenizer: MotionTokenizer,
         lm: MotionLM,
         text_encoder: TextEncoder,
-        defaults: dict[str, Any] | None = None,
+        defaults: Mapping[str, Any] | None = None,
     ) -> None:
         if lm.config.codebook_size != tokenizer.config.codebook_size:
             raise ValueError(
@@ -63,9 +52,9 @@ class PipelineParts:
                 f"lm must read the text encoder's features, got a width of {lm.config.text_dim} for {text_encoder.dim}"
             )
         self.continuous = lm.config.head == "flow"
-        known = FLOW_DEFAULTS if self.continuous else DEFAULTS
         self.tokenizer, self.lm, self.text_encoder = tokenizer.eval(), lm.eval(), text_encoder
-        self.defaults = {**known, **check_defaults(defaults, self.continuous)}
+        kind = FlowHeadOptions if self.continuous else CodesOptions
+        self.default_options: CodesOptions | FlowHeadOptions = kind.from_defaults(defaults)
 
     @property
     def device(self) -> torch.device:
@@ -79,60 +68,26 @@ class PipelineParts:
     def codes_per_second(self) -> float:
         return self.fps / self.tokenizer.config.frames_per_token
 
-    def read(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
-        """Features `[B, L, C]` and mask `[B, L]` of texts, on the language model's device."""
-        features, mask = self.text_encoder(prompts)
-        self.text_encoder.warn_of_cuts(prompts)
-        return features.to(self.device), mask.to(self.device)
+    def options(self, given: Mapping[str, Any], timed: bool = False) -> CodesOptions | FlowHeadOptions:
+        """The checked options of a call over the defaults, see `Options.updated`."""
+        return self.default_options.updated(given, timed)
 
-    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Sampling arguments of `MotionLM.generate`: given options that are not None override the defaults."""
-        for name in _DIT_ONLY:
-            value = given.get(name)
-            # a list of None is what callers pass for no references
-            nothing = isinstance(value, list | tuple) and all(each is None for each in value)
-            if value is not None and not nothing:
-                raise ValueError(f"{name} must be left out for a language model, got {shown(value)}; a DiT takes it")
-        unknown = set(given) - {*DEFAULTS, *FLOW_DEFAULTS, *_SPEED, *_DIT_ONLY}
-        if unknown:
-            raise unknown_key_error("options", unknown, {*self.defaults, *_SPEED})
-        named = {name: value for name, value in given.items() if value is not None}
-        chosen = {**self.defaults, **named}
-        check_seconds(chosen["transition"], "transition")
-        return {
-            name: value
-            for name, value in chosen.items()
-            if name not in (*_NOT_SAMPLING, *_DIT_ONLY) and value is not None
-        }
+    def decoding(self, options: CodesOptions | FlowHeadOptions) -> dict[str, Any]:
+        """Arguments of `MotionLM.generate` but the lengths."""
+        flow = self.lm.flow.shift if self.continuous else None  # the default shift is that of the training
+        sampling = options.sampling(flow) if isinstance(options, FlowHeadOptions) else options.sampling()
+        return {"sampling": sampling, "cache": options.cache, "compiled": options.compiled, "int8": options.int8}
 
-    def option(self, name: str, given: Mapping[str, Any]) -> Any:
-        """The value of one option: the given one unless it is None, else the pipeline's default."""
-        value = given.get(name)
-        return self.defaults[name] if value is None else value
-
-    def no_bounds(self, given: Mapping[str, Any]) -> None:
-        """Raise `ValueError` for bounds of the length if the length itself is given."""
-        for name in ("min_seconds", "max_seconds"):
-            if given.get(name) is not None:
-                raise ValueError(f"{name} must be left out where seconds are given, got {given[name]!r}")
-
-    def frames(self, seconds: float | None, given: Mapping[str, Any]) -> int:
-        """Number of frames of a motion of `seconds`, or the maximum if None."""
-        longest: float = self.option("max_seconds", given) if seconds is None else seconds
+    def frames(self, options: CodesOptions | FlowHeadOptions) -> int:
+        """Number of frames of a motion, or the maximum if the model ends it."""
+        longest = options.max_seconds if options.seconds is None else options.seconds
         return max(round(longest * self.fps), 1)
 
-    def lengths(self, seconds: float | None, given: Mapping[str, Any]) -> dict[str, int]:
+    def lengths(self, options: CodesOptions | FlowHeadOptions) -> dict[str, int]:
         """`min_new_tokens` and `max_new_tokens` for a motion of `seconds`, or from the bounds if None."""
-        check_seconds(seconds)
-        if seconds is not None:
-            self.no_bounds(given)
-        for name in ("min_seconds", "max_seconds"):
-            check_seconds(given.get(name), name)
-        shortest, longest = (self.option(name, given) for name in ("min_seconds", "max_seconds"))
-        if seconds is not None:
-            shortest = longest = seconds
-        if shortest > longest:
-            raise ValueError(f"min_seconds must be at most max_seconds, {longest!r}, got {shortest!r}")
+        shortest, longest = options.min_seconds, options.max_seconds
+        if options.seconds is not None:
+            shortest = longest = options.seconds
         # round up, so that the last code covers the requested length; frames are cut after decoding
         most, least = (max(math.ceil(length * self.codes_per_second - 1e-6), 1) for length in (longest, shortest))
         return {"max_new_tokens": most, "min_new_tokens": least}
@@ -144,11 +99,9 @@ class PipelineParts:
         features = decode(codes, chunk=_DECODED_AT_ONCE)[0]
         return self.tokenizer.representation.decode(features[:frames].float().cpu())
 
-    def overlap(self, given: Mapping[str, Any]) -> int:
+    def overlap(self, options: CodesOptions | FlowHeadOptions) -> int:
         """Number of context codes from the preceding motion, from the option `transition`."""
-        seconds = self.option("transition", given)
-        check_seconds(seconds, "transition")
-        return min(max(round(seconds * self.codes_per_second), 1), self.lm.config.context_codes - 1)
+        return min(max(round(options.transition * self.codes_per_second), 1), self.lm.config.context_codes - 1)
 
     def encode_prefix(self, motion: Motion, rows: int, overlap: int) -> tuple[Motion, Tensor, Tensor]:
         """Prepare a motion to continue.

@@ -14,24 +14,42 @@ from typing import TYPE_CHECKING, Any
 
 import motionmillion
 from motionmillion.io.files import write_text
-from motionmillion.pipeline.options import DEFAULTS, FLOW_DEFAULTS
+from motionmillion.pipeline.options import CodesOptions, DiTOptions, FlowHeadOptions, Options
+from motionmillion.text.encoder import SETTINGS, write_settings
 
 if TYPE_CHECKING:
     from motionmillion.tokenizer import MotionTokenizer
 
 
-def write_pipeline_settings(folder: str | Path, defaults: Mapping[str, Any], kind: str | None = None) -> None:
-    """Write the `pipeline.json` of a folder; `kind` is None for a tokenizer with a language model."""
+PIPELINE = "pipeline.json"
+
+
+def write_pipeline_parts(
+    folder: str | Path, encoder: Mapping[str, Any], defaults: Mapping[str, Any], kind: str | None = None
+) -> None:
+    """Write the files of a pipeline folder besides its models: `pipeline.json` and `text_encoder.json`.
+
+    Args:
+        encoder: settings of the text encoder, see `TextEncoder.settings`.
+        defaults: default options of calls.
+        kind: None for a tokenizer with a language model.
+    """
+    write_settings(folder, **encoder)
     settings: dict[str, Any] = {"format": 1, "motionmillion": motionmillion.__version__}
     settings |= {"kind": kind} if kind else {}
     settings["defaults"] = dict(defaults)
-    write_text(json.dumps(settings, indent=2) + "\n", Path(folder) / "pipeline.json")
+    write_text(json.dumps(settings, indent=2) + "\n", Path(folder) / PIPELINE)
+
+
+def is_pipeline(folder: str | Path) -> bool:
+    """Whether a folder holds a pipeline."""
+    return (Path(folder) / PIPELINE).is_file()
 
 
 def bundled() -> list[str]:
     """Names of the models that come with the package."""
     root = resources.files("motionmillion") / "bundled"
-    return sorted(entry.name for entry in root.iterdir() if (entry / "pipeline.json").is_file())
+    return sorted(entry.name for entry in root.iterdir() if (entry / PIPELINE).is_file())
 
 
 def find_pipeline(name: str | Path) -> Path:
@@ -64,7 +82,7 @@ def read_pipeline_settings(folder: Path) -> dict[str, Any]:
         ValueError: if there is none.
     """
     try:
-        settings = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
+        settings = json.loads((folder / PIPELINE).read_text(encoding="utf-8"))
         return {"kind": settings.get("kind"), "defaults": settings.get("defaults")}
     except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError, AttributeError):
         raise ValueError(
@@ -72,21 +90,54 @@ def read_pipeline_settings(folder: Path) -> dict[str, Any]:
         ) from None
 
 
+def read_encoder_settings(folder: Path) -> dict[str, Any]:
+    """Name, sentence, max_length and dim of the text encoder that a folder names.
+
+    Raises:
+        ValueError: if it names none.
+    """
+    from motionmillion.text.encoder import read_settings
+
+    return read_settings(folder)
+
+
+def started_defaults(folder: Path) -> dict[str, Any] | None:
+    """Default options of the pipeline that a training starts from; None where the folder is only a model."""
+    return read_pipeline_settings(folder)["defaults"] if is_pipeline(folder) else None
+
+
+def started_encoder(folder: Path) -> dict[str, Any]:
+    """Settings of the text encoder of that pipeline; empty where the folder names none."""
+    return read_encoder_settings(folder) if (folder / SETTINGS).is_file() else {}
+
+
+def folder_options(folder: Path) -> Options:
+    """The default options of the pipeline in a folder; loads no weights.
+
+    Raises:
+        ValueError: if there is no pipeline, and for options that it cannot have.
+    """
+    settings = read_pipeline_settings(folder)
+    if settings["kind"] == "dit":
+        return DiTOptions.from_defaults(settings["defaults"])
+    return (FlowHeadOptions if _has_flow_head(folder / "lm") else CodesOptions).from_defaults(settings["defaults"])
+
+
+def _has_flow_head(folder: Path) -> bool:
+    """Whether the language model in a folder has one; a damaged config is left to those who load the model."""
+    try:
+        return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("head") == "flow"
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError):
+        return False
+
+
 def pipeline_defaults(folder: Path) -> dict[str, Any]:
     """All options of the pipeline in a folder with their default values; loads no weights.
 
     Raises:
-        ValueError: if there is no pipeline.
+        ValueError: if there is no pipeline, and for options that it cannot have.
     """
-    settings = read_pipeline_settings(folder)
-    own = settings.get("defaults") or {}
-    if settings.get("kind") == "dit":
-        from motionmillion.pipeline.options import DIT_DEFAULTS
-
-        return {**DIT_DEFAULTS, **own}
-    config = folder / "lm" / "config.json"
-    flow = config.is_file() and json.loads(config.read_text(encoding="utf-8")).get("head") == "flow"
-    return {**(FLOW_DEFAULTS if flow else DEFAULTS), **own}
+    return folder_options(folder).saved()
 
 
 def find_tokenizer(model: str | Path) -> Path:

@@ -1,242 +1,365 @@
-"""Options of calls of a DiT: their names, defaults and checks.
+"""Options of generation: one frozen dataclass a kind of model; default, help and check of every option are here.
 
-Unusual: options that only apply to models of codes raise errors with a remedy, and vice versa.
+    options = CodesOptions.from_defaults({"temperature": 0.8})      # a folder's defaults over the built-in ones
+    chosen = options.updated({"top_k": 50, "seconds": 4.0})         # options of a call over those
+    chosen.sampling()                                               # Sampling(temperature=0.8, top_k=50, ...)
+
+The options of `generate` and `evaluate` on the command line are made from these classes
+(`motionmillion.cli.options`), as are the errors for options that a kind of model does not have.
+
+Unusual: torch is imported only when values are checked, so that `motionmillion --help` is fast. The sampling options
+are checked by `Sampling` and `FlowSampling` of `motionmillion.lm`, which know their ranges.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from motionmillion.configuration import check_number, check_share, check_whole, shown, unknown_key_error
-from motionmillion.lm.flow import FlowSampling, check_strength
-from motionmillion.lm.generation.sampling import Sampling
-from motionmillion.lm.latents.sampler import DEFAULT_STEPS
-from motionmillion.motion import Motion
-from motionmillion.text.encoder import check_texts
+from motionmillion.configuration import DTYPES, check_number, find_dtype, shown, unknown_key_error
+from motionmillion.pipeline.checks import (
+    Check,
+    at_least,
+    check_cache,
+    check_flag,
+    check_length,
+    check_noise,
+    check_quantization,
+    check_seconds,
+    check_share,
+    check_smoothing,
+    one_of,
+)
 
-MAX_SECONDS = 60.0
-"""Longest motion from one text; a timeline has no limit."""
-
-DEFAULTS: Mapping[str, Any] = {
-    "temperature": 1.0,
-    "top_k": 0,
-    "top_p": 1.0,
-    "min_p": 0.0,
-    "repetition_penalty": 1.0,
-    "no_repeat_ngram_size": 0,
-    "guidance_scale": 1.0,
-    "min_seconds": 0.0,
-    "max_seconds": 10.0,
-    "transition": 0.3,
-}
-"""Sampling options and their defaults, which the pipeline's folder and the call can override."""
-
-FLOW_DEFAULTS: Mapping[str, Any] = {
-    "temperature": 1.0,
-    "steps": DEFAULT_STEPS,
-    "solver": "euler",
-    "shift": None,
-    "guidance_scale": 1.0,
-    "guidance_interval": [0.0, 1.0],
-    **{name: DEFAULTS[name] for name in ("min_seconds", "max_seconds", "transition")},
-}
-"""The same for a language model with a flow head; a shift of None means that of the training."""
-
-_NOT_SAMPLING = ("min_seconds", "max_seconds", "transition")
-
-_SPEED = ("cache", "compiled", "int8")
-_DIT_ONLY = ("reference", "reference_mode", "reference_weight", "strength", "denoising_strength")
-_DIT_ONLY += ("recovery", "smoothing", "default_seconds", "rounds")
-
-
-DIT_DEFAULTS: Mapping[str, Any] = {
-    "temperature": 1.0,
-    "steps": 50,
-    "solver": "euler",
-    "shift": None,
-    "guidance_scale": 1.0,
-    "guidance_interval": [0.0, 1.0],
-    "denoising_strength": 1.0,
-    "recovery": "direct",
-    "smoothing": 0.0,
-    "default_seconds": 5.0,
-    "min_seconds": 0.0,
-    "max_seconds": 60.0,
-    "transition": 0.5,
-    "rounds": 1,
-    "reference_weight": 0.5,
-}
-"""Options of a DiT and their defaults, which the pipeline's folder and the call can override."""
-
-CODES_ONLY = ("top_k", "top_p", "min_p", "repetition_penalty", "no_repeat_ngram_size", "cache", "int8", "chunk_tokens")
-"""Options that only apply to models of codes."""
-
-OF_A_CALL = ("strength", "compiled")
-"""Options of a call that have no default in the pipeline."""
-
-OF_REFERENCES = ("reference", "reference_mode")
-"""Arguments of a call that related methods, such as `timeline`, do not have."""
-
-MAX_SMOOTHING = 100
-"""Upper bound of `smoothing`, in frames."""
-
-OF_SAMPLING = ("temperature", "steps", "solver", "shift", "guidance_scale", "guidance_interval")
-"""Fields of `FlowSampling` among the options."""
+if TYPE_CHECKING:
+    from motionmillion.lm.flow import FlowSampling
+    from motionmillion.lm.generation.sampling import Sampling
 
 RECOVERIES = {"direct": "", "velocity": "_velocity"}
 """Suffix of the representation's name for each kind of recovery."""
 
+LENGTHS = ("min_seconds", "max_seconds", "default_seconds")
+"""Options for motions whose length is not given."""
+
+REFERENCE_ARGUMENTS = ("reference", "reference_mode")
+"""Arguments of a DiT's call that related methods, such as `timeline`, do not have."""
+
+CODES_ARGUMENTS = ("chunk_tokens",)
+"""Arguments of a language model's `stream`."""
+
+SAMPLING, LENGTH, FLOW = "Sampling", "Length", "Flow models (flow head and DiT)"
+DIT, SPEED = "Reference and editing (DiT)", "Speed and memory"
+
+
+def option(default: Any, help: str, panel: str, check: Check | None = None, saved: bool = True) -> Any:
+    """A field of an options class.
+
+    Args:
+        help: one line for the command line.
+        panel: group of the option in `--help`.
+        check: None for options that the sampler's own dataclass checks.
+        saved: whether a pipeline's folder may set the default.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "panel": panel, "check": check, "saved": saved})
+
+
+def with_default(base: type["Options"], name: str, default: Any) -> Any:
+    """The field `name` of `base` with another default."""
+    return dataclasses.field(default=default, metadata=base.__dataclass_fields__[name].metadata)
+
+
+def _check_fields(options: Any) -> None:
+    for field in dataclasses.fields(options):
+        check = field.metadata["check"]
+        if check is not None:
+            check(field.name, getattr(options, field.name))
+
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """Checked settings of a call: how windows are sampled and decoded.
-
-    Args:
-        sampling: of the solver.
-        recovery, smoothing: see `DiTPipeline`.
-        overlap: frames that a window keeps from the previous one.
-        rounds: resampling rounds per step when some features are kept.
-        compiled: whether the transformer is compiled.
-        starts: whether windows start from a motion, noised according to the sampling's strength.
-    """
-
-    sampling: FlowSampling
-    recovery: str
-    smoothing: float
-    overlap: int
-    rounds: int
-    compiled: bool
-    starts: bool
-
-
-def check_dit_defaults(defaults: Mapping[str, Any] | None, features: str | None = None) -> dict[str, Any]:
-    """The checked default options of a pipeline, without those that are None.
-
-    Args:
-        features: representation of the model; None skips the checks that depend on it.
+class Options:
+    """Options that every kind of model has; each value is checked when an instance is made.
 
     Raises:
-        ValueError: if it is not a mapping, for unknown options, and for values that no call would accept.
+        ValueError: for values out of range, by the name of the option.
     """
-    if not isinstance(defaults, Mapping | None):
-        raise ValueError(f"pipeline defaults must be a mapping of options, got {defaults!r}")
-    unknown = set(defaults or {}) - set(DIT_DEFAULTS)
-    if unknown:
-        raise unknown_key_error("pipeline defaults", unknown, DIT_DEFAULTS)
-    own = {name: value for name, value in (defaults or {}).items() if value is not None}
-    _check_values({**DIT_DEFAULTS, **own}, features)
-    return own
 
+    seconds: float | None = option(None, "Length; by default the model decides.", LENGTH, check_length, saved=False)
+    min_seconds: float = option(0.0, "Shortest length that the model may choose.", LENGTH, check_number)
+    max_seconds: float = option(10.0, "Longest length that the model may choose.", LENGTH, check_seconds)
+    transition: float = option(
+        0.3, "Seconds of the preceding motion used as context; more stays closer to it.", LENGTH, check_seconds
+    )
+    temperature: float = option(1.0, "Randomness of sampling; 0 is greedy.", SAMPLING)
+    guidance_scale: float = option(1.0, "How closely to follow the text; 1 is off.", SAMPLING)
+    compiled: bool = option(
+        False, "Compile the model first; worth it for many motions.", SPEED, check_flag, saved=False
+    )
 
-def _check_values(options: Mapping[str, Any], features: str | None) -> None:
-    """Raise `ValueError` for values of `DIT_DEFAULTS`' options that are out of range."""
-    # raises for invalid values
-    FlowSampling(**{name: options[name] for name in OF_SAMPLING if options[name] is not None})
-    check_strength("denoising_strength", options["denoising_strength"])
-    check_share("reference_weight", options["reference_weight"])
-    if check_whole("rounds", options["rounds"], 1) > 1 and options["denoising_strength"] != 1:
-        raise ValueError(f"rounds must be 1 where denoising_strength is below 1, got {options['rounds']}")
-    if options["recovery"] not in RECOVERIES:
-        raise ValueError(f"recovery must be one of {tuple(RECOVERIES)}, got {options['recovery']!r}")
-    if options["recovery"] == "velocity" and features not in (None, "rot276"):
-        raise ValueError(f'recovery must be "direct" for features {features!r}, got "velocity"')
-    check_smoothing(options["smoothing"])
-    check_bounds(options)
-
-
-def check_dit_options(given: Mapping[str, Any]) -> None:
-    """Raise `ValueError` for options of a call that a DiT does not have."""
-    for name in CODES_ONLY:
-        if given.get(name) is not None:
+    def __post_init__(self) -> None:
+        _check_fields(self)
+        self.sampling()  # raises for invalid values
+        if self.min_seconds > self.max_seconds:
             raise ValueError(
-                f"{name} must be left out for a DiT, which has no codes to choose from, got {given[name]!r}; use "
+                f"min_seconds must be at most max_seconds, {self.max_seconds!r}, got {self.min_seconds!r}"
+            )
+
+    def sampling(self) -> "Sampling | FlowSampling":
+        """The sampler's own, checked options."""
+        raise NotImplementedError
+
+    @classmethod
+    def names(cls) -> set[str]:
+        """Names of all options."""
+        return {field.name for field in dataclasses.fields(cls)}
+
+    @classmethod
+    def defaults_of_folder(cls) -> set[str]:
+        """Names of the options whose default a pipeline's folder may set."""
+        return {field.name for field in dataclasses.fields(cls) if field.metadata["saved"]}
+
+    @classmethod
+    def refusal(cls, name: str, value: Any) -> ValueError | None:
+        """The error for an option that only another kind of model has; None for unknown names."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_defaults(cls, defaults: Mapping[str, Any] | None, name: str = "pipeline defaults") -> Self:
+        """A folder's defaults over the built-in ones; None leaves an option as it is.
+
+        Args:
+            name: of the mapping in errors.
+
+        Raises:
+            ValueError: if it is not a mapping, for unknown options, and for values that no call would accept.
+        """
+        if not isinstance(defaults, Mapping | None):
+            raise ValueError(f"{name} must be a mapping of options, got {defaults!r}")
+        check_known(defaults or {}, cls.defaults_of_folder(), name)
+        return cls(**given_only(defaults or {}))
+
+    def updated(self, given: Mapping[str, Any], timed: bool = False) -> Self:
+        """The options of a call over these; None leaves an option as it is.
+
+        Args:
+            timed: whether the length is given by something else than `seconds`, such as the parts of a timeline.
+
+        Raises:
+            ValueError: for options of another kind of model, unknown options, values out of range, and bounds of the
+                length where the length itself is given.
+        """
+        foreign = set(given) - self.names()
+        refused = {name: self.refusal(name, given[name]) for name in sorted(foreign)}
+        for name, error in refused.items():
+            if error is not None and not _is_nothing(given[name]):
+                raise error
+        check_known({name for name, error in refused.items() if error is None}, self.names(), "options")
+        own = {name: value for name, value in given_only(given).items() if name not in foreign}
+        if timed or "seconds" in own:
+            leave_out(own, LENGTHS, "where seconds are given")
+        return dataclasses.replace(self, **own)
+
+    def saved(self) -> dict[str, Any]:
+        """The options that a pipeline's folder may set, as they are written into it."""
+        values = {name: getattr(self, name) for name in _in_order(self) if name in self.defaults_of_folder()}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    def changed(self) -> dict[str, Any]:
+        """`saved`, and those options of a call that differ from the built-in default; says what a motion came from."""
+        fields = {field.name: field.default for field in dataclasses.fields(self) if not field.metadata["saved"]}
+        own = {name: getattr(self, name) for name, default in fields.items() if getattr(self, name) != default}
+        return {**self.saved(), **own}
+
+
+@dataclasses.dataclass(frozen=True)
+class _FlowOptions(Options):
+    """Options of models with a flow."""
+
+    steps: int = option(50, "Solver steps; fewer are faster.", FLOW)
+    solver: str = option("euler", "Solver: euler, heun or midpoint.", FLOW)
+    shift: float | None = option(
+        None, "Timestep shift; above 1, more steps near noise; default: that of the training.", FLOW
+    )
+    guidance_interval: tuple[float, float] = option(
+        (0.0, 1.0), "Noise levels, 0 to 1, between which the text is followed more closely.", FLOW
+    )
+
+    def __post_init__(self) -> None:
+        if isinstance(self.guidance_interval, list):  # as read from JSON
+            object.__setattr__(self, "guidance_interval", tuple(self.guidance_interval))
+        super().__post_init__()
+
+    def sampling(self, shift: float | None = None) -> "FlowSampling":
+        """The solver's options.
+
+        Args:
+            shift: that of the training, used where the option is None.
+        """
+        from motionmillion.lm.flow import FlowSampling
+
+        fields = ("steps", "solver", "guidance_scale", "guidance_interval", "temperature")
+        chosen: dict[str, Any] = {name: getattr(self, name) for name in fields}
+        shift = shift if self.shift is None else self.shift
+        return FlowSampling(**chosen, **({} if shift is None else {"shift": shift}), strength=self._noise())
+
+    def _noise(self) -> float:
+        return 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageModelOptions(Options):
+    """Options of language models over codes or latents."""
+
+    continuous: ClassVar[bool]
+
+    cache: str = option(
+        "auto", "Cache of language models: auto, static, dynamic or none.", SPEED, check_cache, saved=False
+    )
+    int8: bool = option(
+        False, "Language models on CPUs: 8-bit weights in the decoding steps.", SPEED, check_flag, saved=False
+    )
+
+    @classmethod
+    def refusal(cls, name: str, value: Any) -> ValueError | None:
+        if name in (FlowHeadOptions if not cls.continuous else CodesOptions).names():
+            from motionmillion.lm.generation.sampling import other_kind_error
+
+            return other_kind_error(name, value, cls.continuous)
+        if name in DiTOptions.names() or name in REFERENCE_ARGUMENTS:
+            return ValueError(f"{name} must be left out for a language model, got {shown(value)}; a DiT takes it")
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
+class CodesOptions(LanguageModelOptions):
+    """Options of a language model over codes."""
+
+    continuous = False
+
+    top_k: int = option(0, "Codes: sample from the k most likely ones; 0 is off.", SAMPLING)
+    top_p: float = option(1.0, "Codes: sample from the most likely ones up to this probability.", SAMPLING)
+    min_p: float = option(0.0, "Codes: drop those below this fraction of the top probability.", SAMPLING)
+    repetition_penalty: float = option(1.0, "Codes: above 1, repeated ones are less likely.", SAMPLING)
+    no_repeat_ngram_size: int = option(0, "Codes: never repeat an n-gram of this size; 0 is off.", SAMPLING)
+
+    def sampling(self) -> "Sampling":
+        """The sampler's options."""
+        from motionmillion.lm.generation.sampling import Sampling
+
+        names = {field.name for field in dataclasses.fields(Sampling)} & self.names()
+        return Sampling(**{name: getattr(self, name) for name in names})
+
+
+@dataclasses.dataclass(frozen=True)
+class FlowHeadOptions(_FlowOptions, LanguageModelOptions):
+    """Options of a language model over latents, with a flow head."""
+
+    continuous = True
+
+    steps: int = with_default(_FlowOptions, "steps", 16)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiTOptions(_FlowOptions):
+    """Options of a DiT."""
+
+    max_seconds: float = with_default(Options, "max_seconds", 60.0)
+    transition: float = with_default(Options, "transition", 0.5)
+    default_seconds: float = option(
+        5.0, "DiT: length where neither --seconds nor a reference gives one.", LENGTH, check_seconds
+    )
+    strength: float = option(
+        1.0,
+        "Below 1, start from the reference or the edited motion, with this much noise.",
+        DIT,
+        check_noise,
+        saved=False,
+    )
+    denoising_strength: float = option(
+        1.0,
+        "Noise level of the first step, though it is pure noise; released ViMoGen: 0.7.",
+        DIT,
+        check_noise,
+    )
+    reference_weight: float = option(0.5, "Weight of a reference in reference mode both, 0 to 1.", DIT, check_share)
+    rounds: int = option(1, "Resampling rounds per step, to fit kept frames better.", DIT, at_least(1))
+    smoothing: float = option(0.0, "Gaussian smoothing, sigma in frames; 0 is off.", DIT, check_smoothing)
+    recovery: str = option("direct", "direct, or velocity, which integrates velocities.", DIT, one_of(*RECOVERIES))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rounds > 1 and self._noise() != 1:
+            raise ValueError(f"rounds must be 1 where strength or denoising_strength is below 1, got {self.rounds}")
+
+    def _noise(self) -> float:
+        return self.denoising_strength if self.strength == 1 else self.strength
+
+    def check_features(self, features: str) -> None:
+        """Raise `ValueError` for options that a model of these features cannot follow."""
+        if self.recovery == "velocity" and features != "rot276":
+            raise ValueError(f'recovery must be "direct" for features {features!r}, got "velocity"')
+
+    @classmethod
+    def refusal(cls, name: str, value: Any) -> ValueError | None:
+        if name in CodesOptions.names() or name in CODES_ARGUMENTS:
+            return ValueError(
+                f"{name} must be left out for a DiT, which has no codes to choose from, got {value!r}; use "
                 "steps, temperature and guidance_scale"
             )
-    for name in OF_REFERENCES:
-        if given.get(name) is not None:
-            raise ValueError(
-                f"{name} must be left out here, got {shown(given[name])}; only a call takes it: "
-                "pipe(text, reference=motion)"
+        if name in REFERENCE_ARGUMENTS:
+            return ValueError(
+                f"{name} must be left out here, got {shown(value)}; only a call takes it: pipe(text, reference=motion)"
             )
-    known = {*DIT_DEFAULTS, *OF_A_CALL}
-    unknown = set(given) - known - {*CODES_ONLY, *OF_REFERENCES}
-    if unknown:
-        raise unknown_key_error("options", unknown, known)
+        return None
 
 
-def check_smoothing(value: Any) -> float:
-    """`value` if it is a valid number of frames for smoothing; raises `ValueError` otherwise."""
-    if check_number("smoothing", value) > MAX_SMOOTHING:
-        raise ValueError(f"smoothing must be at most {MAX_SMOOTHING} frames, got {value!r}; 0 is off, 1 is usual")
-    return float(value)
+KINDS: tuple[type[Options], ...] = (CodesOptions, FlowHeadOptions, DiTOptions)
+"""The options of all kinds of model."""
 
 
-def no_lengths(given: Mapping[str, Any]) -> None:
-    """Raise `ValueError` for length options of an edit, whose motion already has a length."""
-    for name in ("default_seconds", "min_seconds", "max_seconds"):
-        if given.get(name) is not None:
-            raise ValueError(f"{name} must be left out of an edit, got {given[name]!r}; the motion already has one")
-
-
-def check_defaults(
-    defaults: Mapping[str, Any] | None, continuous: bool, name: str = "pipeline defaults"
-) -> dict[str, Any]:
-    """The checked default options of a pipeline with a language model, without those that are None.
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """What a user says about a model before its kind is known: how it is run, and the options of its calls.
 
     Args:
-        continuous: whether it has a flow head.
-        name: name of the mapping in errors.
-
-    Raises:
-        ValueError: if it is not a mapping, for unknown options, and for values that no call would accept.
+        given: options of a call, see the classes above; None leaves one as it is.
     """
-    known = FLOW_DEFAULTS if continuous else DEFAULTS
-    if not isinstance(defaults, Mapping | None):
-        raise ValueError(f"{name} must be a mapping of options, got {defaults!r}")
-    if set(defaults or {}) - set(known):
-        raise unknown_key_error(name, set(defaults or {}) - set(known), known)
-    own = {option: value for option, value in (defaults or {}).items() if value is not None}
-    # checks of values are those of a call
-    chosen = {**known, **own}
-    fields = {option: value for option, value in chosen.items() if option not in _NOT_SAMPLING and value is not None}
-    if continuous:
-        FlowSampling(**fields)
-    else:
-        Sampling(**fields)
-    check_bounds(chosen)
-    return own
+
+    given: Mapping[str, Any] = dataclasses.field(default_factory=dict, metadata={"check": None})
+    batch_size: int = option(16, "Motions generated together; does not change results.", SPEED, at_least(1))
+    dtype: str = option("float32", "Data type of the model: float32, bfloat16 or float16.", SPEED, one_of(*DTYPES))
+    quantization: str | None = option(None, "Low-bit weights: 8bit, 4bit or int8.", SPEED, check_quantization)
+
+    def __post_init__(self) -> None:
+        check_known(self.given, set().union(*(kind.names() for kind in KINDS)), "options")
+        _check_fields(self)
+
+    @property
+    def loading(self) -> dict[str, Any]:
+        """Arguments of `MotionPipeline.from_pretrained`."""
+        return {"dtype": find_dtype(self.dtype), "quantization": self.quantization}
 
 
-def check_bounds(options: Mapping[str, Any]) -> None:
-    """Raise `ValueError` for default lengths, in seconds, that no call would accept."""
-    for name in ("default_seconds", "max_seconds", "transition"):
-        check_seconds(options.get(name), name)
-    if check_number("min_seconds", options["min_seconds"]) > options["max_seconds"]:
-        raise ValueError(
-            f"min_seconds must be at most max_seconds, {options['max_seconds']!r}, got {options['min_seconds']!r}"
-        )
+def check_known(given: Any, known: set[str], name: str) -> None:
+    """Raise `ValueError` for names in `given` that are not in `known`; `name` is that of the mapping in the error."""
+    if set(given) - known:
+        raise unknown_key_error(name, set(given) - known, known)
 
 
-def check_parts(parts: Sequence[tuple[str, float]]) -> None:
-    """Raise `ValueError` unless `parts` are pairs of a text with words and seconds."""
-    if isinstance(parts, str) or not parts or not all(isinstance(p, tuple | list) and len(p) == 2 for p in parts):
-        raise ValueError(f'parts must be pairs of text and seconds, got {parts!r}; try [("a person walks", 4)]')
-    check_texts([text for text, _ in parts])
-    for number, (_, seconds) in enumerate(parts):
-        check_number(f"seconds of part {number}", seconds)
-        check_seconds(seconds, f"seconds of part {number}")
+def given_only(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are not None."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
-def check_seconds(seconds: float | None, name: str = "seconds") -> None:
-    """Raise `ValueError` unless `seconds` is None or within 0..MAX_SECONDS."""
-    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if seconds is not None and not (number and 0 < seconds <= MAX_SECONDS):
-        hint = "; a timeline can be longer" if name == "seconds" else ""
-        raise ValueError(f"{name} must be above 0 and at most {MAX_SECONDS:g}, got {seconds!r}{hint}")
+def leave_out(given: Mapping[str, Any], names: tuple[str, ...], where: str, why: str = "") -> None:
+    """Raise `ValueError` for options of these names that were given although they would have no effect."""
+    for name in names:
+        if given.get(name) is not None:
+            raise ValueError(f"{name} must be left out {where}, got {given[name]!r}{why}")
 
 
-def check_motion(motion: Any, name: str) -> Motion:
-    """Return `motion` if it is a `Motion`; raises `ValueError` otherwise."""
-    if not isinstance(motion, Motion):
-        raise ValueError(f"{name} must be a Motion, got {shown(motion)}; read a file with Motion.load")
-    return motion
+def _is_nothing(value: Any) -> bool:
+    """Whether an argument is left out; a list of None is what callers pass for no references."""
+    return value is None or (isinstance(value, list | tuple) and all(each is None for each in value))
+
+
+def _in_order(options: Options) -> list[str]:
+    return [field.name for field in dataclasses.fields(options)]

@@ -143,29 +143,27 @@ class TextEncoder:
                     stacklevel=2,
                 )
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What names the encoder in a folder's `text_encoder.json`."""
+        return {"name": self.name, "sentence": self.sentence, "max_length": self.max_length, "dim": self.dim}
+
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `text_encoder.json`, which names the encoder; its weights are not copied."""
-        write_settings(folder, self.name, self.sentence, self.max_length, self.dim)
+        write_settings(folder, **self.settings)
 
     @classmethod
     def from_pretrained(
         cls, folder: str | Path, device: str | torch.device = "cpu", dtype: str | torch.dtype = "float32"
     ) -> "TextEncoder":
         """Load the encoder named in a folder's `text_encoder.json`."""
-        path = Path(folder) / SETTINGS
-        try:
-            settings = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
-            raise ValueError(f"text encoder must be named by a JSON file, got none at {str(path)!r}") from None
-        known = {"name", "sentence", "max_length", "dim"}
-        if not isinstance(settings, dict) or set(settings) - known:
-            raise unknown_key_error(f"text encoder file {str(path)!r}", set(settings) - known, known)
+        settings = read_settings(folder)
         dim = settings.pop("dim", None)
         encoder = cls(**settings, device=device, dtype=dtype)
         if dim not in (None, encoder.dim):
             raise ValueError(
-                f"text encoder must have the width {dim} set in {str(path)!r}, got {encoder.dim} from "
-                f"{encoder.name!r}; name another encoder there"
+                f"text encoder must have the width {dim} set in {str(Path(folder) / SETTINGS)!r}, got {encoder.dim} "
+                f"from {encoder.name!r}; name another encoder there"
             )
         return encoder
 
@@ -209,6 +207,23 @@ def write_settings(folder: str | Path, name: str, sentence: bool, max_length: in
     """Write the `text_encoder.json` of a folder, without loading the encoder."""
     settings = {"name": name, "sentence": sentence, "max_length": max_length, "dim": dim}
     write_text(json.dumps(settings, indent=2) + "\n", Path(folder) / SETTINGS)
+
+
+def read_settings(folder: str | Path) -> dict[str, Any]:
+    """The settings in the `text_encoder.json` of a folder.
+
+    Raises:
+        ValueError: if there is none, and for unknown keys.
+    """
+    path = Path(folder) / SETTINGS
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
+        raise ValueError(f"text encoder must be named by a JSON file, got none at {str(path)!r}") from None
+    known = {"name", "sentence", "max_length", "dim"}
+    if not isinstance(settings, dict) or set(settings) - known:
+        raise unknown_key_error(f"text encoder file {str(path)!r}", set(settings) - known, known)
+    return settings
 
 
 def read_config(name: str) -> PretrainedConfig:

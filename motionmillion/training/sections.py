@@ -11,7 +11,6 @@ Consecutive keys with the same meaning share a row of the table. The classes bel
 have in common; each kind adds its own keys beside its training.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -26,7 +25,8 @@ from motionmillion.data.composition.composing import ComposeOptions, compose_cli
 from motionmillion.data.sets.groups import category_weights, check_balance_by
 from motionmillion.data.sets.texts import check_caption_weights
 from motionmillion.data.shards.texts import TextShards
-from motionmillion.text.encoder import MINILM, SETTINGS, DeferredTextEncoder, TextEncoder
+from motionmillion.pipeline.folder import started_defaults, started_encoder
+from motionmillion.text.encoder import MINILM, DeferredTextEncoder, TextEncoder
 
 CLIPS = "where clips come from: a folder or a list of folders, or a number of synthetic clips"
 VERSIONS = "versions of each clip, see `motionmillion.data.augment.random_variant`"
@@ -228,16 +228,12 @@ class TextToMotionSection(CaptionedSection):
         """
         found: dict[str, Any] = {}
         if given.get("text_encoder") is None:
-            settings = _read(folder / SETTINGS)
+            settings = started_encoder(folder)
             found = {
                 key: settings[theirs]
                 for key, theirs in _ENCODER_KEYS.items()
                 if theirs in settings and given.get(key) is None
             }
         if self.sampling is None:
-            found["sampling"] = _read(folder / "pipeline.json").get("defaults")
+            found["sampling"] = started_defaults(folder)
         return replace(self, **found)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -38,6 +38,7 @@ from motionmillion.eval.repeats import FRECHET, Repeats, summarise
 from motionmillion.lm.flow import TIMESTEPS, interpolate
 from motionmillion.pipeline import MotionPipeline
 from motionmillion.pipeline.dit.pipeline import DiTPipeline
+from motionmillion.pipeline.folder import is_pipeline
 from motionmillion.training.dit import train_dit
 from motionmillion.training.recipe import Recipe, load_yaml, merge
 
@@ -86,7 +87,7 @@ def recipe(data: str, variant: Mapping[str, Any], seed: int, steps: int, output:
 def trained(run: Recipe) -> DiTPipeline:
     """The pipeline of a run, trained first if it does not exist."""
     final = Path(run.output) / "final"
-    if not (final / "pipeline.json").exists():
+    if not is_pipeline(final):
         train_dit(run, resume=True)
     pipe = MotionPipeline.from_pretrained(final)
     assert isinstance(pipe, DiTPipeline)

@@ -162,7 +162,7 @@ class Bench:
 
     def starts(self, seeds: int) -> dict[str, Repeats]:
         """Both branches on clean references, from sigma 1 and from `SIGMA` with pure noise."""
-        shift = self.pipe.option("shift", self.options) or self.pipe.dit.config.flow_matching.shift
+        shift = self.pipe.options(self.options).shift or self.pipe.dit.config.flow_matching.shift
         share = SIGMA / (shift - (shift - 1) * SIGMA)  # the strength that the shift maps to SIGMA
         found: dict[str, Repeats] = {}
         for mode in ("text", "motion"):
@@ -241,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     starts = summarise(bench.starts(args.seeds), pairs, examiner.real, examiner.takes, args.resamples)
     # 3. files
     words = f"{len(examiner.clips)} captions of {len(set(examiner.takes))} test takes, seeds 0 to {args.seeds - 1}, "
-    words += f"{args.steps} steps, guidance {pipe.option('guidance_scale', options):g}; judge {args.judge}; "
+    words += f"{args.steps} steps, guidance {pipe.options(options).guidance_scale:g}; judge {args.judge}; "
     words += f"evaluator {examiner.evaluator.weights_sha256()[:12]}."
     result = {**about("gate.py", argv), "about": words, "model": plain_name(args.dit), "weights_sha256": weights}
     result |= {"noise": NOISE, "weights": WEIGHTS, **found, "cases": single, "starts": starts}

@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--defaults", type=json.loads, default={}, help='sampling defaults, e.g. {"temperature": 0.8}')
     options = parser.parse_args()
     pipe = MotionPipeline.from_pretrained(options.source)
-    pipe.defaults.update(options.defaults)
+    pipe.set_defaults(options.defaults)
     folder = pipe.save_pretrained(options.target, dtype=torch.float16)
     for config in folder.glob("*/config.json"):  # drop the training machine's path
         settings = json.loads(config.read_text())

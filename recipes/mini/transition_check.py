@@ -19,7 +19,7 @@ from motionmillion.data import load_clips
 from motionmillion.eval.verbs import VERBS, VerbClassifier, clip_verb
 from motionmillion.io.files import write_text
 from motionmillion.motion import Motion
-from motionmillion.pipeline import MotionPipeline
+from motionmillion.pipeline.codes import CodesPipeline
 from motionmillion.provenance import describe_machine
 
 TRANSITIONS = (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)
@@ -44,7 +44,7 @@ def main() -> None:
     prompts = {verb: texts[index] for index, (verb, texts) in enumerate(sorted(read_prompts().items()))}
     draw = random.Random(options.seed)
     pairs = [(first, then) for first in VERBS for then in draw.sample([v for v in VERBS if v != first], 4)]
-    pipe, rows = MotionPipeline.from_pretrained(options.model), []
+    pipe, rows = CodesPipeline.from_pretrained(options.model), []
     frames = round(SECONDS * pipe.fps)
     for transition in TRANSITIONS:
         parts = [[(prompts[verb], SECONDS) for verb in pair] for pair in pairs]
@@ -54,7 +54,7 @@ def main() -> None:
         rows.append(
             {
                 "transition": transition,
-                "codes": pipe.overlap({"transition": transition}),
+                "codes": pipe.overlap(pipe.options({"transition": transition})),
                 "first": sum(a == b for a, (b, _) in zip(first, pairs, strict=True)) / len(pairs),
                 "second": sum(a == b for a, (_, b) in zip(second, pairs, strict=True)) / len(pairs),
                 "still_first": sum(a == b for a, (b, _) in zip(second, pairs, strict=True)) / len(pairs),

@@ -38,7 +38,7 @@ from motionmillion.eval.verbs import (
 )
 from motionmillion.io.files import write_text
 from motionmillion.motion import Motion
-from motionmillion.pipeline import MotionPipeline
+from motionmillion.pipeline.codes import CodesPipeline
 
 PROMPTS = Path(__file__).with_name("verb_prompts.yaml")
 CAPTIONS = Path(__file__).with_name("captions.yaml")
@@ -66,7 +66,7 @@ def real_scores(
     clips: list[MotionClip],
     seed: int,
     seconds: float | None,
-    pipe: MotionPipeline | None,
+    pipe: CodesPipeline | None,
     label: Callable[[MotionClip], str | None] = clip_verb,
 ) -> dict[str, VerbScore]:
     """Scores of the classifier on real clips, by name; the first is the reference for the model."""
@@ -175,7 +175,7 @@ def main(argv: list[str] | None = None) -> None:
     seen = seen_prompts({verb: texts for verb, texts in prompts.items() if verb in VERBS}, told)  # kept as they were
     if seen:
         print(f"note: {len(seen)} prompts of the first ten verbs are captions of this data: {seen}", file=sys.stderr)
-    pipe = None if args.real_only else MotionPipeline.from_pretrained(args.model, args.device)
+    pipe = None if args.real_only else CodesPipeline.from_pretrained(args.model, args.device)
     print("scoring the classifier on real clips: some minutes on one core", file=sys.stderr)
     scores = real_scores(clips, args.seed, seconds, pipe, label)
     real = next(iter(scores.values()))

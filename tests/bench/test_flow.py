@@ -20,7 +20,7 @@ from motionmillion.cli.app import app
 from motionmillion.lm.config import SIZES as LM_SIZES
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
-from motionmillion.pipeline.codes import MotionPipeline
+from motionmillion.pipeline import MotionPipeline
 from motionmillion.pipeline.dit.pipeline import DiTPipeline
 
 

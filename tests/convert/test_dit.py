@@ -15,7 +15,7 @@ from motionmillion.convert.dit import PUBLISHED_SAMPLING, dit_names
 from motionmillion.convert.tokenizer import RELEASED_DIT_OPTIONS, convert_dit, load_upstream_dit
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
-from motionmillion.pipeline.codes import MotionPipeline
+from motionmillion.pipeline import MotionPipeline
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden" / "vimogen_dit"
 needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="needs the golden arrays of the upstream projects")

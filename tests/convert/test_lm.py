@@ -15,7 +15,7 @@ from motionmillion.cli.app import app
 from motionmillion.convert.lm import _halves, _sources
 from motionmillion.convert.tokenizer import convert_lm, load_upstream_lm
 from motionmillion.lm import MotionLM, MotionLMConfig
-from motionmillion.pipeline.codes import MotionPipeline
+from motionmillion.pipeline import MotionPipeline
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden" / "upstream_lm"
 needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="needs the golden arrays of the upstream projects")

@@ -16,7 +16,7 @@ from motionmillion.eval.repeats import Repeats
 from motionmillion.io import write_motion
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
-from motionmillion.pipeline.codes import MotionPipeline
+from motionmillion.pipeline import MotionPipeline
 from motionmillion.pipeline.dit.pipeline import DiTPipeline
 
 pytest.importorskip("scipy", reason='needs pip install "motionmillion[eval]"')

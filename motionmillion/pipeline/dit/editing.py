@@ -22,9 +22,9 @@ from motionmillion.features import Representation
 from motionmillion.kinematics.joining import fill_in, go_on, joined, place
 from motionmillion.motion import Motion
 from motionmillion.pipeline.base import sample_seed
-from motionmillion.pipeline.dit.steps import DiTParts
+from motionmillion.pipeline.dit.steps import DiTSteps, Settings
 from motionmillion.pipeline.dit.windows import Window, floor_of, last_frames, lowered, window_sizes
-from motionmillion.pipeline.options import Settings, no_lengths
+from motionmillion.pipeline.options import LENGTHS, leave_out
 from motionmillion.skeleton import SMPL22
 from motionmillion.text.encoder import check_texts
 
@@ -41,7 +41,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 """Names of groups of joints."""
 
 
-class DiTEditing(DiTParts):
+class DiTEditing(DiTSteps):
     """Editing methods of `DiTPipeline`; the options are described in that class."""
 
     def inbetween(  # type: ignore[override]
@@ -72,11 +72,13 @@ class DiTEditing(DiTParts):
         """
         if not isinstance(prompt, str):
             raise ValueError(f"prompt must be one text, got {prompt!r}")
-        text, settings = check_texts(prompt)[0], self.settings(options)
+        text = check_texts(prompt)[0]
         check_number("seconds", seconds)
+        chosen = self.options({**options, "seconds": seconds})
+        settings = self.settings(chosen)
         if not isinstance(keep_place, bool):
             raise ValueError(f"keep_place must be True or False, got {keep_place!r}")
-        count = self.frames(seconds, options)
+        count = self.frames(chosen)
         check_whole("candidates", candidates, 1)
         start, end = self.fitted(start, "start"), self.fitted(end, "end")
         # context on both sides, moved to the floor as in training
@@ -120,8 +122,9 @@ class DiTEditing(DiTParts):
         """
         if not isinstance(prompt, str):
             raise ValueError(f"prompt must be one text, got {prompt!r}")
-        text, settings = check_texts(prompt)[0], self.settings(options, starts=True)
-        no_lengths(options)
+        text = check_texts(prompt)[0]
+        leave_out(options, ("seconds", *LENGTHS), "of an edit", "; the motion already has one")
+        settings = self.settings(self.options(options), starts=True)
         if self.dit.config.features != "rot276":
             raise ValueError(f"edit must be called on a model of rot276, got one of {self.dit.config.features!r}")
         if frames is None and joints is None:
@@ -244,7 +247,7 @@ def check_span(frames: Any, given: Motion, motion: Motion) -> tuple[int, int]:
     return start, max(stop, start + 1)
 
 
-def edited(parts: "DiTParts", motion: Motion, floor: float, change: Change, settings: Settings) -> Motion:
+def edited(parts: DiTSteps, motion: Motion, floor: float, change: Change, settings: Settings) -> Motion:
     """Regenerate one window of `motion`, whose floor is at height `floor`, in metres."""
     # split the rest of the window evenly between context before and after
     spare = (parts.dit.config.max_frames - (change.stop - change.start)) // 2
@@ -273,7 +276,7 @@ def edited(parts: "DiTParts", motion: Motion, floor: float, change: Change, sett
 
 
 def arrived(
-    parts: "DiTParts", first: Motion, last: Motion, told: tuple[str, int], seeds: Sequence[int], settings: Settings
+    parts: DiTSteps, first: Motion, last: Motion, told: tuple[str, int], seeds: Sequence[int], settings: Settings
 ) -> tuple[int, Motion]:
     """The seed of the best of several free continuations of `first`, and `last` moved to where it ends.
 
@@ -294,7 +297,7 @@ def arrived(
 
 
 def bridged(
-    parts: "DiTParts", first: Motion, last: Motion, told: tuple[str, int], seed: int, settings: Settings
+    parts: DiTSteps, first: Motion, last: Motion, told: tuple[str, int], seed: int, settings: Settings
 ) -> Motion:
     """`first`, new frames in between, and `last`, generated with both as context; both stand on the floor in place."""
     text, count = told

@@ -24,18 +24,18 @@ from motionmillion.configuration import check_whole
 from motionmillion.kinematics.joining import joined
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.motion import Motion
-from motionmillion.pipeline.base import sample_seed
-from motionmillion.pipeline.codes import MotionPipeline
+from motionmillion.pipeline.base import batches, check_parts, rewritten, sample_seed
 from motionmillion.pipeline.dit.editing import DiTEditing
 from motionmillion.pipeline.dit.gate import Decision, Gate
 from motionmillion.pipeline.dit.references import check_modes, check_start, check_told
+from motionmillion.pipeline.dit.steps import Settings
 from motionmillion.pipeline.dit.windows import Row, floor_of, last_frames, lowered
-from motionmillion.pipeline.options import Settings, check_parts, check_share
+from motionmillion.pipeline.options import DiTOptions
 from motionmillion.text.encoder import TextEncoder, check_texts
 from motionmillion.text.rewriting import PromptRewriter
 
 
-class DiTPipeline(DiTEditing, MotionPipeline):
+class DiTPipeline(DiTEditing):
     """Text encoder and flow-matching transformer in one object.
 
     Calls that take `options` accept
@@ -65,19 +65,19 @@ class DiTPipeline(DiTEditing, MotionPipeline):
     """
 
     kind = "dit"
+    noun = "a DiT"
 
     def __init__(self, dit: MotionDiT, text_encoder: TextEncoder, defaults: Mapping[str, Any] | None = None) -> None:
         super().__init__(dit, text_encoder, defaults)
         self.gate = Gate()
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self,
         prompts: str | list[str],
         seconds: float | None = None,
         num_samples: int = 1,
         seed: int = 0,
-        temperature: float | None = None,
-        guidance_scale: float | None = None,
+        *,
         batch_size: int = 32,
         prefix: Motion | None = None,
         rewriter: PromptRewriter | None = None,
@@ -103,31 +103,23 @@ class DiTPipeline(DiTEditing, MotionPipeline):
                 can be retargeted. A longer one is truncated; after the end of a shorter one, the text alone counts.
             reference_mode: "motion" is conditioned on the reference, "text" on the text, "both" on a mixture; "auto"
                 lets `gate` decide between the first two. One for all prompts, or one per prompt.
-            temperature, guidance_scale, options: see the class.
+            options: see the class.
 
         Raises:
             ValueError: for prompts without words, options out of range, and references that the model cannot follow.
         """
         texts, references = check_told(prompts, reference)
-        options |= dict(temperature=temperature, guidance_scale=guidance_scale)
-        # before calls of a rewriter or judge, which can be slow or cost money
-        self.check(references, options, seconds, quiet=True)
-        if rewriter is not None and any(texts):
-            rewrites = iter(rewriter([text for text in texts if text]))
-            texts = [next(rewrites).rewritten if text else text for text in texts]
-        check_whole("num_samples", num_samples, 1)
-        check_whole("batch_size", batch_size, 1)
-        modes = self.modes(texts, references, reference_mode)
-        told = zip(texts, references, modes, strict=True)
-        rows = [(*each, sample_seed(seed, n)) for each in told for n in range(num_samples)]
+        # checked before calls of a rewriter or judge, which can be slow or cost money
+        chosen = self.options({**options, "seconds": seconds})
+        self.check(references, chosen)
+        texts = rewritten(texts, rewriter)
+        rows = list(zip(texts, references, self.modes(texts, references, reference_mode), strict=True))
         motions = []
-        for start in range(0, len(rows), batch_size):
-            part = zip(*rows[start : start + batch_size], strict=True)
-            own_texts, own, own_modes, seeds = (list(column) for column in part)
-            motions += self.sample(own_texts, seeds, seconds, prefix, own, own_modes, **options)
+        for own_texts, own, own_modes, seeds in batches(rows, num_samples, seed, batch_size):
+            motions += self._sample(own_texts, seeds, chosen, prefix, own, own_modes)
         return motions
 
-    def sample(  # type: ignore[override]
+    def sample(
         self,
         prompts: Sequence[str],
         seeds: Sequence[int],
@@ -138,19 +130,30 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         **options: Any,
     ) -> list[Motion]:
         """Generate one batch: a motion per prompt, each with its own seed; other arguments as in a call."""
-        # 1. check the arguments
-        texts, references = check_told(prompts, reference)
-        settings = self.check(references, options, seconds)
-        modes = self.modes(texts, references, reference_mode)
+        texts, references = check_told(list(prompts), reference)
+        chosen = self.options({**options, "seconds": seconds})
+        self.check(references, chosen)
+        return self._sample(texts, seeds, chosen, prefix, references, self.modes(texts, references, reference_mode))
+
+    def _sample(
+        self,
+        texts: Sequence[str],
+        seeds: Sequence[int],
+        options: DiTOptions,
+        prefix: Motion | None,
+        references: Sequence[Motion | None],
+        modes: Sequence[str],
+    ) -> list[Motion]:
+        # 1. settings
+        settings = self.settings(options, starts=all(each is not None for each in references))
         self._check_lights(references, settings)
-        weight: float = self.option("reference_weight", options)
         # 2. bring motions to the model's skeleton and frame rate
         guides = self._guides(references)
         before = None if prefix is None else self.fitted(prefix, "prefix")
         rows = []
         for text, seed, guide, mode in zip(texts, seeds, guides, modes, strict=True):
-            share = {"text": 0.0, "motion": 1.0, "both": weight}[mode]
-            frames = self.frames(seconds, options, guide)
+            share = {"text": 0.0, "motion": 1.0, "both": options.reference_weight}[mode]
+            frames = self.frames(options, guide)
             check_start(guide, frames, settings, self.fps)
             rows.append(self._row([(text, frames)], seed, settings, before, guide, share))
         # 3. generate
@@ -160,23 +163,18 @@ class DiTPipeline(DiTEditing, MotionPipeline):
     def check(
         self,
         references: Sequence[Motion | None],
-        options: Mapping[str, Any],
-        seconds: float | None = None,
-        quiet: bool = False,
-    ) -> Settings:
-        """Check the options of a call before any computation; returns its settings.
+        options: DiTOptions | Mapping[str, Any],
+    ) -> None:
+        """Check the options of a call before any computation, without warnings.
 
         Args:
             references: one per prompt.
-            quiet: suppress warnings.
+            options: of the call, see `options`; or those that are not the defaults.
 
         Raises:
-            ValueError: for options out of range.
+            ValueError: for options that do not fit.
         """
-        settings = self.settings(options, starts=all(each is not None for each in references), quiet=quiet)
-        check_share("reference_weight", self.option("reference_weight", options))
-        self.frames(seconds, options)
-        return settings
+        self.settings(options, starts=all(each is not None for each in references), quiet=True)
 
     def modes(
         self,
@@ -259,17 +257,16 @@ class DiTPipeline(DiTEditing, MotionPipeline):
         Raises:
             ValueError: for parts without words or without length, and options out of range.
         """
-        settings, counts = self.settings(options), self._part_frames(parts, options)
+        settings, counts = self.settings(self.options(options, timed=True)), self._part_frames(parts)
         check_whole("num_samples", num_samples, 1)
         before = None if prefix is None else self.fitted(prefix, "prefix")
         rows = [self._row(counts, sample_seed(seed, n), settings, before) for n in range(num_samples)]
         motions = self._after(before, rows, settings)
         return [motion.replace(caption="; ".join(text for text, _ in parts)) for motion in motions]
 
-    def _part_frames(self, parts: Sequence[tuple[str, float]], options: Mapping[str, Any]) -> list[tuple[str, int]]:
+    def _part_frames(self, parts: Sequence[tuple[str, float]]) -> list[tuple[str, int]]:
         """Texts and frames of the parts of a timeline; rounding errors do not accumulate over the parts."""
         check_parts(parts)
-        self.frames(1.0, options)  # raises for other length options
         found, sofar, done = [], 0.0, 0
         for text, seconds in parts:
             sofar += seconds
@@ -279,40 +276,31 @@ class DiTPipeline(DiTEditing, MotionPipeline):
             done += frames
         return found
 
-    def stream(  # type: ignore[override]
+    def stream(
         self,
         prompt: str | Sequence[tuple[str, float]],
         seconds: float | None = None,
         seed: int = 0,
-        temperature: float | None = None,
-        guidance_scale: float | None = None,
         **options: Any,
     ) -> Iterator[Motion]:
         """Yield a motion window by window; concatenated, the pieces are `pipe(prompt)`.
 
         Args:
             prompt: a sentence, or the parts of a timeline.
-            temperature, guidance_scale, options: see the class.
+            options: see the class.
         """
-        options |= dict(temperature=temperature, guidance_scale=guidance_scale)
-        settings = self.settings(options)
+        chosen = self.options({**options, "seconds": seconds}, timed=not isinstance(prompt, str))
+        settings = self.settings(chosen)
         if isinstance(prompt, str):
             caption = check_texts(prompt)[0]
-            counts = [(caption, self.frames(seconds, options))]
+            counts = [(caption, self.frames(chosen))]
         else:
             if seconds is not None:
                 raise ValueError(f"seconds must be left out where the parts have their own, got {seconds!r}")
-            counts, caption = self._part_frames(prompt, options), "; ".join(text for text, _ in prompt)
+            counts, caption = self._part_frames(prompt), "; ".join(text for text, _ in prompt)
         row = self._row(counts, sample_seed(seed, 0), settings)
         # a generator: options are checked before the first window is requested
         return (piece.replace(caption=caption) for made in self.follow([row], settings) for _, piece in made)
-
-    def to(self, device: str | torch.device, lm: bool = True) -> "DiTPipeline":
-        """Move the parts; `lm` False leaves the transformer where it is."""
-        self.text_encoder.to(device)
-        if lm:
-            self.dit.to(device)  # type: ignore[arg-type]
-        return self
 
     @classmethod
     def load(

@@ -5,7 +5,8 @@ from typing import Any
 
 from motionmillion.configuration import shown
 from motionmillion.motion import Motion
-from motionmillion.pipeline.options import Settings, check_motion
+from motionmillion.pipeline.base import check_motion
+from motionmillion.pipeline.dit.steps import Settings
 from motionmillion.text.encoder import check_texts
 
 MODES = ("auto", "text", "motion", "both")

@@ -3,6 +3,7 @@
 Letters: B batch, T frames, D feature size, K kept frames, L text length, C text feature size.
 """
 
+import dataclasses
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,31 +14,39 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from motionmillion.configuration import check_whole
 from motionmillion.features import get
 from motionmillion.kinematics.joining import extended, joined
 from motionmillion.kinematics.retarget import on_smpl22
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.lm.dit.sampling import Conditions, sample_motion
-from motionmillion.lm.flow import FlowSampling, check_strength
+from motionmillion.lm.flow import FlowSampling
 from motionmillion.motion import Motion
-from motionmillion.pipeline.base import sample_seed
+from motionmillion.pipeline.base import MotionPipeline, check_motion, sample_seed
 from motionmillion.pipeline.dit.windows import Row, Window, lowered, smoothed, window_sizes
-from motionmillion.pipeline.options import (
-    DIT_DEFAULTS,
-    OF_SAMPLING,
-    RECOVERIES,
-    Settings,
-    check_dit_defaults,
-    check_dit_options,
-    check_motion,
-    check_seconds,
-    check_smoothing,
-)
+from motionmillion.pipeline.options import RECOVERIES, DiTOptions
 from motionmillion.text.encoder import TextEncoder
 
 
-class DiTParts:
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of a call that follow from its options: how windows are sampled and decoded.
+
+    Args:
+        options: of the call.
+        sampling: of the solver.
+        overlap: frames that a window keeps from the previous one.
+        starts: whether windows start from a motion, noised according to the sampling's strength.
+        recovery: see `DiTPipeline`.
+    """
+
+    options: DiTOptions
+    sampling: FlowSampling
+    overlap: int
+    starts: bool
+    recovery: str
+
+
+class DiTSteps(MotionPipeline):
     """A text encoder and a transformer that match, and the steps between them."""
 
     def __init__(self, dit: MotionDiT, text_encoder: TextEncoder, defaults: Mapping[str, Any] | None = None) -> None:
@@ -47,7 +56,8 @@ class DiTParts:
                 f"{text_encoder.dim}"
             )
         self.dit, self.text_encoder = dit.eval(), text_encoder
-        self.defaults = {**DIT_DEFAULTS, **check_dit_defaults(defaults, dit.config.features)}
+        self.default_options: DiTOptions = DiTOptions.from_defaults(defaults)
+        self.default_options.check_features(dit.config.features)
         self._compiled: Any = None
         self._warned = False  # whether `_warn` has warned about a distilled model
 
@@ -61,48 +71,36 @@ class DiTParts:
 
     # options and lengths
 
-    def option(self, name: str, given: Mapping[str, Any]) -> Any:
-        """The value of one option: the given one unless it is None, else the pipeline's default."""
-        value = given.get(name)
-        return self.defaults[name] if value is None else value
+    def options(self, given: Mapping[str, Any], timed: bool = False) -> DiTOptions:
+        """The checked options of a call over the defaults, see `Options.updated`."""
+        options = self.default_options.updated(given, timed)
+        options.check_features(self.dit.config.features)
+        return options
 
-    def settings(self, given: Mapping[str, Any], starts: bool = False, quiet: bool = False) -> Settings:
-        """The checked settings that the options of a call result in.
+    def settings(self, options: DiTOptions | Mapping[str, Any], starts: bool = False, quiet: bool = False) -> Settings:
+        """The settings that the options of a call result in.
 
         Args:
+            options: of a call, see `options`; or those that are not the defaults.
             starts: whether there is a motion to start from, which `strength` needs.
             quiet: suppress warnings.
 
         Raises:
-            ValueError: for options of models of codes, unknown options, and values out of range.
+            ValueError: for options that do not fit.
         """
-        check_dit_options(given)
-        chosen = {name: self.option(name, given) for name in OF_SAMPLING}
-        if chosen["shift"] is None:
-            chosen["shift"] = self.dit.config.flow_matching.shift
-        strength = 1.0 if given.get("strength") is None else check_strength("strength", given["strength"])
-        if strength != 1 and not starts:
-            raise ValueError(f"strength must be 1 or left out without a motion to start from, got {strength!r}")
-        starting = strength != 1
-        pure = check_strength("denoising_strength", self.option("denoising_strength", given))
-        sampling = FlowSampling(**chosen, strength=strength if starting else pure)
+        options = options if isinstance(options, DiTOptions) else self.options(options)
+        starting = options.strength != 1
+        if starting and not starts:
+            raise ValueError(
+                f"strength must be 1 or left out without a motion to start from, got {options.strength!r}"
+            )
+        sampling = options.sampling(self.dit.config.flow_matching.shift)
         if not quiet:
             self._warn(sampling)
-        transition = self.option("transition", given)
-        check_seconds(transition, "transition")
         patch = self.dit.config.patch  # only whole patches are kept: a partly kept one fits badly
-        overlap = max(math.ceil(round(transition * self.fps) / patch), 1) * patch
+        overlap = max(math.ceil(round(options.transition * self.fps) / patch), 1) * patch
         overlap = min(overlap, max(self.dit.config.max_frames // 2, 1))
-        recovery, smoothing = self.option("recovery", given), self.option("smoothing", given)
-        self._check_recovery(recovery)
-        check_smoothing(smoothing)
-        rounds = check_whole("rounds", self.option("rounds", given), 1)
-        if rounds > 1 and sampling.strength != 1:
-            raise ValueError(f"rounds must be 1 where strength or denoising_strength is below 1, got {rounds}")
-        compiled = given.get("compiled") or False
-        if not isinstance(compiled, bool):
-            raise ValueError(f"compiled must be True or False, got {compiled!r}")
-        return Settings(sampling, recovery, smoothing, overlap, rounds, compiled, starting)
+        return Settings(options, sampling, overlap, starting, options.recovery)
 
     def _warn(self, sampling: FlowSampling) -> None:
         """Warn about guidance without text dropout, and once about a distilled model used with other settings."""
@@ -124,34 +122,14 @@ class DiTParts:
                 stacklevel=5,
             )
 
-    def _check_recovery(self, recovery: Any) -> None:
-        if recovery not in RECOVERIES:
-            raise ValueError(f"recovery must be one of {tuple(RECOVERIES)}, got {recovery!r}")
-        if recovery == "velocity" and self.dit.config.features != "rot276":
-            raise ValueError(f'recovery must be "direct" for features {self.dit.config.features!r}, got "velocity"')
-
-    def frames(self, seconds: float | None, given: Mapping[str, Any], guide: Motion | None = None) -> int:
+    def frames(self, options: DiTOptions, guide: Motion | None = None) -> int:
         """New frames of a motion of `seconds`, or by default of the reference's or default length, within bounds."""
-        check_seconds(seconds)
-        for name in ("default_seconds", "min_seconds", "max_seconds"):
-            check_seconds(given.get(name), name)
-            if seconds is not None and given.get(name) is not None:
-                raise ValueError(f"{name} must be left out where seconds are given, got {given[name]!r}")
-        if seconds is not None:
-            return max(round(seconds * self.fps), 1)
-        shortest, longest = (self.option(name, given) for name in ("min_seconds", "max_seconds"))
-        if shortest > longest:
-            raise ValueError(f"min_seconds must be at most max_seconds, {longest!r}, got {shortest!r}")
-        length = self.option("default_seconds", given) if guide is None else guide.seconds
-        return max(round(min(max(length, shortest), longest) * self.fps), 1)
+        if options.seconds is not None:
+            return max(round(options.seconds * self.fps), 1)
+        length = options.default_seconds if guide is None else guide.seconds
+        return max(round(min(max(length, options.min_seconds), options.max_seconds) * self.fps), 1)
 
     # encoding of texts and motions
-
-    def read(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
-        """Features `[B, L, C]` and mask `[B, L]` of texts, on the transformer's device."""
-        features, mask = self.text_encoder(prompts)
-        self.text_encoder.warn_of_cuts(prompts)
-        return features.to(self.device), mask.to(self.device)
 
     def fitted(self, motion: Any, name: str) -> Motion:
         """Convert a motion to SMPL22's joints and the model's frame rate, with a warning if anything changes.
@@ -186,7 +164,7 @@ class DiTParts:
     def sample_windows(self, windows: Sequence[Window], settings: Settings) -> list[Motion]:
         """Generate windows as one batch; returns their motions."""
         dit: Any = self.dit
-        if settings.compiled:
+        if settings.options.compiled:
             self._compiled = dit = self._compiled or torch.compile(self.dit)
         frames = [window.frames for window in windows]
         known = keep = start = None
@@ -196,12 +174,14 @@ class DiTParts:
         if settings.starts:
             start = self._stacked([window.start for window in windows], frames)
         conditions, seeds = self._conditions(windows), [window.seed for window in windows]
-        kept: dict[str, Any] = dict(known=known, keep=keep, rounds=settings.rounds) if known is not None else {}
+        kept: dict[str, Any] = (
+            dict(known=known, keep=keep, rounds=settings.options.rounds) if known is not None else {}
+        )
         made = sample_motion(dit, conditions, frames, seeds, settings.sampling, start=start, **kept)
         # the same features, decoded directly or by integrating velocities
         representation = get(self.dit.config.features + RECOVERIES[settings.recovery])
         features = [row[:count].cpu() for row, count in zip(made, frames, strict=True)]
-        return [representation.decode(smoothed(own, settings.smoothing)) for own in features]
+        return [representation.decode(smoothed(own, settings.options.smoothing)) for own in features]
 
     def _stacked(self, rows: Sequence[Tensor | None], frames: Sequence[int]) -> Tensor:
         """Pad rows `[K, D]` (None is all zero) to `[B, T, D]`, T the longest of `frames`."""

@@ -35,7 +35,7 @@ from motionmillion.data.sets.flow_pairs import FlowPairs, collate_flow
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.few_step import Distiller, FewStep
 from motionmillion.lm.dit.model import MotionDiT
-from motionmillion.pipeline.options import check_dit_defaults
+from motionmillion.pipeline.options import DiTOptions, given_only
 from motionmillion.training.dit.sources import dit_data_options, dit_sources
 from motionmillion.training.dit.start_from import check_encoder, copied, find_dit, load_dit, statistics
 from motionmillion.training.dit.train import dit_data_sets, run_and_save, visits
@@ -113,7 +113,8 @@ def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     check_encoder(teacher, encoder, data.text_encoder)
     train, held_out = dit_data_sets(recipe, data, sources, encoder, student, statistics(teacher))
     sampling = {"steps": options.steps, "solver": "euler", "shift": distiller.shift, "guidance_scale": 1.0}
-    sampling = check_dit_defaults({**(data.sampling or {}), **sampling}, student.config.features)
+    sampling = given_only({**(data.sampling or {}), **sampling})
+    DiTOptions.from_defaults(sampling).check_features(student.config.features)
     encoder.to("cpu")
     # 4. train, and write it
     trainer = build_trainer(

@@ -16,7 +16,7 @@ from motionmillion.data.sets.flow_pairs import Source, check_names
 from motionmillion.data.sets.references import Corruption
 from motionmillion.features import get
 from motionmillion.lm.dit.config import MotionDiTConfig
-from motionmillion.pipeline.options import check_dit_defaults
+from motionmillion.pipeline.options import DiTOptions
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.sections import TextToMotionSection, option, read_section
 
@@ -59,7 +59,7 @@ class DiTSection(TextToMotionSection):
         check_whole("data.shortest", self.shortest, 2)
         if self.sources and not isinstance(self.sources, list):
             raise ValueError(f"data.sources must be a list of mappings, got {self.sources!r}")
-        check_dit_defaults(self.sampling)
+        DiTOptions.from_defaults(self.sampling)  # raises for invalid options
 
 
 def dit_data_options(recipe: Recipe) -> DiTSection:

@@ -44,8 +44,8 @@ from transformers import set_seed
 from motionmillion.data.sets.flow_pairs import FlowPairs, Source, collate_flow
 from motionmillion.features.stats import FeatureStats, feature_stats
 from motionmillion.lm.dit.model import MotionDiT
-from motionmillion.pipeline.folder import write_pipeline_settings
-from motionmillion.pipeline.options import check_dit_defaults
+from motionmillion.pipeline.folder import write_pipeline_parts
+from motionmillion.pipeline.options import DiTOptions
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.training.dit.sources import DiTSection, dit_data_options, dit_sources
 from motionmillion.training.dit.start_from import (
@@ -93,7 +93,7 @@ def train_dit(recipe: Recipe, resume: bool = False) -> dict[str, float]:
         check_encoder(old, encoder, data.text_encoder)
         model, stats = copied(old, tuned_config(old.config, recipe.model)), statistics(old)
     train, held_out = dit_data_sets(recipe, data, sources, encoder, model, stats)
-    check_dit_defaults(data.sampling, model.config.features)
+    DiTOptions.from_defaults(data.sampling).check_features(model.config.features)
     encoder.to("cpu")
     # 4. train, and write it
     trainer = build_trainer(
@@ -148,8 +148,7 @@ def run_and_save(trainer: Any, recipe: Recipe, encoder: TextEncoder, sampling: d
 
 def save_parts(encoder: TextEncoder, sampling: dict[str, Any], folder: Path) -> None:
     """Write what a pipeline's folder holds besides the transformer."""
-    encoder.save_pretrained(folder)
-    write_pipeline_settings(folder, sampling, "dit")
+    write_pipeline_parts(folder, encoder.settings, sampling, "dit")
 
 
 @torch.no_grad()

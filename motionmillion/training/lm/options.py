@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from motionmillion.configuration import check_share, check_whole, unknown_key_error
+from motionmillion.configuration import check_share, check_whole
 from motionmillion.data.sets.tokens import TokenCollator
-from motionmillion.pipeline.options import DEFAULTS, FLOW_DEFAULTS, check_defaults
+from motionmillion.pipeline.options import CodesOptions, FlowHeadOptions, check_known
 from motionmillion.text.encoder import check_texts
 from motionmillion.tokenizer import MotionTokenizerConfig
 from motionmillion.tokenizer.quantizers.continuous import ContinuousOptions
@@ -83,9 +83,10 @@ def lm_data_options(recipe: Recipe) -> LMSection:
     data = read_section(LMSection, recipe.data)
     flow = recipe.model.get("head") == "flow"
     if not data.start_from:  # else the head is not known yet
-        check_defaults(data.sampling, flow, "data.sampling")
-    elif unknown := set(data.sampling or {}) - {*DEFAULTS, *FLOW_DEFAULTS}:
-        raise unknown_key_error("data.sampling", unknown, {*DEFAULTS, *FLOW_DEFAULTS})
+        (FlowHeadOptions if flow else CodesOptions).from_defaults(data.sampling, "data.sampling")
+    else:
+        known = CodesOptions.defaults_of_folder() | FlowHeadOptions.defaults_of_folder()
+        check_known(data.sampling or {}, known, "data.sampling")
     if flow:
         check_latent_data(recipe, data)
     return data

@@ -16,7 +16,7 @@ from transformers import TrainerCallback, TrainerState
 from transformers.integrations import TensorBoardCallback
 
 from motionmillion.io.render import optional_package
-from motionmillion.pipeline.codes import MotionPipeline
+from motionmillion.pipeline.codes import CodesPipeline
 from motionmillion.text.encoder import check_texts
 from motionmillion.training.export import language_model, whole_weights
 from motionmillion.training.lm.lora import is_adapted
@@ -37,7 +37,7 @@ class SampleSheets(TrainerCallback):
     """
 
     def __init__(
-        self, prompts: Sequence[str], trainer: Any, pipeline: MotionPipeline, folder: Path, seconds: float = 4.0
+        self, prompts: Sequence[str], trainer: Any, pipeline: CodesPipeline, folder: Path, seconds: float = 4.0
     ) -> None:
         self.prompts, self.trainer, self.pipeline = check_texts(list(prompts)), trainer, pipeline
         self.folder, self.seconds, self.pillow = folder, seconds, optional_package("PIL.Image")
@@ -47,7 +47,7 @@ class SampleSheets(TrainerCallback):
         if lm is None:
             return
         parts = self.pipeline
-        pipeline = MotionPipeline(parts.tokenizer, lm, parts.text_encoder, parts.defaults)
+        pipeline = CodesPipeline(parts.tokenizer, lm, parts.text_encoder, parts.defaults)
         motions = pipeline(self.prompts, seconds=self.seconds)
         for index, motion in enumerate(motions):
             path = motion.save(self.folder / f"step-{state.global_step:07d}-{index:02d}.png")

@@ -41,7 +41,7 @@ from transformers import set_seed
 from motionmillion.data.sets.latents import latent_statistics
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.lm.latents.model import MotionFlowLM
-from motionmillion.pipeline.codes import MotionPipeline
+from motionmillion.pipeline.codes import CodesPipeline
 from motionmillion.pipeline.folder import find_pipeline, find_tokenizer
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
@@ -75,7 +75,7 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     set_seed(recipe.seed)
     model = _model(recipe, data, parts)
     model.lean_training = True
-    pipeline = MotionPipeline(parts.tokenizer, model, parts.encoder, parts.sampling)
+    pipeline = CodesPipeline(parts.tokenizer, model, parts.encoder, parts.sampling)
     trained = add_adapters(model, lora, str(data.start_from)) if lora else model
     # 3. train
     sets = lm_data(recipe, data, parts.tokenizer, parts.encoder, model.config, arguments.device)
@@ -135,7 +135,7 @@ def _model(recipe: Recipe, data: LMSection, parts: LMParts) -> MotionLM:
     return MotionLM(MotionLMConfig.from_name(size, **options) if size else MotionLMConfig(**options))
 
 
-def _save(trainer: MotionTrainer, pipeline: MotionPipeline, output: Path) -> None:
+def _save(trainer: MotionTrainer, pipeline: CodesPipeline, output: Path) -> None:
     """Write the pipeline with the trained weights, and the adapters alone where there are any; one process writes."""
     weights, model = whole_weights(trainer), trainer.trained_model
     if weights is None:
@@ -143,4 +143,4 @@ def _save(trainer: MotionTrainer, pipeline: MotionPipeline, output: Path) -> Non
     if is_adapted(model):
         save_adapters(model, weights, output / "adapter")
     lm = language_model(model, weights)
-    MotionPipeline(pipeline.tokenizer, lm, pipeline.text_encoder, pipeline.defaults).save_pretrained(output / "final")
+    CodesPipeline(pipeline.tokenizer, lm, pipeline.text_encoder, pipeline.defaults).save_pretrained(output / "final")

@@ -18,7 +18,7 @@ from motionmillion.data.shards.texts import read_text_header
 from motionmillion.data.shards.tokens import read_header
 from motionmillion.lm import MotionLMConfig
 from motionmillion.lm.dit.config import MotionDiTConfig
-from motionmillion.pipeline.folder import bundled, find_pipeline
+from motionmillion.pipeline.folder import bundled, find_pipeline, is_pipeline
 from motionmillion.text.encoder import MINILM
 from motionmillion.tokenizer import MotionTokenizerConfig
 from motionmillion.training.dit.sources import dit_data_options
@@ -69,7 +69,7 @@ def lm_config(recipe: Recipe, data: LMSection, path: Path, notes: list[str]) -> 
 def completed(recipe: Recipe, data: LMSection) -> LMSection:
     """The section with what the recipe leaves to the pipeline of `start_from`, where that is there."""
     name = str(data.start_from or "")
-    there = name in bundled() or Path(name, "pipeline.json").is_file()
+    there = name in bundled() or is_pipeline(name)
     return data.completed(find_pipeline(name), recipe.data) if there else data
 
 

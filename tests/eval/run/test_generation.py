@@ -8,6 +8,7 @@ import torch
 from motionmillion.eval.run.generation import SETTINGS, GenerationOptions, generate_suite
 from motionmillion.eval.suites import Prompt, Suite
 from motionmillion.motion import Motion
+from motionmillion.pipeline.options import RunOptions
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +81,19 @@ def test_a_folder_with_other_files_is_refused(model, suite, tmp_path):
 def test_options_that_cannot_be_are_errors(model, suite, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         generate_suite(suite, model, tmp_path / "own", GenerationOptions(**options))
+
+
+def test_a_folder_says_what_precision_its_motions_have(model, suite, tmp_path):
+    one = suite.only(["p1"])
+    run = RunOptions({"seconds": 0.8, "temperature": 0.5}, dtype="bfloat16")
+    facts = generate_suite(one, model, tmp_path / "own", GenerationOptions.from_run(run))
+    assert facts["dtype"] == "bfloat16" and facts["sampling"]["temperature"] == 0.5 and facts["seconds"] == 0.8
+    own = {"seconds": 0.8, "sampling": {"temperature": 0.5}}
+    with pytest.raises(ValueError, match='motions made with dtype "float32", got "bfloat16"'):
+        generate_suite(one, model, tmp_path / "own", GenerationOptions(**own))
+    facts = generate_suite(one, model, tmp_path / "plain", GenerationOptions(**own))
+    assert "dtype" not in facts  # as in folders of earlier versions
+    for wrong, message in (({"min_p": 3}, "min_p must be in"), ({"rounds": 2}, "rounds must be left out for a lang")):
+        with pytest.raises(ValueError, match=message):
+            generate_suite(one, model, tmp_path / "wrong", GenerationOptions(sampling=wrong))
+    assert not (tmp_path / "wrong").exists()

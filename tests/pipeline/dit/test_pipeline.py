@@ -14,6 +14,7 @@ from motionmillion.features.stats import feature_stats
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.motion import Motion
+from motionmillion.pipeline.codes import CodesPipeline
 from motionmillion.pipeline.dit.gate import Decision
 from motionmillion.pipeline.dit.pipeline import DiTPipeline
 from motionmillion.pipeline.dit.windows import smoothed, window_sizes
@@ -279,7 +280,7 @@ def test_save_and_load_give_the_same_motion(tiny_dit_pipeline, tmp_path):
 def test_folders_of_other_kinds_are_told_apart(tiny_dit_pipeline, tiny_pipeline, tmp_path):
     tiny_pipeline.save_pretrained(tmp_path)
     assert "kind" not in json.loads((tmp_path / "pipeline.json").read_text())
-    assert type(MotionPipeline.from_pretrained(tmp_path)) is MotionPipeline
+    assert type(MotionPipeline.from_pretrained(tmp_path)) is CodesPipeline
     with pytest.raises(ValueError, match="pipeline must be a DiT, got a language model"):
         DiTPipeline.from_pretrained(tmp_path)
     (tmp_path / "pipeline.json").write_text('{"kind": "gan"}')

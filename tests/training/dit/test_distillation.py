@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
-from motionmillion.pipeline.codes import MotionPipeline
+from motionmillion.pipeline import MotionPipeline
 from motionmillion.training.dit.distillation import few_step_options, train_few_step
 from motionmillion.training.dit.start_from import find_dit, tuned_config
 from motionmillion.training.dit.train import train_dit
