@@ -10,7 +10,7 @@
 5. measures of the suite         the suite's scores
 6. results.json, report.md and report.html
 
-No suite is known by name here: each is a `motionmillion.eval.prompts.SuiteKind`, which is asked.
+No suite is known by name here: each is a `motionmillion.eval.suites.base.SuiteKind`, which is asked.
 
 A repeated run keeps motions and the judge's answers and recomputes the rest. Unusual: everything that a run needs is
 checked and loaded before the first motion is generated. A failing judge does not affect other measures: its unanswered
@@ -29,7 +29,7 @@ from motionmillion.eval.results import Results, SampleResult
 from motionmillion.eval.run.evaluation import Evaluation
 from motionmillion.eval.run.generation import generate_suite, sample_files
 from motionmillion.eval.suites import SuiteKind
-from motionmillion.eval.prompts import Axes
+from motionmillion.eval.suites.base import Axes
 from motionmillion.eval.suites.clips import clip_id
 from motionmillion.io import write_motion
 from motionmillion.provenance import machine, plain_name, versions, weights_hash

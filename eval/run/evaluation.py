@@ -9,7 +9,7 @@ from motionmillion.configuration import check_whole
 from motionmillion.eval.run.generation import GenerationOptions
 from motionmillion.eval.statistics.bootstrap import check_resamples
 from motionmillion.eval.suites import KINDS, SuiteKind, SuiteSource, suite_kind
-from motionmillion.eval.prompts import Axes
+from motionmillion.eval.suites.base import Axes
 from motionmillion.io.files import check_writable
 
 

@@ -4,7 +4,7 @@
     answers = ask_all(judge, kind.questions(suite, samples), cache, seed)
     rows = with_answers(rows, answers, kind.answers)
 
-The questions themselves are those of the suite (`motionmillion.eval.prompts.SuiteKind`).
+The questions themselves are those of the suite (`motionmillion.eval.suites.base.SuiteKind`).
 """
 
 from collections.abc import Mapping, Sequence

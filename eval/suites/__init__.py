@@ -12,7 +12,7 @@ A new suite is a new file with a `SuiteKind` and a line in `KINDS`. Unusual: not
 from pathlib import Path
 
 from motionmillion.eval.prompts import Prompt, Suite
-from motionmillion.eval.prompts import JsonSuite, SuiteKind, SuiteSource
+from motionmillion.eval.suites.base import JsonSuite, SuiteKind, SuiteSource
 from motionmillion.eval.suites.mbench.suite import MBench
 from motionmillion.eval.suites.motionmillion_eval import MotionMillionEval, MotionMillionEvalOfficial
 from motionmillion.eval.suites.text_to_motion.suite import TextToMotion

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motionmillion.eval.prompts import Prompt, Suite, known_file
-from motionmillion.eval.prompts import SuiteKind, SuiteSource
+from motionmillion.eval.suites.base import SuiteKind, SuiteSource
 from motionmillion.io.files import existing_file
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from motionmillion.eval.prompts import Suite
-from motionmillion.eval.prompts import Axes, SuiteKind, SuiteSource
+from motionmillion.eval.suites.base import Axes, SuiteKind, SuiteSource
 from motionmillion.eval.suites.clips import balanced_distractors
 from motionmillion.eval.suites.mbench.prompts import (
     EVAL_INFO,

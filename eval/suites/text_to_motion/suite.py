@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from motionmillion.eval.prompts import Suite
-from motionmillion.eval.prompts import SuiteKind, SuiteSource
+from motionmillion.eval.suites.base import SuiteKind, SuiteSource
 from motionmillion.eval.suites.clips import clips_suite
 
 if TYPE_CHECKING:
