@@ -182,7 +182,8 @@ class MotionPipeline:
             raise ValueError(f"pipeline must be of a known kind, got {settings['kind']!r} in {str(folder)!r}")
         if not issubclass(found, cls):
             raise ValueError(f"pipeline must be {cls.noun}, got {found.noun} in {str(folder)!r}; use MotionPipeline")
-        return found.load(folder, settings["defaults"], device, dtype, quantization)
+        made: Any = found.load(folder, settings["defaults"], device, dtype, quantization)
+        return made
 
     @classmethod
     def load(

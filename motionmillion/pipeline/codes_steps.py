@@ -74,8 +74,8 @@ class CodesSteps(MotionPipeline):
 
     def decoding(self, options: CodesOptions | FlowHeadOptions) -> dict[str, Any]:
         """Arguments of `MotionLM.generate` but the lengths."""
-        flow = self.lm.flow.shift if self.continuous else None  # the default shift is that of the training
-        sampling = options.sampling(flow) if isinstance(options, FlowHeadOptions) else options.sampling()
+        lm: Any = self.lm  # with a flow head, the default shift is that of the training
+        sampling = options.sampling(lm.flow.shift) if isinstance(options, FlowHeadOptions) else options.sampling()
         return {"sampling": sampling, "cache": options.cache, "compiled": options.compiled, "int8": options.int8}
 
     def frames(self, options: CodesOptions | FlowHeadOptions) -> int:

@@ -48,6 +48,7 @@ CODES_ARGUMENTS = ("chunk_tokens",)
 
 SAMPLING, LENGTH, FLOW = "Sampling", "Length", "Flow models (flow head and DiT)"
 DIT, SPEED = "Reference and editing (DiT)", "Speed and memory"
+"""Panels of the command line's `--help`."""
 
 
 def option(default: Any, help: str, panel: str, check: Check | None = None, saved: bool = True) -> Any:
@@ -198,7 +199,9 @@ class _FlowOptions(Options):
         fields = ("steps", "solver", "guidance_scale", "guidance_interval", "temperature")
         chosen: dict[str, Any] = {name: getattr(self, name) for name in fields}
         shift = shift if self.shift is None else self.shift
-        return FlowSampling(**chosen, **({} if shift is None else {"shift": shift}), strength=self._noise())
+        if shift is not None:
+            chosen["shift"] = shift
+        return FlowSampling(**chosen, strength=self._noise())
 
     def _noise(self) -> float:
         return 1.0
