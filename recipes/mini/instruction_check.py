@@ -22,7 +22,7 @@ import motionmillion
 from motionmillion.data import load_clips
 from motionmillion.data.captions import add_captions, load_caption_rules
 from motionmillion.eval.instructions import FAMILIES, instruction_check, real_rates, wilson
-from motionmillion.eval.unseen import check_different, check_unseen
+from motionmillion.eval.instructions.unseen import check_different, check_unseen
 from motionmillion.io.files import write_text
 from motionmillion.pipeline import MotionPipeline, find_pipeline, pipeline_defaults
 from motionmillion.provenance import describe_machine

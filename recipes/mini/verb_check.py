@@ -24,7 +24,7 @@ import yaml
 from motionmillion.data import load_clips
 from motionmillion.data.captions import add_captions, load_caption_rules
 from motionmillion.data.clips import MotionClip
-from motionmillion.eval.unseen import check_different, check_unseen, seen_prompts
+from motionmillion.eval.instructions.unseen import check_different, check_unseen, seen_prompts
 from motionmillion.eval.verbs import (
     MORE_VERBS,
     VERBS,
