@@ -13,8 +13,9 @@ alone. Every system generates a motion for each caption of the split `test`, as 
 - Anchors: the real motion of the captions, and real motion of training clips drawn at random. The latter is chance
   level in retrieval; in FID it is what a perfect model would get with this few clips of other people.
 
-Measures and intervals: `measures.py`, `motionmillion.eval.statistics.repeats`. Values of finished generations are cached in the
-output folder, so an interrupted run resumes. Results: `flow_heads.json` and a section of `flow.md`, in docs/results.
+Measures and intervals: `measures.py`, `motionmillion.eval.statistics.repeats`. Values of finished generations are
+cached in the output folder, so an interrupted run resumes. Results: `flow_heads.json` and a section of `flow.md`, in
+docs/results.
 
 Unusual: the evaluator was trained on the training clips of the same data, which affects all systems alike.
 """

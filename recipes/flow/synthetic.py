@@ -22,8 +22,8 @@ already have scores are skipped. Settings, verbs and wordings are in `synthetic.
 recipes/mini/verb_prompts.yaml.
 
 Unusual: retrieval looks for a motion's text among the texts of 32 prompts, not counting other texts of the same verb,
-and is the exact expectation over random pools (`motionmillion.eval.statistics.repeats`). Classifier and evaluator were trained on
-real clips of all verbs.
+and is the exact expectation over random pools (`motionmillion.eval.statistics.repeats`). Classifier and evaluator were
+trained on real clips of all verbs.
 
 Letters: N prompts, S seeds, E embedding size.
 """
