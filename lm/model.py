@@ -69,7 +69,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         if cls is MotionLM:
             asked = (kind for (name, value), kind in _KINDS.items() if getattr(config, name, None) == value)
             cls = next(asked, cls)  # type: ignore[assignment]
-        return super().__new__(cls)
+        return super().__new__(cls)  # type: ignore[arg-type]
 
     def __init__(self, config: MotionLMConfig) -> None:
         super().__init__(config)

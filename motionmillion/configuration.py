@@ -4,11 +4,17 @@ import dataclasses
 import difflib
 import inspect
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+
+DTYPES = ("float32", "bfloat16", "float16")
+"""Names of the data types of weights and stored features."""
+
+MODEL_DTYPES = ("float32", "bfloat16")
+"""Those in which models are trained and converted."""
 
 
 def unknown_key_error(kind: str, unknown: Iterable[str], known: Iterable[str]) -> ValueError:
@@ -34,6 +40,13 @@ def check_number(name: str, value: Any) -> float:
     return value
 
 
+def check_share(name: str, value: Any) -> float:
+    """`value` if it is a number in 0..1; raises `ValueError` otherwise."""
+    if check_number(name, value) > 1:
+        raise ValueError(f"{name} must be in [0, 1], got {value!r}")
+    return float(value)
+
+
 def check_keys(kwargs: Mapping[str, Any], config_class: type, kind: str) -> None:
     """Raise `ValueError` for keyword arguments that neither `config_class` nor transformers writes into a config."""
     from transformers import PretrainedConfig  # heavy, and only needed here
@@ -51,6 +64,15 @@ def shown(value: Any) -> str:
     """`repr` of a value in one short line, for errors."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def find_dtype(name: str, known: Sequence[str] = DTYPES) -> "torch.dtype":
+    """The torch dtype of that name; raises `ValueError` for one that is not among the known ones."""
+    import torch  # heavy: not for those that check numbers only
+
+    if name not in known:
+        raise ValueError(f"dtype must be one of {sorted(known)}, got {name!r}")
+    return getattr(torch, name)
 
 
 def check_device(name: "str | torch.device") -> str:

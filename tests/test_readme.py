@@ -42,6 +42,7 @@ def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
         "recipes/bench/README.md",
         "recipes/lm/README.md",
         "recipes/mini/README.md",
+        "recipes/mini2/README.md",
         "recipes/tokenizer/README.md",
     ],
 )

@@ -8,7 +8,9 @@ from transformers import PretrainedConfig
 from motionmillion import features as representations
 from motionmillion.configuration import check_keys, check_number, check_whole
 from motionmillion.tokenizer.losses import LOSSES
+from motionmillion.tokenizer.quantizers.fsq import FSQOptions
 from motionmillion.tokenizer.quantizers.registry import parse_options
+from motionmillion.tokenizer.quantizers.residual_fsq import ResidualFSQOptions
 from motionmillion.tokenizer.wavelet import Wavelet
 
 LONGEST_TOKEN = 1024  # frames
@@ -138,6 +140,14 @@ class MotionTokenizerConfig(PretrainedConfig):
     def codebook_size(self) -> int:
         """Number of codes K; 0 for continuous latents."""
         return parse_options(self.quantizer).codebook_size
+
+    @property
+    def code_levels(self) -> list[int] | None:
+        """Values of each digit of a code, least significant first; None for quantizers without levels."""
+        options = parse_options(self.quantizer)
+        if isinstance(options, ResidualFSQOptions):
+            return list(options.levels or []) * options.stages
+        return list(options.levels or []) if isinstance(options, FSQOptions) else None
 
     @property
     def frames_per_token(self) -> int:

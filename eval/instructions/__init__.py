@@ -7,7 +7,8 @@ A family is what many sentences ask for: "kick_left", "walk_then_sit", "jump_twi
 any model or recording can be judged. `scoring` counts; `families` lists; the other modules hold the rules.
 """
 
-from motionmillion.eval.instructions.families import FAMILIES, Family
+from motionmillion.eval.instructions.families import FAMILIES
+from motionmillion.eval.instructions.family import Family
 from motionmillion.eval.instructions.scoring import RealRates, follows, instruction_check, real_rates, wilson
 from motionmillion.eval.instructions.tracks import BodyTracks, body_tracks
 

@@ -20,7 +20,8 @@ import numpy as np
 
 from motionmillion.configuration import check_whole
 from motionmillion.data.clips import MotionClip
-from motionmillion.eval.instructions.families import FAMILIES, Family
+from motionmillion.eval.instructions.families import FAMILIES
+from motionmillion.eval.instructions.family import Family
 from motionmillion.eval.instructions.tracks import FPS, BodyTracks, body_tracks
 from motionmillion.motion import Motion
 

@@ -184,11 +184,12 @@ def _leg() -> float:
 
 
 def _heading(joints: np.ndarray) -> np.ndarray:
-    """Yaw `[N]` that hips and shoulders face; the previous frame's where they lie above each other."""
-    across = sum(
+    """Yaw `[N]` of what hips and shoulders face."""
+    sides = [
         joints[:, SMPL22.index(f"left_{part}")] - joints[:, SMPL22.index(f"right_{part}")]
         for part in ("hip", "hip", "shoulder")
-    )
+    ]
+    across = np.sum(sides, axis=0)  # [N, 3], the hips counted twice
     return np.arctan2(-across[:, 2], across[:, 0])
 
 

@@ -6,10 +6,12 @@ from motionmillion.lazy import lazy_names
 
 if TYPE_CHECKING:
     from motionmillion.eval.verbs.classifier import (
+        MORE_VERBS,
         VERBS,
         VerbClassifier,
         VerbScore,
         clip_verb,
+        clip_verb_of_twenty,
         cross_validate,
         held_out_score,
         score_verbs,
@@ -17,10 +19,12 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "MORE_VERBS",
     "VERBS",
     "VerbClassifier",
     "VerbScore",
     "clip_verb",
+    "clip_verb_of_twenty",
     "cross_validate",
     "held_out_score",
     "score_verbs",
@@ -31,10 +35,12 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "classifier": [
+            "MORE_VERBS",
             "VERBS",
             "VerbClassifier",
             "VerbScore",
             "clip_verb",
+            "clip_verb_of_twenty",
             "cross_validate",
             "held_out_score",
             "score_verbs",

@@ -8,7 +8,7 @@ the feature blocks of a reference motion (138: rotations of body and root, and t
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from transformers import PretrainedConfig
 
@@ -20,14 +20,26 @@ TEXT_PADDINGS = ("masked", "attended")
 PREDICTIONS = ("velocity", "clean")
 _FEW_STEP = ("steps", "shift", "guidance_scale")
 
-# layers, layers of the reference encoder, heads, hidden size, intermediate size; 1.3b: ViMoGen (arXiv 2510.26794)
-_SIZES = {
-    "nano": (4, 2, 4, 128, 384),
-    "mini": (6, 3, 4, 256, 768),
-    "44m": (8, 4, 8, 512, 1536),
-    "343m": (20, 10, 16, 1024, 4096),
-    "1.3b": (30, 15, 12, 1536, 8960),
+
+class Size(NamedTuple):
+    """Shape of a DiT, and the language model of about the same size, which benchmarks compare it with."""
+
+    num_hidden_layers: int
+    num_reference_layers: int
+    num_attention_heads: int
+    hidden_size: int
+    intermediate_size: int
+    language_model: str | None = None
+
+
+SIZES = {
+    "nano": Size(4, 2, 4, 128, 384),
+    "mini": Size(6, 3, 4, 256, 768, "mini"),
+    "44m": Size(8, 4, 8, 512, 1536, "44m"),
+    "343m": Size(20, 10, 16, 1024, 4096, "343m"),
+    "1.3b": Size(30, 15, 12, 1536, 8960, "1b"),  # ViMoGen (arXiv 2510.26794)
 }
+"""Sizes by name, smallest first."""
 
 
 class MotionDiTConfig(PretrainedConfig):
@@ -172,11 +184,11 @@ class MotionDiTConfig(PretrainedConfig):
         Raises:
             ValueError: for an unknown name.
         """
-        if name not in _SIZES:
-            raise ValueError(f"name must be one of {sorted(_SIZES)}, got {name!r}")
-        layers, reference, heads, hidden, intermediate = _SIZES[name]
-        shape = dict(num_hidden_layers=layers, num_reference_layers=reference, num_attention_heads=heads)
-        return cls(**{**shape, "hidden_size": hidden, "intermediate_size": intermediate, **overrides})
+        if name not in SIZES:
+            raise ValueError(f"name must be one of {sorted(SIZES)}, got {name!r}")
+        shape = SIZES[name]._asdict()
+        del shape["language_model"]
+        return cls(**{**shape, **overrides})
 
 
 def _made_for(few_step: Mapping[str, Any]) -> dict[str, Any]:

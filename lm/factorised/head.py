@@ -44,7 +44,7 @@ class DepthHead(nn.Module):
         self.read_digits = nn.ModuleList(nn.Embedding(count, width) for count in self.levels[:-1])
         self.layers = nn.ModuleList(LlamaDecoderLayer(config, i) for i in range(layers))
         self.norm = LlamaRMSNorm(width, eps=1e-5)
-        self.rotary_emb = RotaryEmbedding(config)
+        self.rotary_emb = RotaryEmbedding(config)  # type: ignore[arg-type]
         self.write = nn.ModuleList(nn.Linear(width, count, bias=False) for count in self.levels[1:])
 
     def forward(self, states: Tensor, digits: Tensor) -> list[Tensor]:

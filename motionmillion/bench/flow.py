@@ -31,8 +31,9 @@ import torch
 from motionmillion.bench.baseline import published_tokenizer
 from motionmillion.bench.files import show_and_write
 from motionmillion.bench.measure import extra_memory, take_turns
-from motionmillion.bench.models import DTYPES, TEXT, make_lm
-from motionmillion.configuration import check_number, check_whole
+from motionmillion.bench.models import TEXT, make_lm
+from motionmillion.configuration import check_number, check_whole, find_dtype
+from motionmillion.lm.dit.config import SIZES as DIT_SIZES
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.lm.dit.sampling import Conditions, sample_motion
@@ -44,7 +45,7 @@ from motionmillion.tokenizer import MotionTokenizer
 
 CODES, FLOW, DIT = "codes", "flow head", "dit"
 STEPS = (1, 4, 10, 20, 50)
-SIZES = {"mini": "mini", "44m": "44m", "343m": "343m", "1b": "1.3b"}
+SIZES = {size.language_model: name for name, size in DIT_SIZES.items() if size.language_model}
 """Sizes of language models, and the DiT of about the same size."""
 PROMPT = "a person walks forward and waves with the right hand"
 
@@ -208,7 +209,7 @@ def _language_models(size: str, task: _Task, steps: Sequence[int], dtype: str, d
 def _dits(size: str, task: _Task, steps: Sequence[int], patch: int, dtype: str, device: str) -> list[_System]:
     torch.manual_seed(0)
     config = MotionDiTConfig.from_name(SIZES[size], text_dim=_TEXT_DIM, patch=patch, num_reference_layers=0)
-    dit = MotionDiT(config).to(DTYPES[dtype]).to(torch.device(device)).eval()  # type: ignore[arg-type]
+    dit = MotionDiT(config).to(find_dtype(dtype)).to(torch.device(device)).eval()  # type: ignore[arg-type]
     frames = round(task.seconds * dit.representation.fps)
     text = torch.randn(task.batch, TEXT, _TEXT_DIM, generator=torch.Generator().manual_seed(0)).to(device)
     conditions = Conditions(text, torch.ones(task.batch, TEXT, dtype=torch.bool, device=text.device))

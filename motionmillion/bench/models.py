@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
+from motionmillion.configuration import MODEL_DTYPES, find_dtype
 from motionmillion.lm import MotionLM, MotionLMConfig
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 TEXT = 20
 """Number of text positions."""
 
@@ -20,8 +20,7 @@ def make_lm(size: str, codebook: int, dtype: str, device: str, text_dim: int = 2
     Raises:
         ValueError: for unknown sizes and dtypes.
     """
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype must be one of {sorted(DTYPES)}, got {dtype!r}")
+    chosen: Any = find_dtype(dtype, MODEL_DTYPES)
     torch.manual_seed(0)
     config = MotionLMConfig.from_name(size, codebook_size=codebook, text_dim=text_dim, **options)
-    return MotionLM(config).to(DTYPES[dtype]).to(torch.device(device)).eval()  # type: ignore[arg-type]
+    return MotionLM(config).to(chosen).to(torch.device(device)).eval()  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ def bench(
     ] = None,
     width: Annotated[int, typer.Option(help="tokenizer: channels of the network; 512 is the published width.")] = 512,
     size: Annotated[
-        list[str] | None, typer.Option(help="lm: 44m, 111m, ... flow: mini, 44m, 343m, 1b. Repeat for several.")
+        list[str] | None, typer.Option(help="lm, flow: size of the language model, such as 44m. Repeat for several.")
     ] = None,
     setting: Annotated[
         list[str] | None, typer.Option(help="lm: dynamic, static, compiled or int8. Repeat for several.")

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from motionmillion.checkpoints import open_state
-from motionmillion.configuration import unknown_key_error
+from motionmillion.configuration import MODEL_DTYPES, find_dtype, unknown_key_error
 from motionmillion.convert.options import check_sizes, read_options
 from motionmillion.convert.state import converted_folder, fill, read_statistics, save_converted, statistics
 from motionmillion.features.stats import FeatureStats
@@ -50,7 +50,6 @@ PUBLISHED_SAMPLING: Mapping[str, Any] = {
 }
 """Sampling options of ViMoGen, the defaults of its converted pipeline."""
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _FIXED = {"eps": 1e-6, "qk_norm": True, "cross_attn_norm": True}
 _OPTIONAL = {"text_len": 226}
 _BUFFERS = ("motion_pos_embedding.pe", "ref_motion_pos_embedding.pe")
@@ -132,8 +131,7 @@ def convert_dit(
     Raises:
         ValueError: for files that cannot be read or do not fit, see `load_upstream_dit`.
     """
-    if dtype not in _DTYPES:
-        raise ValueError(f"dtype must be one of {sorted(_DTYPES)}, got {dtype!r}")
+    stored = find_dtype(dtype, MODEL_DTYPES)
     output = converted_folder(output)
     settings = RELEASED_DIT_OPTIONS if options is None else read_options(options)
     given = read_statistics("mean", mean), read_statistics("std", std)
@@ -149,7 +147,7 @@ def convert_dit(
         )
     dit = load_upstream_dit(checkpoint, settings, *given)
     for parameter in dit.parameters():
-        parameter.data = parameter.data.to(_DTYPES[dtype])
+        parameter.data = parameter.data.to(stored)
     if text_encoder is None:
         return save_converted(dit, output, "transformer", mean is not None)
     save_converted(dit, output / "dit", "transformer", True)

@@ -32,6 +32,7 @@ from torch import Tensor
 from transformers import GenerationConfig
 
 from motionmillion.checkpoints import open_state, quiet_transformers
+from motionmillion.configuration import MODEL_DTYPES, find_dtype
 from motionmillion.convert.options import PUBLISHED_LMS, check_lm_options, nominal_codes, read_options
 from motionmillion.convert.state import require
 from motionmillion.io.files import atomic_folder, check_new_folder, write_text
@@ -44,8 +45,6 @@ TRAINED_PRECISION = {"7B": "bfloat16", "3B": "autocast"}
 """Precision of rotary angles in training of the released sizes, inferred from their launch scripts: the 7B in pure
 bfloat16 (DeepSpeed), the 3B under autocast, which computes powers in float32 and rounds positions and exponents. In
 both cases pairs of positions above 256 coincide. Their published inference is float32, which is the default here."""
-
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -116,8 +115,7 @@ def convert_lm(
     Raises:
         ValueError: for options, weights, or parts of a pipeline that do not fit.
     """
-    if dtype is not None and dtype not in _DTYPES:
-        raise ValueError(f"dtype must be one of {sorted(_DTYPES)}, got {dtype!r}")
+    chosen = None if dtype is None else find_dtype(dtype, MODEL_DTYPES)
     if (tokenizer is None) != (text_encoder is None):
         lacking = "text_encoder" if text_encoder is None else "tokenizer"
         raise ValueError(f"tokenizer and text_encoder must be given together for a pipeline, got no {lacking}; add it")
@@ -130,7 +128,7 @@ def convert_lm(
     _check_weights(config, sources, state, checkpoint)
     # a mixed checkpoint is stored in float32
     kinds = {value.dtype for value in state.values()}
-    stored = _DTYPES[dtype] if dtype else torch.float32 if len(kinds) > 1 else kinds.pop()
+    stored = chosen or (torch.float32 if len(kinds) > 1 else kinds.pop())
     del state
     with atomic_folder(output) as folder:
         place = folder

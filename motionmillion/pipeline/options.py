@@ -15,7 +15,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from motionmillion.configuration import check_number, shown, unknown_key_error
+from motionmillion.configuration import DTYPES, check_number, find_dtype, shown, unknown_key_error
 from motionmillion.pipeline.checks import (
     Check,
     at_least,
@@ -31,16 +31,11 @@ from motionmillion.pipeline.checks import (
 )
 
 if TYPE_CHECKING:
-    import torch
-
     from motionmillion.lm.flow import FlowSampling
     from motionmillion.lm.generation.sampling import Sampling
 
 RECOVERIES = {"direct": "", "velocity": "_velocity"}
 """Suffix of the representation's name for each kind of recovery."""
-
-DTYPES = ("float32", "bfloat16", "float16")
-"""Names of the data types in which models are run."""
 
 LENGTHS = ("min_seconds", "max_seconds", "default_seconds")
 """Options for motions whose length is not given."""
@@ -345,15 +340,7 @@ class RunOptions:
     @property
     def loading(self) -> dict[str, Any]:
         """Arguments of `MotionPipeline.from_pretrained`."""
-        return {"dtype": torch_dtype(self.dtype), "quantization": self.quantization}
-
-
-def torch_dtype(name: str) -> "torch.dtype":
-    """The data type of that name; raises `ValueError` for names that are not in `DTYPES`."""
-    import torch
-
-    one_of(*DTYPES)("dtype", name)
-    return getattr(torch, name)
+        return {"dtype": find_dtype(self.dtype), "quantization": self.quantization}
 
 
 def check_known(given: Any, known: set[str], name: str) -> None:

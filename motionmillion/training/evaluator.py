@@ -2,9 +2,9 @@
 
 | key of `data` | meaning |
 |---|---|
-| folder, synthetic | where clips come from: a folder or a list of folders, or so many synthetic clips |
-| variants, speed, trim | versions of each clip, see `motionmillion.data.sets.pairs` |
-| own_caption_share | how often a window of a longer take is described by a caption of its own |
+| folder, synthetic | where clips come from: a folder or a list of folders, or a number of synthetic clips |
+| variants, speed, trim | versions of each clip, see `motionmillion.data.augment.random_variant` |
+| own_caption_share | fraction of visits in which a window of a longer take is described by a caption of its own |
 | caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
 
 `model` takes arguments of `TextMotionEvaluatorConfig`; the text width follows from the encoder. Validation is
@@ -13,11 +13,9 @@ Written at the end: `<output>/final`.
 """
 
 from pathlib import Path
-from typing import Any
 
 from transformers import set_seed
 
-from motionmillion.data.captions import add_captions, load_caption_rules
 from motionmillion.data.clips import MotionClip
 from motionmillion.data.sets.pairs import PairDataset, collate_pairs
 from motionmillion.eval.distribution import matching_distance, r_precision
@@ -26,8 +24,9 @@ from motionmillion.eval.evaluator.model import TextMotionEvaluator
 from motionmillion.eval.suites.clips import clip_id, clips_suite
 from motionmillion.features.stats import feature_stats
 from motionmillion.text.encoder import TextEncoder
-from motionmillion.training.recipe import Recipe, clips_of, take_options
+from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output
+from motionmillion.training.sections import EvaluatorSection, read_section
 from motionmillion.training.trainer import build_trainer, run, training_arguments
 
 _BATCH = 32
@@ -48,9 +47,8 @@ def train_evaluator(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     arguments = training_arguments(recipe)
     config = TextMotionEvaluatorConfig(**recipe.model)
     # 2. clips and texts
-    clips = clips_of(data["folder"], data["synthetic"], recipe.seed)
-    rules = load_caption_rules(data["caption_rules"]) if data["caption_rules"] else []
-    training = [add_captions(clip, rules) for clip in clips if clip.split == "train" and clip.captions]
+    clips = data.clips(recipe.seed)
+    training = data.training_clips(clips, recipe.seed)
     validation = [clip for clip in clips if clip.split == "val" and clip.captions]
     if len(validation) < 2:
         raise ValueError(f"data must hold captioned clips of the split 'val' to tell apart, got {len(validation)}")
@@ -60,7 +58,7 @@ def train_evaluator(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     set_seed(recipe.seed)
     model = TextMotionEvaluator(config)
     model.use_text_encoder(encoder)
-    versions = {key: data[key] for key in ("variants", "speed", "trim", "own_caption_share")}
+    versions = {**data.versions, "own_caption_share": data.own_caption_share}
     train = PairDataset(training, model.representation, encoder, **versions, seed=recipe.seed)
     model.set_statistics(feature_stats((f for own in train.features for f in own), model.representation.layout))
     # 4. train
@@ -74,19 +72,9 @@ def train_evaluator(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     return figures
 
 
-def data_options(recipe: Recipe) -> dict[str, Any]:
-    """All options of a recipe's `data` section; unknown keys raise `ValueError`."""
-    return take_options(
-        recipe.data,
-        "data section",
-        folder=None,
-        synthetic=0,
-        variants=8,
-        speed=0.1,
-        trim=0.15,
-        own_caption_share=0.5,
-        caption_rules=None,
-    )
+def data_options(recipe: Recipe) -> EvaluatorSection:
+    """The section `data` of a recipe; unknown keys and values out of range raise `ValueError`."""
+    return read_section(EvaluatorSection, recipe.data)
 
 
 def evaluate_retrieval(

@@ -22,7 +22,6 @@ from typing import Any
 import yaml
 
 from motionmillion.configuration import unknown_key_error
-from motionmillion.data import MotionClip, load_clips
 
 
 class _Loader(yaml.SafeLoader):
@@ -115,21 +114,3 @@ def _apply(content: dict[str, Any], override: str) -> None:
         content[key] = yaml.load(value, _Loader)
     except yaml.YAMLError:
         raise ValueError(f"override must have a YAML value, got {override!r}") from None
-
-
-def take_options(given: dict[str, Any], kind: str, **defaults: Any) -> dict[str, Any]:
-    """`defaults` with the values of `given`; keys without a default are errors."""
-    if set(given) - set(defaults):
-        raise unknown_key_error(kind, set(given) - set(defaults), defaults)
-    return {**defaults, **given}
-
-
-def clips_of(folder: str | list[str] | None, synthetic: int, seed: int) -> list[MotionClip]:
-    """The clips that a recipe's `data` section names: a folder, several folders, or so many synthetic ones."""
-    if bool(folder) == bool(synthetic):
-        raise ValueError(f"data must name either folder or synthetic, got {folder!r} and {synthetic!r}")
-    if folder:
-        return [clip for each in ([folder] if isinstance(folder, str) else folder) for clip in load_clips(each)]
-    from motionmillion.data import synthetic_clips
-
-    return synthetic_clips(synthetic, seed)

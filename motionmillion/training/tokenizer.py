@@ -2,9 +2,9 @@
 
 | key of `data` | meaning |
 |---|---|
-| folder, synthetic | where clips come from: a folder or a list of folders, or so many synthetic clips |
-| frames | window length |
-| copies, speed | versions of each clip (plain, mirrored, then speed variants), and the range of speeds |
+| folder, synthetic | where clips come from: a folder or a list of folders, or a number of synthetic clips |
+| frames | window length in frames |
+| copies, speed | versions of each clip (plain, mirrored, then speed variants), and the range of their speeds |
 | mixed | further versions with the upper body of another clip |
 | kinematics_from | step from which the losses on decoded motion count |
 
@@ -18,14 +18,35 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerState, set_seed
 
+from motionmillion.configuration import check_number, check_whole
 from motionmillion.data.sets.windows import FeatureWindows, WholeClips, collate_features
 from motionmillion.eval.reconstruction import evaluate_tokenizer
 from motionmillion.features import Representation
 from motionmillion.features.stats import feature_stats
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
-from motionmillion.training.recipe import Recipe, clips_of, take_options
+from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output
+from motionmillion.training.sections import ClipsSection, option, read_section
 from motionmillion.training.trainer import build_trainer, run, training_arguments
+
+_COPIES = "versions of each clip (plain, mirrored, then speed variants), and the range of their speeds"
+
+
+@dataclass(frozen=True)
+class TokenizerSection(ClipsSection):
+    """The section `data` of a tokenizer's recipe."""
+
+    frames: int = option(64, "window length in frames")
+    copies: int = option(2, _COPIES)
+    speed: float = option(0.1, _COPIES)
+    mixed: int = option(0, "further versions with the upper body of another clip")
+    kinematics_from: int = option(0, "step from which the losses on decoded motion count")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("frames", 1), ("copies", 1), ("mixed", 0), ("kinematics_from", 0)):
+            check_whole(f"data.{name}", getattr(self, name), least)
+        check_number("data.speed", self.speed)
 
 
 @dataclass
@@ -43,13 +64,13 @@ def load_tokenizer_data(recipe: Recipe, representation: Representation) -> Token
         ValueError: for unknown options, and for data without clips of the splits `train` and `val`.
     """
     data = data_options(recipe)
-    clips = clips_of(data["folder"], data["synthetic"], recipe.seed)
+    clips = data.clips(recipe.seed)
     split = {name: [clip for clip in clips if clip.split == name] for name in ("train", "val")}
     for name, members in split.items():
         if not members:
             raise ValueError(f"data must hold clips of the split {name!r}, got none; add a {name}.txt")
-    versions = {key: data[key] for key in ("frames", "copies", "speed", "mixed")}
-    windows = FeatureWindows(split["train"], representation, **versions, seed=recipe.seed)
+    versions = (data.frames, data.copies, data.speed, data.mixed)
+    windows = FeatureWindows(split["train"], representation, *versions, seed=recipe.seed)
     return TokenizerData(windows, WholeClips(split["val"], representation))
 
 
@@ -77,26 +98,16 @@ def train_tokenizer(recipe: Recipe, resume: bool = False, data: TokenizerData | 
         collate_features,
         lambda m: evaluate_tokenizer(m, data.validation.features),
     )
-    trainer.add_callback(KinematicsFrom(options["kinematics_from"]))
+    trainer.add_callback(KinematicsFrom(options.kinematics_from))
     figures = run(trainer, recipe)
     if trainer.is_world_process_zero():
         trainer.trained_model.save_pretrained(Path(recipe.output) / "final")
     return figures
 
 
-def data_options(recipe: Recipe) -> dict[str, Any]:
-    """All options of a recipe's `data` section; unknown keys raise `ValueError`."""
-    return take_options(
-        recipe.data,
-        "data section",
-        folder=None,
-        synthetic=0,
-        frames=64,
-        copies=2,
-        speed=0.1,
-        mixed=0,
-        kinematics_from=0,
-    )
+def data_options(recipe: Recipe) -> TokenizerSection:
+    """The section `data` of a recipe; unknown keys and values out of range raise `ValueError`."""
+    return read_section(TokenizerSection, recipe.data)
 
 
 class KinematicsFrom(TrainerCallback):

@@ -34,7 +34,7 @@ import torch
 from measures import INTERVALS, RESULTS, TITLES, Examiner, about, cached, generate, stacked, table, write_results
 from torch.nn.utils.rnn import pad_sequence
 
-from motionmillion.eval.repeats import FRECHET, Repeats, summarise
+from motionmillion.eval.statistics.repeats import FRECHET, Repeats, summarise
 from motionmillion.lm.flow import TIMESTEPS, interpolate
 from motionmillion.pipeline import MotionPipeline
 from motionmillion.pipeline.dit.pipeline import DiTPipeline

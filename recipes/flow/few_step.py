@@ -27,7 +27,7 @@ import numpy as np
 from measures import INTERVALS, RESULTS, Examiner, about, cached, generate, stacked, table, write_results
 
 from motionmillion.bench.flow import bench_pipelines
-from motionmillion.eval.repeats import FRECHET, Repeats, summarise
+from motionmillion.eval.statistics.repeats import FRECHET, Repeats, summarise
 from motionmillion.motion import Motion
 from motionmillion.pipeline import MotionPipeline, find_pipeline
 from motionmillion.pipeline.dit.pipeline import DiTPipeline

@@ -36,7 +36,7 @@ import roma
 import torch
 from measures import INTERVALS, RESULTS, Examiner, about, cached, chosen, seeds_of, stacked, table, write_results
 
-from motionmillion.eval.repeats import FRECHET, Repeats, joined, summarise
+from motionmillion.eval.statistics.repeats import FRECHET, Repeats, joined, summarise
 from motionmillion.motion import Motion
 from motionmillion.pipeline import MotionPipeline, find_pipeline
 from motionmillion.pipeline.dit.gate import Gate

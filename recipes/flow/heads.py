@@ -13,8 +13,9 @@ alone. Every system generates a motion for each caption of the split `test`, as 
 - Anchors: the real motion of the captions, and real motion of training clips drawn at random. The latter is chance
   level in retrieval; in FID it is what a perfect model would get with this few clips of other people.
 
-Measures and intervals: `measures.py`, `motionmillion.eval.repeats`. Values of finished generations are cached in the
-output folder, so an interrupted run resumes. Results: `flow_heads.json` and a section of `flow.md`, in docs/results.
+Measures and intervals: `measures.py`, `motionmillion.eval.statistics.repeats`. Values of finished generations are
+cached in the output folder, so an interrupted run resumes. Results: `flow_heads.json` and a section of `flow.md`, in
+docs/results.
 
 Unusual: the evaluator was trained on the training clips of the same data, which affects all systems alike.
 """
@@ -43,7 +44,7 @@ from measures import (
 
 from motionmillion.bench.flow import FlowRow, bench_pipelines
 from motionmillion.eval.distribution import frechet_distance
-from motionmillion.eval.repeats import FRECHET, Repeats, summarise
+from motionmillion.eval.statistics.repeats import FRECHET, Repeats, summarise
 from motionmillion.eval.suites.tokenizer.report import tokenizer_report
 from motionmillion.pipeline import MotionPipeline, find_pipeline
 from motionmillion.provenance import file_hashes, plain_name

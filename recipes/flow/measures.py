@@ -2,7 +2,7 @@
 
     examiner = Examiner("cmu_text_motion", "test")
     runs = [generate(pipe, examiner, seed, options) for seed in range(3)]
-    repeats = examiner.repeats(runs)                       # values [S, N], see motionmillion.eval.repeats
+    repeats = examiner.repeats(runs)                       # values [S, N], see motionmillion.eval.statistics.repeats
 
 | measure | what |
 |---|---|
@@ -32,7 +32,7 @@ import torch
 from motionmillion.data.clips import MotionClip, load_clips
 from motionmillion.eval.evaluator import TextMotionEvaluator
 from motionmillion.eval.physics import physics_measures
-from motionmillion.eval.repeats import FRECHET, Repeats, expected_precision
+from motionmillion.eval.statistics.repeats import FRECHET, Repeats, expected_precision
 from motionmillion.eval.suites.clips import clip_id, clips_suite
 from motionmillion.eval.verbs import VerbClassifier, clip_verb
 from motionmillion.eval.verbs.descriptor import motion_descriptor

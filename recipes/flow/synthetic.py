@@ -22,8 +22,8 @@ already have scores are skipped. Settings, verbs and wordings are in `synthetic.
 recipes/mini/verb_prompts.yaml.
 
 Unusual: retrieval looks for a motion's text among the texts of 32 prompts, not counting other texts of the same verb,
-and is the exact expectation over random pools (`motionmillion.eval.repeats`). Classifier and evaluator were trained on
-real clips of all verbs.
+and is the exact expectation over random pools (`motionmillion.eval.statistics.repeats`). Classifier and evaluator were
+trained on real clips of all verbs.
 
 Letters: N prompts, S seeds, E embedding size.
 """
@@ -46,7 +46,7 @@ from motionmillion.cli.jobs import generate_files, output_jobs
 from motionmillion.data.clips import SPLITS, ClipRecord, MotionClip, list_clips, load_clips
 from motionmillion.eval.evaluator import TextMotionEvaluator
 from motionmillion.eval.physics import physics_measures
-from motionmillion.eval.repeats import Repeats, expected_precision, summarise
+from motionmillion.eval.statistics.repeats import Repeats, expected_precision, summarise
 from motionmillion.eval.verbs import VerbClassifier, clip_verb
 from motionmillion.io.files import write_text
 from motionmillion.pipeline import MotionPipeline

@@ -7,9 +7,10 @@ import argparse
 from dataclasses import replace
 
 from motionmillion.lm import MotionLMConfig
+from motionmillion.lm.config import SIZES
 from motionmillion.training.plan import GIB, STAGES, Step, find_gpu, hours, lm_shape, memory, step_flops
 
-SIZES = ("44m", "111m", "343m", "775m", "1b", "3b", "5b", "7b", "13b")
+NAMES = [name for name in SIZES if name != "mini"]  # the published ones
 TEXT, CODES = 150, 150  # positions of a padded row: text, motion (plus END)
 SAMPLES, STEPS = 640, 240_000
 
@@ -17,7 +18,7 @@ SAMPLES, STEPS = 640, 240_000
 def memory_rows(gpus: int, rows: int, gpu: str) -> list[str]:
     """Table lines: GiB by stage, without and with gradient checkpointing; bold where it fits."""
     lines = ["| size | weights |" + "".join(f" {stage or 'none'} |" for stage in STAGES), "|---" * 6 + "|"]
-    for name in SIZES:
+    for name in NAMES:
         shape = lm_shape(MotionLMConfig.from_name(name))
         step = Step(gpus=gpus, rows=rows, positions=TEXT + CODES + 1, predicted=CODES + 1)
         cells = []
@@ -34,7 +35,7 @@ def hour_rows(gpus: list[int], gpu: str, mfu: float, mean: int) -> list[str]:
     lines = ["| size | TFLOP per sample, padded | " + " | ".join(heads) + " |", "|---" * (2 + len(heads)) + "|"]
     padded = Step(gpus=1, rows=1, positions=TEXT + CODES + 1, predicted=CODES + 1)
     packed = Step(gpus=1, rows=1, positions=8 * mean, predicted=8 * mean, samples_a_row=8)
-    for name in SIZES:
+    for name in NAMES:
         shape = lm_shape(MotionLMConfig.from_name(name))
         flops = [step_flops(shape, step) / step.samples for step in (padded, packed)]
         cells = [f"{hours(SAMPLES * each, STEPS, n, find_gpu(gpu), mfu):,.1f}" for n in gpus for each in flops]

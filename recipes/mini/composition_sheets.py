@@ -14,7 +14,8 @@ import torch
 from motionmillion.data.clips import ClipReader, MotionClip, list_clips
 from motionmillion.data.composition import join_clips, overlay_clips, reverse_clip
 
-TRIES = 400
+TRIES = 600
+CLIPS = 300
 
 
 def main() -> None:
@@ -25,10 +26,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=6, help="clips of a sheet")
     options = parser.parse_args()
     generator = torch.Generator().manual_seed(options.seed)
-    records, reader = list_clips(options.data, ("train",)), ClipReader(options.data)
+    clips = draw_clips(options.data, generator)
 
     def draw() -> MotionClip:
-        return reader(records[int(torch.randint(len(records), (1,), generator=generator))])
+        return clips[int(torch.randint(len(clips), (1,), generator=generator))]
 
     kinds: dict[str, Callable[[], MotionClip | str]] = {
         "joined": lambda: join_clips([draw(), draw()], generator),
@@ -50,6 +51,13 @@ def main() -> None:
         print(f"{name}: {len(made)} made, not made: {dict(reasons.most_common())}")
         if made:
             write_sheet(made, options.output / f"{name}.png")
+
+
+def draw_clips(folder: Path, generator: torch.Generator) -> list[MotionClip]:
+    """Some clips of the training split, read in the order of the disk."""
+    records, reader = list_clips(folder, ("train",)), ClipReader(folder)
+    drawn = torch.randperm(len(records), generator=generator)[:CLIPS].sort().values
+    return [reader(records[number]) for number in drawn.tolist()]
 
 
 def write_sheet(clips: list[MotionClip], path: Path) -> None:

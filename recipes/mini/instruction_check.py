@@ -18,10 +18,11 @@ from typing import Any
 
 import yaml
 
+import motionmillion
 from motionmillion.data import load_clips
 from motionmillion.data.captions import add_captions, load_caption_rules
 from motionmillion.eval.instructions import FAMILIES, instruction_check, real_rates, wilson
-from motionmillion.eval.unseen import check_different, check_unseen
+from motionmillion.eval.instructions.unseen import check_different, check_unseen
 from motionmillion.io.files import write_text
 from motionmillion.pipeline import MotionPipeline, find_pipeline, pipeline_defaults
 from motionmillion.provenance import describe_machine
@@ -53,7 +54,14 @@ def report(result: dict[str, Any]) -> str:
     """The results as Markdown."""
     real, made = result["real"], result.get("generated")
     families = made["families"] if made else {name: None for name in real}
-    lines = ["# Instruction check", "", f"Command: `{result['command']}`", "", f"{result['machine']}.", ""]
+    lines = [
+        "# Instruction check",
+        "",
+        f"Command: `{result['command']}`",
+        "",
+        f"{result['machine']}, motionmillion {result['version']}.",
+        "",
+    ]
     if made:
         lines += [
             f"Seed {result['seed']}, {result['samples']} samples a prompt, {result['seconds'] or 'own'} seconds."
@@ -152,6 +160,7 @@ def main(argv: list[str] | None = None) -> None:
     shown = [Path(word).name if Path(word).is_absolute() else word for word in words]
     result["command"] = shlex.join(["python", "recipes/mini/instruction_check.py", *shown])
     result.update(seed=args.seed, samples=args.samples, seconds=seconds, machine=describe_machine(args.device))
+    result["version"] = motionmillion.__version__
     args.output.mkdir(parents=True, exist_ok=True)
     write_text(json.dumps(result, indent=1) + "\n", args.output / "results.json")
     write_text(report(result), args.output / "report.md")

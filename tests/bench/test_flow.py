@@ -6,8 +6,18 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from motionmillion.bench.flow import CODES, DIT, FLOW, bench_flow, bench_flow_files, bench_pipelines, flow_report
+from motionmillion.bench.flow import (
+    CODES,
+    DIT,
+    FLOW,
+    SIZES,
+    bench_flow,
+    bench_flow_files,
+    bench_pipelines,
+    flow_report,
+)
 from motionmillion.cli.app import app
+from motionmillion.lm.config import SIZES as LM_SIZES
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline import MotionPipeline
@@ -25,6 +35,10 @@ def test_every_kind_takes_its_turns_at_every_number_of_steps(tmp_path):
     assert all(row["realtime"] == pytest.approx(0.8 / row["seconds"]) for row in rows)
     assert "bench flow --size mini --steps 1 --steps 2 --seconds 0.4 --batch-size 2" in results["command"]
     assert results["machine"] in shown and "| dit | mini, patch 4 |" in shown
+
+
+def test_sizes_are_those_of_the_configs():
+    assert set(SIZES) <= set(LM_SIZES) and SIZES["1b"] == "1.3b"
 
 
 def test_second_order_solvers_ask_twice():

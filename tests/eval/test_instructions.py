@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def legs(time: Tensor, amount: float = 0.45, rate: float = 0.9, sign: float = 1.
     return sign * amount * torch.sin(TWO_PI * rate * time)
 
 
-def gait(**more: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]) -> dict[str, Callable]:
+def gait(**more: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]) -> dict[str, Any]:
     return {
         "left_hip": lambda t: (legs(t), 0 * t, 0 * t),
         "right_hip": lambda t: (legs(t, sign=-1.0), 0 * t, 0 * t),
@@ -85,7 +86,7 @@ def gait(**more: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]) -> dict[str,
     }
 
 
-def arm(side: str, start: float = 1.0, stop: float = 2.5, swing: float = 0.0) -> dict[str, Callable]:
+def arm(side: str, start: float = 1.0, stop: float = 2.5, swing: float = 0.0) -> dict[str, Any]:
     """An arm that goes up sideways between two times, and swings about the elbow."""
     sign = 1.0 if side == "left" else -1.0
 
@@ -98,7 +99,9 @@ def arm(side: str, start: float = 1.0, stop: float = 2.5, swing: float = 0.0) ->
     return {f"{side}_shoulder": shoulder, f"{side}_elbow": elbow}
 
 
-def leg_up(side: str, hip: float, knee: float, start: float = 1.0, stop: float = 2.5, slope: float = 0.4) -> dict:
+def leg_up(
+    side: str, hip: float, knee: float, start: float = 1.0, stop: float = 2.5, slope: float = 0.4
+) -> dict[str, Any]:
     def up(t: Tensor) -> Tensor:
         return ((t - start) / slope).clamp(0, 1) * ((stop - t) / slope).clamp(0, 1)
 
@@ -114,7 +117,7 @@ def seat(time: Tensor, start: float, stop: float) -> Tensor:
 
 
 def sitting(down: Callable[[Tensor], Tensor]) -> Motion:
-    both = {f"{s}_hip": lambda t: (-1.5 * down(t), 0 * t, 0 * t) for s, _ in SIDES}
+    both: dict[str, Any] = {f"{s}_hip": lambda t: (-1.5 * down(t), 0 * t, 0 * t) for s, _ in SIDES}
     both |= {f"{s}_knee": lambda t: (1.5 * down(t), 0 * t, 0 * t) for s, _ in SIDES}
     return motion_of(height=lambda t: 0.92 - 0.38 * down(t), **both)
 

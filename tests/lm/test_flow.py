@@ -294,3 +294,10 @@ def test_mistakes_around_known_values_are_named(sampling, rounds, message):
     noise = draw(1, 2)
     with pytest.raises(ValueError, match=message):
         solve_around(lambda x, _: x, noise, noise, torch.tensor(True), sampling, rounds)
+
+
+def test_limits_belong_to_their_ranges():
+    assert FlowSampling(guidance_scale=0).guided and FlowSampling(guidance_scale=100).guided
+    sampling = FlowSampling(guidance_scale=2.0, guidance_interval=(0.25, 0.75), strength=1, temperature=0)
+    assert [sampling.guides_at(sigma) for sigma in (0.2, 0.25, 0.75, 0.8)] == [False, True, True, False]
+    assert FlowSampling(guidance_scale=2.0, guidance_interval=(0.5, 0.5)).guides_at(0.5)

@@ -4,20 +4,8 @@ import pytest
 import torch
 
 from motionmillion.lm import MotionLM, MotionLMConfig
+from motionmillion.lm.config import SIZES
 from motionmillion.lm.masks import mixed_attention_mask
-
-# Go to Zero's released sizes with 64,000 codes and text features of width 2,048
-PARAMETERS = {
-    "44m": 93_858_304,
-    "111m": 184_833_792,
-    "343m": 441_504_768,
-    "775m": 897_941_760,
-    "1b": 1_558_863_360,
-    "3b": 3_404_764_800,
-    "5b": 5_389_897_728,
-    "7b": 7_818_498_048,
-    "13b": 13_354_050_560,
-}
 
 
 @pytest.fixture
@@ -31,11 +19,11 @@ def batch():
     return tokens, features, mask
 
 
-@pytest.mark.parametrize("name", sorted(PARAMETERS))
+@pytest.mark.parametrize("name", sorted(SIZES))
 def test_sizes_have_exactly_the_published_parameters(name):
     with torch.device("meta"):
         lm = MotionLM(MotionLMConfig.from_name(name, codebook_size=64000, text_dim=2048))
-    assert sum(p.numel() for p in lm.parameters()) == PARAMETERS[name]
+    assert sum(p.numel() for p in lm.parameters()) == SIZES[name].parameters
 
 
 def test_mask_is_bidirectional_over_text_and_causal_over_motion(tiny_lm):

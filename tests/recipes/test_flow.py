@@ -12,7 +12,7 @@ import torch
 
 from motionmillion.data import synthetic_clips
 from motionmillion.eval.physics import physics_measures
-from motionmillion.eval.repeats import Repeats
+from motionmillion.eval.statistics.repeats import Repeats
 from motionmillion.io import write_motion
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT

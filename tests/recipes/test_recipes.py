@@ -16,8 +16,12 @@ from motionmillion.training.recipe import load_recipe, load_yaml
 from motionmillion.training.trainer import MotionTrainingArguments
 
 ROOT = Path(__file__).resolve().parents[2]
-NO_RECIPES = {"captions.yaml", "verb_prompts.yaml", "ablation.yaml", "synthetic.yaml"}
-RECIPES = [path for path in sorted(ROOT.glob("recipes/**/*.yaml")) if path.name not in NO_RECIPES]
+NO_RECIPES = {"captions.yaml", "ablation.yaml", "synthetic.yaml"}
+RECIPES = [
+    path
+    for path in sorted(ROOT.glob("recipes/**/*.yaml"))
+    if path.name not in NO_RECIPES and "_prompts" not in path.stem
+]
 
 
 def part_of(path: Path) -> str:
@@ -25,7 +29,7 @@ def part_of(path: Path) -> str:
         return "evaluator"
     if path.parent.name == "flow" and path.stem == "few_step":
         return "few-step"
-    if path.parent.name == "flow" and (path.stem in ("light", "tune") or path.stem.startswith("dit")):
+    if path.stem.startswith("dit") or (path.parent.name == "flow" and path.stem in ("light", "tune")):
         return "dit"
     return "lm" if path.parent.name == "lm" or path.stem.startswith("lm") else "tokenizer"
 

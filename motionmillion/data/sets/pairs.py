@@ -19,14 +19,8 @@ from torch.utils.data import Dataset
 
 from motionmillion.data.augment import random_variants
 from motionmillion.data.clips import MotionClip
-from motionmillion.data.sets.drawing import (
-    BALANCED_BY,
-    check_balance_by,
-    check_caption_sources,
-    draw_caption,
-    group_of,
-)
-from motionmillion.data.sets.texts import TextBank, Texts
+from motionmillion.data.sets.groups import BALANCED_BY, check_balance_by, group_of
+from motionmillion.data.sets.texts import TextBank, Texts, check_caption_sources, draw_caption
 from motionmillion.features import Representation
 from motionmillion.text.encoder import TextEncoder
 
@@ -43,7 +37,7 @@ class PairDataset(Dataset):
         own_caption_share: for a window cut out of a longer take, how often a caption of its own is drawn.
         seed: draws the versions.
         texts: features where they are there already; `encoder` is then not used.
-        caption_weights: how often a caption of each source is drawn, see `motionmillion.data.sets.drawing`.
+        caption_weights: how often a caption of each source is drawn, see `motionmillion.data.sets.texts`.
 
     Raises:
         ValueError: if no clip has a caption, or none of a source that `caption_weights` names.
@@ -83,7 +77,7 @@ class PairDataset(Dataset):
         return len(self.versions)
 
     def groups(self, by: str = "category") -> list[str | None]:
-        """The group of each clip, see `motionmillion.data.sets.drawing.group_of`."""
+        """The group of each clip, see `motionmillion.data.sets.groups.group_of`."""
         return self._groups[check_balance_by(by)]
 
     def __getitem__(self, item: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from motionmillion.data.augment import random_variants
 from motionmillion.data.clips import MotionClip
 from motionmillion.data.progress import progress_bar
-from motionmillion.data.sets.drawing import BALANCED_BY, group_of
+from motionmillion.data.sets.groups import BALANCED_BY, group_of
 from motionmillion.data.shards.encoding import encode_motion
 from motionmillion.tokenizer import MotionTokenizer
 
@@ -50,7 +50,7 @@ class Sequences:
     Args:
         codes: of each version of each clip `[N]`; without a codebook latents `[N, Q]`.
         versions: what is said about them.
-        groups: of each clip, by each of `motionmillion.data.sets.drawing.BALANCED_BY`; see `group_of`.
+        groups: of each clip, by each of `motionmillion.data.sets.groups.BALANCED_BY`; see `group_of`.
     """
 
     codes: list[list[Tensor]]

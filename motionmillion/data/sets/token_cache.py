@@ -19,7 +19,7 @@ import hashlib
 import itertools
 import json
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ import motionmillion
 from motionmillion.data.sets.sequences import Sequences, Version
 from motionmillion.data.sets.texts import TextBank
 from motionmillion.io.files import atomic_path
+from motionmillion.provenance import tensors_hash
 from motionmillion.text.encoder import TextEncoder
 
 FORMAT = 1
@@ -52,16 +53,6 @@ def _code() -> str:
         part = package / name
         for path in sorted(part.rglob("*.py")) if part.is_dir() else [part]:
             digest.update(path.read_bytes() if path.is_file() else b"")
-    return digest.hexdigest()
-
-
-def weights_hash(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of named tensors."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
     return digest.hexdigest()
 
 
@@ -99,7 +90,7 @@ def _read(path: Path, unpack: Callable[[dict[str, Tensor], Any], Any]) -> Any:
     try:
         with safe_open(path, "pt") as file:
             tensors, noted = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-        if noted.get("sha256") != weights_hash(tensors):
+        if noted.get("sha256") != tensors_hash(tensors):
             raise ValueError("its hash does not fit")
         said = json.loads(tensors.pop("json").numpy().tobytes())
         return unpack(tensors, said)
@@ -113,7 +104,7 @@ def _write(path: Path, tensors: dict[str, Tensor], said: Any) -> None:
     content = json.dumps(said, ensure_ascii=False).encode()
     tensors = {**tensors, "json": torch.frombuffer(bytearray(content), dtype=torch.uint8)}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"sha256": weights_hash(tensors)})
+        save_file(tensors, temporary, metadata={"sha256": tensors_hash(tensors)})
 
 
 def _pack_sequences(sequences: Sequences) -> tuple[dict[str, Tensor], Any]:
@@ -144,7 +135,10 @@ def _unpack_sequences(tensors: dict[str, Tensor], said: Any) -> Sequences:
     def texts(numbers: list[int]) -> tuple[str, ...]:
         return tuple(words[number] for number in numbers)
 
-    versions = [Version(*map(texts, entry[:3]), *entry[3:]) for entry in said["versions"]]
+    versions = [
+        Version(texts(captions), texts(own), texts(sources), whole, ends)
+        for captions, own, sources, whole, ends in said["versions"]
+    ]
     if not len(every) == len(versions) == sum(counts):
         raise ValueError("its parts do not fit")
     spans = [slice(end - count, end) for end, count in zip(itertools.accumulate(counts), counts, strict=True)]

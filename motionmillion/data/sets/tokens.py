@@ -20,9 +20,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from motionmillion.data.clips import MotionClip, description_of
-from motionmillion.data.sets.drawing import check_balance_by, check_caption_sources, draw_caption
+from motionmillion.data.sets.groups import check_balance_by
 from motionmillion.data.sets.sequences import Sequences, Version, make_sequences
-from motionmillion.data.sets.texts import TextBank, Texts
+from motionmillion.data.sets.texts import Texts, check_caption_sources, draw_caption, text_bank
 from motionmillion.data.shards.tokens import read_token_tables
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
@@ -41,7 +41,7 @@ class TokenDataset(Dataset):
             is one, rather than one that describes the whole take.
         seed: draws the versions.
         texts: features where they are there already; `encoder` is then not used.
-        caption_weights: how often a caption of each source is drawn, see `motionmillion.data.sets.drawing`.
+        caption_weights: how often a caption of each source is drawn, see `motionmillion.data.sets.texts`.
 
     A sample holds `codes`, the features `text` of a caption, and `ends`: whether the motion ends with its last code.
 
@@ -102,7 +102,7 @@ class TokenDataset(Dataset):
         return {"codes": self.codes[item][draw], "text": text, "ends": version.ends}
 
     def groups(self, by: str = "category") -> list[str | None]:
-        """The group of each clip, see `motionmillion.data.sets.drawing.group_of`."""
+        """The group of each clip, see `motionmillion.data.sets.groups.group_of`."""
         return self._groups[check_balance_by(by)]
 
     def caption(self, said: Version) -> str:
@@ -157,20 +157,11 @@ class ShardDataset(Dataset):
         return {"codes": torch.tensor(row["codes"]), "text": self.texts[caption], "ends": row["ends"]}
 
     def groups(self, by: str = "category") -> list[str | None]:
-        """The group of each clip, see `motionmillion.data.sets.drawing.group_of`."""
+        """The group of each clip, see `motionmillion.data.sets.groups.group_of`."""
         if check_balance_by(by) == "category":
             return self._titles["category"].to_pylist()
         rows = self._titles.to_pylist()
         return [description_of(row["captions"], row["sources"], row["category"]) for row in rows]
-
-
-def text_bank(captions: Sequence[str], encoder: TextEncoder | None, texts: Texts | None) -> Texts:
-    """`texts`, or a bank of `captions` made by `encoder`."""
-    if texts is not None:
-        return texts
-    if encoder is None:
-        raise ValueError("texts must be given where there is no encoder to make them, got neither")
-    return TextBank(captions, encoder)
 
 
 class TokenCollator:

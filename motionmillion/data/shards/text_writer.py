@@ -24,10 +24,9 @@ from rich.progress import Progress
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from motionmillion.configuration import check_whole
+from motionmillion.configuration import check_whole, find_dtype
 from motionmillion.data.clips import list_clips
 from motionmillion.data.shards.texts import (
-    DTYPES,
     FORMAT,
     HEADER,
     INDEX,
@@ -93,8 +92,7 @@ def encode_text(
         ValueError: for options, captions, or an output folder that do not fit.
     """
     check_pyarrow()
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype must be one of {sorted(DTYPES)}, got {dtype!r}")
+    find_dtype(dtype)  # raises for unknown names
     check_whole("batch_size", batch_size, 1)
     check_whole("shard_size", shard_size, 1)
     output = Path(output)
@@ -197,7 +195,7 @@ def _write_shard(
     for start in range(0, len(texts), batch_size):
         part = list(texts[start : start + batch_size])
         states, mask = encoder(part)
-        features.append(states[mask].to(DTYPES[header["dtype"]]).cpu())  # rows of one text after another
+        features.append(states[mask].to(find_dtype(header["dtype"])).cpu())  # rows of one text after another
         lengths.append(mask.sum(1).cpu())
         advance(len(part))
     tensors = {"features": torch.cat(features), "lengths": torch.cat(lengths).int()}

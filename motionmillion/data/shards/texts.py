@@ -29,12 +29,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from motionmillion.configuration import find_dtype
 from motionmillion.data.shards.tokens import check_pyarrow, read_folder_header
 
 HEADER = "text.json"
 INDEX = "index.parquet"
 FORMAT = 1
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 _ENCODER = ("name", "sentence", "max_length", "dim")
 _REMEDY = "run the same motionmillion data encode-text again, it makes what is missing"
@@ -82,7 +82,7 @@ class TextShards:
         self.sentence: bool = self.settings["sentence"]
         self.max_length: int = self.settings["max_length"]
         self.dim: int = self.settings["dim"]
-        self.dtype: torch.dtype = DTYPES[header["dtype"]]
+        self.dtype: torch.dtype = find_dtype(header["dtype"])
         self._paths = [self.folder / text_shard_name(shard, header["shards"]) for shard in range(header["shards"])]
         for path in self._paths:
             if not path.exists():

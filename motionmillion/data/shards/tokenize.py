@@ -13,7 +13,6 @@ __name__ == "__main__":`.
 """
 
 import contextlib
-import hashlib
 import math
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from motionmillion.data.shards.encoding_pool import Piece, Results, encode_piece
 from motionmillion.data.shards.token_writer import ShardWriter, fingerprint, plan_shards
 from motionmillion.data.shards.tokens import COLUMNS, FORMAT, HEADER, OPTIONAL, check_pyarrow, read_header
 from motionmillion.io.files import PathError, check_writable
+from motionmillion.provenance import files_hash
 from motionmillion.tokenizer import MotionTokenizer
 
 _IDENTITY = ("motionmillion", "tokenizer", "splits", "shard_size", "source")
@@ -113,8 +113,8 @@ def _make_header(
             "codebook_size": config.codebook_size,
             "frames_per_token": config.frames_per_token,
             "features": config.features,
-            "weights_sha256": _files_sha256(sorted(folder.glob("*.safetensors"))),
-            "config_sha256": _files_sha256([folder / "config.json"]),
+            "weights_sha256": files_hash(sorted(folder.glob("*.safetensors"))),
+            "config_sha256": files_hash([folder / "config.json"]),
         },
         "splits": list(splits),
         "shard_size": shard_size,
@@ -166,10 +166,3 @@ def _difference(there: Any, here: Any) -> str:
         name = next(name for name in here if there.get(name) != here[name])
         return f"{name} {_difference(there.get(name), here[name])}"
     return f"{str(there)[:12]} there, {str(here)[:12]} now"
-
-
-def _files_sha256(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()

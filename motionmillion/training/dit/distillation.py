@@ -8,12 +8,12 @@ the teacher's pipeline where the recipe does not name them. Texts are never left
 | key of `model` | meaning |
 |---|---|
 | teacher | pipeline of a DiT, or the folder of the transformer itself |
-| steps | that the student is made for |
-| substeps | of the teacher in each of them |
-| guidance_scale | with which the teacher follows its texts; it becomes part of the student |
-| shift | of the steps; left out, that of the teacher's training |
-| starts | where steps begin: "teacher", on the teacher's own way from noise, or "motion", at clean motion with noise |
-| dropout | in the student's blocks |
+| steps | number of steps of the student |
+| substeps | steps of the teacher within each of them |
+| guidance_scale | guidance of the teacher, which becomes part of the student |
+| shift | shift of the steps; left out, that of the teacher's training |
+| starts | where steps begin: "teacher", on its own path from noise, or "motion", at clean motion with noise |
+| dropout | dropout in the student's blocks |
 
 The student begins as a copy of the teacher. Validation gives, besides the loss, `gap`, how far the student arrives
 from the teacher's steps * substeps steps from the same noise, and `gap_teacher`, how far the teacher itself does in as
@@ -22,8 +22,8 @@ pipeline whose defaults are the student's steps without further guidance. How it
 `motionmillion.lm.dit.few_step`.
 """
 
-import dataclasses
 from collections import Counter
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -36,22 +36,49 @@ from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.few_step import Distiller, FewStep
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline.options import DiTOptions, given_only
-from motionmillion.training.dit.start_from import check_encoder, copied, find_dit, load_dit, own_options, statistics
-from motionmillion.training.dit.train import (
-    caption_encoder,
-    dit_data_options,
-    dit_data_sets,
-    dit_sources,
-    run_and_save,
-    visits,
-)
-from motionmillion.training.recipe import Recipe, take_options
+from motionmillion.training.dit.sources import dit_data_options, dit_sources
+from motionmillion.training.dit.start_from import check_encoder, copied, find_dit, load_dit, statistics
+from motionmillion.training.dit.train import dit_data_sets, run_and_save, visits
+from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output
+from motionmillion.training.sections import option, read_section
 from motionmillion.training.trainer import build_trainer, training_arguments
 
 _BATCH = 32
 _LOOKED_AT = 32
 """Validation clips that both go all the way for."""
+
+
+@dataclass(frozen=True)
+class FewStepSection:
+    """The section `model` of a recipe that distils."""
+
+    teacher: str | None = option(None, "pipeline of a DiT, or the folder of the transformer itself")
+    steps: int = option(FewStep.steps, "number of steps of the student")
+    substeps: int = option(FewStep.substeps, "steps of the teacher within each of them")
+    guidance_scale: float = option(
+        FewStep.guidance_scale, "guidance of the teacher, which becomes part of the student"
+    )
+    shift: float | None = option(FewStep.shift, "shift of the steps; left out, that of the teacher's training")
+    starts: str = option(
+        FewStep.starts,
+        'where steps begin: "teacher", on its own path from noise, or "motion", at clean motion with noise',
+    )
+    dropout: float = option(0.0, "dropout in the student's blocks")
+
+    def __post_init__(self) -> None:
+        if check_number("model.dropout", self.dropout) >= 1:
+            raise ValueError(f"model.dropout must be in [0, 1), got {self.dropout!r}")
+        if not self.teacher:
+            raise ValueError(
+                f"model.teacher must name a trained DiT, got {self.teacher!r}; add teacher: runs/flow/NAME/final"
+            )
+        _ = self.distillation
+
+    @property
+    def distillation(self) -> FewStep:
+        """Options of the distillation."""
+        return FewStep(**{each.name: getattr(self, each.name) for each in fields(FewStep)})
 
 
 def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
@@ -65,12 +92,13 @@ def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
             captioned clips of the splits `train` and `val`.
     """
     # 1. check what can be checked before anything is loaded
-    options, dropout, teacher_name = few_step_options(recipe)
-    folder = find_dit(teacher_name, "model.teacher")
-    data = own_options(folder, recipe, dit_data_options(recipe))
-    if data["start_from"]:
+    model = few_step_options(recipe)
+    options = model.distillation
+    folder = find_dit(str(model.teacher), "model.teacher")
+    data = dit_data_options(recipe).completed(folder.parent, recipe.data)
+    if data.start_from:
         raise ValueError(
-            f"data.start_from must be left out, got {data['start_from']!r}; the student starts as its teacher"
+            f"data.start_from must be left out, got {data.start_from!r}; the student starts as its teacher"
         )
     check_output(recipe, resume)
     arguments = training_arguments(recipe)
@@ -78,14 +106,14 @@ def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     teacher = load_dit(folder, arguments.device)
     distiller = Distiller(teacher, options)
     set_seed(recipe.seed)
-    student = student_of(distiller, dropout)
+    student = student_of(distiller, model.dropout)
     # 3. data
     sources = dit_sources(recipe, data)
-    encoder = caption_encoder(data, arguments.device)
-    check_encoder(teacher, encoder, data["text_encoder"])
+    encoder = data.encoder(arguments.device)
+    check_encoder(teacher, encoder, data.text_encoder)
     train, held_out = dit_data_sets(recipe, data, sources, encoder, student, statistics(teacher))
     sampling = {"steps": options.steps, "solver": "euler", "shift": distiller.shift, "guidance_scale": 1.0}
-    sampling = given_only({**(data["sampling"] or {}), **sampling})
+    sampling = given_only({**(data.sampling or {}), **sampling})
     DiTOptions.from_defaults(sampling).check_features(student.config.features)
     encoder.to("cpu")
     # 4. train, and write it
@@ -96,19 +124,13 @@ def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     return run_and_save(trainer, recipe, encoder, sampling)
 
 
-def few_step_options(recipe: Recipe) -> tuple[FewStep, float, str]:
-    """Options of a recipe's `model` section: those of `FewStep`, the student's dropout, the teacher's name.
+def few_step_options(recipe: Recipe) -> FewStepSection:
+    """The section `model` of a recipe.
 
     Raises:
         ValueError: for unknown keys, values out of range, and no teacher.
     """
-    given = take_options(recipe.model, "model section", teacher=None, dropout=0.0, **dataclasses.asdict(FewStep()))
-    teacher, dropout = given.pop("teacher"), given.pop("dropout")
-    if check_number("model.dropout", dropout) >= 1:
-        raise ValueError(f"model.dropout must be in [0, 1), got {dropout!r}")
-    if not teacher:
-        raise ValueError(f"model.teacher must name a trained DiT, got {teacher!r}; add teacher: runs/flow/NAME/final")
-    return FewStep(**given), dropout, str(teacher)
+    return read_section(FewStepSection, recipe.model, "model section")
 
 
 def student_of(distiller: Distiller, dropout: float = 0.0) -> MotionDiT:

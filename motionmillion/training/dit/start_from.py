@@ -9,9 +9,8 @@ from motionmillion.configuration import unknown_key_error
 from motionmillion.features.stats import FeatureStats
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
-from motionmillion.pipeline.folder import find_pipeline, started_defaults, started_encoder
+from motionmillion.pipeline.folder import find_pipeline
 from motionmillion.text.encoder import TextEncoder
-from motionmillion.training.plan.configs import encoder_options
 from motionmillion.training.recipe import Recipe
 
 TUNABLE = ("max_frames", "flow", "smoothness", "block_weights", "text_dropout", "dropout")
@@ -35,16 +34,6 @@ def find_dit(name: str, argument: str) -> Path:
 def load_dit(folder: Path, device: torch.device) -> MotionDiT:
     """The transformer in float32."""
     return MotionDiT.from_pretrained(folder, dtype=torch.float32).to(device)  # type: ignore[arg-type]
-
-
-def own_options(folder: Path, recipe: Recipe, data: dict[str, Any]) -> dict[str, Any]:
-    """Options `data` with text encoder and sampling of the transformer's pipeline where the recipe names none."""
-    found = dict(data)
-    if recipe.data.get("text_encoder") is None and started_encoder(folder.parent):
-        found |= encoder_options(folder.parent, recipe)
-    if found["sampling"] is None:
-        found["sampling"] = started_defaults(folder.parent)
-    return found
 
 
 def check_encoder(model: MotionDiT, encoder: TextEncoder, name: str) -> None:
@@ -82,3 +71,10 @@ def copied(model: MotionDiT, config: MotionDiTConfig) -> MotionDiT:
     copy = MotionDiT(config)
     copy.load_state_dict(model.state_dict())
     return copy
+
+
+def dit_config(recipe: Recipe, text_dim: int) -> MotionDiTConfig:
+    """The config that a recipe's `model` section makes, for text features of that width."""
+    options = {**recipe.model, "text_dim": text_dim}
+    size = options.pop("size", None)
+    return MotionDiTConfig.from_name(size, **options) if size else MotionDiTConfig(**options)

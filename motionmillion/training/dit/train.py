@@ -2,22 +2,22 @@
 
 | key of `data` | meaning |
 |---|---|
-| folder, synthetic | where clips come from: a folder or a list of folders, or so many synthetic clips |
-| sources | instead of these, a list of sources: `folder` and how it is used, see below |
+| folder, synthetic | where clips come from: a folder or a list of folders, or a number of synthetic clips |
+| variants, speed, trim | versions of each clip, see `motionmillion.data.augment.random_variant` |
+| own_caption_share | fraction of visits in which a window of a longer take is described by a caption of its own |
+| caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
+| caption_weights | probability weights of the sources of captions, see `motionmillion.data.sets.texts` |
+| compose | training clips made out of others, see `motionmillion.data.composition.composing.ComposeOptions` |
+| balance | 0 visits every clip equally often, 1 every category; values between them are a compromise |
+| balance_by | what counts as a category: `category`, or `description`, the title of the take |
 | text_encoder, sentence, text_length | see `motionmillion.text.encoder.TextEncoder` |
 | text_features | folder of features of all captions, made with that encoder, which is then not loaded |
-| shortest | frames below which a clip is left out, at the frame rate of the features |
-| variants, speed, trim | versions of each clip, see `motionmillion.data.sets.pairs` |
-| own_caption_share | how often a window of a longer take is described by a caption of its own |
-| caption_weights | how often a caption of each source is drawn, see `motionmillion.data.sets.drawing` |
-| caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
-| compose | training clips made out of others, see `motionmillion.data.composing.ComposeOptions` |
-| balance | 0 visits every clip equally often, 1 every category; between them the share of both |
-| balance_by | what counts as a category: `category`, or `description`, the title of the take |
-| text_share | how often a clip is told by its text rather than by a reference, where a source does not say |
+| start_from | pipeline (bundled name, folder, hub id) whose model is trained further |
+| sampling | default options of the pipeline that is written, see `motionmillion.pipeline.options` |
+| sources | in place of folder and synthetic, a list of sources: `folder` and how it is used, see below |
+| text_share | probability of conditioning on the text rather than on a reference, where a source does not say |
 | corruption | settings of `motionmillion.data.sets.references.Corruption`, over ViMoGen's |
-| sampling | default options of the pipeline that is written |
-| start_from | pipeline of a trained DiT to go on from, or its transformer; see below |
+| shortest | frames below which a clip is left out, at the frame rate of the features |
 
 A source is a mapping: `folder`, `text_share`, `trusted_text`, `trusted_reference`, `share` (of all visits, those that
 go to it, such as 0.06; sources without one divide the rest by their clips), `splits` (all clips of these count as
@@ -33,8 +33,6 @@ for each of the two alone. Written at the end: `<output>/final`, a pipeline, wit
 `training.ema_decay` is set.
 """
 
-import dataclasses
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -43,38 +41,28 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import set_seed
 
-from motionmillion.configuration import check_number, check_whole, unknown_key_error
-from motionmillion.data.captions import add_captions, load_caption_rules
-from motionmillion.data.clips import SPLITS, MotionClip, load_clips
-from motionmillion.data.composing import ComposeOptions, compose_clips
-from motionmillion.data.sets.flow_pairs import FlowPairs, Source, check_names, collate_flow
-from motionmillion.data.sets.references import Corruption
-from motionmillion.features import get
+from motionmillion.data.sets.flow_pairs import FlowPairs, Source, collate_flow
 from motionmillion.features.stats import FeatureStats, feature_stats
-from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline.folder import write_pipeline_parts
-from motionmillion.pipeline.options import DiTOptions, given_only
-from motionmillion.text.encoder import MINILM, DeferredTextEncoder, TextEncoder
+from motionmillion.pipeline.options import DiTOptions
+from motionmillion.text.encoder import TextEncoder
+from motionmillion.training.dit.sources import DiTSection, dit_data_options, dit_sources
 from motionmillion.training.dit.start_from import (
     check_encoder,
     copied,
+    dit_config,
     find_dit,
     load_dit,
-    own_options,
     statistics,
     tuned_config,
 )
 from motionmillion.training.export import PARTS, filled, whole_weights
-from motionmillion.training.lm.data import category_weights, text_shards
-from motionmillion.training.lm.options import check_drawing
-from motionmillion.training.recipe import Recipe, clips_of, take_options
+from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output
 from motionmillion.training.trainer import build_trainer, run, training_arguments
 
 _BATCH = 32
-_SOURCE_FILE = "source.json"
-_SOURCE_KEYS = ("folder", "text_share", "trusted_text", "trusted_reference", "share", "splits")
 
 
 def train_dit(recipe: Recipe, resume: bool = False) -> dict[str, float]:
@@ -88,49 +76,36 @@ def train_dit(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     """
     # 1. check what can be checked before anything is loaded
     data = dit_data_options(recipe)
-    started = find_dit(str(data["start_from"]), "data.start_from") if data["start_from"] else None
+    started = find_dit(str(data.start_from), "data.start_from") if data.start_from else None
     if started is not None:
-        data = own_options(started, recipe, data)
+        data = data.completed(started.parent, recipe.data)
     check_output(recipe, resume)
     arguments = training_arguments(recipe)
     # 2. clips and texts
     sources = dit_sources(recipe, data)
-    encoder = caption_encoder(data, arguments.device)
+    encoder = data.encoder(arguments.device)
     # 3. model and data
     set_seed(recipe.seed)
     if started is None:
         model, stats = MotionDiT(dit_config(recipe, encoder.dim)), None
     else:
         old = load_dit(started, arguments.device)
-        check_encoder(old, encoder, data["text_encoder"])
+        check_encoder(old, encoder, data.text_encoder)
         model, stats = copied(old, tuned_config(old.config, recipe.model)), statistics(old)
     train, held_out = dit_data_sets(recipe, data, sources, encoder, model, stats)
-    DiTOptions.from_defaults(data["sampling"]).check_features(model.config.features)
+    DiTOptions.from_defaults(data.sampling).check_features(model.config.features)
     encoder.to("cpu")
     # 4. train, and write it
     trainer = build_trainer(
         model, arguments, train, held_out, collate_flow, lambda m: evaluate_dit(m, held_out, recipe.seed)
     )
     trainer.sample_weights = visits(train, data)
-    return run_and_save(trainer, recipe, encoder, data["sampling"] or {})
-
-
-def dit_config(recipe: Recipe, text_dim: int) -> MotionDiTConfig:
-    """The config that a recipe's `model` section makes, for text features of that width."""
-    options = {**recipe.model, "text_dim": text_dim}
-    size = options.pop("size", None)
-    return MotionDiTConfig.from_name(size, **options) if size else MotionDiTConfig(**options)
-
-
-def caption_encoder(data: dict[str, Any], device: torch.device) -> TextEncoder:
-    """The text encoder of the options `data`; without weights where features of all captions are there."""
-    named = (data["text_encoder"], data["sentence"], data["text_length"])
-    return DeferredTextEncoder(*named) if data["text_features"] else TextEncoder(*named, device)
+    return run_and_save(trainer, recipe, encoder, data.sampling or {})
 
 
 def dit_data_sets(
     recipe: Recipe,
-    data: dict[str, Any],
+    data: DiTSection,
     sources: tuple[list[Source], list[Source]],
     encoder: TextEncoder,
     model: MotionDiT,
@@ -139,11 +114,11 @@ def dit_data_sets(
     """Training and validation, normalised by `stats`, or those of the former, and the model takes them over."""
     config = model.config
     common: dict[str, Any] = dict(representation=model.representation, encoder=encoder)
-    common |= dict(corruption=corruption_of(data["corruption"]))
+    common |= dict(corruption=data.corruption)
     common |= dict(reference_blocks=config.reference_blocks if config.num_reference_layers else ())
-    common |= dict(longest=config.max_frames, shortest=data["shortest"], texts=text_shards(data, encoder))
-    versions = {key: data[key] for key in ("variants", "speed", "trim", "own_caption_share", "caption_weights")}
-    train = FlowPairs(sources[0], text_dropout=config.text_dropout, **common, **versions, seed=recipe.seed)
+    common |= dict(longest=config.max_frames, shortest=data.shortest, texts=data.texts(encoder))
+    drawn = {"own_caption_share": data.own_caption_share, "caption_weights": data.caption_weights, "seed": recipe.seed}
+    train = FlowPairs(sources[0], text_dropout=config.text_dropout, **common, **data.versions, **drawn)
     held_out = FlowPairs(sources[1], **common)
     if stats is None:
         stats = feature_stats((f for own in train.features for f in own), model.representation.layout)
@@ -153,9 +128,9 @@ def dit_data_sets(
     return train, held_out
 
 
-def visits(train: FlowPairs, data: dict[str, Any]) -> torch.Tensor | None:
+def visits(train: FlowPairs, data: DiTSection) -> torch.Tensor | None:
     """How often to visit each clip, by the shares of the sources and, within these, by category."""
-    return train.weights(category_weights(train.groups(data["balance_by"]), data["balance"]))
+    return train.weights(data.visits(train.groups(data.balance_by)))
 
 
 def run_and_save(trainer: Any, recipe: Recipe, encoder: TextEncoder, sampling: dict[str, Any]) -> dict[str, float]:
@@ -174,127 +149,6 @@ def run_and_save(trainer: Any, recipe: Recipe, encoder: TextEncoder, sampling: d
 def save_parts(encoder: TextEncoder, sampling: dict[str, Any], folder: Path) -> None:
     """Write what a pipeline's folder holds besides the transformer."""
     write_pipeline_parts(folder, encoder.settings, sampling, "dit")
-
-
-def dit_data_options(recipe: Recipe) -> dict[str, Any]:
-    """All options of a recipe's `data` section.
-
-    Raises:
-        ValueError: for unknown keys, values out of range, and no or several places of clips.
-    """
-    data = take_options(
-        recipe.data,
-        "data section",
-        **dict(folder=None, synthetic=0, sources=None, text_encoder=MINILM, sentence=True, text_length=150),
-        **dict(
-            text_features=None,
-            shortest=2,
-            variants=8,
-            speed=0.1,
-            trim=0.15,
-            own_caption_share=0.5,
-            caption_rules=None,
-            balance=0.0,
-            caption_weights=None,
-            balance_by="category",
-            compose=None,
-        ),
-        **dict(text_share=0.8, corruption=None, sampling=None, start_from=None),
-    )
-    if check_number("data.text_share", data["text_share"]) > 1:
-        raise ValueError(f"data.text_share must be in [0, 1], got {data['text_share']!r}")
-    places = [name for name in ("folder", "synthetic", "sources") if data[name]]
-    if len(places) != 1:
-        raise ValueError(f"data must name one of folder, synthetic and sources, got {places or 'none'}")
-    check_whole("data.shortest", data["shortest"], 2)
-    if data["sources"] and not isinstance(data["sources"], list):
-        raise ValueError(f"data.sources must be a list of mappings, got {data['sources']!r}")
-    corruption_of(data["corruption"])
-    check_drawing(data)
-    if data["sampling"] is not None:
-        DiTOptions.from_defaults(data["sampling"])  # raises for invalid options
-        data["sampling"] = given_only(data["sampling"])
-    return data
-
-
-def corruption_of(given: Any) -> Corruption:
-    """The settings of a recipe over ViMoGen's."""
-    if not isinstance(given, dict | None):
-        raise ValueError(f"data.corruption must be a mapping, got {given!r}")
-    return Corruption(**take_options(given or {}, "data.corruption", **dataclasses.asdict(Corruption())))
-
-
-def dit_sources(recipe: Recipe, data: dict[str, Any]) -> tuple[list[Source], list[Source]]:
-    """Training and validation sources of the options `data` of a recipe."""
-    rules = load_caption_rules(data["caption_rules"]) if data["caption_rules"] else []
-    compose = ComposeOptions.from_section(data["compose"])
-    if data["sources"]:
-        loaded = [_source_clips(entry) for entry in data["sources"]]
-    else:
-        loaded = [({}, clips_of(data["folder"], data["synthetic"], recipe.seed))]
-    training, validation = [], []
-    for settings, clips in loaded:
-        settings = {"text_share": data["text_share"], **settings}
-        train = [add_captions(clip, rules) for clip in clips if clip.split == "train" and clip.captions]
-        if compose is not None and train:
-            train, _ = compose_clips(train, compose, recipe.seed)
-        training.append(Source(train, **settings))
-        validation.append(Source([clip for clip in clips if clip.split == "val" and clip.captions], **settings))
-    for split, found in (("train", training), ("val", validation)):
-        if not any(source.clips for source in found):
-            raise ValueError(f"data must have clips with captions in the split {split!r}, got none")
-    return training, validation
-
-
-def _source_clips(entry: Any) -> tuple[dict[str, Any], list[MotionClip]]:
-    """How one source is used, and its clips."""
-    settings = source_settings(entry)
-    splits, folder = settings.pop("splits", None), settings.pop("folder")
-    clips = load_clips(folder, splits or SPLITS)
-    return settings, [clip.replace(split="train") for clip in clips] if splits else clips
-
-
-def source_settings(entry: Any, config: MotionDiTConfig | None = None) -> dict[str, Any]:
-    """What an entry of `data.sources` and the manifest in its folder say.
-
-    Args:
-        config: of the model, for a check of the blocks that are trusted.
-
-    Raises:
-        ValueError: for unknown keys and blocks, values out of range, and a damaged manifest.
-    """
-    if not isinstance(entry, dict) or not isinstance(entry.get("folder"), str | Path):
-        raise ValueError(f"data.sources must be mappings with a folder, got {entry!r}")
-    file = Path(entry["folder"]) / _SOURCE_FILE
-    try:
-        own = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{_SOURCE_FILE} must be a JSON object, got {str(file)!r} ({error})") from None
-    if not isinstance(own, dict):
-        raise ValueError(f"{_SOURCE_FILE} must be a JSON object, got a {type(own).__name__} in {str(file)!r}")
-    if "folder" in own:
-        raise ValueError(
-            f"folder must be left out, got {own['folder']!r} in {str(file)!r}; it is about its own folder"
-        )
-    settings = {**own, **entry}
-    try:
-        _check_source(own, config)
-    except ValueError as error:
-        raise ValueError(f"{error}; in {str(file)!r}") from None
-    _check_source(settings, config)
-    return settings
-
-
-def _check_source(settings: dict[str, Any], config: MotionDiTConfig | None) -> None:
-    """Raise `ValueError` for keys and values that a source cannot have."""
-    if set(settings) - set(_SOURCE_KEYS):
-        raise unknown_key_error("a source", set(settings) - set(_SOURCE_KEYS), _SOURCE_KEYS)
-    splits = check_names("splits", settings.get("splits"))
-    if set(splits or ()) - set(SPLITS):
-        raise unknown_key_error("splits of a source", set(splits or ()) - set(SPLITS), SPLITS)
-    source = Source([], **{key: value for key, value in settings.items() if key not in ("folder", "splits")})
-    if config is not None:
-        source.check_blocks(get(config.features).layout)
 
 
 @torch.no_grad()

@@ -8,10 +8,8 @@ from the encoder, on the training device, or from the shards of `motionmillion d
 clip draws follows from torch's generator alone, see `motionmillion.training.order`.
 """
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -21,12 +19,11 @@ from motionmillion.data.sets.packing import PackedCollator
 from motionmillion.data.sets.texts import TextBank, Texts
 from motionmillion.data.sets.token_cache import cached_texts
 from motionmillion.data.sets.tokens import ShardDataset, TokenCollator, TokenDataset
-from motionmillion.data.shards.texts import TextShards
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
-from motionmillion.training.lm.options import check_latent_data
-from motionmillion.training.lm_motions import motion_sequences
+from motionmillion.training.lm.motions import motion_sequences
+from motionmillion.training.lm.options import LMSection, check_latent_data
 from motionmillion.training.recipe import Recipe
 
 EVALUATION_BATCH = 32
@@ -45,13 +42,13 @@ class LMData:
 
 def lm_data(
     recipe: Recipe,
-    data: dict[str, Any],
+    data: LMSection,
     tokenizer: MotionTokenizer,
     encoder: TextEncoder,
     config: MotionLMConfig,
     device: torch.device,
 ) -> LMData:
-    """The data sets that the options `data` of a recipe name.
+    """The data sets that the section `data` of a recipe names.
 
     Args:
         encoder: makes the text features, on `device`, where there is no folder of them.
@@ -62,67 +59,52 @@ def lm_data(
     """
     if config.head == "flow":
         check_latent_data(recipe, data)
-    texts = text_shards(data, encoder)
+    texts = data.texts(encoder)
     if texts is None:
         encoder.to(device)
-    if data["tokens"]:
+    if data.tokens:
         train, validation = _from_shards(data, texts, encoder, config)
     else:
-        train, validation = _from_motions(recipe, data, texts, tokenizer, encoder)
+        train, validation = _from_motions(data, recipe.seed, texts, tokenizer, encoder)
     encoder.to("cpu")
     plain, collate = collators(data, config)
     return LMData(
         train=train,
         validation=validation,
-        collate=PackedCollator(collate, data["packing"]) if data["packing"] else collate,
+        collate=PackedCollator(collate, data.packing) if data.packing else collate,
         plain=plain,
-        weights=category_weights(train.groups(data["balance_by"]), data["balance"]),
+        weights=data.visits(train.groups(data.balance_by)),
     )
 
 
-def collators(data: dict[str, Any], config: MotionLMConfig) -> tuple[TokenCollator, TokenCollator]:
+def collators(data: LMSection, config: MotionLMConfig) -> tuple[TokenCollator, TokenCollator]:
     """Those of validation and of training."""
     longest = config.context_codes
     if config.head == "flow":
-        return LatentCollator(longest=longest), LatentCollator(data["caption_dropout"], data["code_drop"], longest)
+        return LatentCollator(longest=longest), LatentCollator(data.caption_dropout, data.code_drop, longest)
     end, pad = config.end_token_id, config.padding_token_id
-    shares = (data["caption_dropout"], data["corruption"], data["code_drop"])
+    shares = (data.caption_dropout, data.corruption, data.code_drop)
     return TokenCollator(end, pad, longest=longest), TokenCollator(end, pad, *shares, longest=longest)
 
 
-def text_shards(data: dict[str, Any], encoder: TextEncoder) -> TextShards | None:
-    """The folder of text features, if it is one of the pipeline's own encoder."""
-    if not data["text_features"]:
-        return None
-    texts = TextShards(data["text_features"])
-    own = dict(name=encoder.name, sentence=encoder.sentence, max_length=encoder.max_length, dim=encoder.dim)
-    for name, value in own.items():
-        if texts.settings[name] != value:
-            raise ValueError(
-                f"text_features must be made with the {name} of the recipe's text encoder, {value!r}, got "
-                f"{texts.settings[name]!r} in {str(data['text_features'])!r}; encode again or change the recipe"
-            )
-    return texts
-
-
 def _from_shards(
-    data: dict[str, Any], texts: Texts | None, encoder: TextEncoder, config: MotionLMConfig
+    data: LMSection, texts: Texts | None, encoder: TextEncoder, config: MotionLMConfig
 ) -> tuple[ShardDataset, ShardDataset]:
-    folders = [data["tokens"]] if isinstance(data["tokens"], str) else data["tokens"]
-    given = (config.codebook_size, texts, encoder, data["own_caption_share"])
-    train = ShardDataset(folders, "train", *given, data["caption_weights"])
+    folders = [data.tokens] if isinstance(data.tokens, str) else data.tokens or []
+    given = (config.codebook_size, texts, encoder, data.own_caption_share)
+    train = ShardDataset(folders, "train", *given, data.caption_weights)
     return train, ShardDataset(folders, "val", *given)
 
 
 def _from_motions(
-    recipe: Recipe, data: dict[str, Any], texts: Texts | None, tokenizer: MotionTokenizer, encoder: TextEncoder
+    data: LMSection, seed: int, texts: Texts | None, tokenizer: MotionTokenizer, encoder: TextEncoder
 ) -> tuple[TokenDataset, TokenDataset]:
-    training, held_out = motion_sequences(recipe, data, tokenizer)
+    training, held_out = motion_sequences(data, seed, tokenizer)
     if texts is None:
         captions = list(dict.fromkeys([*training.captions(), *held_out.captions()]))
-        cache = data["cache"]
+        cache = data.cache
         texts = cached_texts(cache, captions, encoder) if cache else TextBank(captions, encoder, progress=True)
-    train = TokenDataset.of(training, texts, data["own_caption_share"], data["caption_weights"])
+    train = TokenDataset.of(training, texts, data.own_caption_share, data.caption_weights)
     return train, TokenDataset.of(held_out, texts)
 
 
@@ -152,19 +134,3 @@ def evaluate_lm(model: MotionLM, dataset: Dataset, collate: TokenCollator, seed:
     if flow:
         means = {"loss": means["flow_loss"] + model.config.end_weight * means["end_loss"], **means}
     return means
-
-
-def category_weights(categories: Sequence[str | None], balance: float) -> torch.Tensor | None:
-    """How often to visit each clip: its category's size to the power of -`balance`; None for all alike.
-
-    A clip without a category (None) is visited as often as the others are on average.
-    """
-    if not 0 <= balance <= 1:
-        raise ValueError(f"balance must be in [0, 1], got {balance!r}")
-    if balance == 0:
-        return None
-    sizes = Counter(category for category in categories if category is not None)
-    known = [size**-balance for size in sizes.values() for _ in range(size)]
-    mean = sum(known) / len(known) if known else 1.0
-    weights = [mean if category is None else sizes[category] ** -balance for category in categories]
-    return torch.tensor(weights, dtype=torch.float64)

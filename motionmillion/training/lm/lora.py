@@ -26,7 +26,7 @@ from motionmillion.configuration import check_number, check_whole
 from motionmillion.io.files import write_text
 from motionmillion.lm import MotionLM
 from motionmillion.pipeline.folder import find_pipeline
-from motionmillion.training.recipe import take_options
+from motionmillion.training.sections import read_section
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -39,6 +39,12 @@ LoRA adapters of a motion language model, trained with motionmillion:
     lm = motionmillion.lm.MotionLM.from_pretrained(LM_FOLDER)      # the folder lm of {base}
     lm = peft.PeftModel.from_pretrained(lm, THIS_FOLDER)
 """
+
+
+def _names(given: Any) -> tuple[str, ...]:
+    if not isinstance(given, list):
+        raise ValueError(f"model.lora.targets must be a list of names, got {given!r}")
+    return tuple(given)
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class LoraOptions:
     rank: int = 16
     alpha: float = 32
     dropout: float = 0.0
-    targets: tuple[str, ...] = field(default=TARGETS)
+    targets: tuple[str, ...] = field(default=TARGETS, metadata={"read": _names})
 
     def __post_init__(self) -> None:
         check_whole("model.lora.rank", self.rank, 1)
@@ -76,10 +82,7 @@ class LoraOptions:
             return None
         if not isinstance(section, dict):
             raise ValueError(f"model.lora must be a section, got {section!r}; leave it empty for the defaults: {{}}")
-        options = take_options(section, "model.lora", rank=16, alpha=32, dropout=0.0, targets=list(TARGETS))
-        if not isinstance(options["targets"], list):
-            raise ValueError(f"model.lora.targets must be a list of names, got {options['targets']!r}")
-        return cls(**{**options, "targets": tuple(options["targets"])})
+        return read_section(cls, section, "model.lora")
 
 
 def check_peft() -> None:

@@ -1,129 +1,149 @@
-"""The `data` section of a language model's recipe, checked before anything is loaded.
+"""The section `data` of a language model's recipe, checked before anything is loaded.
 
     data = lm_data_options(recipe)
+    data.packing
 
-What the keys mean stands in `motionmillion.training.lm`.
+Its keys are those of `LMSection`; `motionmillion.training.lm.train` has them as a table.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from motionmillion.configuration import check_number, check_whole
-from motionmillion.data.composing import ComposeOptions
-from motionmillion.data.sets.drawing import check_balance_by, check_caption_weights
+from motionmillion.configuration import check_share, check_whole
 from motionmillion.data.sets.tokens import TokenCollator
 from motionmillion.pipeline.options import CodesOptions, FlowHeadOptions, check_known
-from motionmillion.text.encoder import MINILM, check_texts
+from motionmillion.text.encoder import check_texts
 from motionmillion.tokenizer import MotionTokenizerConfig
 from motionmillion.tokenizer.quantizers.continuous import ContinuousOptions
 from motionmillion.tokenizer.quantizers.registry import parse_options
 from motionmillion.training.lm.lora import LoraOptions
-from motionmillion.training.recipe import Recipe, take_options
+from motionmillion.training.recipe import Recipe
+from motionmillion.training.sections import BALANCE, TextToMotionSection, option, read_section
+
+_COLLATED = "see `motionmillion.data.sets.tokens.TokenCollator`"
 
 
-def lm_data_options(recipe: Recipe) -> dict[str, Any]:
-    """All options of the section, the missing ones by default.
+@dataclass(frozen=True)
+class LMSection(TextToMotionSection):
+    """The section `data` of a language model's recipe.
 
     Raises:
-        ValueError: for unknown keys and values out of range.
+        ValueError: for values out of range, and for no or several places of clips.
     """
-    data = take_options(
-        recipe.data,
-        "data section",
-        **dict(folder=None, tokens=None, synthetic=0, tokenizer=None, start_from=None),
-        **dict(text_encoder=MINILM, sentence=True, text_length=150, text_features=None),
-        **dict(variants=8, speed=0.1, trim=0.15, own_caption_share=0.5, balance=0.5, caption_rules=None),
-        **dict(caption_weights=None, balance_by="category", compose=None, cache=None),
-        **dict(caption_dropout=0.1, corruption=0.1, code_drop=0.0, packing=0, sampling=None, samples=None),
+
+    balance: float = option(0.5, BALANCE)
+    tokens: str | list[str] | None = option(
+        None, "token shards in place of motions, a folder or a list of folders; their clips have one version"
     )
-    shares = ("own_caption_share", "balance", "caption_dropout", "corruption", "code_drop")
-    for name in shares:
-        if check_number(f"data.{name}", data[name]) > 1:
-            raise ValueError(f"data.{name} must be in [0, 1], got {data[name]!r}")
-    TokenCollator(0, 1, *(data[name] for name in shares[2:]))
-    check_drawing(data)
-    for name, least in (("text_length", 1), ("variants", 0), ("packing", 0), ("synthetic", 0)):
-        check_whole(f"data.{name}", data[name], least)
-    if data["samples"]:
-        check_texts(data["samples"])
-    if data["sampling"] is not None and not isinstance(data["sampling"], dict):
-        raise ValueError(f"data.sampling must be a mapping of options, got {data['sampling']!r}")
-    if data["sampling"]:  # null takes an option out of what a base recipe says
-        data["sampling"] = {name: value for name, value in data["sampling"].items() if value is not None}
+    tokenizer: str | None = option(None, "folder of the trained tokenizer")
+    cache: str | None = option(
+        None, "folder that keeps codes and text features for the next start, see `motionmillion.data.sets.token_cache`"
+    )
+    caption_dropout: float = option(0.1, _COLLATED)
+    corruption: float = option(0.1, _COLLATED)
+    code_drop: float = option(0.0, _COLLATED)
+    packing: int = option(
+        0, "positions of a row that holds several samples, see `motionmillion.data.sets.packing`; 0 packs nothing"
+    )
+    samples: list[str] | None = option(
+        None, "prompts shown as contact sheets at every evaluation, see `motionmillion.training.lm.samples`"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("caption_dropout", "corruption", "code_drop"):
+            check_share(f"data.{name}", getattr(self, name))
+        TokenCollator(0, 1, self.caption_dropout, self.corruption, self.code_drop)
+        check_whole("data.packing", self.packing, 0)
+        if self.samples:
+            check_texts(self.samples)
+        if not isinstance(self.sampling, Mapping | None):
+            raise ValueError(f"data.sampling must be a mapping of options, got {self.sampling!r}")
+        places = [name for name in ("folder", "tokens", "synthetic") if getattr(self, name)]
+        if len(places) != 1:
+            raise ValueError(f"data must name one of folder, tokens and synthetic, got {places or 'none'}")
+        if not self.tokenizer and not self.start_from:
+            raise ValueError("data must name the folder of a trained tokenizer, got none; train one first")
+        if not isinstance(self.cache, str | None):
+            raise ValueError(f"data.cache must be a folder, got {self.cache!r}")
+        for name in ("compose", "cache"):
+            if self.tokens and getattr(self, name):
+                raise ValueError(
+                    f"data.{name} must be left out with data.tokens, got {getattr(self, name)!r}; name motions"
+                )
+
+
+def lm_data_options(recipe: Recipe) -> LMSection:
+    """The section of a recipe, checked together with the model's head.
+
+    Raises:
+        ValueError: for unknown keys, values out of range, and options that the head does not have.
+    """
+    data = read_section(LMSection, recipe.data)
     flow = recipe.model.get("head") == "flow"
-    if not data["start_from"]:  # else the head is not known yet
-        (FlowHeadOptions if flow else CodesOptions).from_defaults(data["sampling"], "data.sampling")
+    if not data.start_from:  # else the head is not known yet
+        (FlowHeadOptions if flow else CodesOptions).from_defaults(data.sampling, "data.sampling")
     else:
         known = CodesOptions.defaults_of_folder() | FlowHeadOptions.defaults_of_folder()
-        check_known(data["sampling"] or {}, known, "data.sampling")
+        check_known(data.sampling or {}, known, "data.sampling")
     if flow:
         check_latent_data(recipe, data)
-    sources = [name for name in ("folder", "tokens", "synthetic") if data[name]]
-    if len(sources) != 1:
-        raise ValueError(f"data must name one of folder, tokens and synthetic, got {sources or 'none'}")
-    if not data["tokenizer"] and not data["start_from"]:
-        raise ValueError("data must name the folder of a trained tokenizer, got none; train one first")
-    if data["cache"] is not None and not isinstance(data["cache"], str):
-        raise ValueError(f"data.cache must be a folder, got {data['cache']!r}")
-    if data["tokens"]:
-        for name in ("compose", "cache"):
-            if data[name]:
-                raise ValueError(f"data.{name} must be left out with data.tokens, got {data[name]!r}; name motions")
     return data
 
 
-def check_drawing(data: dict[str, Any]) -> None:
-    """Check what a recipe's `data` section says about captions, groups and compositions.
-
-    Raises:
-        ValueError: for unknown names and values out of range.
-    """
-    data["caption_weights"] = check_caption_weights(data["caption_weights"], "data.caption_weights")
-    check_balance_by(data["balance_by"], "data.balance_by")
-    ComposeOptions.from_section(data["compose"])
-
-
-def check_latent_data(recipe: Recipe, data: dict[str, Any]) -> None:
+def check_latent_data(recipe: Recipe, data: LMSection) -> None:
     """Raise `ValueError` for data options that models with a flow head do not have."""
-    if data["tokens"]:
+    if data.tokens:
         raise ValueError(
-            f'data.tokens must be left out with head "flow", got {data["tokens"]!r}; shards hold codes, name '
+            f'data.tokens must be left out with head "flow", got {data.tokens!r}; shards hold codes, name '
             "motions as data.folder"
         )
     if recipe.data.get("corruption"):
         raise ValueError(
-            f'data.corruption must be 0 with head "flow", got {data["corruption"]!r}; use model.latent_noise'
+            f'data.corruption must be 0 with head "flow", got {data.corruption!r}; use model.latent_noise'
         )
 
 
-def motion_of(config: MotionTokenizerConfig, head: str, name: str) -> dict[str, Any]:
+def motion_of(config: MotionTokenizerConfig, model: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Arguments of `MotionLMConfig` that follow from the tokenizer's config: codes, or channels of latents.
 
     Args:
+        model: the section `model` of the recipe; where it asks for factorised codes without saying their levels, these
+            are the levels of the tokenizer's quantizer.
         name: of the tokenizer, for the error.
 
     Raises:
-        ValueError: for a tokenizer without what the head needs.
+        ValueError: for a tokenizer without what the model needs.
     """
     options = parse_options(config.quantizer)
     continuous = isinstance(options, ContinuousOptions)
-    if (head == "flow") != continuous:
+    kind = config.quantizer["type"]
+    if (model.get("head", "codes") == "flow") != continuous:
         wanted, remedy = "continuous latents", "leave model.head out for codes"
         if continuous:
             wanted, remedy = "a codebook", "set model.head to flow for continuous latents"
-        kind = config.quantizer["type"]
         raise ValueError(f'data.tokenizer must have {wanted}, got {name!r} with quantizer "{kind}"; {remedy}')
     if isinstance(options, ContinuousOptions):
         return {"codebook_size": 0, "latent_dim": options.channels}
-    return {"codebook_size": options.codebook_size}
+    codes: dict[str, Any] = {"codebook_size": options.codebook_size}
+    if model.get("codes") != "factorised" or model.get("code_levels") is not None:
+        return codes
+    if config.code_levels is None:
+        raise ValueError(
+            f"data.tokenizer must have a quantizer with levels for factorised codes, got {name!r} with quantizer "
+            f'"{kind}"; set model.code_levels to numbers whose product is {options.codebook_size}'
+        )
+    return {**codes, "code_levels": config.code_levels}
 
 
-def lora_options(recipe: Recipe, data: dict[str, Any]) -> LoraOptions | None:
+def lora_options(recipe: Recipe, data: LMSection) -> LoraOptions | None:
     """The section `model.lora`; None where the whole model is trained.
 
     Raises:
         ValueError: for unknown keys, values out of range, and without a model to adapt.
     """
     lora = LoraOptions.from_section(recipe.model.get("lora"))
-    if lora is not None and not data["start_from"]:
+    if lora is not None and not data.start_from:
         raise ValueError("model.lora must have a model to adapt, got none; name one as data.start_from")
     return lora

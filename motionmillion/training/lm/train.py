@@ -2,23 +2,24 @@
 
 | key of `data` | meaning |
 |---|---|
-| folder, synthetic, tokens | where clips come from: motions, synthetic ones, or token shards |
-| tokenizer | folder of the trained tokenizer |
+| folder, synthetic | where clips come from: a folder or a list of folders, or a number of synthetic clips |
+| variants, speed, trim | versions of each clip, see `motionmillion.data.augment.random_variant` |
+| own_caption_share | fraction of visits in which a window of a longer take is described by a caption of its own |
+| caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
+| caption_weights | probability weights of the sources of captions, see `motionmillion.data.sets.texts` |
+| compose | training clips made out of others, see `motionmillion.data.composition.composing.ComposeOptions` |
+| balance | 0 visits every clip equally often, 1 every category; values between them are a compromise |
+| balance_by | what counts as a category: `category`, or `description`, the title of the take |
 | text_encoder, sentence, text_length | see `motionmillion.text.encoder.TextEncoder` |
 | text_features | folder of features of all captions, made with that encoder, which is then not loaded |
-| variants, speed, trim | versions of each clip, see `motionmillion.data.sets.tokens`; not with token shards |
-| own_caption_share | how often a window of a longer take is described by a caption of its own |
-| caption_weights | how often a caption of each source is drawn, see `motionmillion.data.sets.drawing` |
-| caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
-| compose | training clips made out of others, see `motionmillion.data.composing.ComposeOptions` |
-| balance | 0 visits every clip equally often, 1 every category; between them the share of both |
-| balance_by | what counts as a category: `category`, or `description`, the title of the take |
+| start_from | pipeline (bundled name, folder, hub id) whose model is trained further |
+| sampling | default options of the pipeline that is written, see `motionmillion.pipeline.options` |
+| tokens | token shards in place of motions, a folder or a list of folders; their clips have one version |
+| tokenizer | folder of the trained tokenizer |
 | cache | folder that keeps codes and text features for the next start, see `motionmillion.data.sets.token_cache` |
-| caption_dropout, corruption, code_drop | see `TokenCollator` |
+| caption_dropout, corruption, code_drop | see `motionmillion.data.sets.tokens.TokenCollator` |
 | packing | positions of a row that holds several samples, see `motionmillion.data.sets.packing`; 0 packs nothing |
-| start_from | pipeline (bundled name, folder, hub id) to go on from; see below |
-| sampling | default sampling options of the pipeline that is written, see `motionmillion.pipeline` |
-| samples | prompts that are shown as contact sheets at every evaluation, see `motionmillion.training.lm.samples` |
+| samples | prompts shown as contact sheets at every evaluation, see `motionmillion.training.lm.samples` |
 
 `model` takes `size` (a name of `MotionLMConfig.from_name`) and arguments of the config; codebook and text width follow
 from tokenizer and encoder. With `head: flow` the tokenizer must have continuous latents, which come from motions, not
@@ -41,8 +42,8 @@ from motionmillion.data.sets.latents import latent_statistics
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.lm.latents.model import MotionFlowLM
 from motionmillion.pipeline.codes import CodesPipeline
-from motionmillion.pipeline.folder import find_pipeline, find_tokenizer, started_defaults, started_encoder
-from motionmillion.text.encoder import DeferredTextEncoder, TextEncoder
+from motionmillion.pipeline.folder import find_pipeline, find_tokenizer
+from motionmillion.text.encoder import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.training.export import PARTS, language_model, whole_weights
 from motionmillion.training.lm.data import evaluate_lm, lm_data
@@ -53,7 +54,7 @@ from motionmillion.training.lm.lora import (
     save_adapters,
     starting_model,
 )
-from motionmillion.training.lm.options import lm_data_options, lora_options, motion_of
+from motionmillion.training.lm.options import LMSection, lm_data_options, lora_options, motion_of
 from motionmillion.training.lm.samples import SampleSheets
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output
@@ -75,10 +76,10 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     model = _model(recipe, data, parts)
     model.lean_training = True
     pipeline = CodesPipeline(parts.tokenizer, model, parts.encoder, parts.sampling)
-    trained = add_adapters(model, lora, str(data["start_from"])) if lora else model
+    trained = add_adapters(model, lora, str(data.start_from)) if lora else model
     # 3. train
     sets = lm_data(recipe, data, parts.tokenizer, parts.encoder, model.config, arguments.device)
-    if isinstance(model, MotionFlowLM) and not data["start_from"]:
+    if isinstance(model, MotionFlowLM) and not data.start_from:
         train: Any = sets.train
         model.set_statistics(*latent_statistics(latents for versions in train.codes for latents in versions))
     trainer = build_trainer(
@@ -90,8 +91,8 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
         lambda model: evaluate_lm(model, sets.validation, sets.plain, recipe.seed),
     )
     trainer.sample_weights = sets.weights
-    if data["samples"]:
-        trainer.add_callback(SampleSheets(data["samples"], trainer, pipeline, Path(recipe.output) / "samples"))
+    if data.samples:
+        trainer.add_callback(SampleSheets(data.samples, trainer, pipeline, Path(recipe.output) / "samples"))
     if trainer.is_world_process_zero():
         pipeline.save_settings(Path(recipe.output) / PARTS)
         parts.tokenizer.save_pretrained(Path(recipe.output) / PARTS / "tokenizer")
@@ -110,36 +111,26 @@ class LMParts:
     sampling: dict[str, Any] | None
 
 
-def _parts(recipe: Recipe, data: dict[str, Any]) -> LMParts:
+def _parts(recipe: Recipe, data: LMSection) -> LMParts:
     """Tokenizer, text encoder and sampling of the recipe; what it leaves out, of the pipeline to start from."""
-    started, settings, sampling = None, {}, data["sampling"]
-    if data["start_from"]:
-        started = find_pipeline(data["start_from"])
-        settings = started_encoder(started)
-        sampling = started_defaults(started) if sampling is None else sampling
-    source = data["tokenizer"]
+    source: str | Path | None = data.tokenizer
+    if data.start_from:
+        started = find_pipeline(data.start_from)
+        data = data.completed(started, recipe.data)
+        source = source or (started / "tokenizer" if (started / "tokenizer").is_dir() else None)
     if not source:
-        if started is None or not (started / "tokenizer").is_dir():
-            raise ValueError(f"data must name the folder of a trained tokenizer, got none in {data['start_from']!r}")
-        source = started / "tokenizer"
+        raise ValueError(f"data must name the folder of a trained tokenizer, got none in {data.start_from!r}")
     tokenizer = MotionTokenizer.from_pretrained(find_tokenizer(source)).eval()
-    options = {"name": data["text_encoder"], "sentence": data["sentence"], "max_length": data["text_length"]}
-    if recipe.data.get("text_encoder") is None:
-        given = {"sentence": "sentence", "max_length": "text_length"}
-        kept = {name: value for name, value in settings.items() if recipe.data.get(given.get(name, "")) is None}
-        options.update({name: kept[name] for name in options if name in kept})
-    if data["text_features"]:
-        return LMParts(tokenizer, DeferredTextEncoder(**options), sampling)
-    return LMParts(tokenizer, TextEncoder(**options), sampling)
+    return LMParts(tokenizer, data.encoder(), data.sampling)
 
 
-def _model(recipe: Recipe, data: dict[str, Any], parts: LMParts) -> MotionLM:
-    """A new model, or the one to go on from."""
-    if data["start_from"]:
-        return starting_model(data["start_from"])
+def _model(recipe: Recipe, data: LMSection, parts: LMParts) -> MotionLM:
+    """A new model, or the one to train further."""
+    if data.start_from:
+        return starting_model(data.start_from)
     options = {key: value for key, value in recipe.model.items() if key != "lora"}
-    options |= motion_of(parts.tokenizer.config, options.get("head", "codes"), str(data["tokenizer"]))
-    options |= {"text_dim": parts.encoder.dim, "caption_dropout": float(data["caption_dropout"])}
+    options |= motion_of(parts.tokenizer.config, options, str(data.tokenizer))
+    options |= {"text_dim": parts.encoder.dim, "caption_dropout": float(data.caption_dropout)}
     size = options.pop("size", None)
     return MotionLM(MotionLMConfig.from_name(size, **options) if size else MotionLMConfig(**options))
 

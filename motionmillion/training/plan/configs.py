@@ -7,8 +7,9 @@ folder `tokenizer` next to its own; else MotionMillion's codebook and text encod
 """
 
 import json
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,17 @@ from motionmillion.data.shards.texts import read_text_header
 from motionmillion.data.shards.tokens import read_header
 from motionmillion.lm import MotionLMConfig
 from motionmillion.lm.dit.config import MotionDiTConfig
-from motionmillion.pipeline.folder import bundled, find_pipeline, is_pipeline, read_encoder_settings
+from motionmillion.pipeline.folder import bundled, find_pipeline, is_pipeline
 from motionmillion.text.encoder import MINILM
 from motionmillion.tokenizer import MotionTokenizerConfig
+from motionmillion.training.dit.sources import dit_data_options
+from motionmillion.training.dit.start_from import dit_config, find_dit
+from motionmillion.training.lm.options import LMSection, lm_data_options, motion_of
 from motionmillion.training.recipe import Recipe, load_yaml
+from motionmillion.training.sections import TextToMotionSection
 
-CODEBOOK, TEXT_DIM = 64000, 2048  # MotionMillion's
+LEVELS, TEXT_DIM = [8, 8, 8, 5, 5, 5], 2048  # MotionMillion's
+CODEBOOK = math.prod(LEVELS)
 LATENTS = 16
 
 TEXT_DIMS = {
@@ -42,37 +48,29 @@ TEXT_DIMS = {
 """Feature widths of published text encoders."""
 
 
-def lm_config(recipe: Recipe, data: dict[str, Any], path: Path, notes: list[str]) -> MotionLMConfig:
+def lm_config(recipe: Recipe, data: LMSection, path: Path, notes: list[str]) -> MotionLMConfig:
     """The config of the model that the recipe trains, that of `start_from` where it goes on from one.
 
     Raises:
         ValueError: for unknown options of the model, and a tokenizer without a codebook.
     """
-    if data["start_from"]:
-        started = _started(str(data["start_from"]), path, notes)
+    if data.start_from:
+        started = _started(data.start_from, path, notes)
         if started is not None:
             return started
     options = {key: value for key, value in recipe.model.items() if key != "lora"}
-    options |= _motion_sizes(data, path, notes, options.get("head", "codes"))
+    options |= _motion_sizes(str(data.tokenizer or ""), options, path, notes)
     options["text_dim"] = text_width(data, notes)
-    _check_tokens(data["tokens"], options["codebook_size"])
+    _check_tokens(data.tokens, options["codebook_size"])
     size = options.pop("size", None)
     return MotionLMConfig.from_name(size, **options) if size else MotionLMConfig(**options)
 
 
-def started_encoder(recipe: Recipe, data: dict[str, Any]) -> dict[str, Any]:
-    """Text encoder options that the recipe leaves to the pipeline of `start_from`, where that is there."""
-    name = str(data["start_from"] or "")
-    if recipe.data.get("text_encoder") is not None or not (name in bundled() or is_pipeline(name)):
-        return {}
-    return encoder_options(find_pipeline(name), recipe)
-
-
-def encoder_options(folder: Path, recipe: Recipe) -> dict[str, Any]:
-    """Text encoder options of a pipeline's folder that the recipe does not name itself."""
-    settings = read_encoder_settings(folder)
-    keys = {"text_encoder": "name", "sentence": "sentence", "text_length": "max_length"}
-    return {key: settings[key_there] for key, key_there in keys.items() if recipe.data.get(key) is None}
+def completed(recipe: Recipe, data: LMSection) -> LMSection:
+    """The section with what the recipe leaves to the pipeline of `start_from`, where that is there."""
+    name = str(data.start_from or "")
+    there = name in bundled() or is_pipeline(name)
+    return data.completed(find_pipeline(name), recipe.data) if there else data
 
 
 def _started(name: str, path: Path, notes: list[str]) -> MotionLMConfig | None:
@@ -83,8 +81,6 @@ def _started(name: str, path: Path, notes: list[str]) -> MotionLMConfig | None:
         return MotionLMConfig.from_pretrained(inside if inside.is_dir() else folder)
     for other, content in _recipes(path):
         if f"{content.get('output')}/final" == name.rstrip("/") and isinstance(content.get("data"), dict):
-            from motionmillion.training.lm.options import lm_data_options
-
             notes.append(f"the model to start from is taken to be that of {_short(other)}, which writes it")
             below = Recipe(**content)
             return lm_config(below, lm_data_options(below), other, notes)
@@ -92,22 +88,19 @@ def _started(name: str, path: Path, notes: list[str]) -> MotionLMConfig | None:
     return None
 
 
-def _motion_sizes(data: dict[str, Any], path: Path, notes: list[str], head: str) -> dict[str, int]:
-    """Codes of the recipe's tokenizer, or channels of its latents."""
-    from motionmillion.training.lm.options import motion_of
-
-    name = str(data["tokenizer"] or "")
+def _motion_sizes(name: str, model: Mapping[str, Any], path: Path, notes: list[str]) -> dict[str, Any]:
+    """Codes of the tokenizer `name`, or channels of its latents, for the section `model` of a recipe."""
     if name and Path(name, "config.json").is_file():
-        return motion_of(MotionTokenizerConfig.from_pretrained(name), head, name)
+        return motion_of(MotionTokenizerConfig.from_pretrained(name), model, name)
     for other, content in _recipes(path):
         if name and f"{content.get('output')}/final" == name.rstrip("/"):
             notes.append(f"the codebook is taken to be that of {_short(other)}, which writes the tokenizer")
-            return motion_of(MotionTokenizerConfig(**content.get("model", {})), head, name)
-    if head == "flow":
+            return motion_of(MotionTokenizerConfig(**content.get("model", {})), model, name)
+    if model.get("head") == "flow":
         notes.append(f"the tokenizer cannot be looked at; latents of {LATENTS} channels are assumed")
         return {"codebook_size": 0, "latent_dim": LATENTS}
     notes.append(f"the tokenizer cannot be looked at; a codebook of {CODEBOOK:,} is assumed")
-    return {"codebook_size": CODEBOOK}
+    return motion_of(MotionTokenizerConfig(quantizer={"type": "fsq", "levels": LEVELS}), model, name)
 
 
 def _check_tokens(given: str | list[str] | None, codebook_size: int) -> None:
@@ -122,12 +115,12 @@ def _check_tokens(given: str | list[str] | None, codebook_size: int) -> None:
                 )
 
 
-def text_width(data: dict[str, Any], notes: list[str]) -> int:
+def text_width(data: TextToMotionSection, notes: list[str]) -> int:
     """Width of the text encoder's features, by those that are there, by its name, or by its folder."""
-    name, features = str(data["text_encoder"]), data["text_features"]
+    name, features = str(data.text_encoder), data.text_features
     if features and Path(features).exists():
         encoder = read_text_header(features)["encoder"]
-        wanted = {"name": name, "sentence": data["sentence"], "max_length": data["text_length"]}
+        wanted = {"name": name, "sentence": data.sentence, "max_length": data.text_length}
         for key, value in wanted.items():
             if encoder.get(key) != value:
                 raise ValueError(
@@ -156,9 +149,6 @@ def trained_dit_config(name: str, argument: str, path: Path, notes: list[str]) -
     Raises:
         ValueError: if it is neither; the message calls it `argument`.
     """
-    from motionmillion.training.dit.start_from import find_dit
-    from motionmillion.training.dit.train import dit_config, dit_data_options
-
     if Path(name).is_dir():
         return MotionDiTConfig.from_pretrained(find_dit(name, argument))
     for other, content in _recipes(path):

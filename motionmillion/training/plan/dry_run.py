@@ -11,7 +11,7 @@ that parameter counts are exact before anything has been trained.
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import yaml
@@ -32,6 +32,9 @@ from motionmillion.training.plan.cost import (
     step_flops,
 )
 from motionmillion.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from motionmillion.training.lm.options import LMSection
 
 SAMPLE_POSITIONS = 100
 """Mean positions of a packed sample where nobody says otherwise: text, about 3.6 s of motion, END."""
@@ -94,8 +97,7 @@ def _tokenizer(recipe: Recipe, arguments: Any, target: Target, notes: list[str])
     from motionmillion.training.tokenizer import data_options
 
     data = data_options(recipe)
-    check_whole("data.frames", data["frames"], 1)
-    _note_missing(data, ("folder",), notes)
+    _note_missing(asdict(data), ("folder",), notes)
     config = MotionTokenizerConfig(**recipe.model)
     with torch.device("meta"):
         parameters = count_parameters(MotionTokenizer(config))
@@ -103,11 +105,11 @@ def _tokenizer(recipe: Recipe, arguments: Any, target: Target, notes: list[str])
     codes = f"{config.codebook_size:,} codes" if config.codebook_size else "no codes, continuous latents"
     lines = [
         f"parameters   {parameters:,}; {codes}, {config.frames_per_token} frames each",
-        f"a step       {windows:,} windows, {windows * data['frames']:,} frames on {_processes(target.gpus)}",
+        f"a step       {windows:,} windows, {windows * data.frames:,} frames on {_processes(target.gpus)}",
         _steps_line(arguments),
         _states_line(parameters, arguments),
     ]
-    return replace(recipe, data=data), lines
+    return replace(recipe, data=asdict(data)), lines
 
 
 def _evaluator(recipe: Recipe, arguments: Any, target: Target, notes: list[str]) -> tuple[Recipe, list[str]]:
@@ -116,7 +118,7 @@ def _evaluator(recipe: Recipe, arguments: Any, target: Target, notes: list[str])
     from motionmillion.training.evaluator import data_options
 
     data = data_options(recipe)
-    _note_missing(data, ("folder", "caption_rules"), notes)
+    _note_missing(asdict(data), ("folder", "caption_rules"), notes)
     config = TextMotionEvaluatorConfig(**recipe.model)
     with torch.device("meta"):
         parameters = count_parameters(TextMotionEvaluator(config))
@@ -128,26 +130,27 @@ def _evaluator(recipe: Recipe, arguments: Any, target: Target, notes: list[str])
         _steps_line(arguments),
         _states_line(parameters, arguments),
     ]
-    return replace(recipe, data=data), lines
+    return replace(recipe, data=asdict(data)), lines
 
 
 def _lm(
     recipe: Recipe, path: Path, arguments: Any, stage: int, target: Target, notes: list[str]
 ) -> tuple[Recipe, list[str]]:
     from motionmillion.training.lm.options import lm_data_options, lora_options
-    from motionmillion.training.plan.configs import lm_config, started_encoder
+    from motionmillion.training.plan.configs import completed, lm_config
 
     data = lm_data_options(recipe)
     lora = lora_options(recipe, data)
-    data.update(started_encoder(recipe, data))
-    _note_missing(data, ("folder", "tokens", "tokenizer", "text_features", "start_from", "caption_rules"), notes)
+    data = completed(recipe, data)
+    paths = ("folder", "tokens", "tokenizer", "text_features", "start_from", "caption_rules")
+    _note_missing(asdict(data), paths, notes)
     config = lm_config(recipe, data, path, notes)
     shape = lm_shape(config, lora)
     step = _step(config, data, arguments, target)
     gpu = find_gpu(target.gpu)
     lines = [
         *_model_lines(shape),
-        *_step_lines(step, shape, data),
+        *_step_lines(step, shape, bool(data.packing)),
         _steps_line(arguments),
         *_time_lines(step, shape, arguments, gpu, target),
         "",
@@ -155,7 +158,7 @@ def _lm(
     ]
     if arguments.max_steps > 0 and arguments.get_warmup_steps(arguments.max_steps) >= arguments.max_steps:
         notes.append("the warm-up is as long as the run: the learning rate never falls")
-    return replace(recipe, data=data), lines
+    return replace(recipe, data=asdict(data)), lines
 
 
 def _dit(
@@ -163,25 +166,25 @@ def _dit(
 ) -> tuple[Recipe, list[str]]:
     from motionmillion.lm.dit.config import MotionDiTConfig
     from motionmillion.training.dit.distillation import few_step_options
-    from motionmillion.training.dit.start_from import tuned_config
-    from motionmillion.training.dit.train import dit_config, dit_data_options, source_settings
+    from motionmillion.training.dit.sources import dit_data_options, source_settings
+    from motionmillion.training.dit.start_from import dit_config, tuned_config
     from motionmillion.training.plan.configs import text_width, trained_dit_config
     from motionmillion.training.plan.dit_cost import dit_shape
 
     data = dit_data_options(recipe)
-    _note_missing(data, ("folder", "text_features", "caption_rules"), notes)
+    _note_missing(asdict(data), ("folder", "text_features", "caption_rules"), notes)
     config: MotionDiTConfig
     if part == "few-step":
-        config = trained_dit_config(few_step_options(recipe)[2], "model.teacher", path, notes)
-    elif data["start_from"]:
-        config = trained_dit_config(str(data["start_from"]), "data.start_from", path, notes)
+        config = trained_dit_config(str(few_step_options(recipe).teacher), "model.teacher", path, notes)
+    elif data.start_from:
+        config = trained_dit_config(data.start_from, "data.start_from", path, notes)
         config = tuned_config(config, recipe.model)
     else:
         config = dit_config(recipe, text_width(data, notes))
-    for source in data["sources"] or []:
+    for source in data.sources or []:
         source_settings(source, config)
         _note_missing(source, ("folder",), notes)
-    shape = dit_shape(config, data["text_length"])
+    shape = dit_shape(config, data.text_length)
     step = Step(
         gpus=target.gpus,
         rows=arguments.per_device_train_batch_size,
@@ -192,19 +195,19 @@ def _dit(
     )
     lines = [
         *_model_lines(shape),
-        *_step_lines(step, shape, {"packing": 0}),
-        f"             as if all clips had {config.max_frames} frames and all texts {data['text_length']} words",
+        *_step_lines(step, shape, packed=False),
+        f"             as if all clips had {config.max_frames} frames and all texts {data.text_length} words",
         _steps_line(arguments),
         *_time_lines(step, shape, arguments, find_gpu(target.gpu), target),
         "",
         *memory_table(shape, step, find_gpu(target.gpu), stage, bool(arguments.ema_decay)),
     ]
-    return replace(recipe, data=data), lines
+    return replace(recipe, data=asdict(data)), lines
 
 
-def _step(config: Any, data: dict[str, Any], arguments: Any, target: Target) -> Step:
+def _step(config: Any, data: "LMSection", arguments: Any, target: Target) -> Step:
     """What a step works on: rows as long as the longest sample, or samples of the mean length packed into rows."""
-    batch, longest = arguments.per_device_train_batch_size, data["text_length"] + config.context_codes + 1
+    batch, longest = arguments.per_device_train_batch_size, data.text_length + config.context_codes + 1
     step = Step(
         gpus=target.gpus,
         rows=batch,
@@ -213,7 +216,7 @@ def _step(config: Any, data: dict[str, Any], arguments: Any, target: Target) -> 
         accumulation=arguments.gradient_accumulation_steps,
         checkpointing=bool(arguments.gradient_checkpointing),
     )
-    packing, mean = data["packing"], target.sample_positions
+    packing, mean = data.packing, target.sample_positions
     if not packing:
         return step
     if mean > packing:
@@ -232,9 +235,9 @@ def _model_lines(shape: ModelShape) -> list[str]:
     return lines
 
 
-def _step_lines(step: Step, shape: ModelShape, data: dict[str, Any]) -> list[str]:
+def _step_lines(step: Step, shape: ModelShape, packed: bool) -> list[str]:
     batch = step.rows * step.samples_a_row
-    kind = f"in rows of {step.positions}, mean length assumed" if data["packing"] else f"{step.positions} a row"
+    kind = f"in rows of {step.positions}, mean length assumed" if packed else f"{step.positions} a row"
     return [
         f"a step       {step.samples:,.0f} samples: {batch:.0f} x {step.accumulation} accumulated x "
         f"{_processes(step.gpus)}",

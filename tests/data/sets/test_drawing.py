@@ -6,13 +6,8 @@ import pytest
 import torch
 
 from motionmillion.data import MotionClip, synthesize
-from motionmillion.data.sets.drawing import (
-    check_balance_by,
-    check_caption_sources,
-    check_caption_weights,
-    draw_caption,
-    group_of,
-)
+from motionmillion.data.sets.groups import check_balance_by, group_of
+from motionmillion.data.sets.texts import check_caption_sources, check_caption_weights, draw_caption
 
 MOTION = synthesize("wave", seed=0, seconds=2)
 CAPTIONS = ("Title", "w1", "w2", "k", "x1", "x2", "x3")

@@ -10,10 +10,13 @@ import pytest
 import torch
 
 from motionmillion.data.clips import MotionClip
-from motionmillion.data.synthetic.clips import synthesize, synthetic_clips
-from motionmillion.eval.verbs.classifier import (
+from motionmillion.data.synthetic import synthesize, synthetic_clips
+from motionmillion.eval.verbs import (
+    MORE_VERBS,
+    VERBS,
     VerbClassifier,
     clip_verb,
+    clip_verb_of_twenty,
     cross_validate,
     held_out_score,
     score_verbs,
@@ -198,9 +201,31 @@ def test_check_of_a_model_that_obeys_and_of_one_that_walks(classifier: VerbClass
     assert "ratio" not in verb_check(obeys, classifier, prompts)
 
 
+def watched(title: str, command: str, category: str = "") -> MotionClip:
+    return titled(title, command, category=category).replace(sources=("cmu_index", "watched"))
+
+
+@pytest.mark.parametrize(
+    ("clip", "verb"),
+    [
+        (watched("a daily action", "squat down low"), "squat"),
+        (watched("walk", "walk forward", category="walk"), "walk"),  # the first ten come first
+        (watched("a daily action", "squat, then march"), None),
+        (watched("a daily action", "squat and kick"), None),
+        (watched("a daily action", "creep like a cat"), None),
+        (watched("squat", "stand there"), None),  # what the title says is not what was seen
+        (titled("a daily action", "squat down low"), None),
+    ],
+)
+def test_more_verbs_are_read_from_what_was_watched(clip: MotionClip, verb: str | None):
+    assert clip_verb_of_twenty(clip) == verb
+
+
 def test_prompts_are_twenty_a_verb_and_differ(script: ModuleType):
     prompts = script.read_prompts()
     assert len(prompts) == 10 and all(len(texts) == 20 for texts in prompts.values())
+    more = script.read_prompts(verbs=(*VERBS, *MORE_VERBS))
+    assert list(more) == [*VERBS, *MORE_VERBS] and all(len(texts) == 20 for texts in more.values())
 
 
 def test_prompt_file_is_checked(script: ModuleType, tmp_path: Path):

@@ -25,7 +25,8 @@ from motionmillion.data.sets.references import Corruption
 from motionmillion.io import write_motion
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
-from motionmillion.training.dit.train import corruption_of, dit_data_options, dit_sources, evaluate_dit, train_dit
+from motionmillion.training.dit.sources import corruption_of, dit_data_options, dit_sources
+from motionmillion.training.dit.train import evaluate_dit, train_dit
 from motionmillion.training.export import export_checkpoint
 from motionmillion.training.plan.cost import Step, memory
 from motionmillion.training.plan.dit_cost import dit_shape
@@ -438,10 +439,10 @@ def test_sampling_of_a_recipe_must_fit_the_features(write):
     model = {"features": "rot272", "num_reference_layers": 0}
     with pytest.raises(ValueError, match='recovery must be "direct" for features \'rot272\', got "velocity"'):
         train_dit(load_recipe(write(data={"sampling": {"recovery": "velocity"}}, model=model)))
-    sampling = dit_data_options(load_recipe(write(data={"sampling": {"steps": None, "solver": "heun"}})))["sampling"]
+    sampling = dit_data_options(load_recipe(write(data={"sampling": {"steps": None, "solver": "heun"}}))).sampling
     assert sampling == {"solver": "heun"}  # null takes an option out of what a base recipe says
 
 
 def test_recipes_are_what_they_are_checked_as():
     recipe = load_recipe(ROOT / "recipes/flow/dit-mini.yaml")
-    assert isinstance(recipe, Recipe) and dit_data_options(recipe)["text_length"] == 32
+    assert isinstance(recipe, Recipe) and dit_data_options(recipe).text_length == 32

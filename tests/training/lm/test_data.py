@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from motionmillion import MotionPipeline
+from motionmillion.data.sets.groups import category_weights
 from motionmillion.data.sets.tokens import TokenCollator
 from motionmillion.data.shards.encoding import encode_features
 from motionmillion.data.shards.text_writer import encode_text
@@ -13,8 +14,8 @@ from motionmillion.data.shards.tokens import shard_name, write_header, write_sha
 from motionmillion.data.synthetic.clips import synthetic_clips
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.text.encoder import DeferredTextEncoder, TextEncoder
-from motionmillion.training import lm_motions
-from motionmillion.training.lm.data import category_weights, evaluate_lm, lm_data
+from motionmillion.training.lm import motions
+from motionmillion.training.lm.data import evaluate_lm, lm_data
 from motionmillion.training.lm.options import lm_data_options
 from motionmillion.training.lm.train import train_lm
 from motionmillion.training.recipe import load_recipe
@@ -130,7 +131,7 @@ def test_a_cache_gives_the_same_data_and_reads_no_motion(lm_recipe, parts, tmp_p
     plain = sets(load_recipe(lm_recipe(data={})), parts)
     recipe = load_recipe(lm_recipe(data={"cache": str(tmp_path / "cache")}))
     first = sets(recipe, parts)
-    monkeypatch.setattr(lm_motions, "make_sequences", None)  # would be called for a miss
+    monkeypatch.setattr(motions, "make_sequences", None)  # would be called for a miss
     again = sets(recipe, parts)
     for item in range(len(plain.train)):
         assert again.train.versions[item] == plain.train.versions[item]

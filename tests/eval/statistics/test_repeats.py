@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from motionmillion.eval.distribution import frechet_distance, r_precision
-from motionmillion.eval.repeats import Repeats, estimate, expected_precision, joined, summarise
+from motionmillion.eval.statistics.repeats import Repeats, estimate, expected_precision, joined, summarise
 
 pytest.importorskip("scipy", reason='needs pip install "motionmillion[eval]"')
 

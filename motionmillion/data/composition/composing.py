@@ -20,7 +20,7 @@ import torch
 from motionmillion.configuration import check_number, check_whole, unknown_key_error
 from motionmillion.data.clips import MotionClip
 from motionmillion.data.progress import say
-from motionmillion.data.sets.drawing import COMPOSED
+from motionmillion.data.sets.groups import COMPOSED
 
 DESCRIBED = "described"
 """Source of the sentences that are measured from the motion."""

@@ -25,7 +25,12 @@ def check_different(prompts: Mapping[str, Sequence[str]], source: str) -> None:
 
 def check_unseen(prompts: Mapping[str, Sequence[str]], clips: Iterable[MotionClip | ClipRecord]) -> None:
     """Raise `ValueError` if a prompt is a caption of `clips` or its mirror image, but for case and punctuation."""
-    captions = {plain_words(form) for clip in clips for text in clip.captions for form in (text, mirror_caption(text))}
-    seen = [text for texts in prompts.values() for text in texts if plain_words(text) in captions]
+    seen = seen_prompts(prompts, clips)
     if seen:
         raise ValueError(f"prompts must not be captions of the data, got {seen}; word them differently")
+
+
+def seen_prompts(prompts: Mapping[str, Sequence[str]], clips: Iterable[MotionClip | ClipRecord]) -> list[str]:
+    """The prompts that are captions of `clips` or their mirror image, but for case and punctuation."""
+    captions = {plain_words(form) for clip in clips for text in clip.captions for form in (text, mirror_caption(text))}
+    return [text for texts in prompts.values() for text in texts if plain_words(text) in captions]

@@ -1,0 +1,136 @@
+"""Sources of clips that a DiT's recipe names, and the section `data` of the recipe.
+
+    training, validation = dit_sources(recipe, dit_data_options(recipe))
+
+What a source does not say is read from `source.json` in its folder, where there is one.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from motionmillion.configuration import check_share, check_whole, unknown_key_error
+from motionmillion.data.clips import SPLITS, MotionClip, load_clips
+from motionmillion.data.sets.flow_pairs import Source, check_names
+from motionmillion.data.sets.references import Corruption
+from motionmillion.features import get
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.pipeline.options import DiTOptions
+from motionmillion.training.recipe import Recipe
+from motionmillion.training.sections import TextToMotionSection, option, read_section
+
+_SOURCE_FILE = "source.json"
+_SOURCE_KEYS = ("folder", "text_share", "trusted_text", "trusted_reference", "share", "splits")
+
+
+def corruption_of(given: Any) -> Corruption:
+    """The settings of a recipe over ViMoGen's."""
+    if not isinstance(given, dict | None):
+        raise ValueError(f"data.corruption must be a mapping, got {given!r}")
+    return read_section(Corruption, given or {}, "data.corruption")
+
+
+@dataclass(frozen=True)
+class DiTSection(TextToMotionSection):
+    """The section `data` of a DiT's recipe.
+
+    Raises:
+        ValueError: for values out of range, and for no or several places of clips.
+    """
+
+    sources: list[Any] | None = option(
+        None, "in place of folder and synthetic, a list of sources: `folder` and how it is used, see below"
+    )
+    text_share: float = option(
+        0.8, "probability of conditioning on the text rather than on a reference, where a source does not say"
+    )
+    corruption: Corruption = option(
+        Corruption(), "settings of `motionmillion.data.sets.references.Corruption`, over ViMoGen's", corruption_of
+    )
+    shortest: int = option(2, "frames below which a clip is left out, at the frame rate of the features")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_share("data.text_share", self.text_share)
+        places = [name for name in ("folder", "synthetic", "sources") if getattr(self, name)]
+        if len(places) != 1:
+            raise ValueError(f"data must name one of folder, synthetic and sources, got {places or 'none'}")
+        check_whole("data.shortest", self.shortest, 2)
+        if self.sources and not isinstance(self.sources, list):
+            raise ValueError(f"data.sources must be a list of mappings, got {self.sources!r}")
+        DiTOptions.from_defaults(self.sampling)  # raises for invalid options
+
+
+def dit_data_options(recipe: Recipe) -> DiTSection:
+    """The section `data` of a recipe.
+
+    Raises:
+        ValueError: for unknown keys, values out of range, and no or several places of clips.
+    """
+    return read_section(DiTSection, recipe.data)
+
+
+def dit_sources(recipe: Recipe, data: DiTSection) -> tuple[list[Source], list[Source]]:
+    """Training and validation sources of the section `data` of a recipe."""
+    loaded = [_source_clips(entry) for entry in data.sources] if data.sources else [({}, data.clips(recipe.seed))]
+    training, validation = [], []
+    for settings, clips in loaded:
+        settings = {"text_share": data.text_share, **settings}
+        training.append(Source(data.training_clips(clips, recipe.seed), **settings))
+        validation.append(Source([clip for clip in clips if clip.split == "val" and clip.captions], **settings))
+    for split, found in (("train", training), ("val", validation)):
+        if not any(source.clips for source in found):
+            raise ValueError(f"data must have clips with captions in the split {split!r}, got none")
+    return training, validation
+
+
+def _source_clips(entry: Any) -> tuple[dict[str, Any], list[MotionClip]]:
+    """How one source is used, and its clips."""
+    settings = source_settings(entry)
+    splits, folder = settings.pop("splits", None), settings.pop("folder")
+    clips = load_clips(folder, splits or SPLITS)
+    return settings, [clip.replace(split="train") for clip in clips] if splits else clips
+
+
+def source_settings(entry: Any, config: MotionDiTConfig | None = None) -> dict[str, Any]:
+    """What an entry of `data.sources` and the manifest in its folder say.
+
+    Args:
+        config: of the model, for a check of the blocks that are trusted.
+
+    Raises:
+        ValueError: for unknown keys and blocks, values out of range, and a damaged manifest.
+    """
+    if not isinstance(entry, dict) or not isinstance(entry.get("folder"), str | Path):
+        raise ValueError(f"data.sources must be mappings with a folder, got {entry!r}")
+    file = Path(entry["folder"]) / _SOURCE_FILE
+    try:
+        own = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{_SOURCE_FILE} must be a JSON object, got {str(file)!r} ({error})") from None
+    if not isinstance(own, dict):
+        raise ValueError(f"{_SOURCE_FILE} must be a JSON object, got a {type(own).__name__} in {str(file)!r}")
+    if "folder" in own:
+        raise ValueError(
+            f"folder must be left out, got {own['folder']!r} in {str(file)!r}; it is about its own folder"
+        )
+    settings = {**own, **entry}
+    try:
+        _check_source(own, config)
+    except ValueError as error:
+        raise ValueError(f"{error}; in {str(file)!r}") from None
+    _check_source(settings, config)
+    return settings
+
+
+def _check_source(settings: dict[str, Any], config: MotionDiTConfig | None) -> None:
+    """Raise `ValueError` for keys and values that a source cannot have."""
+    if set(settings) - set(_SOURCE_KEYS):
+        raise unknown_key_error("a source", set(settings) - set(_SOURCE_KEYS), _SOURCE_KEYS)
+    splits = check_names("splits", settings.get("splits"))
+    if set(splits or ()) - set(SPLITS):
+        raise unknown_key_error("splits of a source", set(splits or ()) - set(SPLITS), SPLITS)
+    source = Source([], **{key: value for key, value in settings.items() if key not in ("folder", "splits")})
+    if config is not None:
+        source.check_blocks(get(config.features).layout)

@@ -1,0 +1,89 @@
+"""The clips of a language model's recipe as code sequences: read, composed, described and encoded, or from a cache.
+
+    training, held_out = motion_sequences(data, recipe.seed, tokenizer)
+
+With `data.cache` the codes are kept in a folder under a hash of everything that they follow from: the options, list
+and files of the motions, tokenizer, seed, and the library itself. Where they are found no motion is read.
+"""
+
+import contextlib
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from motionmillion.data.clips import MotionClip, list_clips
+from motionmillion.data.sets.sequences import Sequences, make_sequences
+from motionmillion.data.sets.token_cache import cached_sequences, fingerprint
+from motionmillion.provenance import tensors_hash
+from motionmillion.tokenizer import MotionTokenizer
+from motionmillion.training.lm.options import LMSection
+
+
+def motion_sequences(data: LMSection, seed: int, tokenizer: MotionTokenizer) -> tuple[Sequences, Sequences]:
+    """Training and validation.
+
+    Args:
+        seed: of synthetic clips, compositions and versions.
+
+    Raises:
+        ValueError: for data without captioned clips of the splits `train` and `val`.
+    """
+    source = _Source(data, seed)
+    if not data.cache:
+        return source.training(tokenizer), source.validation(tokenizer)
+    common = [tensors_hash(tokenizer.state_dict()), _settings(tokenizer), seed]
+    key = fingerprint(["training", *common, source.state(), _deciding(data)])
+    training = cached_sequences(data.cache, key, lambda: source.training(tokenizer))
+    key = fingerprint(["validation", *common, source.state(), data.synthetic])
+    return training, cached_sequences(data.cache, key, lambda: source.validation(tokenizer))
+
+
+class _Source:
+    """The clips that a recipe names; they are read once, when the first of them are needed."""
+
+    def __init__(self, data: LMSection, seed: int) -> None:
+        self.data, self.seed = data, seed
+        self._clips: list[MotionClip] | None = None
+
+    def clips(self) -> list[MotionClip]:
+        if self._clips is None:
+            self._clips = self.data.clips(self.seed)
+        return self._clips
+
+    def training(self, tokenizer: MotionTokenizer) -> Sequences:
+        clips = self.data.training_clips(self.clips(), self.seed)
+        return make_sequences(clips, tokenizer, **self.data.versions, seed=self.seed, progress=True)
+
+    def validation(self, tokenizer: MotionTokenizer) -> Sequences:
+        clips = [clip for clip in self.clips() if clip.split == "val"]
+        return make_sequences(clips, tokenizer, progress=True)
+
+    def state(self) -> list[Any]:
+        """What is known of the clips without reading a motion."""
+        folders = self.data.folder or []
+        folders = [folders] if isinstance(folders, str) else folders
+        rules = Path(self.data.caption_rules).read_text(encoding="utf-8") if self.data.caption_rules else ""
+        return [rules, *(_folder_state(folder) for folder in folders)]
+
+
+def _deciding(data: LMSection) -> dict[str, Any]:
+    """Options that codes and captions follow from, besides the folders and the rules for captions."""
+    compose = None if data.compose is None else asdict(data.compose)
+    return {"synthetic": data.synthetic, **data.versions, "compose": compose}
+
+
+def _folder_state(folder: str) -> list[Any]:
+    """Every clip of a folder, and size and time of its files."""
+    records, stamps = list_clips(folder), {}
+    for name in {"skeleton.json", *(record.file for record in records)}:
+        with contextlib.suppress(OSError):
+            found = os.stat(Path(folder) / name)
+            stamps[name] = [found.st_size, found.st_mtime_ns]
+    return [[vars(record) for record in records], stamps]
+
+
+def _settings(tokenizer: MotionTokenizer) -> dict[str, Any]:
+    """The tokenizer's config, without where it was loaded from."""
+    config = tokenizer.config.to_dict()
+    return {name: value for name, value in config.items() if name not in ("_name_or_path", "transformers_version")}

@@ -1,0 +1,239 @@
+"""Sections of a recipe as frozen dataclasses: keys, defaults, meanings and checks in one place.
+
+    @dataclass(frozen=True)
+    class Windows(ClipsSection):
+        frames: int = option(64, "window length")
+
+    section = read_section(Windows, recipe.data)      # unknown keys are errors
+    key_table(Windows)                                # the keys and their meanings as a Markdown table
+
+Consecutive keys with the same meaning share a row of the table. The classes below are what several kinds of training
+have in common; each kind adds its own keys beside its training.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import torch
+
+from motionmillion.configuration import check_number, check_share, check_whole, unknown_key_error
+from motionmillion.data.captions import add_captions, load_caption_rules
+from motionmillion.data.clips import MotionClip, load_clips
+from motionmillion.data.composition.composing import ComposeOptions, compose_clips
+from motionmillion.data.sets.groups import category_weights, check_balance_by
+from motionmillion.data.sets.texts import check_caption_weights
+from motionmillion.data.shards.texts import TextShards
+from motionmillion.pipeline.folder import started_defaults, started_encoder
+from motionmillion.text.encoder import MINILM, DeferredTextEncoder, TextEncoder
+
+CLIPS = "where clips come from: a folder or a list of folders, or a number of synthetic clips"
+VERSIONS = "versions of each clip, see `motionmillion.data.augment.random_variant`"
+ENCODER = "see `motionmillion.text.encoder.TextEncoder`"
+BALANCE = "0 visits every clip equally often, 1 every category; values between them are a compromise"
+
+_ENCODER_KEYS = {"text_encoder": "name", "sentence": "sentence", "text_length": "max_length"}
+"""Keys of a section by those of a pipeline's `text_encoder.json`."""
+
+Section = TypeVar("Section")
+
+
+def option(default: Any, meaning: str, read: Callable[[Any], Any] | None = None) -> Any:
+    """A key of a section.
+
+    Args:
+        default: its value where the recipe leaves it out.
+        meaning: for the table of keys.
+        read: converts what the recipe says.
+    """
+    return field(default=default, metadata={"meaning": meaning, "read": read})
+
+
+def read_section(kind: type[Section], given: Mapping[str, Any], name: str = "data section") -> Section:
+    """The section that a recipe's mapping stands for.
+
+    Args:
+        kind: dataclass of the section.
+        name: name of the section in errors.
+
+    Raises:
+        ValueError: for unknown keys, and for values that the dataclass refuses.
+    """
+    known = {each.name: each.metadata.get("read") for each in fields(kind)}  # type: ignore[arg-type]
+    if set(given) - set(known):
+        raise unknown_key_error(name, set(given) - set(known), known)
+    values = {key: value if (read := known[key]) is None else read(value) for key, value in given.items()}
+    return kind(**values)
+
+
+def key_table(kind: type, section: str = "data") -> str:
+    """The keys of a section and their meanings, as a Markdown table."""
+    rows: list[tuple[list[str], str]] = []
+    for each in fields(kind):
+        meaning = each.metadata["meaning"]
+        if rows and rows[-1][1] == meaning:
+            rows[-1][0].append(each.name)
+        else:
+            rows.append(([each.name], meaning))
+    lines = [f"| {', '.join(keys)} | {meaning} |" for keys, meaning in rows]
+    return "\n".join([f"| key of `{section}` | meaning |", "|---|---|", *lines])
+
+
+@dataclass(frozen=True)
+class ClipsSection:
+    """Where clips come from."""
+
+    folder: str | list[str] | None = option(None, CLIPS)
+    synthetic: int | None = option(0, CLIPS)
+
+    def __post_init__(self) -> None:
+        if self.synthetic is not None:
+            check_whole("data.synthetic", self.synthetic, 0)
+
+    def clips(self, seed: int) -> list[MotionClip]:
+        """All clips.
+
+        Raises:
+            ValueError: for neither or both places, and folders that cannot be read.
+        """
+        if bool(self.folder) == bool(self.synthetic):
+            raise ValueError(f"data must name either folder or synthetic, got {self.folder!r} and {self.synthetic!r}")
+        if self.folder:
+            folders = [self.folder] if isinstance(self.folder, str) else self.folder
+            return [clip for folder in folders for clip in load_clips(folder)]
+        from motionmillion.data.synthetic import synthetic_clips
+
+        return synthetic_clips(self.synthetic or 0, seed)
+
+
+@dataclass(frozen=True)
+class CaptionedSection(ClipsSection):
+    """Clips with captions, each in several versions."""
+
+    variants: int = option(8, VERSIONS)
+    speed: float = option(0.1, VERSIONS)
+    trim: float = option(0.15, VERSIONS)
+    own_caption_share: float = option(
+        0.5, "fraction of visits in which a window of a longer take is described by a caption of its own"
+    )
+    caption_rules: str | None = option(
+        None, "file of rules that add wordings to training clips, see `motionmillion.data.captions`"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("data.variants", self.variants, 0)
+        check_number("data.speed", self.speed)
+        check_number("data.trim", self.trim)
+        check_share("data.own_caption_share", self.own_caption_share)
+
+    @property
+    def versions(self) -> dict[str, Any]:
+        """Arguments of data sets that draw versions of clips."""
+        return {"variants": self.variants, "speed": self.speed, "trim": self.trim}
+
+    def training_clips(self, clips: Sequence[MotionClip], seed: int) -> list[MotionClip]:
+        """Those of `clips` to train on, with the captions that rules add.
+
+        Args:
+            seed: of the clips that are made out of others.
+        """
+        rules = load_caption_rules(self.caption_rules) if self.caption_rules else []
+        return [add_captions(clip, rules) for clip in clips if clip.split == "train" and clip.captions]
+
+
+@dataclass(frozen=True)
+class EvaluatorSection(CaptionedSection):
+    """The section `data` of an evaluator's recipe."""
+
+
+def _without_none(given: Any) -> Any:
+    """Options without those that are null, which take an option out of what a base recipe says."""
+    return {key: value for key, value in given.items() if value is not None} if isinstance(given, Mapping) else given
+
+
+@dataclass(frozen=True)
+class TextToMotionSection(CaptionedSection):
+    """What language models and DiTs have in common: text features, drawing, balance, compositions, a start."""
+
+    caption_weights: Mapping[str, float] | None = option(
+        None, "probability weights of the sources of captions, see `motionmillion.data.sets.texts`"
+    )
+    compose: ComposeOptions | None = option(
+        None,
+        "training clips made out of others, see `motionmillion.data.composition.composing.ComposeOptions`",
+        ComposeOptions.from_section,
+    )
+    balance: float = option(0.0, BALANCE)
+    balance_by: str = option(
+        "category", "what counts as a category: `category`, or `description`, the title of the take"
+    )
+    text_encoder: str = option(MINILM, ENCODER)
+    sentence: bool = option(True, ENCODER)
+    text_length: int = option(150, ENCODER)
+    text_features: str | None = option(
+        None, "folder of features of all captions, made with that encoder, which is then not loaded"
+    )
+    start_from: str | None = option(None, "pipeline (bundled name, folder, hub id) whose model is trained further")
+    sampling: dict[str, Any] | None = option(
+        None, "default options of the pipeline that is written, see `motionmillion.pipeline.options`", _without_none
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_caption_weights(self.caption_weights, "data.caption_weights")
+        check_share("data.balance", self.balance)
+        check_balance_by(self.balance_by, "data.balance_by")
+        check_whole("data.text_length", self.text_length, 1)
+
+    def training_clips(self, clips: Sequence[MotionClip], seed: int) -> list[MotionClip]:
+        """Those of `clips` to train on, with the captions that rules add, and the clips that are made out of them."""
+        own = super().training_clips(clips, seed)
+        return compose_clips(own, self.compose, seed)[0] if self.compose is not None and own else own
+
+    def visits(self, groups: Sequence[str | None]) -> torch.Tensor | None:
+        """How often to visit each training clip, of the group that `groups` names; None for all alike."""
+        return category_weights(groups, self.balance)
+
+    def encoder(self, device: torch.device | str = "cpu") -> TextEncoder:
+        """The text encoder; without weights where features of all captions are there."""
+        named = (self.text_encoder, self.sentence, self.text_length)
+        return DeferredTextEncoder(*named) if self.text_features else TextEncoder(*named, device)
+
+    def texts(self, encoder: TextEncoder) -> TextShards | None:
+        """The folder of text features, if there is one.
+
+        Raises:
+            ValueError: if its features are those of another encoder.
+        """
+        if not self.text_features:
+            return None
+        texts = TextShards(self.text_features)
+        own = dict(name=encoder.name, sentence=encoder.sentence, max_length=encoder.max_length, dim=encoder.dim)
+        for name, value in own.items():
+            if texts.settings[name] != value:
+                raise ValueError(
+                    f"text_features must be made with the {name} of the recipe's text encoder, {value!r}, got "
+                    f"{texts.settings[name]!r} in {str(self.text_features)!r}; encode again or change the recipe"
+                )
+        return texts
+
+    def completed(self, folder: Path, given: Mapping[str, Any]) -> Self:
+        """With text encoder and sampling of a pipeline where the recipe names none.
+
+        Args:
+            folder: of the pipeline.
+            given: the section as the recipe has it.
+        """
+        found: dict[str, Any] = {}
+        if given.get("text_encoder") is None:
+            settings = started_encoder(folder)
+            found = {
+                key: settings[theirs]
+                for key, theirs in _ENCODER_KEYS.items()
+                if theirs in settings and given.get(key) is None
+            }
+        if self.sampling is None:
+            found["sampling"] = started_defaults(folder)
+        return replace(self, **found)

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Trains and scores the second edition of the bundled model: bash recipes/mini2/run.sh DATA [OUTPUT]
+# DATA is a copy of cmu_text_motion (format: motionmillion.data.clips).
+# Run the same command again to resume: every stage continues from its newest checkpoint.
+set -euo pipefail
+data=$1
+out=${2:-runs/mini2}
+train() {
+    if [ ! -e "$out/$2/final/config.json" ] && [ ! -e "$out/$2/final/pipeline.json" ]; then
+        motionmillion train "$1" --config "recipes/mini2/$2.yaml" --resume --set data.folder="$data" \
+            --set output="$out/$2" "${@:3}"
+    fi
+}
+train tokenizer tokenizer
+train lm lm --set data.tokenizer="$out/tokenizer/final" --set data.cache="$out/cache"
+train dit dit
+python recipes/mini/release.py "$out/lm/final" "$out/release"
+for split in train val test; do
+    motionmillion evaluate --suite tokenizer --model "$out/release" --data "$data" --split "$split" --seed 0 \
+        --output "$out/tokenizer_$split"
+done
+for model in "$out/release" "$out/dit/final"; do
+    python recipes/mini/instruction_check.py --model "$model" --data "$data" --output "$out/instructions/$(basename "$(dirname "$model")")"
+done
+python recipes/mini/verb_check.py --model "$out/release" --data "$data" --output "$out/verb_check" --sheets
