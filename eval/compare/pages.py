@@ -1,6 +1,5 @@
 """A comparison as files: JSON, Markdown and one HTML page. See `motionmillion.eval.compare.comparison`."""
 
-import html
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -8,8 +7,9 @@ from pathlib import Path
 
 from motionmillion.eval.compare.comparison import Comparison
 from motionmillion.eval.report.charts import legend
+from motionmillion.eval.report.page import render
 from motionmillion.eval.report.protocol_facts import protocol_line
-from motionmillion.eval.report.report import ARROWS, INTERVALS, PACKAGE, charts_html, facts_html, notes_html, section
+from motionmillion.eval.report.report import ARROWS, INTERVALS, chart_panels
 from motionmillion.eval.report.tables import (
     COUNTS,
     NO_INTERVAL,
@@ -24,7 +24,6 @@ from motionmillion.eval.report.tables import (
 )
 from motionmillion.eval.results import Measure, ResultGroup
 from motionmillion.io.files import write_text
-from motionmillion.io.page import fill_page, page_part
 
 JSON, MARKDOWN, PAGE = "comparison.json", "comparison.md", "comparison.html"
 MOST_DIGITS = 6  # after the decimal point, if fewer would hide a marked difference
@@ -108,25 +107,18 @@ def _markdown(comparison: Comparison) -> str:
 
 def _page(comparison: Comparison) -> str:
     names = list(comparison.systems)
-    panels = charts_html(comparison.systems)
-    charts = legend(names) + panels if panels else ""
-    protocols = {name: dict(results.protocol) for name, results in comparison.systems.items()}
-    return fill_page(
-        "motionmillion.eval.compare",
-        PAGE,
-        style=page_part(PACKAGE, "page.css"),
-        sorting=page_part(PACKAGE, "tables.js"),
-        title=html.escape(f"{comparison.suite}: {', '.join(names)}"),
-        suite=html.escape(comparison.suite),
-        systems=html.escape(" · ".join(names)),
-        facts=facts_html([f"{name}: {len(results.samples)} samples" for name, results in comparison.systems.items()]),
-        measured="".join(
-            f'<h3>{html.escape(name)}</h3><ul class="facts">{facts_html(protocol_line(results.protocol, 12))}</ul>'
-            for name, results in comparison.systems.items()
-        ),
-        charts=section("Charts", charts, INTERVALS),
-        tables_lead=html.escape(f"{NO_INTERVAL} {COUNTS}"),
-        tables="".join(table.html() for table in comparison_tables(comparison)),
-        notes=section("Notes", notes_html(comparison.notes)),
-        protocols=html.escape(json.dumps(protocols, indent=2, ensure_ascii=False)),
+    return render(
+        f"compare/{PAGE}",
+        title=f"{comparison.suite}: {', '.join(names)}",
+        suite=comparison.suite,
+        systems=names,
+        facts=[f"{name}: {len(results.samples)} samples" for name, results in comparison.systems.items()],
+        measured={name: protocol_line(results.protocol, 12) for name, results in comparison.systems.items()},
+        charts=chart_panels(comparison.systems),
+        charts_lead=INTERVALS,
+        keys=legend(names),
+        tables_lead=f"{NO_INTERVAL} {COUNTS}",
+        tables=comparison_tables(comparison),
+        notes=comparison.notes,
+        protocols={name: dict(results.protocol) for name, results in comparison.systems.items()},
     )

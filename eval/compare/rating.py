@@ -11,7 +11,6 @@ Unusual: the page's source reveals the sides; it is blind to honest raters only.
 """
 
 import hashlib
-import html
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -22,12 +21,11 @@ import numpy as np
 from motionmillion.eval.compare.comparison import unique_names
 from motionmillion.eval.compare.side_by_side import AXES
 from motionmillion.eval.compare.votes import FORMAT, KIND
+from motionmillion.eval.report.page import data_script, render
 from motionmillion.eval.report.protocol_facts import check_same_suite, suite_identity
-from motionmillion.eval.report.report import PACKAGE
 from motionmillion.eval.results import Results, SampleResult
 from motionmillion.io.files import write_text
 from motionmillion.io.html import scene
-from motionmillion.io.page import fill_page, page_part, script_json
 from motionmillion.motion import Motion
 
 PAGE = "rating.html"
@@ -72,20 +70,14 @@ def write_rating_page(
         one, other = pairs[index]
         shown = [Motion.load(Path(root) / s.motion) for root, s in zip(motions, (one, other), strict=True)]
         data = scene(shown[::-1] if flip else shown, ["", ""])
-        scripts.append(f'<script type="application/json" id="motion-{place}">{script_json(data)}</script>')
+        scripts.append(data_script(f"motion-{place}", data))
         left = "second" if flip else "first"
         entries.append({"id": one.id, "text": one.prompt or one.id, "category": one.category, "left": left})
     names = unique_names([first, second])
     facts = _facts(first, names, entries, seed)
     facts["page"] = hashlib.sha256("".join([json.dumps(facts), *scripts]).encode()).hexdigest()
-    page = fill_page(
-        "motionmillion.eval.compare",
-        PAGE,
-        style=page_part(PACKAGE, "page.css"),
-        title=html.escape(f"Which motion is better? {first.suite}"),
-        facts=script_json(facts),
-        motions="\n".join(scripts),
-    )
+    title = f"Which motion is better? {first.suite}"
+    page = render(f"compare/{PAGE}", title=title, facts=data_script("facts", facts), motions=scripts)
     return write_text(page, Path(folder) / PAGE)
 
 

@@ -9,10 +9,12 @@ own unit and scale. Colours are the custom properties `--s0`, `--s1`, ... of pag
 
 import html
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
-from motionmillion.eval.report.tables import interval, is_number, label_cell, label_html, number
+from motionmillion.eval.report.tables import interval, is_number, label_cell, number
 from motionmillion.eval.results import Estimate, Measure
 
 COLORS = 6  # series with a colour of their own
@@ -22,8 +24,17 @@ _LETTERS = 20
 _HEIGHT, _LEFT, _FOOT, _TOP = 180, 34, 24, 10
 
 
-def bar_chart(measure: Measure, groups: Sequence[str], series: Mapping[str, Mapping[str, Estimate]]) -> str:
-    """One bar per group and series, with its interval as a line.
+@dataclass(frozen=True)
+class Panel:
+    """A chart with its title and words beside the title."""
+
+    title: str
+    detail: str
+    chart: Markup
+
+
+def bar_chart(measure: Measure, groups: Sequence[str], series: Mapping[str, Mapping[str, Estimate]]) -> Markup:
+    """One bar per group and series, with its interval as a line; empty without any.
 
     Args:
         groups: names from top to bottom; groups without a value in any series are skipped.
@@ -32,7 +43,7 @@ def bar_chart(measure: Measure, groups: Sequence[str], series: Mapping[str, Mapp
     groups = [g for g in groups if any(_known(values.get(g)) for values in series.values())]
     shown = [values[g] for values in series.values() for g in groups if _known(values.get(g))]
     if not shown:
-        return ""
+        return Markup("")
     ends = [0.0, *(end for e in shown for end in (e.mean, e.low, e.high) if end is not None and is_number(end))]
     low, high = min(ends), max(ends)
     scale = (_WIDTH - _LABELS - _NUMBERS) / ((high - low) or 1.0)
@@ -58,7 +69,7 @@ def bar_chart(measure: Measure, groups: Sequence[str], series: Mapping[str, Mapp
 
 def histogram_chart(
     measure: Measure, histogram: Mapping[str, Sequence[float]], values: Sequence[float], system: str
-) -> str:
+) -> Markup:
     """Fractions of a system's samples as bars and of the reference as an outline, over the bins of the reference.
 
     Samples beyond the outermost edges count in the outermost bins. All bins are drawn with equal width.
@@ -126,21 +137,15 @@ def overlap(edges: np.ndarray, reference: np.ndarray, values: Sequence[float]) -
     return float(np.minimum(reference / max(reference.sum(), 1e-12), sample_shares(edges, values)).sum())
 
 
-def legend(names: Sequence[str]) -> str:
-    """Legend of the systems' colours."""
-    items = "".join(
-        f'<li><span class="key s{index % COLORS}"></span>{html.escape(name)}</li>' for index, name in enumerate(names)
-    )
-    return f'<ul class="legend">{items}</ul>'
+def legend(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Legend of the systems' colours: their CSS classes and names."""
+    return [(f"s{index % COLORS}", name) for index, name in enumerate(names)]
 
 
-def panel(measure: Measure, chart: str, detail: str = "") -> str:
-    """A chart under its measure's name; empty without a chart."""
-    if not chart:
-        return ""
+def panel(measure: Measure, chart: Markup, detail: str = "") -> Panel:
+    """A chart under its measure's name."""
     head = label_cell(measure)
-    text = html.escape("; ".join(filter(None, (head.detail, detail))))
-    return f"<figure><figcaption><b>{label_html(head.text)}</b> <span>{text}</span></figcaption>{chart}</figure>"
+    return Panel(head.text, "; ".join(filter(None, (head.detail, detail))), chart)
 
 
 def _bar(
@@ -162,9 +167,9 @@ def _bar(
     )
 
 
-def _svg(width: float, height: float, label: str, parts: Sequence[str]) -> str:
+def _svg(width: float, height: float, label: str, parts: Sequence[str]) -> Markup:
     words = html.escape(label, quote=True)
-    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
+    return Markup(f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{words}">{"".join(parts)}</svg>')
 
 
 def _text(text: str, x: float, y: float, anchor: str, style: str) -> str:

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
+from motionmillion.eval.report.page import data_script
 from motionmillion.eval.report.tables import first_of_axes, is_number, number
 from motionmillion.eval.results import Measure, Results
 from motionmillion.io.html import scene
-from motionmillion.io.page import script_json
 from motionmillion.motion import Motion
 
 
@@ -57,7 +59,9 @@ def rank(results: Results, measures: Sequence[str] | None = None, count: int = 6
     return [_ranking(results, measure, count) for measure in chosen]
 
 
-def gallery(results: Results, folder: Path, rankings: Sequence[Ranking]) -> tuple[dict[str, Any], str, list[str]]:
+def gallery(
+    results: Results, folder: Path, rankings: Sequence[Ranking]
+) -> tuple[dict[str, Any], list[Markup], list[str]]:
     """Content of the page: rankings and samples as JSON values, motions as script elements, and notes.
 
     Args:
@@ -68,11 +72,11 @@ def gallery(results: Results, folder: Path, rankings: Sequence[Ranking]) -> tupl
         sample = results.samples[index]
         try:
             motion = Motion.load(folder / sample.motion)
-            data = script_json(scene([motion], [""]))
+            script = data_script(f"motion-{index}", scene([motion], [""]))
         except (OSError, ValueError):
             missing.append(sample.motion)
             continue
-        scripts.append(f'<script type="application/json" id="motion-{index}">{data}</script>')
+        scripts.append(script)
         samples[index] = {
             "id": sample.id,
             "prompt": sample.prompt,
@@ -82,7 +86,7 @@ def gallery(results: Results, folder: Path, rankings: Sequence[Ranking]) -> tupl
         }
     shown = [_as_dict(results, ranking, samples) for ranking in rankings]
     notes = [f"The gallery lacks motions that could not be read: {', '.join(missing)}."] if missing else []
-    return {"rankings": [r for r in shown if r["best"] or r["worst"]], "samples": samples}, "\n".join(scripts), notes
+    return {"rankings": [r for r in shown if r["best"] or r["worst"]], "samples": samples}, scripts, notes
 
 
 def _ranking(results: Results, measure: Measure, count: int) -> Ranking:

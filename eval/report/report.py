@@ -8,13 +8,13 @@ Unusual: the only input is `Results` and the motion files that it names. The tem
 SVG (`motionmillion.eval.report.charts`), motions are drawn by player.js.
 """
 
-import html
-import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from motionmillion.eval.report.charts import bar_chart, check_histogram, histogram_chart, overlap, panel
+from motionmillion.eval.report.charts import Panel, bar_chart, check_histogram, histogram_chart, overlap, panel
 from motionmillion.eval.report.gallery import gallery, rank
+from motionmillion.eval.report.page import data_script, render
 from motionmillion.eval.report.protocol_facts import protocol_line
 from motionmillion.eval.report.tables import (
     COUNTS,
@@ -30,7 +30,6 @@ from motionmillion.eval.report.tables import (
     interval,
     is_number,
     label_cell,
-    label_html,
     markdown_text,
     measure_sets,
     merged_measures,
@@ -39,9 +38,7 @@ from motionmillion.eval.report.tables import (
 )
 from motionmillion.eval.results import EVERYTHING, Measure, ResultGroup, Results
 from motionmillion.io.files import write_text
-from motionmillion.io.page import fill_page, page_part, script_json
 
-PACKAGE = "motionmillion.eval.report"
 MARKDOWN, PAGE = "report.md", "report.html"
 INTERVALS = "Lines are 95 % intervals."
 ARROWS = f"Arrows show the better direction; values in parentheses are 95 % intervals. {NO_INTERVAL} {COUNTS}"
@@ -69,23 +66,22 @@ def write_report(
     rankings = rank(results, measures, count)
     data, scripts, notes = gallery(results, Path(motions) if motions is not None else folder, rankings)
     notes = [*results.notes, *notes]
-    page = fill_page(
-        PACKAGE,
-        PAGE,
-        style=page_part(PACKAGE, "page.css"),
-        sorting=page_part(PACKAGE, "tables.js"),
-        title=html.escape(f"{results.system}: {results.suite}"),
-        suite=html.escape(results.suite),
-        system=html.escape(results.system),
-        facts=facts_html([f"{len(results.samples)} samples", *protocol_line(results.protocol, 12)]),
+    page = render(
+        f"report/{PAGE}",
+        title=f"{results.system}: {results.suite}",
+        suite=results.suite,
+        system=results.system,
+        facts=[f"{len(results.samples)} samples", *protocol_line(results.protocol, 12)],
         cards=_cards(results),
-        charts=section(f"By {' and '.join(_kinds(results))}", charts_html({results.system: results}), INTERVALS),
+        charts=chart_panels({results.system: results}),
+        charts_title=f"By {' and '.join(_kinds(results))}",
+        charts_lead=INTERVALS,
         distributions=_distributions(results),
-        tables_lead=html.escape(f"{NO_INTERVAL} {COUNTS}"),
-        tables="".join(table.html() for table in _tables(results)),
-        notes=section("Notes", notes_html(notes)),
-        protocol=html.escape(json.dumps(results.protocol, indent=2, ensure_ascii=False)),
-        gallery=script_json(data),
+        tables_lead=f"{NO_INTERVAL} {COUNTS}",
+        tables=_tables(results),
+        notes=notes,
+        protocol=results.protocol,
+        gallery=data_script("data", data),
         motions=scripts,
     )
     return [write_text(markdown(results, notes), folder / MARKDOWN), write_text(page, folder / PAGE)]
@@ -121,7 +117,7 @@ def summary(results: Results) -> str:
     return Table("summary", heads, rows).markdown()
 
 
-def charts_html(systems: Mapping[str, Results]) -> str:
+def chart_panels(systems: Mapping[str, Results]) -> list[Panel]:
     """Bars for one measure of each axis (`first_of_axes`) with group values, one bar per group and system.
 
     With several systems, measures without values for groups are drawn too, over all samples.
@@ -142,24 +138,7 @@ def charts_html(systems: Mapping[str, Results]) -> str:
             for name, results in systems.items()
         }
         panels.append(panel(measure, bar_chart(measure, own, series), measure.axis))
-    return f'<div class="panels">{"".join(panels)}</div>' if any(panels) else ""
-
-
-def facts_html(facts: Sequence[str]) -> str:
-    """Short facts as a row of chips."""
-    return "".join(f"<li>{html.escape(fact)}</li>" for fact in facts)
-
-
-def notes_html(notes: Sequence[str]) -> str:
-    """Sentences as a list; empty without any."""
-    items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
-    return f'<ul class="notes">{items}</ul>' if items else ""
-
-
-def section(title: str, content: str, lead: str = "") -> str:
-    """A section of the page with a heading; empty without content."""
-    words = f'<p class="lead">{html.escape(lead)}</p>' if lead else ""
-    return f"<section><h2>{html.escape(title)}</h2>{words}{content}</section>" if content else ""
+    return [own for own in panels if own.chart]
 
 
 def _base(results: Results) -> list[ResultGroup]:
@@ -191,22 +170,34 @@ def _tables(results: Results) -> list[Table]:
     return tables
 
 
-def _cards(results: Results) -> str:
+@dataclass(frozen=True)
+class _Card:
+    """A headline value."""
+
+    title: str
+    value: str
+    interval: str
+    label: str
+
+
+def _cards(results: Results) -> list[_Card]:
     shown = headline(results.measures, results.overall.values, results.groups)
     sampled = sample_measures(results)
-    return "".join(_card(measure, results.overall, sampled) for measure in shown)
+    return [_card(measure, results.overall, sampled) for measure in shown]
 
 
-def _card(measure: Measure, group: ResultGroup, sampled: Collection[str]) -> str:
-    estimate, words = group.values[measure.name], estimate_detail(measure, group, sampled)
-    head = label_cell(measure)
-    title = f"<h3>{html.escape(measure.axis or measure.label)}</h3>"
-    label = label_html(head.text if measure.axis else head.detail)
-    range_ = f"<span>{'95 % interval ' if interval(measure, estimate) else 'no interval: '}{words}</span>"
-    return f'<div class="card">{title}<b>{number(measure, estimate.mean)}</b>{range_}<small>{label}</small></div>'
+def _card(measure: Measure, group: ResultGroup, sampled: Collection[str]) -> _Card:
+    estimate, head = group.values[measure.name], label_cell(measure)
+    words = "95 % interval " if interval(measure, estimate) else "no interval: "
+    return _Card(
+        title=measure.axis or measure.label,
+        value=number(measure, estimate.mean),
+        interval=words + estimate_detail(measure, group, sampled),
+        label=head.text if measure.axis else head.detail,
+    )
 
 
-def _distributions(results: Results) -> str:
+def _distributions(results: Results) -> list[Panel]:
     panels, known = [], {measure.name: measure for measure in results.measures}
     for name, histogram in results.histograms.items():
         measure = known.get(name) or Measure(name, name.replace("_", " "))
@@ -215,11 +206,4 @@ def _distributions(results: Results) -> str:
             chart = histogram_chart(measure, histogram, values, results.system)
             edges, reference = check_histogram(measure, histogram)
             panels.append(panel(measure, chart, f"{100 * overlap(edges, reference, values):.0f} % overlap"))
-    system = html.escape(results.system)
-    items = "".join(
-        f'<li><span class="key {style}"></span>{name}</li>'
-        for style, name in (("s0", system), ("outline", "real motion"))
-    )
-    keys = f'<ul class="legend">{items}</ul>'
-    lead = "Fraction of samples in each bin; values beyond the outermost edges count in the outermost bins."
-    return section("Against real motion", f'{keys}<div class="panels">{"".join(panels)}</div>', lead) if panels else ""
+    return panels

@@ -1,7 +1,7 @@
-"""Tables of estimates, as Markdown and as HTML that can be sorted.
+"""Tables of estimates: Markdown, and what pages draw as tables that can be sorted (parts.html).
 
     table = group_table("By category", results.groups, results.measures)
-    table.markdown(), table.html()
+    table.markdown()
 
 A cell holds its text, a detail below it (an interval) and its sort key. Without an interval the detail gives the
 reason, and if a value is not over all samples of its group, their number. Unusual: every text is escaped on output, so
@@ -56,15 +56,6 @@ class Table:
         rows = ["| " + " | ".join(cells) + " |" for cells in lines]
         return "\n".join([rows[0], "|---" * len(self.heads) + "|", *rows[1:]])
 
-    def html(self) -> str:
-        """A table with column heads as buttons; tables.js sorts it."""
-        heads = "".join(_head(cell) for cell in self.heads)
-        rows = "\n".join(f"<tr>{_row_head(cells[0])}{''.join(map(_data, cells[1:]))}</tr>" for cells in self.rows)
-        caption = f"<caption>{html.escape(self.title)}</caption>"
-        table = f"<table>{caption}<thead><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody></table>"
-        label = html.escape(self.title, quote=True)
-        return f'<div class="wide" tabindex="0" role="region" aria-label="{label}">{table}</div>'
-
 
 def group_table(
     title: str, groups: Sequence[ResultGroup], measures: Sequence[Measure], sampled: Collection[str] = ()
@@ -94,11 +85,6 @@ def label_cell(measure: Measure) -> Cell:
     """A measure's label with an arrow for the better direction."""
     arrow, words = _ARROWS.get(measure.better, ("", ""))
     return Cell(f"{measure.label} {arrow}".strip(), words)
-
-
-def label_html(text: str) -> str:
-    """A label for HTML whose arrow stays with its last word."""
-    return re.sub(" ([↑↓])$", "\u00a0\\1", html.escape(text))
 
 
 def estimate_cell(measure: Measure, group: ResultGroup, sampled: Collection[str] = ()) -> Cell:
@@ -196,23 +182,3 @@ def p_number(p: float) -> str:
 def _markdown_cell(cell: Cell) -> str:
     detail = f" ({markdown_text(cell.detail)})" if cell.detail and cell.value is not None else ""
     return markdown_text(cell.text) + detail
-
-
-def _head(cell: Cell) -> str:
-    title = f' title="{html.escape(cell.detail, quote=True)}"' if cell.detail else ""
-    words = f'<span class="hidden">, {html.escape(cell.detail)}</span>' if cell.detail else ""
-    return f'<th scope="col"><button type="button"{title}>{label_html(cell.text)}{words}</button></th>'
-
-
-def _row_head(cell: Cell) -> str:
-    return f'<th scope="row"{_class(cell)}>{html.escape(cell.text)}</th>'
-
-
-def _data(cell: Cell) -> str:
-    value = "" if cell.value is None else f' data-value="{float(cell.value)!r}"'
-    detail = f"<small>{html.escape(cell.detail)}</small>" if cell.detail else ""
-    return f"<td{_class(cell)}{value}>{html.escape(cell.text)}{detail}</td>"
-
-
-def _class(cell: Cell) -> str:
-    return f' class="{cell.style}"' if cell.style else ""

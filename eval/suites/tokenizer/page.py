@@ -3,19 +3,16 @@
     text = tokenizer_page("Tokenizer mini: reconstruction", facts, tables, lead, notes, protocol, [folder / "a.png"])
 
 Unusual: plots are embedded as data URIs, so the file is complete; they keep their light background on a dark page. The
-template is tokenizer_page.html, in the style of the suites' report.
+template is page.html, in the style of the suites' report.
 """
 
-import base64
-import html
-import json
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from motionmillion.eval.report.report import PACKAGE, facts_html, notes_html, section
+from motionmillion.eval.report.page import render
 from motionmillion.eval.report.tables import Table
-from motionmillion.io.page import fill_page, page_part
 
 
 def tokenizer_page(
@@ -36,23 +33,13 @@ def tokenizer_page(
         protocol: the whole protocol, ready for JSON.
         pictures: PNG files to embed, by caption.
     """
-    plots = "".join(_figure(caption, path) for caption, path in pictures.items())
-    return fill_page(
-        "motionmillion.eval.suites.tokenizer",
-        "page.html",
-        style=page_part(PACKAGE, "page.css"),
-        sorting=page_part(PACKAGE, "tables.js"),
-        title=html.escape(title),
-        facts=facts_html(facts),
-        lead=html.escape(lead),
-        tables="".join(table.html() for table in tables),
-        plots=section("Plots", f'<div class="panels">{plots}</div>' if plots else ""),
-        notes=section("Notes", notes_html(notes)),
-        protocol=html.escape(json.dumps(protocol, indent=2, ensure_ascii=False)),
+    return render(
+        "suites/tokenizer/page.html",
+        title=title,
+        facts=facts,
+        lead=lead,
+        tables=tables,
+        plots={caption: b64encode(path.read_bytes()).decode("ascii") for caption, path in pictures.items()},
+        notes=notes,
+        protocol=protocol,
     )
-
-
-def _figure(caption: str, path: Path) -> str:
-    data, words = base64.b64encode(path.read_bytes()).decode("ascii"), html.escape(caption, quote=True)
-    image = f'<img src="data:image/png;base64,{data}" alt="Plot: {words}">'
-    return f"<figure><figcaption>{words}</figcaption>{image}</figure>"
