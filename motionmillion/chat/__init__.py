@@ -1,1 +1,1 @@
-"""Clients for language and vision models."""
+"""Clients for language and vision models: local ones, OpenAI-compatible servers, and Gemini."""
