@@ -1,16 +1,20 @@
 """Facts needed to reproduce results: versions, machine, hashes, and names without local paths."""
 
 import hashlib
+import json
 import os
 import platform
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import motionmillion
+
+_ENDS = 2**16  # bytes hashed at either end of a file
 
 
 def versions() -> dict[str, str]:
@@ -28,15 +32,40 @@ def machine(device: torch.device | str) -> str:
 def file_hashes(folder: str | Path, pattern: str = "**/*.safetensors") -> dict[str, str]:
     """SHA-256 of each file of a folder, by its relative name."""
     paths = sorted(Path(folder).glob(pattern))
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return {path.relative_to(folder).as_posix(): files_hash([path]) for path in paths}
 
 
 def files_hash(files: Iterable[Path]) -> str:
-    """SHA-256 of the content of several files, one after another."""
+    """SHA-256 of the content of files, one after another."""
     digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
+    for path in files:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)  # reads piece by piece
     return digest.hexdigest()
+
+
+def file_stamps(files: Iterable[Path]) -> list[list[Any]]:
+    """Name, size and time of change (nanoseconds) of files: a sign of change that needs no reading."""
+    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+
+
+def fingerprint(content: Any) -> str:
+    """SHA-256 of what JSON can hold; the order of keys makes no difference."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def ends_hash(folder: str | Path) -> str:
+    """A quick hash of a model: 16 digits of its small files and of both ends of its large ones."""
+    digest = hashlib.sha256()
+    paths = [path for path in Path(folder).iterdir() if path.suffix in (".json", ".jinja", ".safetensors")]
+    for path in sorted(paths):
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}\n".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(_ENDS))
+            file.seek(max(0, size - _ENDS))
+            digest.update(file.read(_ENDS))
+    return digest.hexdigest()[:16]
 
 
 def weights_hash(model: nn.Module) -> str:
@@ -49,7 +78,7 @@ def weights_hash(model: nn.Module) -> str:
 
 
 def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of named tensors as they are stored."""
+    """SHA-256 of named tensors as they are stored: names, dtypes, shapes and bytes."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()

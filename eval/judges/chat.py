@@ -1,62 +1,71 @@
-"""Judges behind a service: any server with OpenAI's chat completions API and images, and Google's Gemini.
+"""Judges that are chat models with eyes: behind a service, or run here.
 
     judge = EndpointJudge("http://localhost:8000/v1", "Qwen/Qwen2.5-VL-7B-Instruct")
     judge = GeminiJudge("gemini-2.5-flash")                                            # key in GEMINI_API_KEY
+    judge = TransformersJudge("Qwen/Qwen2.5-VL-3B-Instruct", device="cuda")
+    judge = TransformersJudge("my_folder", rendering=Rendering(sheet=True))            # for models of one picture
 
-Frames are sent as JPEG inside the request. `motionmillion.chat.endpoint` handles retries and API keys. Unusual:
-several questions are asked in parallel (`parallel`); the replies do not depend on it.
+Frames are drawn by Pillow; `motionmillion.chat` loads models, sends requests, retries and guards API keys. A local
+model is loaded at the first question that is not in the cache; for most models that needs torchvision: `pip install
+"motionmillion[judge]"`. Unusual: a service is asked several questions in parallel (`parallel`); the replies do not
+depend on it.
 """
 
 import abc
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from motionmillion.chat.endpoint import ChatEndpoint, Endpoint, EndpointError
+from motionmillion.chat.endpoint import ChatEndpoint, EndpointError
+from motionmillion.chat.gemini import GEMINI, GeminiChat
+from motionmillion.chat.local import LocalChat
+from motionmillion.chat.model import ChatModel
 from motionmillion.configuration import check_whole
 from motionmillion.eval.judges.judge import Asked, Judge, JudgeError
-from motionmillion.eval.judges.pictures import Rendering, jpeg
+from motionmillion.eval.judges.pictures import Rendering
 from motionmillion.eval.judges.replies import INSTRUCTIONS_HASH, instruction
+from motionmillion.provenance import ends_hash
 
-GEMINI = "https://generativelanguage.googleapis.com/v1beta"
 
+class _ChatJudge(Judge):
+    """Common base: shows the pictures of a motion to a chat model and asks about them."""
 
-class _ServiceJudge(Judge):
-    """Common base; a subclass sets `endpoint` and builds the request."""
+    silent = "must reply, got no words; allow more tokens"
 
-    endpoint: Endpoint
-
-    def __init__(self, rendering: Rendering | None, parallel: int) -> None:
+    def __init__(self, chat: ChatModel, name: str, rendering: Rendering | None, parallel: int = 1) -> None:
+        self.chat, self.name = chat, name
         self.rendering = Rendering() if rendering is None else rendering
         self.batch_size = check_whole("parallel", parallel, 1)
 
+    def describe(self) -> dict[str, Any]:
+        return {**self.about(), "rendering": self.rendering.describe(), "instructions": INSTRUCTIONS_HASH}
+
     @abc.abstractmethod
-    def complete(self, pictures: Sequence[str], text: str) -> str:
-        """The model's reply to pictures (JPEG, base64) and a text; raises `EndpointError`."""
+    def about(self) -> dict[str, Any]:
+        """What replies depend on besides pictures and instructions: the model and its settings."""
 
     def check(self) -> None:
-        self.endpoint.headers()
+        self.chat.check()
 
     def replies(self, asked: Sequence[Asked]) -> Iterator[str | JudgeError]:
-        if len(asked) == 1:
-            yield self._reply(asked[0])
+        if len(asked) == 1 or self.batch_size == 1:
+            yield from map(self._reply, asked)
             return
         with ThreadPoolExecutor(self.batch_size) as pool:
             yield from pool.map(self._reply, asked)
 
     def _reply(self, asked: Asked) -> str | JudgeError:
         shown = self.rendering.show(asked.motion)
-        text = instruction(asked.kind, asked.texts, shown.note)
         try:
-            reply = self.complete([jpeg(picture) for picture in shown.pictures], text)
+            reply = self.chat.ask(instruction(asked.kind, asked.texts, shown.note), shown.pictures)
         except EndpointError as error:
             return JudgeError(str(error))
-        return reply if reply.strip() else JudgeError(f"{self.name} must reply, got no words; allow more tokens")
+        return reply if reply.strip() else JudgeError(f"{self.name} {self.silent}")
 
 
-class EndpointJudge(_ServiceJudge):
-    """Asks `base_url`/chat/completions.
+class EndpointJudge(_ChatJudge):
+    """Asks `base_url`/chat/completions: OpenAI, vLLM, llama.cpp, Ollama.
 
     Args:
         base_url: address up to the version, such as "https://api.openai.com/v1".
@@ -72,6 +81,8 @@ class EndpointJudge(_ServiceJudge):
         ValueError: for an invalid address or number.
     """
 
+    chat: ChatEndpoint
+
     def __init__(
         self,
         base_url: str,
@@ -82,28 +93,15 @@ class EndpointJudge(_ServiceJudge):
         api_key_env: str = "OPENAI_API_KEY",
         **options: Any,
     ) -> None:
-        super().__init__(rendering, parallel)
         settings = {"temperature": 0, "max_tokens": 1024, "seed": 0, **(body or {})}
-        self.chat = ChatEndpoint(base_url, model, settings, api_key_env, **{"timeout": 120.0, **options})
-        self.endpoint, self.name = self.chat, model
+        chat = ChatEndpoint(base_url, model, settings, api_key_env, **{"timeout": 120.0, **options})
+        super().__init__(chat, model, rendering, parallel)
 
-    def describe(self) -> dict[str, Any]:
-        asked = {"address": self.chat.base_url, "model": self.chat.model, "request": self.chat.body}
-        return {
-            "judge": "endpoint",
-            **asked,
-            "rendering": self.rendering.describe(),
-            "instructions": INSTRUCTIONS_HASH,
-        }
-
-    def complete(self, pictures: Sequence[str], text: str) -> str:
-        content: list[dict[str, Any]] = [
-            {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{picture}"}} for picture in pictures
-        ]
-        return self.chat.complete([{"role": "user", "content": [*content, {"type": "text", "text": text}]}])
+    def about(self) -> dict[str, Any]:
+        return _service("endpoint", self.chat)
 
 
-class GeminiJudge(_ServiceJudge):
+class GeminiJudge(_ChatJudge):
     """Asks Gemini's generateContent.
 
     Args:
@@ -120,6 +118,8 @@ class GeminiJudge(_ServiceJudge):
         ValueError: for an invalid address or number.
     """
 
+    chat: GeminiChat
+
     def __init__(
         self,
         model: str,
@@ -130,47 +130,54 @@ class GeminiJudge(_ServiceJudge):
         base_url: str = GEMINI,
         **options: Any,
     ) -> None:
-        super().__init__(rendering, parallel)
         settings = {"temperature": 0, "maxOutputTokens": 8192, "seed": 0, **(config or {})}
-        self.config = {name: value for name, value in settings.items() if value is not None}
-        sending: dict[str, Any] = {"key_header": "x-goog-api-key", "key_prefix": "", "key_needed": True}
-        self.endpoint = Endpoint(base_url, api_key_env, **{"timeout": 120.0, **options}, **sending)
-        self.name = model
+        chat = GeminiChat(model, settings, api_key_env, base_url, **{"timeout": 120.0, **options})
+        super().__init__(chat, model, rendering, parallel)
 
-    def describe(self) -> dict[str, Any]:
-        asked = {"address": self.endpoint.base_url, "model": self.name, "request": self.config}
-        return {
-            "judge": "gemini",
-            **asked,
-            "rendering": self.rendering.describe(),
-            "instructions": INSTRUCTIONS_HASH,
-        }
-
-    def complete(self, pictures: Sequence[str], text: str) -> str:
-        parts: list[dict[str, Any]] = [
-            {"inline_data": {"mime_type": "image/jpeg", "data": picture}} for picture in pictures
-        ]
-        body = {
-            "contents": [{"role": "user", "parts": [*parts, {"text": text}]}],
-            "generationConfig": self.config,
-        }
-        path = f"/models/{quote(self.name, safe='')}:generateContent"
-        return self.endpoint.post(path, body, _gemini_text, "Gemini's generateContent")
+    def about(self) -> dict[str, Any]:
+        return _service("gemini", self.chat)
 
 
-def _gemini_text(answer: Any) -> str:
-    """The text of an answer without its thoughts.
+class TransformersJudge(_ChatJudge):
+    """Runs a vision-language model of transformers; it answers greedily, one question at a time.
+
+    Args:
+        model: hub id or folder of a model with a chat template.
+        device, dtype: of the model; the default dtype is that of its config.
+        rendering: how motions are drawn; None: the defaults.
+        max_new_tokens: maximum length of a reply.
+        revision: revision on the hub.
 
     Raises:
-        EndpointError: if there is none, with Gemini's reason.
+        ValueError: for an invalid number; at the first question, if there is no such model.
+        ImportError: at the first question, if its processor needs a missing package.
     """
-    if "candidates" not in answer and "promptFeedback" not in answer:
-        raise KeyError("candidates")
-    candidate = (answer.get("candidates") or [{}])[0]
-    parts = candidate.get("content", {}).get("parts", [])
-    text = "".join(part.get("text", "") for part in parts if not part.get("thought"))
-    if not text.strip():
-        blocked = answer.get("promptFeedback", {}).get("blockReason")
-        reason = candidate.get("finishReason") or blocked or "no reason given"
-        raise EndpointError(f"Gemini must reply, got no words ({reason}); for MAX_TOKENS raise maxOutputTokens")
-    return text
+
+    chat: LocalChat
+    silent = "must reply with words, got none"
+
+    def __init__(
+        self,
+        model: str,
+        device: str = "cpu",
+        dtype: str = "auto",
+        rendering: Rendering | None = None,
+        max_new_tokens: int = 512,
+        revision: str | None = None,
+    ) -> None:
+        chat = LocalChat(model, device, dtype, max_new_tokens, revision, sees=True, purpose="judge")
+        super().__init__(chat, Path(model).name if Path(model).is_dir() else model, rendering)
+
+    def about(self) -> dict[str, Any]:
+        chat, folder = self.chat, Path(self.chat.model)
+        return {
+            "judge": "transformers",
+            "model": self.name,
+            "weights": ends_hash(folder) if folder.is_dir() else chat.revision or "newest",
+            "dtype": chat.dtype,
+            "max_new_tokens": chat.max_new_tokens,
+        }
+
+
+def _service(judge: str, chat: ChatEndpoint | GeminiChat) -> dict[str, Any]:
+    return {"judge": judge, "address": chat.base_url, "model": chat.model, "request": chat.body}

@@ -31,15 +31,16 @@ def make_judge(spec: str, **options: Any) -> Judge:
         from motionmillion.eval.judges.similarity import SimilarityJudge
 
         return SimilarityJudge.bundled(**{name: value for name, value in options.items() if name != "device"})
-    if spec.startswith(("http://", "https://", "gemini:")):
-        from motionmillion.eval.judges.chat import EndpointJudge, GeminiJudge
+    from motionmillion.chat.model import make_by_name
+    from motionmillion.eval.judges.chat import EndpointJudge, GeminiJudge
 
-        options.pop("device", None)  # the server's own
-        address, sign, model = spec.partition(":" if spec.startswith("gemini:") else "#")
-        if not model:
-            raise ValueError(f'judge must name a model, got {spec!r}; write "{address}{sign or "#"}MODEL"')
-        return GeminiJudge(model, **options) if address == "gemini" else EndpointJudge(address, model, **options)
-    from motionmillion.eval.judges.local import TransformersJudge
+    return make_by_name(
+        spec, _local, EndpointJudge, GeminiJudge, demand="judge must name a model", example="MODEL", **options
+    )
+
+
+def _local(spec: str, **options: Any) -> Judge:
+    from motionmillion.eval.judges.chat import TransformersJudge
 
     if "/" not in spec and not Path(spec).is_dir():  # no id of the hub, so nobody need be asked there
         raise ValueError(

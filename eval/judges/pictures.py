@@ -7,8 +7,6 @@ Frames come from the library's own renderer, without a window, a GPU or a file; 
 never drawn. A sheet, all poses in one picture, is for models that accept one picture only.
 """
 
-import base64
-import io
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -82,10 +80,3 @@ class Rendering:
         pictures = list(draw_frames(motion.resample(rate), (self.size, self.size), azimuth=self.azimuth))
         note = f"The {len(pictures)} pictures are frames of a video of {last:.1f} seconds, {rate:.3g} a second."
         return Shown(pictures, note)
-
-
-def jpeg(picture: Any) -> str:
-    """A picture as base64 of a JPEG file."""
-    file = io.BytesIO()
-    picture.save(file, format="JPEG", quality=90)
-    return base64.b64encode(file.getvalue()).decode()

@@ -1,12 +1,14 @@
 """Requests to a server over HTTP: JSON in, text out. Uses the standard library only.
 
-    endpoint = ChatEndpoint("http://localhost:8000/v1", "Qwen/Qwen2.5-VL-7B-Instruct")
-    text = endpoint.complete([{"role": "user", "content": "Does a person who waves move an arm?"}])
+    chat = ChatEndpoint("http://localhost:8000/v1", "Qwen/Qwen2.5-VL-7B-Instruct", {"temperature": 0})
+    reply = chat.ask("Does a person who waves move an arm?")
 
 Requests to a busy or unresponsive server are retried with exponential backoff. Unusual: redirects are not followed,
 and an API key is sent only over https or to localhost. An endpoint is thread-safe.
 """
 
+import base64
+import io
 import json
 import os
 import time
@@ -91,6 +93,10 @@ class Endpoint:
             )
         return {**headers, self.key_header: self.key_prefix + key} if key else headers
 
+    def check(self) -> None:
+        """Raise `ValueError` if no request can be sent, see `headers`; sends nothing."""
+        self.headers()
+
     def post(self, path: str, body: Mapping[str, Any], read: Callable[[Any], Any], protocol: str) -> str:
         """Send a request to `path`, with retries while the server is busy.
 
@@ -161,10 +167,24 @@ class ChatEndpoint(Endpoint):
         self.model = model
         self.body = {name: value for name, value in body.items() if value is not None}
 
-    def complete(self, messages: Sequence[Mapping[str, Any]]) -> str:
-        """The model's reply to `messages`; raises as `post` does."""
+    def ask(self, text: str, pictures: Sequence[Any] = (), system: str = "") -> str:
+        """The model's reply, see `motionmillion.chat.model.ChatModel`; raises as `post` does."""
+        messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
+        images = [
+            {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{jpeg(picture)}"}}
+            for picture in pictures
+        ]
+        content = [*images, {"type": "text", "text": text}] if images else text
+        messages.append({"role": "user", "content": content})
         body = {"model": self.model, "messages": messages, **self.body}
         return self.post("/chat/completions", body, _chat_content, "OpenAI's chat completions")
+
+
+def jpeg(picture: Any) -> str:
+    """A picture as base64 of a JPEG file."""
+    file = io.BytesIO()
+    picture.save(file, format="JPEG", quality=90)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def _chat_content(answer: Any) -> Any:

@@ -2,13 +2,15 @@
 
     rewriter = LocalRewriter("Qwen/Qwen2.5-1.5B-Instruct", cache="rewritten.json")
     rewriter = EndpointRewriter("https://api.openai.com/v1", "gpt-4o-mini")       # key in OPENAI_API_KEY
+    rewriter = make_rewriter("https://api.openai.com/v1#gpt-4o-mini")             # the same; also "gemini:MODEL"
     for rewrite in rewriter(["Happily, Anna strolls over and says hi"]):
         print(rewrite.original, "->", rewrite.rewritten)
 
 `LocalRewriter` runs any causal language model of transformers, `EndpointRewriter` calls any server with OpenAI's chat
-completions API (OpenAI, vLLM, llama.cpp, Ollama). Both decode greedily, so the same prompt gives the same sentence as
-far as the model allows; results can be cached in a file. Unusual: no model is loaded or called for cached prompts. An
-unusable answer is an error; `on_error="keep"` turns it into a warning and keeps the original prompt.
+completions API (OpenAI, vLLM, llama.cpp, Ollama), `GeminiRewriter` calls Google's Gemini. All decode greedily, so the
+same prompt gives the same sentence as far as the model allows; results can be cached in a file. Unusual: no model is
+loaded or called for cached prompts. An unusable answer is an error; `on_error="keep"` turns it into a warning and
+keeps the original prompt.
 """
 
 import abc
@@ -22,6 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from motionmillion.chat.endpoint import ChatEndpoint, EndpointError
+from motionmillion.chat.gemini import GeminiChat
+from motionmillion.chat.local import LocalChat
+from motionmillion.chat.model import ChatModel, make_by_name
 from motionmillion.io.files import write_text
 
 INSTRUCTION = """You prepare sentences for a program that turns a sentence into the motion of one human body. \
@@ -104,6 +109,23 @@ class PromptRewriter(abc.ABC):
         return Rewrite(prompt, known[prompt])
 
 
+def _read_cache(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        content = None
+    whole = isinstance(content, dict) and all(
+        isinstance(part, dict) and all(isinstance(text, str) for text in part.values()) for part in content.values()
+    )
+    if not whole:
+        raise ValueError(
+            f"cache must be a JSON file of rewritten prompts, got {str(path)!r}; remove it or name another"
+        )
+    return content  # type: ignore[return-value]
+
+
 def read_answer(answer: str) -> str:
     """Extract the sentence of an answer: the first text in square brackets, else the whole answer if it is one line.
 
@@ -150,96 +172,33 @@ class LocalRewriter(PromptRewriter):
         on_error: str = "raise",
     ) -> None:
         super().__init__(f"local {model}", instruction, cache, on_error)
-        self.name, self.device, self.dtype, self.max_new_tokens = model, device, dtype, max_new_tokens
-        self._loaded: tuple[Any, Any] | None = None
+        self.chat = LocalChat(model, device, dtype, max_new_tokens, purpose="rewriter")
 
     def answer(self, prompt: str) -> str:
-        import torch
-
-        tokenizer, model = self._load()
-        text, opened = self._prompt(tokenizer, prompt)
-        # a chat template already includes the special tokens
-        tokens = tokenizer(text, return_tensors="pt", add_special_tokens=bool(opened)).to(model.device)
-        with torch.no_grad():
-            output = model.generate(
-                **tokens,
-                max_new_tokens=self.max_new_tokens,
-                do_sample=False,
-                temperature=None,
-                top_p=None,
-                top_k=None,
-                pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,
-            )
-        return opened + tokenizer.decode(output[0, tokens["input_ids"].shape[1] :], skip_special_tokens=True)
-
-    def _prompt(self, tokenizer: Any, prompt: str) -> tuple[str, str]:
-        """The text to complete, and the beginning of the answer that it already contains."""
-        if not tokenizer.chat_template:
-            return f'{self.instruction}\n\nSentence: "{prompt}"\nAnswer: [', "["
         from jinja2 import TemplateError
 
-        system, user = {"role": "system", "content": self.instruction}, {"role": "user", "content": prompt}
+        if not self.chat.has_template():
+            # the text to complete already contains the beginning of the answer
+            return "[" + self.chat.complete(f'{self.instruction}\n\nSentence: "{prompt}"\nAnswer: [')
         try:
-            chat = tokenizer.apply_chat_template([system, user], tokenize=False, add_generation_prompt=True)
+            return self.chat.ask(prompt, system=self.instruction)
         except TemplateError:  # some templates have no system role
-            joined = {"role": "user", "content": f"{self.instruction}\n\nThe sentence: {prompt}"}
-            chat = tokenizer.apply_chat_template([joined], tokenize=False, add_generation_prompt=True)
-        return chat, ""
-
-    def _load(self) -> tuple[Any, Any]:
-        if self._loaded is None:
-            from transformers import AutoModelForCausalLM, AutoTokenizer
-
-            from motionmillion.checkpoints import quiet_transformers
-
-            try:
-                with quiet_transformers():
-                    tokenizer = AutoTokenizer.from_pretrained(self.name)
-                    model: Any = AutoModelForCausalLM.from_pretrained(
-                        self.name, dtype=self.dtype, use_safetensors=True
-                    )
-            except (OSError, ValueError) as error:
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-                raise ValueError(
-                    f"rewriter must be a causal language model in a folder or on the hub, got {self.name!r}: {reason}"
-                ) from None
-            self._loaded = tokenizer, model.eval().to(self.device)
-        return self._loaded
+            return self.chat.ask(f"{self.instruction}\n\nThe sentence: {prompt}")
 
 
-def make_rewriter(name: str, **options: Any) -> PromptRewriter:
-    """Make a rewriter by name: `https://host/v1#model` calls a server, any other name is run locally.
+class _ServiceRewriter(PromptRewriter):
+    """Common base; a subclass sets `chat`."""
 
-    Raises:
-        ValueError: for an address without a model.
-    """
-    if name.startswith(("http://", "https://")):
-        address, _, model = name.partition("#")
-        if not model:
-            raise ValueError(f'rewriter must name a model after the address, got {name!r}; write "{name}#model"')
-        options.pop("device", None)  # set by the server
-        return EndpointRewriter(address, model, **options)
-    return LocalRewriter(name, **options)
+    chat: ChatModel
+
+    def answer(self, prompt: str) -> str:
+        try:
+            return self.chat.ask(prompt, system=self.instruction)
+        except EndpointError as error:
+            raise RewriteError(f'{error}; or keep prompts with on_error="keep"') from None
 
 
-def _read_cache(path: Path) -> dict[str, dict[str, str]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
-        content = None
-    whole = isinstance(content, dict) and all(
-        isinstance(part, dict) and all(isinstance(text, str) for text in part.values()) for part in content.values()
-    )
-    if not whole:
-        raise ValueError(
-            f"cache must be a JSON file of rewritten prompts, got {str(path)!r}; remove it or name another"
-        )
-    return content  # type: ignore[return-value]
-
-
-class EndpointRewriter(PromptRewriter):
+class EndpointRewriter(_ServiceRewriter):
     """Rewrites with the model at `base_url`/chat/completions.
 
     Args:
@@ -271,15 +230,57 @@ class EndpointRewriter(PromptRewriter):
         on_error: str = "raise",
     ) -> None:
         settings = {"temperature": 0, "max_tokens": 200, **(body or {})}
-        self.endpoint = ChatEndpoint(
-            base_url, model, settings, api_key_env, timeout=timeout, retries=retries, backoff=backoff
-        )
-        identity = f"endpoint {base_url} {model} {json.dumps(self.endpoint.body, sort_keys=True)}"
+        chat = ChatEndpoint(base_url, model, settings, api_key_env, timeout=timeout, retries=retries, backoff=backoff)
+        self.chat = chat
+        identity = f"endpoint {base_url} {model} {json.dumps(chat.body, sort_keys=True)}"
         super().__init__(identity, instruction, cache, on_error)
 
-    def answer(self, prompt: str) -> str:
-        messages = [{"role": "system", "content": self.instruction}, {"role": "user", "content": prompt}]
-        try:
-            return self.endpoint.complete(messages)
-        except EndpointError as error:
-            raise RewriteError(f'{error}; or keep prompts with on_error="keep"') from None
+
+class GeminiRewriter(_ServiceRewriter):
+    """Rewrites with Google's Gemini.
+
+    Args:
+        model: such as "gemini-2.5-flash".
+        body: entries of `generationConfig`, which override `temperature` 0 and `maxOutputTokens` 2048 (thoughts
+            included); None removes one.
+        options: of `motionmillion.chat.gemini.GeminiChat`, such as `base_url`.
+        others: see `PromptRewriter`.
+
+    Raises:
+        ValueError: for an invalid address or number.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        instruction: str = INSTRUCTION,
+        cache: str | Path | None = None,
+        on_error: str = "raise",
+        **options: Any,
+    ) -> None:
+        chat = GeminiChat(model, {"temperature": 0, "maxOutputTokens": 2048, **(body or {})}, **options)
+        self.chat = chat
+        identity = f"gemini {chat.base_url} {model} {json.dumps(chat.body, sort_keys=True)}"
+        super().__init__(identity, instruction, cache, on_error)
+
+
+def make_rewriter(name: str, **options: Any) -> PromptRewriter:
+    """Make a rewriter by name: `https://host/v1#model` or `gemini:model` calls a server, others are run locally.
+
+    Args:
+        options: of its class; `device` is for models that run here and is left out elsewhere.
+
+    Raises:
+        ValueError: for an address or a service without a model.
+    """
+    return make_by_name(
+        name,
+        LocalRewriter,
+        EndpointRewriter,
+        GeminiRewriter,
+        demand="rewriter must name a model after the address",
+        example="model",
+        **options,
+    )

@@ -111,7 +111,7 @@ def test_a_cache_asks_and_loads_nothing_twice(tmp_path, folders):
     options = dict(instruction=SHORT, max_new_tokens=12, cache=cache)
     first = LocalRewriter(folders["chat"], **options)("say hi")
     again = LocalRewriter(folders["chat"], **options)
-    assert again("say hi") == first and again._loaded is None
+    assert again("say hi") == first and again.chat.loaded is None
     assert "a person waves" in cache.read_text()
     other = LocalRewriter(folders["chat"], **{**options, "instruction": SHORT + " Please"})
     assert other.identity != again.identity and other._known.get(other.identity) is None

@@ -9,10 +9,9 @@ import torch
 from motionmillion.data.synthetic.clips import synthesize
 from motionmillion.eval.judges.ask import ask_all, first_failure, tally
 from motionmillion.eval.judges.cache import ReplyCache
-from motionmillion.eval.judges.chat import EndpointJudge, GeminiJudge
+from motionmillion.eval.judges.chat import EndpointJudge, GeminiJudge, TransformersJudge
 from motionmillion.eval.judges.choose import make_judge
 from motionmillion.eval.judges.judge import Answer, Question
-from motionmillion.eval.judges.local import TransformersJudge
 from motionmillion.eval.judges.retrieval import RetrievalJudge
 from motionmillion.motion import Motion
 from motionmillion.text.prompts import plain

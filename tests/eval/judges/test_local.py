@@ -20,8 +20,8 @@ from transformers.utils import is_torchvision_available
 
 from motionmillion.data.synthetic.clips import synthesize
 from motionmillion.eval.judges.ask import ask_all, tally
+from motionmillion.eval.judges.chat import TransformersJudge
 from motionmillion.eval.judges.judge import Question
-from motionmillion.eval.judges.local import TransformersJudge
 from motionmillion.eval.judges.pictures import Rendering
 from motionmillion.eval.judges.replies import instruction
 
@@ -119,7 +119,7 @@ def test_a_local_model_judges_what_it_sees(folder, tmp_path):
     assert [answer.reply for answer in answers] == ["Answer: yes", "Answer: no"]
     assert [answer.right for answer in answers] == [True, False]
     again = TransformersJudge(str(folder), rendering=SHEET, max_new_tokens=5)
-    assert ask_all(again, questions, cache=tmp_path / "cache.jsonl") == answers and again._loaded is None
+    assert ask_all(again, questions, cache=tmp_path / "cache.jsonl") == answers and again.chat.loaded is None
 
 
 @pytest.mark.parametrize("dtype", ["auto", "bfloat16"])
@@ -136,7 +136,7 @@ def test_a_local_model_sees_several_frames(folder, dtype):
 
 def test_a_model_that_says_nothing_is_a_failure(folder):
     judge = TransformersJudge(str(folder), rendering=SHEET, max_new_tokens=5)
-    processor, model = judge._load()
+    processor, model = judge.chat.load()
     with torch.no_grad():
         model.lm_head.weight.zero_()
         model.lm_head.weight[processor.tokenizer.eos_token_id] = 1e3 * model.lm_head.weight.new_ones(32)

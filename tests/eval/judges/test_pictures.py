@@ -6,8 +6,9 @@ import io
 import numpy as np
 import pytest
 
+from motionmillion.chat.endpoint import jpeg
 from motionmillion.data.synthetic.clips import synthesize
-from motionmillion.eval.judges.pictures import Rendering, jpeg
+from motionmillion.eval.judges.pictures import Rendering
 from motionmillion.motion import Motion
 
 Image = pytest.importorskip("PIL.Image")
