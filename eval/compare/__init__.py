@@ -7,7 +7,7 @@ from motionmillion.lazy import lazy_names
 if TYPE_CHECKING:
     from motionmillion.eval.compare.comparison import Comparison, compare
     from motionmillion.eval.compare.pages import write_comparison
-    from motionmillion.eval.compare.side_by_side import SideBySide, side_by_side
+    from motionmillion.eval.compare.side_by_side import SideBySide
 
 __all__ = ["Comparison", "SideBySide", "compare", "side_by_side", "write_comparison"]
 
@@ -16,6 +16,6 @@ __getattr__, __dir__ = lazy_names(
     {
         "comparison": ["Comparison", "compare"],
         "pages": ["write_comparison"],
-        "side_by_side": ["SideBySide", "side_by_side"],
+        "side_by_side": ["SideBySide"],
     },
 )
