@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from motionmillion.eval.compare.pages import write_comparison
     from motionmillion.eval.compare.side_by_side import SideBySide
 
-__all__ = ["Comparison", "SideBySide", "compare", "side_by_side", "write_comparison"]
+__all__ = ["Comparison", "SideBySide", "compare", "write_comparison"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from motionmillion.kinematics.joining import continue_from, joined
     from motionmillion.kinematics.joints import motion_from_joints, rotations_from_joints
 
+__all__ = ["continue_from", "joined", "motion_from_joints", "rotations_from_joints"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
