@@ -7,15 +7,13 @@ from motionmillion.lazy import lazy_names
 if TYPE_CHECKING:
     from motionmillion.kinematics.joining import continue_from, joined
     from motionmillion.kinematics.joints import motion_from_joints, rotations_from_joints
-    from motionmillion.kinematics.retarget import retarget
 
-__all__ = ["continue_from", "joined", "motion_from_joints", "retarget", "rotations_from_joints"]
+__all__ = ["continue_from", "joined", "motion_from_joints", "rotations_from_joints"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "joining": ["continue_from", "joined"],
         "joints": ["motion_from_joints", "rotations_from_joints"],
-        "retarget": ["retarget"],
     },
 )
