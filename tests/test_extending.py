@@ -69,7 +69,7 @@ class SignOptions:
         return 2**self.channels
 
 class SignQuantizer(Quantizer):
-    options = SignOptions
+    options_type = SignOptions
 
     def __init__(self, dim, options):
         super().__init__(dim, options.channels, options.codebook_size)
