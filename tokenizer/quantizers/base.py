@@ -43,10 +43,10 @@ class QuantizerOptions(Protocol):
 class Quantizer(nn.Module):
     """The interface: C latent channels are projected to Q, quantized in float32, and projected back.
 
-    A subclass names the dataclass of its options, and is made with `(dim, options)`.
+    A subclass names the dataclass of its options as `options_type`, and is made with `(dim, options)`.
     """
 
-    options: ClassVar[type]
+    options_type: ClassVar[type]
 
     inner: Any  # the module of the library
 

@@ -34,7 +34,7 @@ class ContinuousOptions:
 class NoQuantizer(Quantizer):
     """Continuous latents: a sample from a Gaussian with predicted mean and variance in training, else its mean."""
 
-    options = ContinuousOptions
+    options_type = ContinuousOptions
 
     def __init__(self, dim: int, options: ContinuousOptions) -> None:
         super().__init__(dim, options.channels, 0)

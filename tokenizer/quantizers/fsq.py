@@ -64,7 +64,7 @@ def _levels(levels: Any) -> list[int]:
 class FiniteScalarQuantizer(Quantizer):
     """FSQ (arXiv 2309.15505): a few channels, each rounded to a fixed number of levels."""
 
-    options = FSQOptions
+    options_type = FSQOptions
 
     def __init__(self, dim: int, options: FSQOptions) -> None:
         self.levels = list(options.levels or [])

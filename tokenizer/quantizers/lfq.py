@@ -40,7 +40,7 @@ class LFQOptions:
 class LookupFreeQuantizer(Quantizer):
     """LFQ (arXiv 2310.05737): the signs of log2(size) channels form the code; an entropy loss spreads the codes."""
 
-    options = LFQOptions
+    options_type = LFQOptions
 
     def __init__(self, dim: int, options: LFQOptions) -> None:
         self.options = options

@@ -47,7 +47,7 @@ def register(name: str, quantizer: type[Quantizer]) -> None:
 
     Args:
         name: the `type` in the options of a config.
-        quantizer: made with `(dim, options)`; its attribute `options` is the dataclass of its options.
+        quantizer: made with `(dim, options)`; its attribute `options_type` is the dataclass of its options.
 
     Raises:
         ValueError: if the name is taken.
@@ -68,12 +68,12 @@ def parse_options(options: Mapping[str, Any]) -> QuantizerOptions:
     kind = options.get("type")
     if not isinstance(kind, str) or kind not in _QUANTIZERS:
         raise ValueError(f"quantizer type must be one of {sorted(_QUANTIZERS)}, got {kind!r}")
-    known = [field.name for field in fields(_QUANTIZERS[kind].options)]
+    known = [field.name for field in fields(_QUANTIZERS[kind].options_type)]
     given = {key: value for key, value in options.items() if key != "type"}
     if set(given) - set(known):
         raise unknown_key_error(f"quantizer options of {kind!r}", set(given) - set(known), known)
     # the dataclass checks its own values
-    parsed = _QUANTIZERS[kind].options(**given)
+    parsed = _QUANTIZERS[kind].options_type(**given)
     size = parsed.codebook_size
     if size > LARGEST_CODEBOOK:
         raise ValueError(f"quantizer must have at most {LARGEST_CODEBOOK:,} codes, got {size:,} from {dict(options)}")

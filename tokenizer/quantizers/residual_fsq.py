@@ -36,7 +36,7 @@ class ResidualFSQOptions:
 class ResidualFiniteScalarQuantizer(Quantizer):
     """Several FSQ stages, each on the residual of the previous one; their codes are the digits of a joint code."""
 
-    options = ResidualFSQOptions
+    options_type = ResidualFSQOptions
 
     def __init__(self, dim: int, options: ResidualFSQOptions) -> None:
         self.levels, self.stages = list(options.levels or []), options.stages

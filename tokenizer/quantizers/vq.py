@@ -43,7 +43,7 @@ class VQOptions:
 class VectorQuantizer(Quantizer):
     """VQ: the nearest vector of a codebook that is updated by exponential moving averages (arXiv 1711.00937)."""
 
-    options = VQOptions
+    options_type = VQOptions
 
     def __init__(self, dim: int, options: VQOptions) -> None:
         self.options = options
