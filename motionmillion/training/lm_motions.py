@@ -15,7 +15,8 @@ from motionmillion.data.captions import add_captions, load_caption_rules
 from motionmillion.data.clips import MotionClip, list_clips
 from motionmillion.data.composing import ComposeOptions, compose_clips
 from motionmillion.data.sets.sequences import Sequences, make_sequences
-from motionmillion.data.sets.token_cache import cached_sequences, fingerprint, weights_hash
+from motionmillion.data.sets.token_cache import cached_sequences, fingerprint
+from motionmillion.provenance import tensors_hash
 from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.training.recipe import Recipe, clips_of
 
@@ -32,7 +33,7 @@ def motion_sequences(recipe: Recipe, data: dict[str, Any], tokenizer: MotionToke
     source = _Source(recipe, data)
     if not data["cache"]:
         return source.training(tokenizer), source.validation(tokenizer)
-    common = [weights_hash(tokenizer.state_dict()), _settings(tokenizer), recipe.seed]
+    common = [tensors_hash(tokenizer.state_dict()), _settings(tokenizer), recipe.seed]
     key = fingerprint(["training", *common, source.state(), {name: data[name] for name in _DECIDING}])
     training = cached_sequences(data["cache"], key, lambda: source.training(tokenizer))
     key = fingerprint(["validation", *common, source.state(), data["synthetic"]])

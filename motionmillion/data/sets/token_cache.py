@@ -19,7 +19,7 @@ import hashlib
 import itertools
 import json
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ import motionmillion
 from motionmillion.data.sets.sequences import Sequences, Version
 from motionmillion.data.sets.texts import TextBank
 from motionmillion.io.files import atomic_path
+from motionmillion.provenance import file_stamps, tensors_hash
+from motionmillion.provenance import fingerprint as plain_fingerprint
 from motionmillion.text.encoder import TextEncoder
 
 FORMAT = 1
@@ -42,7 +44,7 @@ _MAKERS = ("data", "features", "kinematics", "motion.py", "skeleton.py")
 def fingerprint(content: Any) -> str:
     """SHA-256 of what JSON can hold, of the library's version and of the code that makes the data."""
     whole = [FORMAT, motionmillion.__version__, _code(), content]
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+    return plain_fingerprint(whole)
 
 
 @functools.cache
@@ -52,16 +54,6 @@ def _code() -> str:
         part = package / name
         for path in sorted(part.rglob("*.py")) if part.is_dir() else [part]:
             digest.update(path.read_bytes() if path.is_file() else b"")
-    return digest.hexdigest()
-
-
-def weights_hash(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of named tensors."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
     return digest.hexdigest()
 
 
@@ -80,8 +72,8 @@ def cached_texts(
 ) -> TextBank:
     """Features of `texts` and of what was kept before; those that are new are encoded and kept, too."""
     settings = dict(name=encoder.name, sentence=encoder.sentence, max_length=encoder.max_length, dim=encoder.dim)
-    stamps = [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in sorted(Path(encoder.name).glob("*.*"))]
-    key = hashlib.sha256(json.dumps([FORMAT, settings, stamps], sort_keys=True).encode()).hexdigest()
+    stamps = file_stamps(sorted(Path(encoder.name).glob("*.*")))
+    key = plain_fingerprint([FORMAT, settings, stamps])
     path = Path(folder) / f"texts-{key[:32]}.safetensors"
     bank = _read(path, _unpack_texts)
     new = [text for text in dict.fromkeys(texts) if bank is None or text not in bank]
@@ -99,7 +91,7 @@ def _read(path: Path, unpack: Callable[[dict[str, Tensor], Any], Any]) -> Any:
     try:
         with safe_open(path, "pt") as file:
             tensors, noted = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-        if noted.get("sha256") != weights_hash(tensors):
+        if noted.get("sha256") != tensors_hash(tensors):
             raise ValueError("its hash does not fit")
         said = json.loads(tensors.pop("json").numpy().tobytes())
         return unpack(tensors, said)
@@ -113,7 +105,7 @@ def _write(path: Path, tensors: dict[str, Tensor], said: Any) -> None:
     content = json.dumps(said, ensure_ascii=False).encode()
     tensors = {**tensors, "json": torch.frombuffer(bytearray(content), dtype=torch.uint8)}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"sha256": weights_hash(tensors)})
+        save_file(tensors, temporary, metadata={"sha256": tensors_hash(tensors)})
 
 
 def _pack_sequences(sequences: Sequences) -> tuple[dict[str, Tensor], Any]:

@@ -5,7 +5,8 @@ import torch
 
 from motionmillion.data import MotionClip, synthesize
 from motionmillion.data.sets.sequences import Sequences, Version, make_sequences
-from motionmillion.data.sets.token_cache import cached_sequences, cached_texts, fingerprint, weights_hash
+from motionmillion.data.sets.token_cache import cached_sequences, cached_texts, fingerprint
+from motionmillion.provenance import tensors_hash
 from motionmillion.text.encoder import TextEncoder
 
 
@@ -89,5 +90,5 @@ def test_only_new_texts_are_encoded(tmp_path, text_encoder):
 def test_keys_follow_what_they_are_made_of():
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}) != fingerprint({"a": 1, "b": 3})
     state = {"w": torch.zeros(3), "n": torch.tensor(1)}
-    assert weights_hash(state) == weights_hash(dict(reversed(state.items())))
-    assert weights_hash(state) != weights_hash({**state, "w": torch.tensor([0.0, 0.0, 1e-9])})
+    assert tensors_hash(state) == tensors_hash(dict(reversed(state.items())))
+    assert tensors_hash(state) != tensors_hash({**state, "w": torch.tensor([0.0, 0.0, 1e-9])})
