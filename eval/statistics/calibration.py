@@ -16,7 +16,6 @@ informative.
 Unusual: only quantiles are stored, so a file takes a few kilobytes and does not reveal single recordings.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -26,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from motionmillion.io.files import existing_file, write_text
+from motionmillion.provenance import fingerprint
 
 BUNDLED = "bundled/evaluator/real_motion.json"
 SPEED, BANDED = "dynamic_degree", ("jitter_degree", "jerk")
@@ -116,7 +116,7 @@ class Calibration:
     @property
     def sha256(self) -> str:
         """Hash of the stored content; part of every protocol."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return fingerprint(asdict(self))
 
     def typical(self, name: str, values: Sequence[float], speeds: Sequence[float] | None = None) -> np.ndarray:
         """Two-sided tail probability of each value among real clips, at most 1; `[N]`.

@@ -24,7 +24,6 @@ Shapes: B batch, L text length, C feature size.
 
 import contextlib
 import functools
-import hashlib
 import importlib.util
 import json
 import warnings
@@ -39,6 +38,7 @@ from transformers import AutoConfig, AutoModelForTextEncoding, AutoTokenizer, Pr
 from motionmillion.checkpoints import quiet_transformers
 from motionmillion.configuration import check_whole, find_dtype, unknown_key_error
 from motionmillion.io.files import write_text
+from motionmillion.provenance import files_hash
 from motionmillion.text.prompts import check_texts
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -305,8 +305,7 @@ def _packaged_folder(name: str) -> Path | None:
     weights = folder / "model.safetensors"
     if not weights.exists():
         return None
-    with weights.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = files_hash([weights])
     if found != expected:
         raise ValueError(
             f"text encoder weights must have the sha256 {expected[:12]}..., got {found[:12]}... in the package "

@@ -11,17 +11,15 @@ machine shows in the spread.
 import argparse
 import json
 import math
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 
+from motionmillion import provenance
 from motionmillion.io.files import write_text
 from motionmillion.motion import Motion
 
@@ -87,9 +85,8 @@ def main() -> None:
         times["first piece of a streamed minute, warm"] = [first for first, _, _ in streams]
         times["all of a streamed minute, warm"] = [whole for _, whole, _ in streams]
         times["lead of that stream over its player"] = [lead for _, _, lead in streams]
-    machine = (
-        f"{platform.machine()}, {os.cpu_count()} cores, torch {version('torch')}, Python {platform.python_version()}"
-    )
+    installed = provenance.versions()
+    machine = f"{provenance.machine('cpu')}, torch {installed['torch']}, Python {installed['python']}"
     lines = [f"{machine}; {options.repeats} repeats", "", "| what | fastest (s) | median (s) |", "|---|---|---|"]
     lines += [f"| {name} | {min(values):.2f} | {statistics.median(values):.2f} |" for name, values in times.items()]
     print("\n".join(lines))

@@ -32,7 +32,8 @@ import motionmillion
 from motionmillion.data.sets.sequences import Sequences, Version
 from motionmillion.data.sets.texts import TextBank
 from motionmillion.io.files import atomic_path
-from motionmillion.provenance import tensors_hash
+from motionmillion.provenance import file_stamps, tensors_hash
+from motionmillion.provenance import fingerprint as plain_fingerprint
 from motionmillion.text.encoder import TextEncoder
 
 FORMAT = 1
@@ -43,7 +44,7 @@ _MAKERS = ("data", "features", "kinematics", "motion.py", "skeleton.py")
 def fingerprint(content: Any) -> str:
     """SHA-256 of what JSON can hold, of the library's version and of the code that makes the data."""
     whole = [FORMAT, motionmillion.__version__, _code(), content]
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+    return plain_fingerprint(whole)
 
 
 @functools.cache
@@ -71,8 +72,8 @@ def cached_texts(
 ) -> TextBank:
     """Features of `texts` and of what was kept before; those that are new are encoded and kept, too."""
     settings = dict(name=encoder.name, sentence=encoder.sentence, max_length=encoder.max_length, dim=encoder.dim)
-    stamps = [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in sorted(Path(encoder.name).glob("*.*"))]
-    key = hashlib.sha256(json.dumps([FORMAT, settings, stamps], sort_keys=True).encode()).hexdigest()
+    stamps = file_stamps(sorted(Path(encoder.name).glob("*.*")))
+    key = plain_fingerprint([FORMAT, settings, stamps])
     path = Path(folder) / f"texts-{key[:32]}.safetensors"
     bank = _read(path, _unpack_texts)
     new = [text for text in dict.fromkeys(texts) if bank is None or text not in bank]

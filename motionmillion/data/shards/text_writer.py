@@ -13,7 +13,6 @@ known here; put them into a text file.
 """
 
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,21 +25,13 @@ from safetensors.torch import save_file
 
 from motionmillion.configuration import check_whole, find_dtype
 from motionmillion.data.clips import list_clips
-from motionmillion.data.shards.texts import (
-    FORMAT,
-    HEADER,
-    INDEX,
-    read_text_header,
-    text_key,
-    text_shard_name,
-)
-from motionmillion.data.shards.token_writer import fingerprint
+from motionmillion.data.shards.resumable import ResumableFolder
+from motionmillion.data.shards.texts import FILES, HEADER, INDEX, text_key
 from motionmillion.data.shards.tokens import HEADER as TOKENS
 from motionmillion.data.shards.tokens import check_pyarrow, load_token_shards
-from motionmillion.io.files import PathError, atomic_path, check_writable, existing_file, write_text
+from motionmillion.io.files import PathError, atomic_path, check_writable, existing_file
+from motionmillion.provenance import file_stamps, fingerprint
 from motionmillion.text.encoder import MINILM, TextEncoder, check_texts
-
-_IDENTITY = ("encoder", "dtype", "shard_size", "captions", "weights")
 
 
 def read_captions(source: str | Path) -> Iterator[str]:
@@ -108,10 +99,10 @@ def encode_text(
     check_texts(texts)
     _check_keys(texts)
     encoder = TextEncoder(text_encoder, sentence, text_length, device)
-    header = _make_header(encoder, texts, dtype, shard_size)
-    _check_run(output, header, overwrite)
-    _write_shards(output, header, encoder, texts, batch_size)
-    _finish(output, header, texts)
+    folder = _make_folder(output, encoder, texts, dtype, shard_size)
+    folder.check(overwrite)
+    _write_shards(folder, encoder, texts, batch_size)
+    _finish(folder, texts)
     return output
 
 
@@ -123,9 +114,11 @@ def _check_keys(texts: Sequence[str]) -> None:
             raise ValueError(f"captions must have different keys, got one for {other!r} and {text!r}; reword one")
 
 
-def _make_header(encoder: TextEncoder, texts: Sequence[str], dtype: str, shard_size: int) -> dict[str, Any]:
-    folder = Path(encoder.name)
-    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+def _make_folder(
+    output: Path, encoder: TextEncoder, texts: Sequence[str], dtype: str, shard_size: int
+) -> ResumableFolder:
+    source = Path(encoder.name)
+    files = sorted(source.glob("*.safetensors")) if source.is_dir() else []
     made_by = {
         "encoder": {
             "name": encoder.name,
@@ -136,71 +129,45 @@ def _make_header(encoder: TextEncoder, texts: Sequence[str], dtype: str, shard_s
         "dtype": dtype,
         "shard_size": shard_size,
         "captions": fingerprint(texts),
-        "weights": fingerprint([[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]),
+        "weights": fingerprint(file_stamps(files)),
     }
-    shards = -(-len(texts) // shard_size)
-    run = fingerprint({"format": FORMAT, **made_by})
-    return {"format": FORMAT, "run": run, "complete": False, **made_by, "shards": shards, "texts": len(texts)}
+    return ResumableFolder(output, FILES, made_by, shards=-(-len(texts) // shard_size), texts=len(texts))
 
 
-def _check_run(output: Path, header: dict[str, Any], overwrite: bool) -> None:
-    """Raise `ValueError` if `output` holds anything but this run; with `overwrite` remove another run's files."""
-    for rest in (*output.glob(".text-*"), *output.glob(".index-*")):
-        rest.unlink(missing_ok=True)
-    if overwrite:
-        for path in (*output.glob("text-*-of-*.safetensors"), output / INDEX, output / HEADER):
-            path.unlink(missing_ok=True)
-    elif (output / HEADER).exists():
-        there = read_text_header(output)
-        differing = [name for name in _IDENTITY if there.get(name) != header[name]]
-        if differing:
-            raise ValueError(
-                f"output must be new or of the same run, got {str(output)!r} made with other {', '.join(differing)}; "
-                "choose another output, or begin anew with --overwrite"
-            )
-    elif output.is_dir() and any(output.iterdir()):
-        raise ValueError(f"output must be a new folder or of an earlier run, got {str(output)!r} with other files")
-    if overwrite or not (output / HEADER).exists():
-        _write_header(header, output)
+def _parts(folder: ResumableFolder, texts: Sequence[str]) -> list[Sequence[str]]:
+    """The texts of each shard."""
+    size = folder.header["shard_size"]
+    return [texts[start : start + size] for start in range(0, len(texts), size)]
 
 
-def _write_header(header: dict[str, Any], output: Path) -> None:
-    write_text(json.dumps(header, indent=2, ensure_ascii=False) + "\n", output / HEADER)
-
-
-def _write_shards(
-    output: Path, header: dict[str, Any], encoder: TextEncoder, texts: Sequence[str], batch_size: int
-) -> None:
+def _write_shards(folder: ResumableFolder, encoder: TextEncoder, texts: Sequence[str], batch_size: int) -> None:
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    size, shards = header["shard_size"], header["shards"]
+    parts = _parts(folder, texts)
+    kept = folder.start(lambda path, shard: read_lengths(path, folder.run, len(parts[shard])))
+    done = sum(len(parts[shard]) for shard in kept)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("encoding", total=len(texts))
-        kept = 0
-        for shard in range(shards):
-            part = texts[shard * size : (shard + 1) * size]
-            path = output / text_shard_name(shard, shards)
-            if read_lengths(path, header["run"], len(part)) is None:
-                _write_shard(path, header, encoder, part, batch_size, lambda done: progress.advance(task, done))
-            else:
-                kept += 1
-                progress.advance(task, len(part))
+        task = progress.add_task("encoding", total=len(texts), completed=done)
+        for shard, part in enumerate(parts):
+            if shard not in kept:
+                path = folder.path(shard)
+                _write_shard(path, folder, encoder, part, batch_size, lambda count: progress.advance(task, count))
     if kept:
-        console.print(f"{kept} of {shards} shards were whole and kept")
+        console.print(f"{len(kept)} of {folder.shards} shards were whole and kept")
 
 
 def _write_shard(
-    path: Path, header: dict[str, Any], encoder: TextEncoder, texts: Sequence[str], batch_size: int, advance: Any
+    path: Path, folder: ResumableFolder, encoder: TextEncoder, texts: Sequence[str], batch_size: int, advance: Any
 ) -> None:
     features, lengths = [], []
     for start in range(0, len(texts), batch_size):
         part = list(texts[start : start + batch_size])
         states, mask = encoder(part)
-        features.append(states[mask].to(find_dtype(header["dtype"])).cpu())  # rows of one text after another
+        features.append(states[mask].to(find_dtype(folder.header["dtype"])).cpu())  # rows of one text after another
         lengths.append(mask.sum(1).cpu())
         advance(len(part))
     tensors = {"features": torch.cat(features), "lengths": torch.cat(lengths).int()}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {"run": header["run"]})
+        save_file(tensors, temporary, {"run": folder.run})
 
 
 def read_lengths(path: Path, run: str, texts: int) -> torch.Tensor | None:
@@ -215,27 +182,25 @@ def read_lengths(path: Path, run: str, texts: int) -> torch.Tensor | None:
     return lengths if whole else None
 
 
-def _finish(output: Path, header: dict[str, Any], texts: Sequence[str]) -> None:
+def _finish(folder: ResumableFolder, texts: Sequence[str]) -> None:
     """Write the index, and mark the folder complete."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    size, shards = header["shard_size"], header["shards"]
     columns: dict[str, list[Any]] = {name: [] for name in ("shard", "start", "length")}
-    for shard in range(shards):
-        count = len(texts[shard * size : (shard + 1) * size])
-        lengths = read_lengths(output / text_shard_name(shard, shards), header["run"], count)
+    for shard, part in enumerate(_parts(folder, texts)):
+        lengths = read_lengths(folder.path(shard), folder.run, len(part))
         if lengths is None:
             raise ValueError(
-                f"shard {shard} must stay while its folder is written, got none in {str(output)!r}; run again"
+                f"shard {shard} must stay while its folder is written, got none in {str(folder.folder)!r}; run again"
             )
-        columns["shard"] += [shard] * count
+        columns["shard"] += [shard] * len(part)
         columns["start"] += (lengths.long().cumsum(0) - lengths).tolist()
         columns["length"] += lengths.tolist()
     types = dict(shard=pa.int32(), start=pa.int64(), length=pa.int32())
     arrays = {name: pa.array(values, types[name]) for name, values in columns.items()}
     keys = pa.array(map(text_key, texts), pa.int64())
     table = pa.table({"text": pa.array(texts, pa.string()), "key": keys, **arrays})
-    with atomic_path(output / INDEX) as temporary:
+    with atomic_path(folder.folder / INDEX) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-    _write_header({**header, "complete": True}, output)
+    folder.finish()

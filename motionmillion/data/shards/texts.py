@@ -30,11 +30,15 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from motionmillion.configuration import find_dtype
-from motionmillion.data.shards.tokens import check_pyarrow, read_folder_header
+from motionmillion.data.shards.resumable import ShardFiles
+from motionmillion.data.shards.tokens import check_pyarrow
 
 HEADER = "text.json"
 INDEX = "index.parquet"
 FORMAT = 1
+FILES = ShardFiles(
+    HEADER, "text-{:05d}-of-{:05d}.safetensors", FORMAT, "data encode-text", ("encoder", "dtype"), (INDEX,)
+)
 
 _ENCODER = ("name", "sentence", "max_length", "dim")
 _REMEDY = "run the same motionmillion data encode-text again, it makes what is missing"
@@ -42,7 +46,7 @@ _REMEDY = "run the same motionmillion data encode-text again, it makes what is m
 
 def text_shard_name(shard: int, shards: int) -> str:
     """File name of a shard, counted from 0."""
-    return f"text-{shard:05d}-of-{shards:05d}.safetensors"
+    return FILES.shard_name(shard, shards)
 
 
 def text_key(text: str) -> int:
@@ -56,7 +60,7 @@ def read_text_header(folder: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: if there is none, or it is damaged or of another format.
     """
-    return read_folder_header(folder, HEADER, FORMAT, ("encoder", "dtype"), "data encode-text")
+    return FILES.read_header(folder)
 
 
 class TextShards:

@@ -1,6 +1,6 @@
 """Writes the shards of a run as its pieces come in, and knows which shards an earlier attempt has left whole.
 
-    writer = ShardWriter("my_codes", header, plan_shards(records, "my_motions", 1000), skip_bad=False)
+    writer = ShardWriter(folder, plan_shards(records, "my_motions", 1000), skip_bad=False)   # a ResumableFolder
     for piece, results in encode_pieces(writer.start(), ...):
         writer.take(piece, results)
     writer.finish()
@@ -10,8 +10,6 @@ whose motion files have changed in size or time since it was written counts as n
 """
 
 import contextlib
-import hashlib
-import json
 import math
 import os
 from collections import defaultdict
@@ -23,15 +21,9 @@ from typing import Any
 from motionmillion.data.clips import ClipRecord
 from motionmillion.data.shards.encoding import EncodedClip
 from motionmillion.data.shards.encoding_pool import Piece, Results
-from motionmillion.data.shards.tokens import (
-    COLUMNS,
-    HEADER,
-    OPTIONAL,
-    read_note,
-    shard_name,
-    write_header,
-    write_shard,
-)
+from motionmillion.data.shards.resumable import ResumableFolder
+from motionmillion.data.shards.tokens import COLUMNS, HEADER, OPTIONAL, read_note, write_shard
+from motionmillion.provenance import fingerprint
 
 _PIECE = 64
 """Clips that a worker gets at a time: a second or two of work."""
@@ -46,11 +38,10 @@ class PlannedShard:
 
 
 class ShardWriter:
-    """Gathers the results of pieces, writes shards and the header.
+    """Gathers the results of pieces and writes shards.
 
     Args:
-        output: folder of the shards.
-        header: content of tokens.json, see `motionmillion.data.shards.tokenize`.
+        folder: of the shards, see `motionmillion.data.shards.tokenize`.
         plan: every shard of the run.
         skip_bad: leave out motions that cannot be read, rather than stop.
         say: takes lines for the user.
@@ -58,30 +49,24 @@ class ShardWriter:
 
     def __init__(
         self,
-        output: Path,
-        header: dict[str, Any],
+        folder: ResumableFolder,
         plan: Sequence[PlannedShard],
         skip_bad: bool = False,
         say: Callable[[str], None] = print,
     ) -> None:
-        self.output, self.header, self.plan = output, header, plan
+        self.folder, self.plan = folder, plan
         self.skip_bad, self.say = skip_bad, say
         self.notes: dict[int, dict[str, Any]] = {}  # of whole shards
         self.parts: dict[int, dict[int, Results]] = defaultdict(dict)  # results of the others, by piece
 
     def start(self) -> list[Piece]:
         """Find whole shards, clear away what is left of an interruption, and list the work."""
-        there = [number for number in range(len(self.plan)) if self._path(number).exists()]
-        self.notes = {number: note for number in there if (note := self._whole(number))}
-        damaged = len(there) - len(self.notes)
-        if damaged:
-            self.say(f"{damaged} shards are damaged, out of date or lack motions; they are made again")
+        there = sum(self.folder.path(number).exists() for number in range(len(self.plan)))
+        self.notes = self.folder.start(self._whole)
+        if there > len(self.notes):
+            self.say(f"{there - len(self.notes)} shards are damaged, out of date or lack motions; they are made again")
         if self.notes:
             self.say(f"{len(self.notes)} of {len(self.plan)} shards are whole and kept")
-        for rest in (*self.output.glob(".codes-*.parquet"), *self.output.glob(".tokens-*.json")):
-            rest.unlink(missing_ok=True)
-        if len(self.notes) < len(self.plan):
-            write_header(self.header, self.output)
         return [
             Piece(number, start // _PIECE, shard.records[start : start + _PIECE])
             for number, shard in enumerate(self.plan)
@@ -89,11 +74,11 @@ class ShardWriter:
             for start in range(0, len(shard.records), _PIECE)
         ]
 
-    def _whole(self, number: int) -> dict[str, Any] | None:
+    def _whole(self, path: Path, number: int) -> dict[str, Any] | None:
         """The note of a shard that is as planned."""
         with contextlib.suppress(ValueError):
-            note, shard = read_note(self._path(number)), self.plan[number]
-            same = note.get("run") == self.header["run"] and note.get("source") == shard.source
+            note, shard = read_note(path), self.plan[number]
+            same = note.get("run") == self.folder.run and note.get("source") == shard.source
             complete = same and note["clips"] + len(note["skipped"]) == len(shard.records)
             if complete and (self.skip_bad or not note["skipped"]):
                 return note
@@ -129,9 +114,9 @@ class ShardWriter:
                 rows.append({**row, "frames": result.frames, "codes": result.codes})
             else:
                 skipped.append({"name": record.name, "file": record.file, "reason": result})
-        note = {"run": self.header["run"], "source": self.plan[number].source, "skipped": skipped}
+        note = {"run": self.folder.run, "source": self.plan[number].source, "skipped": skipped}
         note |= {"clips": len(rows), "codes": sum(len(row["codes"]) for row in rows)}
-        write_shard(rows, self._path(number), note)
+        write_shard(rows, self.folder.path(number), note)
         self.notes[number] = note
 
     def finish(self) -> None:
@@ -141,13 +126,9 @@ class ShardWriter:
         skipped = [entry for note in notes for entry in note["skipped"]]
         if not clips:
             raise ValueError(f"source must hold at least one readable motion, got {len(skipped)} that are not")
-        totals = {"complete": True, "clips": clips, "codes": codes, "skipped": skipped}
-        write_header({**self.header, **totals}, self.output)
+        self.folder.finish(clips=clips, codes=codes, skipped=skipped)
         left = f", {len(skipped)} motions left out, see {HEADER}" if skipped else ""
         self.say(f"{clips:,} clips, {codes:,} codes in {len(notes)} shards{left}")
-
-    def _path(self, number: int) -> Path:
-        return self.output / shard_name(number, len(self.plan))
 
 
 def plan_shards(records: Sequence[ClipRecord], source: str | Path, shard_size: int) -> list[PlannedShard]:
@@ -163,8 +144,3 @@ def plan_shards(records: Sequence[ClipRecord], source: str | Path, shard_size: i
         lines = [stamps.get("skeleton.json"), *([vars(record), stamps.get(record.file)] for record in part)]
         plan.append(PlannedShard(part, fingerprint(lines)))
     return plan
-
-
-def fingerprint(content: Any) -> str:
-    """SHA-256 of what JSON can hold."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -16,7 +16,6 @@ import contextlib
 import math
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -25,14 +24,12 @@ from rich.progress import Progress
 import motionmillion
 from motionmillion.data.clips import SPLITS, ClipRecord, list_clips
 from motionmillion.data.shards.encoding_pool import Piece, Results, encode_pieces, usable_cores
-from motionmillion.data.shards.token_writer import ShardWriter, fingerprint, plan_shards
-from motionmillion.data.shards.tokens import COLUMNS, FORMAT, HEADER, OPTIONAL, check_pyarrow, read_header
+from motionmillion.data.shards.resumable import ResumableFolder
+from motionmillion.data.shards.token_writer import ShardWriter, plan_shards
+from motionmillion.data.shards.tokens import COLUMNS, FILES, HEADER, OPTIONAL, check_pyarrow
 from motionmillion.io.files import PathError, check_writable
-from motionmillion.provenance import files_hash
+from motionmillion.provenance import files_hash, fingerprint
 from motionmillion.tokenizer import MotionTokenizer
-
-_IDENTITY = ("motionmillion", "tokenizer", "splits", "shard_size", "source")
-"""Entries of tokens.json that must be equal for a run to be resumed."""
 
 
 def tokenize_folder(
@@ -76,10 +73,10 @@ def tokenize_folder(
     try:
         # 1. list and plan; the numbers are those of the module's docstring
         records = list_clips(source, splits)
-        header = _make_header(records, model, splits, shard_size)
+        folder = _make_folder(output, records, model, splits, shard_size)
         # 2. compare with earlier output
-        _check_run(output, header, overwrite)
-        writer = ShardWriter(output, header, plan_shards(records, source, shard_size), skip_bad, console.print)
+        folder.check(overwrite)
+        writer = ShardWriter(folder, plan_shards(records, source, shard_size), skip_bad, console.print)
         # 3. encode and write; 4. is `writer.finish`
         work = encode_pieces(writer.start(), source, model, device, batch_size, workers)
         _write_shards(writer, work, console)
@@ -100,9 +97,9 @@ def _write_shards(writer: ShardWriter, work: Generator[tuple[Piece, Results], No
     writer.finish()
 
 
-def _make_header(
-    records: Sequence[ClipRecord], model: str | Path, splits: tuple[str, ...], shard_size: int
-) -> dict[str, Any]:
+def _make_folder(
+    output: Path, records: Sequence[ClipRecord], model: str | Path, splits: tuple[str, ...], shard_size: int
+) -> ResumableFolder:
     config = MotionTokenizer.from_pretrained(model, dtype=torch.float32).config
     if not config.codebook_size:
         raise ValueError(f'model must have a codebook to make codes, got {str(model)!r} with quantizer "none"')
@@ -120,11 +117,8 @@ def _make_header(
         "shard_size": shard_size,
         "source": {"clips": len(records), "sha256": fingerprint([vars(record) for record in records])},
     }
-    # identifies the run: equal inputs and options give an equal value
-    run = fingerprint({"format": FORMAT, **made_by})
     shards = math.ceil(len(records) / shard_size)
-    columns = [*COLUMNS, *OPTIONAL]
-    return {"format": FORMAT, "run": run, "complete": False, **made_by, "columns": columns, "shards": shards}
+    return ResumableFolder(output, FILES, made_by, columns=[*COLUMNS, *OPTIONAL], shards=shards)
 
 
 def _check_options(splits: tuple[str, ...], **numbers: int) -> None:
@@ -139,30 +133,3 @@ def _check_output(output: Path) -> None:
     if output.is_file() or (output.suffix in (".npy", ".parquet", ".json") and not output.exists()):
         raise PathError(f"output must be a folder where the source is one, got {str(output)!r}; name a folder")
     check_writable(output / HEADER)
-
-
-def _check_run(output: Path, header: dict[str, Any], overwrite: bool) -> None:
-    """Raise `ValueError` if `output` holds anything but this run; with `overwrite` remove another run's files."""
-    found = list(output.iterdir()) if output.is_dir() else []
-    if overwrite:
-        for path in (*output.glob("codes-*-of-*.parquet"), output / HEADER):
-            path.unlink(missing_ok=True)
-    elif (output / HEADER).exists():
-        there = read_header(output)
-        differing = [name for name in _IDENTITY if there.get(name) != header[name]]
-        if differing:
-            name = differing[0]
-            raise ValueError(
-                f"output must be new or of the same run, got {str(output)!r} made with another {name}: "
-                f"{_difference(there.get(name), header[name])}; choose another output, or start over with --overwrite"
-            )
-    elif any(not path.name.startswith(".tokens-") for path in found):
-        raise ValueError(f"output must be a new folder or of an earlier run, got {str(output)!r} with other files")
-
-
-def _difference(there: Any, here: Any) -> str:
-    """The first difference between two nested values."""
-    if isinstance(there, dict) and isinstance(here, dict):
-        name = next(name for name in here if there.get(name) != here[name])
-        return f"{name} {_difference(there.get(name), here[name])}"
-    return f"{str(there)[:12]} there, {str(here)[:12]} now"

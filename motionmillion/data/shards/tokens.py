@@ -30,7 +30,8 @@ import torch
 from torch import Tensor
 
 from motionmillion.data.clips import SPLITS
-from motionmillion.io.files import atomic_path, write_text
+from motionmillion.data.shards.resumable import ShardFiles
+from motionmillion.io.files import atomic_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +40,7 @@ COLUMNS = ("name", "split", "subject", "category", "captions", "own_captions", "
 OPTIONAL = ("sources", "ends")
 HEADER = "tokens.json"
 FORMAT = 1
+FILES = ShardFiles(HEADER, "codes-{:05d}-of-{:05d}.parquet", FORMAT, "tokenize", ("tokenizer", "source"))
 
 _KEY = b"motionmillion"
 _REMEDY = "run the same motionmillion tokenize again, it makes what is missing"
@@ -72,7 +74,7 @@ def check_pyarrow() -> None:
 
 def shard_name(shard: int, shards: int) -> str:
     """File name of a shard, counted from 0."""
-    return f"codes-{shard:05d}-of-{shards:05d}.parquet"
+    return FILES.shard_name(shard, shards)
 
 
 def write_shard(rows: Sequence[dict[str, Any]], path: str | Path, note: dict[str, Any]) -> None:
@@ -117,7 +119,7 @@ def read_note(path: str | Path) -> dict[str, Any]:
 
 def write_header(header: dict[str, Any], folder: str | Path) -> None:
     """Write tokens.json; whole or not at all."""
-    write_text(json.dumps(header, indent=2, ensure_ascii=False) + "\n", Path(folder) / HEADER)
+    FILES.write_header(header, folder)
 
 
 def read_header(folder: str | Path) -> dict[str, Any]:
@@ -126,38 +128,7 @@ def read_header(folder: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: if there is none, or it is damaged or of another format.
     """
-    return read_folder_header(folder, HEADER, FORMAT, ("tokenizer", "source"), "tokenize")
-
-
-def read_folder_header(
-    folder: str | Path, name: str, version: int, keys: Iterable[str], command: str
-) -> dict[str, Any]:
-    """The JSON file `name` that says what a folder of shards holds.
-
-    Args:
-        keys: what it must have besides the run, whether it is complete, and the number of shards.
-        command: of motionmillion, that makes such folders.
-
-    Raises:
-        ValueError: if there is none, or it is damaged or of another format than `version`.
-    """
-    path = Path(folder) / name
-    try:
-        header = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(
-            f"folder must hold a {name}, got none in {str(folder)!r}; make one with motionmillion {command}"
-        ) from None
-    except (UnicodeDecodeError, json.JSONDecodeError):
-        header = None
-    whole = isinstance(header, dict) and {"run", "complete", "shards", *keys} <= set(header)
-    if not isinstance(header, dict) or not whole or header.get("format") != version:
-        found = header.get("format") if isinstance(header, dict) else None
-        raise ValueError(
-            f"{name} must be whole and of format {version}, got format {found!r} in {str(folder)!r}; "
-            f"motionmillion {command} --overwrite makes it again"
-        )
-    return header
+    return FILES.read_header(folder)
 
 
 def load_token_shards(

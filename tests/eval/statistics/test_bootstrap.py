@@ -72,5 +72,5 @@ def test_wrong_arguments_are_refused():
     for resamples in (0, -1):
         with pytest.raises(ValueError, match="resamples must be at least 1"):
             bootstrap_intervals(values, weights, names, resamples)
-    with pytest.raises(ValueError, match="one entry a clip, got 5, 5 and 4"):
+    with pytest.raises(ValueError, match="one entry per clip, got 5, 5 and 4"):
         bootstrap_intervals(values, weights, names[1:])
