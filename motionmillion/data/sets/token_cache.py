@@ -135,7 +135,10 @@ def _unpack_sequences(tensors: dict[str, Tensor], said: Any) -> Sequences:
     def texts(numbers: list[int]) -> tuple[str, ...]:
         return tuple(words[number] for number in numbers)
 
-    versions = [Version(*map(texts, entry[:3]), *entry[3:]) for entry in said["versions"]]
+    versions = [
+        Version(texts(captions), texts(own), texts(sources), whole, ends)
+        for captions, own, sources, whole, ends in said["versions"]
+    ]
     if not len(every) == len(versions) == sum(counts):
         raise ValueError("its parts do not fit")
     spans = [slice(end - count, end) for end, count in zip(itertools.accumulate(counts), counts, strict=True)]
