@@ -132,7 +132,7 @@ register("rot135", Rot135)
 
 def test_a_representation_is_exported_and_trained_on(run, add, tmp_path):
     add(REPRESENTATION)
-    walk = synthesize("walk", seed=0, seconds=1)
+    walk = synthesize("walk", seed=0, seconds=2)
     walk.save(tmp_path / "walk.npy", representation="rot135")
     assert np.load(tmp_path / "walk.npy").shape == (walk.num_frames, 135)
     code, _, err = run("export", tmp_path / "walk.npy", tmp_path / "walk.bvh")
@@ -163,7 +163,7 @@ register(".rows", read_rows, write_rows)
 
 def test_a_file_format_is_written_and_read(run, add, tmp_path):
     add(FORMAT)
-    walk = synthesize("walk", seed=0, seconds=1).canonicalize()
+    walk = synthesize("walk", seed=0, seconds=2).canonicalize()
     walk.save(tmp_path / "walk.npz")
     folder = tmp_path / "motions"
     folder.mkdir()
@@ -240,7 +240,7 @@ def test_a_name_is_registered_once(add):
 
 def test_what_cannot_be_registered():
     def read(path):
-        return synthesize("walk", seed=0, seconds=1)
+        return synthesize("walk", seed=0, seconds=2)
 
     for suffix in ("rows", ".Rows", ".bvh"):
         with pytest.raises(ValueError, match="suffix must begin with a dot"):

@@ -28,7 +28,7 @@ class MotionTokenizerConfig(PretrainedConfig):
         width: channels of the convolutions.
         depth: residual blocks per stage.
         dilation_growth: factor by which the dilation grows from block to block within a stage.
-        latent_dim: channels between encoder and quantizer.
+        latent_dim: channels between encoder and quantizer; None for the width.
         refiner_width: channels of residual convolutions over frames after the inverse wavelet; 0 is off.
         quantizer: `{"type": "fsq", "levels": [...]}`, see `motionmillion.tokenizer.quantizers.registry`.
         losses: weights of losses of `motionmillion.tokenizer.losses.LOSSES`; those not listed are not computed.
@@ -43,41 +43,29 @@ class MotionTokenizerConfig(PretrainedConfig):
 
     model_type = "motionmillion-tokenizer"
 
-    def __init__(
-        self,
-        features: str = "rot272",
-        wavelet: str = "haar",
-        wavelet_levels: int = 1,
-        strides: tuple[int, ...] | list[int] = (2,),
-        width: int = 512,
-        depth: int = 3,
-        dilation_growth: int = 3,
-        latent_dim: int | None = None,
-        refiner_width: int = 0,
-        quantizer: dict[str, Any] | None = None,
-        losses: dict[str, float] | None = None,
-        dropout: float = 0.0,
-        causal: bool = False,
-        normalize_bands: bool = False,
-        **kwargs: Any,
-    ) -> None:
+    features: str = "rot272"
+    wavelet: str = "haar"
+    wavelet_levels: int = 1
+    strides: list[int] = (2,)  # type: ignore[assignment]
+    width: int = 512
+    depth: int = 3
+    dilation_growth: int = 3
+    latent_dim: int = None  # type: ignore[assignment]
+    refiner_width: int = 0
+    quantizer: dict[str, Any] = None  # type: ignore[assignment]
+    losses: dict[str, float] = None  # type: ignore[assignment]
+    dropout: float = 0.0
+    causal: bool = False
+    normalize_bands: bool = False
+
+    def __post_init__(self, **kwargs: Any) -> None:
         check_keys(kwargs, type(self), "tokenizer config")
-        self.features = features
-        self.wavelet = wavelet
-        self.wavelet_levels = wavelet_levels
-        self.strides = list(strides) if isinstance(strides, tuple) else strides
-        self.width = width
-        self.depth = depth
-        self.dilation_growth = dilation_growth
-        self.latent_dim = width if latent_dim is None else latent_dim
-        self.refiner_width = refiner_width
-        self.quantizer = {"type": "fsq", "levels": [8, 8, 8, 5, 5, 5]} if quantizer is None else quantizer
-        self.losses = dict(_DEFAULT_LOSSES) if losses is None else losses
-        self.dropout = dropout
-        self.causal = causal
-        self.normalize_bands = normalize_bands
+        self.strides = list(self.strides) if isinstance(self.strides, tuple) else self.strides
+        self.latent_dim = self.width if self.latent_dim is None else self.latent_dim
+        self.quantizer = {"type": "fsq", "levels": [8, 8, 8, 5, 5, 5]} if self.quantizer is None else self.quantizer
+        self.losses = dict(_DEFAULT_LOSSES) if self.losses is None else self.losses
         self._validate()
-        super().__init__(**kwargs)
+        super().__post_init__(**kwargs)
 
     def _validate(self) -> None:
         representations.get(self.features)

@@ -37,52 +37,32 @@ class TextMotionEvaluatorConfig(PretrainedConfig):
 
     model_type = "motionmillion-evaluator"
 
-    def __init__(
-        self,
-        features: str = "rot272",
-        blocks: list[str] | None = None,
-        patch: int = 1,
-        max_frames: int = 300,
-        text_encoder: str = MINILM,
-        sentence: bool = True,
-        text_length: int = 150,
-        text_dim: int = 384,
-        width: int = 256,
-        motion_layers: int = 4,
-        text_layers: int = 4,
-        decoder_layers: int = 0,
-        heads: int = 4,
-        feedforward: int = 1024,
-        dropout: float = 0.1,
-        normalize: bool = True,
-        losses: dict[str, float] | None = None,
-        contrast_temperature: float = 0.1,
-        same_meaning: float = 0.85,
-        **kwargs: Any,
-    ) -> None:
+    features: str = "rot272"
+    blocks: list[str] | None = None
+    patch: int = 1
+    max_frames: int = 300
+    text_encoder: str = MINILM
+    sentence: bool = True
+    text_length: int = 150
+    text_dim: int = 384
+    width: int = 256
+    motion_layers: int = 4
+    text_layers: int = 4
+    decoder_layers: int = 0
+    heads: int = 4
+    feedforward: int = 1024
+    dropout: float = 0.1
+    normalize: bool = True
+    losses: dict[str, float] = None  # type: ignore[assignment]
+    contrast_temperature: float = 0.1
+    same_meaning: float = 0.85
+
+    def __post_init__(self, **kwargs: Any) -> None:
         check_keys(kwargs, type(self), "evaluator config")
-        self.features = features
-        self.blocks = blocks
-        self.patch = patch
-        self.max_frames = max_frames
-        self.text_encoder = text_encoder
-        self.sentence = sentence
-        self.text_length = text_length
-        self.text_dim = text_dim
-        self.width = width
-        self.motion_layers = motion_layers
-        self.text_layers = text_layers
-        self.decoder_layers = decoder_layers
-        self.heads = heads
-        self.feedforward = feedforward
-        self.dropout = dropout
-        self.normalize = normalize
-        reconstruction = {"reconstruction": 1.0} if decoder_layers else {}
-        self.losses = {**_DEFAULT_LOSSES, **reconstruction} if losses is None else losses
-        self.contrast_temperature = contrast_temperature
-        self.same_meaning = same_meaning
+        if self.losses is None:
+            self.losses = {**_DEFAULT_LOSSES, **({"reconstruction": 1.0} if self.decoder_layers else {})}
         self._validate()
-        super().__init__(**kwargs)
+        super().__post_init__(**kwargs)
 
     def _validate(self) -> None:
         layout = representations.get(self.features).layout

@@ -77,84 +77,84 @@ class MotionDiTConfig(PretrainedConfig):
 
     model_type = "motionmillion-dit"
 
-    def __init__(
-        self,
-        features: str = "rot276",
-        text_dim: int = 4096,
-        hidden_size: int = 1536,
-        intermediate_size: int = 8960,
-        num_hidden_layers: int = 30,
-        num_reference_layers: int = 15,
-        num_attention_heads: int = 12,
-        patch: int = 1,
-        overlap: bool = False,
-        frequency_dim: int = 256,
-        text_padding: str = "masked",
-        text_length: int = 226,
-        max_frames: int = 200,
-        prediction: str | None = None,
-        flow: Mapping[str, Any] | None = None,
-        smoothness: float = 0.0,
-        block_weights: Mapping[str, float] | None = None,
-        text_dropout: float = 0.5,
-        dropout: float = 0.0,
-        layer_norm_eps: float = 1e-6,
-        few_step: Mapping[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    features: str = "rot276"
+    text_dim: int = 4096
+    hidden_size: int = 1536
+    intermediate_size: int = 8960
+    num_hidden_layers: int = 30
+    num_reference_layers: int = 15
+    num_attention_heads: int = 12
+    patch: int = 1
+    overlap: bool = False
+    frequency_dim: int = 256
+    text_padding: str = "masked"
+    text_length: int = 226
+    max_frames: int = 200
+    prediction: str = None  # type: ignore[assignment]
+    flow: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    smoothness: float = 0.0
+    block_weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    text_dropout: float = 0.5
+    dropout: float = 0.0
+    layer_norm_eps: float = 1e-6
+    few_step: Mapping[str, Any] | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
         check_keys(kwargs, type(self), "DiT config")
-        layout = get(features).layout
-        self.features = features
-        sizes = dict(text_dim=text_dim, hidden_size=hidden_size, intermediate_size=intermediate_size)
-        sizes |= dict(num_hidden_layers=num_hidden_layers, num_attention_heads=num_attention_heads)
-        sizes |= dict(patch=patch, frequency_dim=frequency_dim, text_length=text_length, max_frames=max_frames)
-        for name, value in sizes.items():
-            setattr(self, name, check_whole(name, value, 1))
-        self.num_reference_layers = check_whole("num_reference_layers", num_reference_layers, 0)
-        if hidden_size % num_attention_heads or hidden_size % 2:
+        get(self.features)  # raises for unknown names
+        self._check_sizes()
+        if self.prediction is None:
+            self.prediction = PREDICTIONS[self.hidden_size < 2 * self.patch * self.motion_dim]
+        for name, known in (("text_padding", TEXT_PADDINGS), ("prediction", PREDICTIONS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
+        for name in ("text_dropout", "dropout"):
+            if check_number(name, getattr(self, name)) >= 1:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)!r}")
+        check_number("smoothness", self.smoothness)
+        if not check_number("layer_norm_eps", self.layer_norm_eps) > 0:
+            raise ValueError(f"layer_norm_eps must be above 0, got {self.layer_norm_eps!r}")
+        self._check_mappings()
+        super().__post_init__(**kwargs)
+
+    def _check_sizes(self) -> None:
+        """Raise `ValueError` for sizes that are no whole numbers or do not fit together."""
+        for name in ("text_dim", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"):
+            check_whole(name, getattr(self, name), 1)
+        for name in ("patch", "frequency_dim", "text_length", "max_frames"):
+            check_whole(name, getattr(self, name), 1)
+        check_whole("num_reference_layers", self.num_reference_layers, 0)
+        if self.hidden_size % self.num_attention_heads or self.hidden_size % 2:
             raise ValueError(
-                f"hidden_size must be even and a multiple of num_attention_heads, got {hidden_size} for "
-                f"{num_attention_heads} heads"
+                f"hidden_size must be even and a multiple of num_attention_heads, got {self.hidden_size} for "
+                f"{self.num_attention_heads} heads"
             )
-        if frequency_dim % 2:
-            raise ValueError(f"frequency_dim must be even, got {frequency_dim}")
-        if text_padding not in TEXT_PADDINGS:
-            raise ValueError(f"text_padding must be one of {TEXT_PADDINGS}, got {text_padding!r}")
-        if prediction is None:
-            prediction = PREDICTIONS[hidden_size < 2 * patch * get(features).dim]
-        if prediction not in PREDICTIONS:
-            raise ValueError(f"prediction must be one of {PREDICTIONS}, got {prediction!r}")
-        for name, share in (("text_dropout", text_dropout), ("dropout", dropout)):
-            if check_number(name, share) >= 1:
-                raise ValueError(f"{name} must be in [0, 1), got {share!r}")
-        if num_reference_layers and not get(features).reference_blocks:
+        if self.frequency_dim % 2:
+            raise ValueError(f"frequency_dim must be even, got {self.frequency_dim}")
+        if self.num_reference_layers and not get(self.features).reference_blocks:
             raise ValueError(
-                f"num_reference_layers must be 0 for features {features!r}, got {num_reference_layers}; they name no "
-                "reference_blocks"
+                f"num_reference_layers must be 0 for features {self.features!r}, got {self.num_reference_layers}; they "
+                "name no reference_blocks"
             )
-        if not isinstance(overlap, bool) or (overlap and patch == 1):
-            raise ValueError(f"overlap must be true or false, and false for a patch of 1, got {overlap!r}")
-        self.overlap = overlap
-        self.smoothness = check_number("smoothness", smoothness)
-        self.prediction = prediction
-        self.text_padding, self.text_dropout, self.dropout = text_padding, text_dropout, dropout
-        if not check_number("layer_norm_eps", layer_norm_eps) > 0:
-            raise ValueError(f"layer_norm_eps must be above 0, got {layer_norm_eps!r}")
-        self.layer_norm_eps = layer_norm_eps
-        for name, given in (("flow", flow), ("block_weights", block_weights), ("few_step", few_step)):
-            if not isinstance(given, Mapping | None):
-                raise ValueError(f"{name} must be a mapping, got {given!r}")
+        if not isinstance(self.overlap, bool) or (self.overlap and self.patch == 1):
+            raise ValueError(f"overlap must be true or false, and false for a patch of 1, got {self.overlap!r}")
+
+    def _check_mappings(self) -> None:
+        """Fill in flow and block weights; raises `ValueError` for unknown keys and values out of range."""
+        for name in ("flow", "block_weights", "few_step"):
+            if not isinstance(getattr(self, name), Mapping | None):
+                raise ValueError(f"{name} must be a mapping, got {getattr(self, name)!r}")
+        flow, weights, layout = self.flow or {}, self.block_weights or {}, get(self.features).layout
         known = {field.name for field in dataclasses.fields(FlowMatching)}
-        if set(flow or {}) - known:
-            raise unknown_key_error("flow", set(flow or {}) - known, known)
-        self.flow = dataclasses.asdict(FlowMatching(**(flow or {})))
-        if set(block_weights or {}) - set(layout):
-            raise unknown_key_error("block_weights", set(block_weights or {}) - set(layout), layout)
-        self.block_weights = {name: check_number(name, w) for name, w in (block_weights or {}).items()}
-        if few_step is not None and set(few_step) != set(_FEW_STEP):
-            raise unknown_key_error("few_step", set(few_step) ^ set(_FEW_STEP), _FEW_STEP)
-        self.few_step = None if few_step is None else _made_for(few_step)
-        super().__init__(**kwargs)
+        if set(flow) - known:
+            raise unknown_key_error("flow", set(flow) - known, known)
+        self.flow = dataclasses.asdict(FlowMatching(**flow))
+        if set(weights) - set(layout):
+            raise unknown_key_error("block_weights", set(weights) - set(layout), layout)
+        self.block_weights = {name: check_number(name, weight) for name, weight in weights.items()}
+        if self.few_step is not None and set(self.few_step) != set(_FEW_STEP):
+            raise unknown_key_error("few_step", set(self.few_step) ^ set(_FEW_STEP), _FEW_STEP)
+        self.few_step = None if self.few_step is None else _made_for(self.few_step)
 
     @property
     def motion_dim(self) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from motionmillion.lm.config import SIZES
 from motionmillion.training.plan.configs import TEXT_DIM
 from motionmillion.training.plan.dry_run import Target, dry_run
 from motionmillion.training.recipe import load_recipe, load_yaml
@@ -186,7 +187,9 @@ def test_data_of_another_tokenizer_or_encoder_is_refused(tmp_path):
 
 def test_the_sizes_differ_by_a_few_lines():
     base = load_yaml(ROOT / "recipes/lm/1b.yaml")
-    for size in ("111m", "3b", "7b"):
+    sizes = {path.stem for path in (ROOT / "recipes/lm").glob("*.yaml")} & set(SIZES) - {"1b", "mini"}
+    assert sizes >= {"111m", "3b", "7b"}
+    for size in sizes:
         own = load_yaml(ROOT / f"recipes/lm/{size}.yaml")
         assert own["data"] == base["data"] and own["model"] == {"size": size}
         changed = {key for key, value in own["training"].items() if base["training"].get(key) != value}

@@ -13,7 +13,7 @@ from transformers import BertConfig, BertModel, BertTokenizer
 from typer.testing import CliRunner
 
 from motionmillion.cli.app import app
-from motionmillion.data.sets.tokens import TextBank
+from motionmillion.data.sets.texts import TextBank
 from motionmillion.data.shards import text_writer
 from motionmillion.data.shards.text_writer import encode_text, read_captions
 from motionmillion.data.shards.texts import TextShards, text_shard_name
