@@ -133,8 +133,8 @@ class MotionDiTConfig(PretrainedConfig):
             raise ValueError(f"frequency_dim must be even, got {self.frequency_dim}")
         if self.num_reference_layers and not get(self.features).reference_blocks:
             raise ValueError(
-                f"num_reference_layers must be 0 for features {self.features!r}, got {self.num_reference_layers}; they "
-                "name no reference_blocks"
+                f"num_reference_layers must be 0 for features {self.features!r}, got {self.num_reference_layers}; "
+                "they name no reference_blocks"
             )
         if not isinstance(self.overlap, bool) or (self.overlap and self.patch == 1):
             raise ValueError(f"overlap must be true or false, and false for a patch of 1, got {self.overlap!r}")
