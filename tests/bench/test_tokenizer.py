@@ -44,7 +44,7 @@ def test_every_call_reports_progress():
     lines: list[str] = []
     rows = bench_tokenizer([256], [1], 4, 8, 1, ["float32"], progress=lines.append)
     assert len(lines) == len(rows) == 4 and "240 codes" in lines[0]
-    assert "Width 8, 1 turns" in bench_report(rows, 8, 1, "cpu")[0]
+    assert "Width 8, 1 runs each" in bench_report(rows, 8, 1, "cpu")[0]
 
 
 @pytest.mark.parametrize(

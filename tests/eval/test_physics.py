@@ -201,9 +201,9 @@ def test_a_batch_names_the_clip_that_is_wrong():
         physics_measures([clips[0], clips[2], torch.zeros(4, 24, 3)])
     with pytest.raises(ValueError, match=r"^fps of clips\[1\] must be a positive number, got -1"):
         physics_measures([clips[0], clips[2]], fps=[20, -1])
-    with pytest.raises(ValueError, match="fps must have one entry a clip, got 1 for 2 clips"):
+    with pytest.raises(ValueError, match="fps must have one entry per clip, got 1 for 2 clips"):
         physics_measures([clips[0], clips[2]], fps=[20])
-    with pytest.raises(ValueError, match="names must have one entry a clip, got 0 for 1 clips"):
+    with pytest.raises(ValueError, match="names must have one entry per clip, got 0 for 1 clips"):
         physics_measures(clips[:1], names=[])
     with pytest.raises(ValueError, match="clips must hold the positions of at least one motion"):
         physics_measures([])

@@ -196,7 +196,7 @@ def test_one_motion_or_one_text_is_a_list_of_one_and_arrays_are_features(encoder
             lambda model: model.embed_motions([torch.zeros(3, 272)]),
             r"motions\[0\] must be a Motion, got a Tensor; emb",
         ),
-        (lambda model: model.embed_features("walk"), "clips must be a list with one array a motion, got str"),
+        (lambda model: model.embed_features("walk"), "clips must be a list with one array per motion, got str"),
         (
             lambda model: model.embed_features([torch.zeros(3, 263)]),
             r"clips\[0\]: features must have shape \[T, 272\]",

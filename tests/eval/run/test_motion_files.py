@@ -131,7 +131,7 @@ def test_a_rate_for_files_without_one(motion: Motion, tmp_path: Path):
         (["000.npz", "000_0.npz"], "must have one file for prompt '000', got '000.npz' and '000_0.npz'"),
         (["a/000_1.npz", "b/000_1.npz"], "one file for prompt '000', got 'a/000_1.npz' and 'b/000_1.npz'"),
         (["x-0000.npz", "y-0000.npz"], "one file for prompt '000', got 'x-0000.npz' and 'y-0000.npz'"),
-        (["x-0003.npz"], "must be one a prompt, got number 3 in 'x-0003' for 3 prompts; name several samples"),
+        (["x-0003.npz"], "must be one per prompt, got number 3 in 'x-0003' for 3 prompts; name several samples"),
     ],
 )
 def test_names_that_do_not_fit(motion: Motion, tmp_path: Path, names: list[str], message: str):

@@ -267,7 +267,10 @@ def test_validation_tells_the_branches_apart_and_leaves_random_numbers_alone():
         ({"sampling": {"denoising_strength": 0}}, "denoising_strength must be above 0 and at most 1, got 0"),
         ({"sampling": {"reference_weight": 2}}, r"reference_weight must be in \[0, 1\], got 2"),
         ({"sampling": {"rounds": 0}}, "rounds must be a whole number of at least 1, got 0"),
-        ({"sampling": {"rounds": 2, "denoising_strength": 0.5}}, "rounds must be 1 where denoising_strength is below"),
+        (
+            {"sampling": {"rounds": 2, "denoising_strength": 0.5}},
+            "rounds must be 1 where strength or denoising_strength is below",
+        ),
         ({"sampling": {"recovery": "both"}}, "recovery must be one of .*, got 'both'"),
         ({"sampling": {"smoothing": -1}}, "smoothing must be a number that is not negative, got -1"),
         ({"sampling": {"default_seconds": 0}}, "default_seconds must be above 0"),

@@ -246,7 +246,7 @@ def call(monkeypatch, capsys, *arguments) -> tuple[int, str, str]:
         ({"-o": "a file"}, "output must be a folder, got the file 'a file'"),
         ({"-o": "a file/inside"}, "writable folder"),
         ({"--resamples": 0}, "resamples must be at least 1, got 0"),
-        ({"--batch-size": 0}, "batch_size must be at least 1, got 0"),
+        ({"--batch-size": 0}, "batch_size must be a whole number of at least 1, got 0"),
         ({"--seed": -1}, "seed must not be negative, got -1"),
         ({"--model": "nosuch"}, "pipeline must be one of"),
         ({"--device": "toaster"}, "device must be one"),
