@@ -1,12 +1,12 @@
-"""Writes the shards of a run as its pieces come in, and knows which shards an earlier attempt has left whole.
+"""Writes the shards of a run as results arrive, and finds the complete shards of an earlier attempt.
 
     writer = ShardWriter("my_codes", header, plan_shards(records, "my_motions", 1000), skip_bad=False)
     for piece, results in encode_pieces(writer.start(), ...):
         writer.take(piece, results)
     writer.finish()
 
-One process writes, so nothing is written twice and what is left of an interruption can be told apart. Unusual: a shard
-whose motion files have changed in size or time since it was written counts as not written.
+Only one process writes, so nothing is written twice, and the remains of an interruption can be recognised. Unusual: a
+shard whose motion files have changed in size or modification time since it was written is rewritten.
 """
 
 import contextlib
@@ -34,26 +34,26 @@ from motionmillion.data.shards.tokens import (
 )
 
 _PIECE = 64
-"""Clips that a worker gets at a time: a second or two of work."""
+"""Number of clips that a worker gets at a time: a second or two of work."""
 
 
 @dataclass(frozen=True)
 class PlannedShard:
-    """What goes into a shard; `source` is a fingerprint of its clips and their motion files."""
+    """The clips of a shard; `source` is a fingerprint of them and their motion files."""
 
     records: tuple[ClipRecord, ...]
     source: str
 
 
 class ShardWriter:
-    """Gathers the results of pieces, writes shards and the header.
+    """Collects the results of pieces, and writes shards and the header.
 
     Args:
         output: folder of the shards.
         header: content of tokens.json, see `motionmillion.data.shards.tokenize`.
         plan: every shard of the run.
-        skip_bad: leave out motions that cannot be read, rather than stop.
-        say: takes lines for the user.
+        skip_bad: skip motions that cannot be read, instead of failing.
+        say: prints a line for the user.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class ShardWriter:
     ) -> None:
         self.output, self.header, self.plan = output, header, plan
         self.skip_bad, self.say = skip_bad, say
-        self.notes: dict[int, dict[str, Any]] = {}  # of whole shards
+        self.notes: dict[int, dict[str, Any]] = {}  # of complete shards
         self.parts: dict[int, dict[int, Results]] = defaultdict(dict)  # results of the others, by piece
 
     def start(self) -> list[Piece]:
-        """Find whole shards, clear away what is left of an interruption, and list the work."""
+        """Find complete shards, remove the remains of an interruption, and list the remaining work."""
         there = [number for number in range(len(self.plan)) if self._path(number).exists()]
         self.notes = {number: note for number in there if (note := self._whole(number))}
         damaged = len(there) - len(self.notes)
@@ -90,7 +90,7 @@ class ShardWriter:
         ]
 
     def _whole(self, number: int) -> dict[str, Any] | None:
-        """The note of a shard that is as planned."""
+        """The note of a shard that exists and is as planned; else None."""
         with contextlib.suppress(ValueError):
             note, shard = read_note(self._path(number)), self.plan[number]
             same = note.get("run") == self.header["run"] and note.get("source") == shard.source
@@ -101,7 +101,7 @@ class ShardWriter:
 
     @property
     def clips_done(self) -> int:
-        """Clips of whole shards, those that were left out among them."""
+        """Number of clips in complete shards, including skipped ones."""
         return sum(len(self.plan[number].records) for number in self.notes)
 
     def take(self, piece: Piece, results: Results) -> None:
@@ -135,7 +135,7 @@ class ShardWriter:
         self.notes[number] = note
 
     def finish(self) -> None:
-        """Mark the run complete and sum up."""
+        """Mark the run complete and print a summary."""
         notes = [self.notes[number] for number in range(len(self.plan))]
         clips, codes = (sum(note[name] for note in notes) for name in ("clips", "codes"))
         skipped = [entry for note in notes for entry in note["skipped"]]
@@ -166,5 +166,5 @@ def plan_shards(records: Sequence[ClipRecord], source: str | Path, shard_size: i
 
 
 def fingerprint(content: Any) -> str:
-    """SHA-256 of what JSON can hold."""
+    """SHA-256 of JSON-serialisable content."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
