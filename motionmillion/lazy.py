@@ -1,8 +1,8 @@
-"""Names of a package that are imported on first use, so that one file of it does not load all the others.
+"""Lazy imports: names of a package that are imported on first use, so that using one module does not load all others.
 
     __getattr__, __dir__ = lazy_names(__name__, {"codes": ["MotionPipeline", "find_pipeline"]})
 
-Keys are modules of the package (or full names of others), values the names that the package hands on from them.
+Keys are modules of the package (or full names of other modules), values the names that the package re-exports.
 """
 
 import importlib
@@ -14,11 +14,11 @@ from typing import Any
 def lazy_names(
     package: str, names: Mapping[str, Sequence[str]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """A package's `__getattr__` and `__dir__`.
+    """Make a package's `__getattr__` and `__dir__`.
 
     Args:
         package: its full name.
-        names: the names by module; a module without a dot is one of the package.
+        names: re-exported names by module; a module name without a dot is relative to the package.
     """
     homes = {
         name: module if "." in module else f"{package}.{module}" for module, held in names.items() for name in held

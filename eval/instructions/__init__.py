@@ -1,10 +1,11 @@
-"""Does a motion do what an instruction asks? Rules on joints, one for each family of instructions.
+"""Checks whether a motion follows an instruction, by rules on joints, one for each family of instructions.
 
     follows("kick_left", motion)                  # True: the left foot kicked, the right one did not
     FAMILIES["kick_left"].rule(body_tracks(positions, fps=60))
 
-A family is what many sentences ask for: "kick_left", "walk_then_sit", "jump_twice". Its rule looks at joints alone, so
-any model or recording can be judged. `scoring` counts; `families` lists; the other modules hold the rules.
+A family is an action that many sentences ask for: "kick_left", "walk_then_sit", "jump_twice". Its rule only uses joint
+positions, so any model or recording can be judged. `scoring` computes rates, `families` lists the families, and the
+other modules contain the rules.
 """
 
 from motionmillion.eval.instructions.families import FAMILIES

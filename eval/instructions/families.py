@@ -1,4 +1,4 @@
-"""The families of instructions: which rule decides, and which captions say that a real clip shows it.
+"""The families of instructions: the rule of each, and the captions of real clips that show it.
 
 A new family is one entry here and a rule. The patterns were written for the set `cmu_text_motion`.
 """

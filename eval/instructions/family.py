@@ -1,7 +1,7 @@
-"""A family of instructions: its rule, and the captions of real clips that show it.
+"""A family of instructions: its rule, and patterns for captions of real clips that show it.
 
-`captions` must match one of the short texts that were made from the very clip, `unless` none of them. A family with
-sides is written once, with `{side}` and `{other}` in its patterns (`sided`).
+`captions` must match one of the short texts that describe the clip itself, `unless` none of them. A family with sides
+is written once, with `{side}` and `{other}` in its patterns (`sided`).
 """
 
 import functools
@@ -14,21 +14,21 @@ from motionmillion.eval.instructions.limbs import OTHER
 from motionmillion.eval.instructions.tracks import BodyTracks
 
 SHORT = 14
-"""Words of a caption that says what a clip is about."""
+"""Maximum number of words of a caption that summarises a clip."""
 
 Rule = Callable[[BodyTracks], bool]
 
 
 @dataclass(frozen=True)
 class Family:
-    """Instructions that ask for the same.
+    """Instructions that ask for the same action.
 
     Args:
         name: such as "kick_left".
-        rule: says whether a motion follows them.
+        rule: decides whether a motion follows them.
         captions, unless: regular expressions for the captions of real clips that show it; `captions` must match a
-            short one, as long ones also tell what happens by the way.
-        related: families whose clips may follow it too, and say nothing about chance.
+            short one, because long ones also mention incidental actions.
+        related: families whose clips may follow it, too, so that they are not used to estimate chance.
         side: "left", "right" or empty.
     """
 
@@ -45,7 +45,7 @@ class Family:
         return self.name.removesuffix(self.side) + OTHER[self.side] if self.side else self.name
 
     def shown_by(self, clip: MotionClip) -> bool:
-        """Whether the captions of a real clip say that it shows this."""
+        """Whether a real clip shows this family, by its captions."""
         own = clip_texts(clip)
         if self.unless and any(re.search(self.unless, text) for text in own):
             return False
@@ -53,7 +53,7 @@ class Family:
 
 
 def clip_texts(clip: MotionClip) -> list[str]:
-    """Captions that were made from the clip itself, by rules or by looking at it; small letters."""
+    """Captions that were made from the clip itself, by rules or by watching it, in lower case."""
     pairs = zip(clip.captions, clip.sources, strict=False)
     texts = [text for text, source in pairs if source in ("watched", "kinematic")] or clip.own_captions
     return [text.lower() for text in texts]
@@ -62,7 +62,7 @@ def clip_texts(clip: MotionClip) -> list[str]:
 def sided(
     name: str, rule: Callable[..., bool], captions: str, unless: str, related: tuple[str, ...] = ()
 ) -> list[Family]:
-    """The family of the left and that of the right."""
+    """The families of the left and of the right side."""
     return [
         Family(
             f"{name}_{side}",

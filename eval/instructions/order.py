@@ -1,4 +1,4 @@
-"""Rules of two things: one after the other, or at once."""
+"""Rules for two actions, in sequence or at the same time."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def walk_then_turn_around(body: BodyTracks) -> bool:
 
 
 def turn_around_then_walk(body: BodyTracks) -> bool:
-    """A half turn within a small space, then 0.7 m forward without a large one."""
+    """A half turn within a small space, then 0.7 m forward without a large turn."""
     for stop in range(round(0.5 * FPS), len(body), _GRID):
         before, after = body.part(0, stop), body.part(stop, len(body))
         turned = abs(np.degrees(before.turned[-1]))
@@ -32,20 +32,20 @@ def turn_around_then_walk(body: BodyTracks) -> bool:
 
 
 def walk_then_sit(body: BodyTracks) -> bool:
-    """0.6 m on foot, then sitting at the end."""
+    """0.6 m of walking, then sitting at the end."""
     start = np.flatnonzero(seated(body))
     return sit_down(body) and body.part(0, int(start[0]) + 1).walked > 0.6
 
 
 def raise_in_order(body: BodyTracks, side: str) -> bool:
-    """One hand up alone for 0.3 s, later the other one, and not the other way round."""
+    """Only one hand up for 0.3 s, later the other, and not the other way round."""
     own = spans(hand_up(body, side), 0.25)
     other = spans(hand_up(body, OTHER[side]), 0.25)
     return bool(own) and bool(other) and own[0][0] + 0.25 * FPS <= other[0][0]
 
 
 def jump_then_walk(body: BodyTracks) -> bool:
-    """A jump with little walking before and 0.6 m after it."""
+    """A jump with little walking before it and 0.6 m after it."""
     found = jumps(body)
     if not found:
         return False
@@ -62,7 +62,7 @@ def _moving(body: BodyTracks) -> np.ndarray:
 
 
 def walk_with_hand(body: BodyTracks, side: str) -> bool:
-    """Walks with one hand up for a third of the way at least, the other one mostly down."""
+    """Walks with one hand up for at least a third of the way and the other mostly down."""
     moving = _moving(body)
     if longest(moving) < 1.0 or body.path[-1, 1] < 0.5 or strides(body) < 2:
         return False
@@ -71,7 +71,7 @@ def walk_with_hand(body: BodyTracks, side: str) -> bool:
 
 
 def walk_with_both(body: BodyTracks) -> bool:
-    """Walks with both hands up for a third of the way at least."""
+    """Walks with both hands up for at least a third of the way."""
     moving = _moving(body)
     if longest(moving) < 1.0 or body.path[-1, 1] < 0.5 or strides(body) < 2:
         return False

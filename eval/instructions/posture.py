@@ -1,20 +1,20 @@
-"""Rules of posture: squat, bend, sit, stand up, kneel, lie, get up, crawl, stand still."""
+"""Rules for postures: squat, bend, sit, stand up, kneel, lie, get up, crawl, stand still."""
 
 import numpy as np
 
 from motionmillion.eval.instructions.tracks import FPS, BodyTracks, longest, spans
 
 UPRIGHT = 0.78
-"""Pelvis of a standing body, at least; metres."""
+"""Minimum height of the pelvis of a standing body, metres."""
 
 
 def stands(body: BodyTracks) -> np.ndarray:
-    """Frames `[N]` of a body that stands or walks upright."""
+    """Frames `[N]` in which the body stands or walks upright."""
     return (body.pelvis > UPRIGHT) & (body.upright > 0.75)
 
 
 def begins(held: np.ndarray, share: float = 0.3) -> bool:
-    """Whether `held` is true for some frames of the first part of the motion."""
+    """Whether `held` is true in any frame of the first part of the motion."""
     return bool(held[: max(round(share * len(held)), 3)].any())
 
 
@@ -28,12 +28,12 @@ def knee_height(body: BodyTracks) -> np.ndarray:
 
 
 def _behind(body: BodyTracks) -> np.ndarray:
-    """How far the pelvis is behind the ankles `[N]`, metres."""
+    """Distance of the pelvis behind the ankles `[N]`, metres."""
     return (body.own("left_ankle")[:, 2] + body.own("right_ankle")[:, 2]) / 2
 
 
 def seated(body: BodyTracks) -> np.ndarray:
-    """Frames `[N]` of sitting: pelvis below standing, thighs nearly level, trunk up, feet before the pelvis."""
+    """Frames `[N]` of sitting: pelvis below standing height, thighs nearly level, trunk upright, feet in front."""
     thighs = [body.height(f"{side}_hip") - body.height(f"{side}_knee") for side in ("left", "right")]
     level = (thighs[0] + thighs[1]) / 2 < 0.25
     return level & (body.pelvis < 0.85) & (body.upright > 0.5) & (knee_height(body) > 0.2) & (_behind(body) > 0.12)
@@ -50,18 +50,18 @@ def sit(body: BodyTracks) -> bool:
 
 
 def stand_up(body: BodyTracks) -> bool:
-    """Begins low and ends standing, with no standing before."""
+    """Starts low and ends standing, without standing before."""
     low = (body.pelvis < 0.76) | seated(body)
     return begins(low, 0.15) and ends(stands(body))
 
 
 def squats(body: BodyTracks) -> np.ndarray:
-    """Frames `[N]` with deeply bent knees above the feet, on no knee."""
+    """Frames `[N]` with deeply bent knees above the feet, not kneeling."""
     return (body.pelvis < 0.66) & (knee_height(body) > 0.2) & (body.upright > 0.2) & (np.abs(_behind(body)) < 0.2)
 
 
 def squat(body: BodyTracks) -> bool:
-    """Goes down from standing onto bent knees."""
+    """Goes down from standing into a squat."""
     return begins(body.pelvis > UPRIGHT, 0.4) and longest(squats(body)) >= 0.2
 
 
@@ -71,7 +71,7 @@ def bends(body: BodyTracks) -> np.ndarray:
 
 
 def bend_forward(body: BodyTracks) -> bool:
-    """Stands, and bends the trunk to 60 degrees or more."""
+    """Stands, and bends the trunk by 60 degrees or more."""
     return begins(body.pelvis > 0.7, 0.4) and longest(bends(body)) >= 0.2
 
 
@@ -81,7 +81,7 @@ def reaches_floor(body: BodyTracks) -> np.ndarray:
 
 
 def pick_up(body: BodyTracks) -> bool:
-    """From standing a hand goes down to the floor, feet below the body, and the body rises again."""
+    """From standing, a hand reaches down to the floor with the feet below the body, and the body rises again."""
     low = reaches_floor(body) & (body.height("head") > 0.35) & (body.pelvis > 0.25)
     where = np.flatnonzero(low)
     if len(where) < 3:
@@ -91,32 +91,32 @@ def pick_up(body: BodyTracks) -> bool:
 
 
 def kneels(body: BodyTracks) -> np.ndarray:
-    """Frames `[N]` with a knee on the floor and the trunk up."""
+    """Frames `[N]` with a knee on the floor and the trunk upright."""
     return (knee_height(body) < 0.2) & (body.upright > 0.5) & (body.pelvis > 0.25)
 
 
 def kneel(body: BodyTracks) -> bool:
-    """Half a second or more on a knee."""
+    """At least half a second on a knee."""
     return longest(kneels(body)) >= 0.5
 
 
 def lies(body: BodyTracks) -> np.ndarray:
-    """Frames `[N]` of lying: trunk level, head and pelvis near the floor."""
+    """Frames `[N]` of lying: trunk horizontal, head and pelvis near the floor."""
     return (np.abs(body.upright) < 0.5) & (body.pelvis < 0.4) & (body.height("head") < 0.5)
 
 
 def lie_down(body: BodyTracks) -> bool:
-    """Comes from above and lies at the end."""
+    """Starts higher and lies at the end."""
     return begins(body.height("head") > 0.6) and ends(lies(body), 0.2)
 
 
 def get_up(body: BodyTracks) -> bool:
-    """Begins on the floor and ends on its feet."""
+    """Starts on the floor and ends standing."""
     return begins((body.pelvis < 0.5) & (body.height("head") < 0.95), 0.15) and ends(body.pelvis > 0.75)
 
 
 def crawl(body: BodyTracks) -> bool:
-    """Moves 0.3 m or more on hands and knees."""
+    """Moves at least 0.3 m on hands and knees."""
     wrists = np.maximum(body.height("left_wrist"), body.height("right_wrist"))
     down = (body.upright < 0.6) & (body.pelvis < 0.75) & (wrists < 0.45) & (body.height("head") > 0.25)
     return any(body.part(*span).walked > 0.3 for span in spans(down, 0.5))
@@ -129,5 +129,5 @@ def stand_still(body: BodyTracks) -> bool:
 
 
 def standing_at(body: BodyTracks, seconds: float) -> bool:
-    """Whether the body stands so many seconds after the start."""
+    """Whether the body stands `seconds` after the start."""
     return bool(stands(body)[min(round(seconds * FPS), len(body) - 1)])

@@ -1,13 +1,13 @@
-"""How often motions follow instructions: generated ones, and real clips as the measure of the rules.
+"""How often motions follow instructions: for generated motions, and for real clips to validate the rules.
 
     real = real_rates(load_clips(folder))
     result = instruction_check(pipe, {"kick_left": ["kick with your left foot"], ...}, samples=10, seed=0)
 
-Real clips show a family by their captions (`Family.shown_by`); a clip of the mirrored family counts with its mirror
-image. Chance is the share of other families' clips that pass a rule, the mean over those families; families that may
-follow the same instruction (`Family.related`) are left out of it.
+Real clips are assigned to families by their captions (`Family.shown_by`); clips of the mirrored family are used as
+well, mirrored. Chance is the fraction of other families' clips that pass a rule, averaged over those families;
+families that may follow the same instruction (`Family.related`) are excluded.
 
-Unusual: a Wilson interval takes motions of one prompt as independent; the interval of a mean draws whole prompts.
+Unusual: Wilson intervals treat motions of one prompt as independent; intervals of means resample whole prompts.
 """
 
 import math
@@ -28,11 +28,11 @@ from motionmillion.motion import Motion
 
 @dataclass(frozen=True)
 class RealRates:
-    """How a rule judges real clips.
+    """Results of a rule on real clips.
 
     Args:
-        passed, count: clips that show the family.
-        chance: share of other families' clips that pass; `opposite`: of those of the other side, None without side.
+        passed, count: clips that pass, of those that show the family.
+        chance: fraction of other families' clips that pass; `opposite`: that of the other side's, None without sides.
     """
 
     passed: int
@@ -42,7 +42,7 @@ class RealRates:
 
 
 def follows(family: str, motion: Motion) -> bool:
-    """Whether a motion of at least half a second does what the instructions of a family ask."""
+    """Whether a motion of at least half a second follows the instructions of a family."""
     if family not in FAMILIES:
         raise ValueError(f"family must be one of {sorted(FAMILIES)}, got {family!r}")
     return bool(FAMILIES[family].rule(body_tracks(motion.positions(), motion.fps)))
@@ -52,7 +52,7 @@ def real_rates(clips: Iterable[MotionClip], most: int = 60) -> dict[str, RealRat
     """Pass rates of real clips for every family.
 
     Args:
-        most: clips of each other family that are looked at for chance, evenly spread.
+        most: maximum number of clips of each other family used to estimate chance, evenly spread.
     """
     shown = _shown(clips)
     rates = {}
@@ -71,7 +71,7 @@ def real_rates(clips: Iterable[MotionClip], most: int = 60) -> dict[str, RealRat
 
 
 def _shown(clips: Iterable[MotionClip]) -> dict[str, list[tuple[tuple[str, bool], BodyTracks]]]:
-    """The real motions of each family, by clip and whether it is mirrored."""
+    """The real motions of each family, each a clip and whether to mirror it."""
     shown: dict[str, list[tuple[tuple[str, bool], BodyTracks]]] = {name: [] for name in FAMILIES}
     for clip in clips:
         names = [name for name, family in FAMILIES.items() if family.shown_by(clip)]
@@ -100,20 +100,20 @@ def instruction_check(
     samples: int,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Judge the motions that a model makes for instructions.
+    """Judge the motions that a model generates for instructions.
 
     Args:
-        generate: motions for prompts, `samples` in a row for each, such as
+        generate: returns motions for prompts, `samples` consecutive ones for each, such as
             `lambda texts: pipe(texts, num_samples=samples, seconds=5)`.
-        prompts: instructions of each family.
-        seed: of the bootstrap.
+        prompts: instructions by family.
+        seed: seed of the bootstrap.
 
     Returns:
-        What JSON can hold: `families` with passed, count, rate, interval; `mean` and `sides` (families that name a
+        JSON-serialisable results: `families` with passed, count, rate, interval; `mean` and `sides` (families with a
         side) with their 95 % intervals; `motions`, each with family, prompt, sample and whether it passed.
 
     Raises:
-        ValueError: for unknown families, or a model that gives another number of motions.
+        ValueError: for unknown families, or if `generate` returns another number of motions.
     """
     check_whole("samples", samples, 1)
     unknown = sorted(set(prompts) - set(FAMILIES))
@@ -148,7 +148,7 @@ def instruction_check(
 
 
 def wilson(passed: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % interval of a share by Wilson's score (JASA 22, 1927); (0, 1) for none."""
+    """95 % interval of a proportion by Wilson's score (JASA 22, 1927); (0, 1) for a count of 0."""
     if count == 0:
         return 0.0, 1.0
     share = passed / count
@@ -159,7 +159,7 @@ def wilson(passed: int, count: int, z: float = 1.96) -> tuple[float, float]:
 
 
 def _mean(rows: Sequence[dict[str, Any]], families: Sequence[str], seed: int, draws: int = 2000) -> dict[str, Any]:
-    """Mean over families of their rates, with the interval over the choice of prompts."""
+    """Mean of the families' rates, with its bootstrap interval over prompts."""
     generator = np.random.default_rng(seed)
     drawn, plain = np.zeros(draws), []
     for family in families:

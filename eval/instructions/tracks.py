@@ -1,13 +1,13 @@
-"""What the rules of instructions measure in each frame: heights, the body in its own heading, turning, travel.
+"""Per-frame measurements for the rules of instructions: heights, positions relative to the heading, turning, travel.
 
     body = body_tracks(positions, fps)       # [T, 22, 3], metres, y up
     body.height("left_wrist")                # [N], above the floor
-    body.own("left_wrist")                   # [N, 3], from the pelvis: to the left, up, forward
+    body.own("left_wrist")                   # [N, 3], relative to the pelvis: left, up, forward
 
-Frames are those of 30 a second, whatever the rate of the motion. Nothing depends on where the body stands, which way
-it faces or how long its bones are: positions are scaled to the legs of SMPL22, and the floor is the lowest joint.
+Motions are resampled to 30 frames per second. Results do not depend on the body's position, its heading or its bone
+lengths: positions are scaled to the leg length of SMPL22, and the floor is the lowest joint.
 
-Shapes: T frames of the motion, N frames at 30 a second, J joints.
+Shapes: T frames of the motion, N frames at 30 per second, J joints.
 """
 
 import functools
@@ -30,9 +30,9 @@ class BodyTracks:
 
     Args:
         joints: positions `[N, J, 3]`, metres, the floor at height 0.
-        turned: heading `[N]`, radians since the start, left positive, full turns counted.
-        path: pelvis `[N, 2]`, metres travelled to the body's own left and forward since the start: side steps all the
-            way round a circle add up.
+        turned: heading `[N]` relative to the start, radians, left positive, unwrapped.
+        path: distance `[N, 2]` that the pelvis has moved to the body's left and forward since the start, metres,
+            integrated in the current heading: side steps around a circle add up.
     """
 
     joints: np.ndarray
@@ -48,7 +48,7 @@ class BodyTracks:
         return len(self) / FPS
 
     def at(self, joint: str) -> np.ndarray:
-        """Position of a joint `[N, 3]`."""
+        """Positions of a joint `[N, 3]`."""
         return self.joints[:, SMPL22.index(joint)]
 
     def height(self, joint: str) -> np.ndarray:
@@ -56,16 +56,16 @@ class BodyTracks:
         return self.at(joint)[:, 1]
 
     def own(self, joint: str) -> np.ndarray:
-        """A joint from the pelvis in the body's heading `[N, 3]`: left, up, forward."""
+        """Positions of a joint relative to pelvis and heading `[N, 3]`: left, up, forward."""
         return self._local[:, SMPL22.index(joint)]
 
     def speed(self, joint: str) -> np.ndarray:
-        """Speed of a joint from the pelvis `[N]`, metres a second, within the heading."""
+        """Speed of a joint relative to pelvis and heading `[N]`, metres per second."""
         return np.linalg.norm(rate(self.own(joint)), axis=-1)
 
     @functools.cached_property
     def travel(self) -> np.ndarray:
-        """Speed of the pelvis over the floor `[N]`, metres a second, a second's moving mean."""
+        """Horizontal speed of the pelvis `[N]`, metres per second, as a moving mean over one second."""
         floor = self.at("pelvis")[:, [0, 2]]
         return np.linalg.norm(rate(smooth(floor, 0.4)), axis=-1)
 
@@ -75,24 +75,24 @@ class BodyTracks:
 
     @functools.cached_property
     def upright(self) -> np.ndarray:
-        """Cosine between trunk and the vertical `[N]`: 1 upright, 0 level."""
+        """Cosine between trunk and vertical `[N]`: 1 is upright, 0 horizontal."""
         trunk = self.at("neck") - self.at("pelvis")
         return trunk[:, 1] / np.linalg.norm(trunk, axis=-1)
 
     @functools.cached_property
     def shift(self) -> float:
-        """Distance over the floor between the pelvis at the start and at the end, metres."""
+        """Horizontal distance between the pelvis at the start and at the end, metres."""
         floor = self.at("pelvis")[:, [0, 2]]
         return float(np.linalg.norm(floor[-1] - floor[0]))
 
     @functools.cached_property
     def walked(self) -> float:
-        """Length of the pelvis' smoothed path over the floor, metres."""
+        """Length of the pelvis's smoothed horizontal path, metres."""
         floor = smooth(self.at("pelvis")[:, [0, 2]], 0.4)
         return float(np.linalg.norm(np.diff(floor, axis=0), axis=-1).sum())
 
     def part(self, start: int, stop: int) -> "BodyTracks":
-        """Frames `start` to `stop` (exclusive); turning and travel are counted from there."""
+        """Frames `start` to `stop` (exclusive); turning and travel are relative to `start`."""
         start, stop = min(max(start, 0), len(self) - 1), min(stop, len(self))
         cut = slice(start, max(stop, start + 1))
         return BodyTracks(
@@ -107,11 +107,11 @@ def body_tracks(positions: Tensor, fps: float = FPS) -> BodyTracks:
     """Measure a motion.
 
     Args:
-        positions: SMPL22's joints `[T, 22, 3]`, metres, y up; at least half a second.
+        positions: joints of SMPL22 `[T, 22, 3]`, metres, y up; at least half a second.
         fps: frames per second.
 
     Raises:
-        ValueError: for wrong shapes, values that are not finite, too few frames and an impossible `fps`.
+        ValueError: for wrong shapes, values that are not finite, too few frames and an invalid `fps`.
     """
     positions = check_joints(positions)
     if not 0 < fps < math.inf:
@@ -132,7 +132,7 @@ def body_tracks(positions: Tensor, fps: float = FPS) -> BodyTracks:
 
 
 def smooth(track: np.ndarray, seconds: float) -> np.ndarray:
-    """Moving mean over time of `[N, ...]`; the window is a triangle of this width, the ends are held."""
+    """Moving mean over time of `[N, ...]` with a triangular window of this width; end values are repeated."""
     reach = max(1, round(seconds * FPS / 2))
     weight = np.concatenate([np.arange(1, reach + 1), np.arange(reach - 1, 0, -1)]) / reach**2
     padded = np.concatenate([np.repeat(track[:1], reach - 1, 0), track, np.repeat(track[-1:], reach - 1, 0)])
@@ -141,24 +141,24 @@ def smooth(track: np.ndarray, seconds: float) -> np.ndarray:
 
 
 def rate(track: np.ndarray) -> np.ndarray:
-    """Change of `[N, ...]` a second."""
+    """Change of `[N, ...]` per second."""
     return np.gradient(track, 1 / FPS, axis=0)
 
 
 def spans(held: np.ndarray, seconds: float = 0.0) -> list[tuple[int, int]]:
-    """Runs of True in `[N]` that last at least `seconds`, as (start, stop)."""
+    """Runs of True in `[N]` of at least `seconds`, as (start, stop)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], held.astype(int), [0]])))
     runs = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
     return [(start, stop) for start, stop in runs if stop - start >= seconds * FPS]
 
 
 def longest(held: np.ndarray) -> float:
-    """Seconds of the longest run of True in `[N]`."""
+    """Duration of the longest run of True in `[N]`, seconds."""
     return max((stop - start for start, stop in spans(held)), default=0) / FPS
 
 
 def reversals(track: np.ndarray, least: float) -> int:
-    """Ways of at least `least` from one turning point of `[N]` to the next."""
+    """Number of moves by at least `least` from one turning point of `[N]` to the next."""
     count, way, low, high = 0, 0, track[0], track[0]
     for value in track:
         low, high = min(low, value), max(high, value)
@@ -184,7 +184,7 @@ def _leg() -> float:
 
 
 def _heading(joints: np.ndarray) -> np.ndarray:
-    """Yaw `[N]` of what hips and shoulders face."""
+    """Yaw `[N]` of the direction that hips and shoulders face."""
     sides = [
         joints[:, SMPL22.index(f"left_{part}")] - joints[:, SMPL22.index(f"right_{part}")]
         for part in ("hip", "hip", "shoulder")
@@ -194,7 +194,7 @@ def _heading(joints: np.ndarray) -> np.ndarray:
 
 
 def _unturn(vectors: np.ndarray, yaw: np.ndarray) -> np.ndarray:
-    """Vectors `[..., 3]` seen from a body that faces `yaw` `[...]`."""
+    """Vectors `[..., 3]` in the frame of a body that faces `yaw` `[...]`."""
     cos, sin = np.cos(yaw), np.sin(yaw)
     x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
     return np.stack([cos * x - sin * z, y, sin * x + cos * z], axis=-1)

@@ -1,6 +1,6 @@
-"""Rules of going somewhere and of turning: walk, run, side step, curves, turns on the spot.
+"""Rules for travel and turning: walk, run, side step, curves, turns on the spot.
 
-Metres, seconds, degrees; left is positive. See `motionmillion.eval.instructions.tracks`.
+Units are metres, seconds and degrees; left is positive. See `motionmillion.eval.instructions.tracks`.
 """
 
 import functools
@@ -11,42 +11,42 @@ from motionmillion.eval.instructions.limbs import jumps
 from motionmillion.eval.instructions.tracks import FPS, BodyTracks, longest, reversals, smooth
 
 RUNNING = 1.9
-"""Speed over the floor from which a body runs rather than walks, metres a second."""
+"""Minimum horizontal speed of running, metres per second."""
 
 SIGNS = {"left": 1.0, "right": -1.0}
 
 _LOW = 0.72
-"""A pelvis below this is not that of somebody who walks upright, metres."""
+"""Minimum height of the pelvis in upright walking, metres."""
 
 
 def turn_degrees(body: BodyTracks) -> float:
-    """Degrees from the first heading to the last."""
+    """Angle from the first heading to the last, degrees."""
     return float(np.degrees(body.turned[-1]))
 
 
 def widest_turn(body: BodyTracks) -> float:
-    """Degrees of the heading that lies farthest from the first one."""
+    """Largest deviation from the first heading, degrees, with its sign."""
     return float(np.degrees(body.turned[np.abs(body.turned).argmax()]))
 
 
 def on_feet(body: BodyTracks) -> bool:
-    """Upright and with the pelvis at walking height nearly all the time."""
+    """Upright with the pelvis at walking height nearly all the time."""
     return bool(np.mean((body.pelvis > _LOW) & (body.upright > 0.7)) > 0.8)
 
 
 def pace(body: BodyTracks) -> float:
-    """Median speed over the floor while the body moves, metres a second; 0 if it stays."""
+    """Median horizontal speed while the body moves, metres per second; 0 if it does not move."""
     moving = body.travel[body.travel > 0.25]
     return float(np.median(moving)) if len(moving) > FPS / 2 else 0.0
 
 
 def strides(body: BodyTracks) -> int:
-    """Times that one foot passes the other, by 12 cm or more."""
+    """Number of times that one foot passes the other, by 12 cm or more."""
     return reversals(body.own("left_ankle")[:, 2] - body.own("right_ankle")[:, 2], 0.12)
 
 
 def walks(body: BodyTracks, metres: float = 0.6) -> bool:
-    """Goes at least `metres` forward on its feet, one before the other, at walking speed."""
+    """Moves at least `metres` forward on its feet with alternating steps, at walking speed."""
     if strides(body) < 2 or jumps(body):
         return False
     return on_feet(body) and bool(body.path[-1, 1] >= metres) and bool(np.quantile(body.travel, 0.9) < RUNNING + 0.2)
@@ -58,7 +58,7 @@ def walk_forward(body: BodyTracks) -> bool:
 
 
 def walk_backward(body: BodyTracks) -> bool:
-    """At least half a metre backward, and little forward before."""
+    """At least half a metre backward, with little forward motion before."""
     back, side = -body.path[-1, 1], abs(body.path[-1, 0])
     return on_feet(body) and back > 0.5 and side < 0.7 * back and bool(body.path[:, 1].max() < 0.5 * back)
 
@@ -70,7 +70,7 @@ def side_step(body: BodyTracks, side: str) -> bool:
 
 
 def turn_side(body: BodyTracks, side: str) -> bool:
-    """A turn by 45 to 150 degrees to one side within a metre and a half."""
+    """A turn by 45 to 150 degrees to one side within 1.5 m."""
     degrees = SIGNS[side] * np.degrees(body.turned)
     return (
         45 <= degrees[-1] <= 150
@@ -81,12 +81,12 @@ def turn_side(body: BodyTracks, side: str) -> bool:
 
 
 def turn_around(body: BodyTracks) -> bool:
-    """A half turn to either side: 130 to 240 degrees at the end."""
+    """A half turn to either side: 130 to 240 degrees between start and end."""
     return 130 <= abs(turn_degrees(body)) <= 240 and on_feet(body)
 
 
 def curve(body: BodyTracks, side: str) -> bool:
-    """A metre of walking with a turn of 30 degrees or more to one side, and less than that to the other."""
+    """At least a metre of walking with a turn of 30 degrees or more to one side, and less to the other."""
     degrees = SIGNS[side] * np.degrees(body.turned)
     return walks(body, 0.8) and bool(degrees[-1] >= 30) and bool(degrees.min() > -30)
 
@@ -97,7 +97,7 @@ def circle(body: BodyTracks) -> bool:
 
 
 def run(body: BodyTracks) -> bool:
-    """Half a second or more at running speed, forward, with long steps."""
+    """At least half a second at running speed, forward, with long steps."""
     fast = (body.travel > RUNNING) & (body.upright > 0.6)
     return longest(fast) >= 0.5 and bool(body.path[:, 1].max() > 1.2)
 
@@ -108,7 +108,7 @@ def walk_slow(body: BodyTracks) -> bool:
 
 
 def walk_fast(body: BodyTracks) -> bool:
-    """Forward at 1.2 m/s or more without running."""
+    """Forward at 1.2 m/s or more, but without running."""
     return walks(body, 1.0) and float(np.quantile(body.travel, 0.75)) >= 1.2
 
 

@@ -6,7 +6,7 @@
     suite = get_suite("my_prompts.json")                                   # custom
     kind = suite_kind("mbench")                  # the whole suite: prompts, questions, measures, scores
 
-A new suite is a new file with a `SuiteKind` and a line in `KINDS`, or in code of your own `register(Mine())`.
+To add a suite, write a `SuiteKind` in a new file and add a line to `KINDS`, or call `register(Mine())` in your code.
 Unusual: nothing heavy is imported.
 """
 
@@ -68,7 +68,7 @@ def get_suite(name: str, prompts: str | Path | None = None) -> Suite:
             built-in one, and any other file is MotionMillion's.
 
     Raises:
-        ValueError: for an unknown name, or prompts that are missing, damaged or not used.
+        ValueError: for an unknown name, or prompts that are missing, damaged, or given without being used.
     """
     if name not in SUITES and Path(name).suffix.lower() != ".json" and not Path(name).is_file():
         raise ValueError(f"suite must be one of {', '.join(SUITES)} or the path of a JSON suite, got {name!r}")

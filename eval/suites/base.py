@@ -1,4 +1,4 @@
-"""What a suite is to `evaluate`: prompts, questions to a judge, measures, scores, histograms and notes.
+"""Interface of a suite for `evaluate`: prompts, questions to a judge, measures, scores, histograms and notes.
 
     kind = suite_kind("mbench")                                       # motionmillion.eval.suites
     suite = kind.read(SuiteSource(prompts="ViMoGen/data/meta_info"))
@@ -83,7 +83,7 @@ class SuiteKind(ABC):
             clips: what `clips` returned.
 
         Raises:
-            ValueError: for prompts that are missing, damaged or not used.
+            ValueError: for prompts that are missing, damaged, or given without being used.
         """
 
     def questions(self, suite: Suite, samples: "Sequence[Sample]") -> "list[Question]":
@@ -99,7 +99,7 @@ class SuiteKind(ABC):
         scorer: "Scorer",
         axes: Axes = "corrected",
     ) -> list[dict[str, float]]:
-        """Measures of each sample beside those of every suite; none by default.
+        """Measures of each sample in addition to those of every suite; none by default.
 
         Args:
             rows: the samples' other measures.
@@ -121,7 +121,7 @@ class SuiteKind(ABC):
     def histograms(
         self, rows: "Sequence[SampleResult]", calibration: "Calibration"
     ) -> dict[str, dict[str, list[float]]]:
-        """Distributions of real motion to draw beside the samples': by default of all calibrated measures."""
+        """Distributions of real motion, plotted with those of the samples: by default for all calibrated measures."""
         from motionmillion.eval.suites.scores import histograms
 
         return histograms(rows, calibration)
@@ -134,7 +134,7 @@ class SuiteKind(ABC):
 
 
 class JsonSuite(SuiteKind):
-    """A suite of one's own: a file that `Suite.load` reads, with the measures that every suite has."""
+    """A custom suite: a file that `Suite.load` reads, with the measures that every suite has."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = path

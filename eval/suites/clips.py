@@ -65,7 +65,7 @@ def clip_id(name: str) -> str:
 
 
 def balanced_distractors(suite: Suite, count: int = 9, seed: int = 0) -> Suite:
-    """The suite with wrong answers for each prompt without any: texts drawn evenly from all other categories.
+    """Add wrong answers to each prompt that has none: texts drawn evenly from all other categories.
 
     A text that also occurs in the prompt's own category is not a wrong answer, ignoring case and punctuation.
 

@@ -35,7 +35,7 @@ CATEGORIES = {
     "others": "feelings, reactions, gestures, poses and simple body movements outside the above",
 }
 """The categories in table order, and their content. The main movement decides, not the scene; if several fit, the
-first of non-human behaviour, combat, sports, dance and art, transport, daily life counts."""
+first of non-human behaviour, combat, sports, dance and art, transport, daily life is used."""
 
 LEVELS = {
     "command": "up to five words that order one movement",
@@ -91,7 +91,7 @@ def official_suite(path: str | Path) -> Suite:
 
 
 class MotionMillionEval(SuiteKind):
-    """Our own suite, or the prompts that the user names instead; measured by category and level."""
+    """Our own suite, or prompts given by the user; measured by category and level."""
 
     name = NAME
     help = "168 prompts in seven categories; --prompts for MotionMillion's own 126, or a JSON suite"

@@ -1,11 +1,11 @@
-"""What suites make of measured motions: measures, groups and notes.
+"""Scores of measured motions: measures, groups and notes.
 
     scores = category_scores(batch)             # motionmillion-eval: by category and level
 
-Those of single suites are in `.text_to_motion.scores` and `.mbench.scores`. A `Batch` is what
-`motionmillion.eval.scoring` measured. Judges' answers come in as values of single samples.
+Scores specific to a suite are in `.text_to_motion.scores` and `.mbench.scores`. A `Batch` holds the measurements of
+`motionmillion.eval.scoring`. Judges' answers are among the values of single samples.
 
-Unusual: a figure that needs more motions than there are is left out, and a note says so; nothing is filled in.
+Unusual: a metric that needs more motions than there are is left out, and a note says so; nothing is filled in.
 """
 
 from collections import defaultdict
@@ -39,10 +39,10 @@ class Batch:
     """Measured motions.
 
     Args:
-        suite: their prompts.
-        samples, rows: each motion and its figures, in the same order.
-        embedded: points of motions and texts.
-        resamples, repeats, seed: of the intervals.
+        suite: the suite with their prompts.
+        samples, rows: each motion and its measures, in the same order.
+        embedded: embeddings of motions and texts.
+        resamples, repeats, seed: settings of the intervals.
     """
 
     suite: Suite
@@ -58,13 +58,13 @@ class Batch:
         return {sample.id: sample.take for sample in self.samples}
 
     def means(self, names: Sequence[str], rows: Sequence[SampleResult] | None = None) -> dict[str, Estimate]:
-        """Estimates over `rows`, or all."""
+        """Estimates over `rows`, by default all."""
         return estimates(self.rows if rows is None else rows, self.takes, names, self.resamples, self.seed)
 
 
 @dataclass
 class Scores:
-    """What stands in the results of a suite."""
+    """The scores in the results of a suite."""
 
     measures: list[Measure]
     groups: list[ResultGroup]
@@ -90,7 +90,7 @@ def category_scores(batch: Batch) -> Scores:
 
 
 def histograms(rows: Sequence[SampleResult], calibration: Calibration) -> dict[str, dict[str, list[float]]]:
-    """Real motion's distribution of the measures that the samples have."""
+    """Distributions of real motion, for the measures that the samples have."""
     known = {name for row in rows for name in row.values}
     return {
         name: calibration.histogram(name) for name in CALIBRATED if name in known and name in calibration.quantiles
@@ -100,7 +100,7 @@ def histograms(rows: Sequence[SampleResult], calibration: Calibration) -> dict[s
 def _grouped(
     batch: Batch, kind: str, of: Mapping[str, str], order: Sequence[str], names: Sequence[str]
 ) -> list[ResultGroup]:
-    """A group for each name in `order`, of the samples whose prompt has it."""
+    """A group for each name in `order`, with the samples whose prompt has that name."""
     members: dict[str, list[SampleResult]] = defaultdict(list)
     for sample, row in zip(batch.samples, batch.rows, strict=True):
         members[of.get(sample.prompt.id, "")].append(row)
@@ -112,9 +112,9 @@ def _grouped(
 
 
 def _with_retrieval(scores: Scores, batch: Batch, group: int = 0) -> Scores:
-    """`scores` with R-precision in one of its groups, or a note that there are too few prompts for it.
+    """`scores` with R-precision added to one of its groups, or a note that there are too few prompts for it.
 
-    A repeat takes one motion of each prompt: a second one would be wrong for its own text.
+    A repeat uses one motion per prompt: a second one would be a wrong answer to its own text.
     """
     samples = list(_samples_of_prompts(batch).values())
     if len(samples) < BATCH:

@@ -1,4 +1,4 @@
-"""Language models over codes in digits: the model with its depth head, and the sampler."""
+"""Language models over factorised codes: the model with its depth head, and the sampler."""
 
 from typing import TYPE_CHECKING
 

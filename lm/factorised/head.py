@@ -1,7 +1,7 @@
 """DepthHead: a small transformer over the digits of a code, conditioned on the state of the code's position.
 
     logits = head(states, digits)                      # states [M, C], digits [M, d] -> d tensors [M, L_i]
-    logits = head.last(states, digits)                 # of the next digit alone
+    logits = head.last(states, digits)                 # of only the next digit
 
 Letters: M positions, D digits, d given digits, C width of the transformer, W width of the head, L_i values of digit i.
 """
@@ -20,7 +20,7 @@ class DepthHead(nn.Module):
     """Logits of the second and every further digit of a code.
 
     Args:
-        levels: of each digit, the first one included.
+        levels: number of values of each digit, including the first.
         state_dim: C.
         width: W, a multiple of 32.
         layers: transformer layers over the digits.

@@ -1,4 +1,4 @@
-"""Factorised codes: a code is read and written digit by digit, so that a large codebook needs no large tables.
+"""Factorised codes: codes are embedded and predicted digit by digit, so that a large codebook needs no large tables.
 
     config = MotionLMConfig.from_name("mini", codebook_size=64000, codes="factorised", code_levels=[512, 125])
     lm = MotionLM(config)                              # a MotionFactorisedLM, because of `codes`
@@ -34,7 +34,7 @@ from motionmillion.lm.output import MotionLMOutput
 
 
 class MotionFactorisedLM(MotionLM, of=("codes", "factorised")):
-    """Language model over codes that are read and written digit by digit; see `MotionLMConfig`."""
+    """Language model over codes that are embedded and predicted digit by digit; see `MotionLMConfig`."""
 
     def add_parts(self) -> None:
         config = self.config
@@ -78,7 +78,7 @@ class MotionFactorisedLM(MotionLM, of=("codes", "factorised")):
         return_logits: bool | None = None,
         logits_to_keep: int = 0,
     ) -> MotionLMOutput:
-        """States that the digits are chosen from, and the loss where `labels` are given.
+        """States that the digits are predicted from, and the loss if `labels` are given.
 
         Args: those of `MotionLM.forward`; `return_logits` has no effect, because logits of digits are small.
 

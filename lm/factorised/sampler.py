@@ -1,4 +1,4 @@
-"""Choice of the next code of each row, digit by digit.
+"""Samples the next code of each row, digit by digit.
 
     sampler = FactorisedSampler.of_model(lm, {"temperature": 0.8, "top_p": 0.95}, seeds=[0, 1])
     tokens = sampler(states, history, forbid_end=False)        # [B]
@@ -26,7 +26,7 @@ from motionmillion.lm.head import OutputHead
 
 
 class DigitModel(Protocol):
-    """What the sampler reads of its model, a `motionmillion.lm.factorised.model.MotionFactorisedLM`."""
+    """The part of `motionmillion.lm.factorised.model.MotionFactorisedLM` that the sampler uses."""
 
     config: MotionLMConfig
     levels: list[int]
@@ -39,7 +39,7 @@ class DigitModel(Protocol):
 
 
 class FactorisedSampler(Sampler):
-    """Chooses the digits of codes; see `motionmillion.lm.generation.sampling.Sampler`."""
+    """Samples the digits of codes; see `motionmillion.lm.generation.sampling.Sampler`."""
 
     lm: DigitModel
 
@@ -96,7 +96,7 @@ class FactorisedSampler(Sampler):
         return self.lm.split_codes(used[barred])
 
     def _used(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """The different codes `[n]` of a row, and the index of each position's code among them `[N]`."""
+        """The distinct codes `[n]` of a row, and the index of each position's code among them `[N]`."""
         return torch.unique(codes[codes < self.lm.config.end_token_id], return_inverse=True)
 
     def _allowed(self, scores: Tensor, digits: Tensor, forbidden: list[Tensor]) -> Tensor:

@@ -1,14 +1,14 @@
-"""Options that several commands share; those of models are made from `motionmillion.pipeline.options`.
+"""Options shared by several commands; model options are generated from `motionmillion.pipeline.options`.
 
     @with_model_options
     def generate(prompts: ..., output: ..., options: RunOptions) -> None: ...
 
-A command so decorated has, in place of its parameter `options`, one command-line option for every field of the options
-classes of all kinds of model, with the help text and panel that the field has there, and gets what was given as one
-`RunOptions`. So `generate` and `evaluate` have the same options, and an option is added by adding a field.
+The decorator replaces the parameter `options` by one command-line option for every field of the options classes of all
+kinds of model, with the help text and panel defined for the field, and passes the given values as one `RunOptions`. So
+`generate` and `evaluate` have the same options, and an option is added by adding a field.
 
-Unusual: typer makes commands from signatures, so the decorator writes `__signature__` and `__annotations__`. Options
-of a call default to None, because the default depends on the model; flags can only be turned on.
+Unusual: typer builds commands from signatures, so the decorator sets `__signature__` and `__annotations__`. Options
+default to None, because the actual default depends on the model; flags can only be turned on.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from motionmillion.pipeline.options import DIT, FLOW, KINDS, LENGTH, SAMPLING, S
 
 OUTPUT, INPUT, REWRITING = "Output", "Prompts and motion files", "Rewriting"
 FOREIGN, MEASURES = "Motions of another system", "Measures"
-"""Panels of `--help` besides those of the models' options: `SAMPLING`, `LENGTH`, `DIT`, `SPEED` and one for flows."""
+"""Panels of `--help`, apart from model options: `SAMPLING`, `LENGTH`, `DIT`, `SPEED` and one for flows."""
 
 READABLE, WRITABLE = (
     f"{', '.join(known[:-1])} or {known[-1]}" for known in (readable_suffixes(), writable_suffixes())
@@ -95,10 +95,10 @@ def with_model_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _collected(values: dict[str, Any]) -> RunOptions:
-    """What was given on the command line."""
+    """The values given on the command line."""
     of_run = {field.name for field in dataclasses.fields(RunOptions)}
     given = {name: value for name, value in values.items() if name not in of_run}
-    # a flag that was left out is no option of the call
+    # a flag that was not given is not passed on
     given = {name: value for name, value in given.items() if value is not None and value is not False}
     return RunOptions(given, **{name: value for name, value in values.items() if name in of_run})
 

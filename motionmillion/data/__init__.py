@@ -1,4 +1,4 @@
-"""Motion data: clips with captions from disk or made by rule, windows for the tokenizer, token sequences for the LM.
+"""Motion data: captioned clips from disk or synthetic, windows for the tokenizer, token sequences for the LM.
 
 clips = load_clips("my_motions")            # a motion set or any folder of motion files with captions
 train = [clip for clip in clips if clip.split == "train"]

@@ -1,4 +1,4 @@
-"""Audit: clips that are broken, found by rule before anything is trained on them.
+"""Audit: finds broken clips by rules, before anything is trained on them.
 
     for finding in audit_clip(motion):
         print(finding.kind, finding.joint, finding.share, finding.worst)
@@ -8,9 +8,9 @@
 
     motionmillion data audit my_motions -o bad.txt
 
-Looked for: elbows and knees bent backwards, heads folded, hands inside the body, joints that flip between frames,
-frozen motion, bodies that float or are sunk, and jumps of the root. Limits are set so that what a person can do is no
-finding: a body that is carried by something unseen (a ladder, water) floats only where its feet never come down.
+Findings: elbows and knees bent backwards, folded heads, hands inside the body, joints that flip between frames, frozen
+motion, bodies that float or sink into the floor, and jumps of the root. Limits are set so that anything a person can
+do passes: a body supported by something unseen (a ladder, water) counts as floating only if its feet never come down.
 
 Letters: T frames, J joints.
 """
@@ -29,29 +29,29 @@ from motionmillion.data.clips import SPLITS, ClipReader, list_clips
 from motionmillion.motion import Motion
 
 BACKWARD_DEGREES = {"elbow": 15.0, "knee": 15.0}
-"""Bend of a hinge the wrong way."""
+"""Minimum backward bend of a hinge that counts as a defect."""
 BACKWARD_SHARE = 0.5
 FOLDED_DEGREES = 70.0
-"""Neck and head together against the chest."""
+"""Rotation of neck and head together relative to the chest."""
 FOLDED_SHARE = 0.9
 INSIDE_RADIUS = {"trunk": 0.075, "thigh": 0.05}
-"""Metres around the line from pelvis to chest, and around thighs, that a hand cannot come into."""
+"""Radius around the line from pelvis to chest, and around thighs, that a hand cannot enter, metres."""
 INSIDE_SHARE = 0.5
 HAND = 0.08
 """Metres from wrist to knuckles."""
 FLIP_DEGREES = 80.0
-"""Turn of a joint within a thirtieth of a second."""
+"""Minimum rotation of a joint within 1/30 s."""
 FLIP_RATIO = 4.0
-"""And how many times the turns before and after."""
+"""Minimum ratio of that rotation to those before and after."""
 FROZEN_METRES = 1e-4
-"""The joint that moves farthest moves less within a thirtieth of a second."""
+"""Maximum distance that any joint moves within 1/30 s in frozen motion."""
 FROZEN_SHARE = 0.5
 FLOATING_METRES = 0.3
-"""Lowest joint above the floor."""
+"""Minimum height of the lowest joint above the floor in a floating body."""
 SUNK_METRES = -0.15
 HEIGHT_SHARE = 0.95
 JUMP_METRES = 0.15
-"""Step of the pelvis within a thirtieth of a second."""
+"""Minimum step of the pelvis within 1/30 s."""
 JUMP_RATIO = 3.0
 KINDS = ("bent backwards", "head folded", "hand inside", "joint flips", "frozen", "floating", "sunk", "root jumps")
 UNITS = ("degrees", "degrees", "metres", "degrees", "metres", "metres", "metres", "metres")
@@ -59,12 +59,12 @@ UNITS = ("degrees", "degrees", "metres", "degrees", "metres", "metres", "metres"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with a motion.
+    """A defect of a motion.
 
     Args:
         kind: one of `KINDS`.
-        joint: where; `pelvis` for the whole body.
-        share: of the frames, 0 to 1.
+        joint: affected joint; `pelvis` for the whole body.
+        share: fraction of the frames, 0 to 1.
         worst: the most extreme value, in the unit of `UNITS`.
     """
 
@@ -75,7 +75,7 @@ class Finding:
 
 
 def audit_clip(motion: Motion) -> list[Finding]:
-    """What is wrong with a motion; nothing for a good one. The floor is at y = 0."""
+    """Defects of a motion; empty for a good one. The floor is at y = 0."""
     positions, turned = motion.skeleton.forward_kinematics(motion.rotations, motion.translation)
     found = [*_backward_hinges(motion), *_folded_head(motion), *_inside(motion, positions, turned)]
     found += _heights(positions)
@@ -85,7 +85,7 @@ def audit_clip(motion: Motion) -> list[Finding]:
 
 
 def hinge_bend(motion: Motion, side: str, hinge: str) -> Tensor:
-    """Bend of an elbow or a knee, `[T]`, degrees; negative where it is bent the wrong way.
+    """Bend of an elbow or a knee, `[T]`, degrees; negative if it is bent backwards.
 
     Args:
         side: left or right.
@@ -105,7 +105,7 @@ def hinge_bend(motion: Motion, side: str, hinge: str) -> Tensor:
     length = upper.norm(dim=-1) * seen.norm(dim=-1)
     size = torch.atan2(torch.linalg.cross(upper, seen).norm(dim=-1), along)
     sine = (across / length.clamp(min=1e-9)).clamp(-1, 1)
-    # bent sideways counts by the part of the bend that is about the hinge's axis
+    # only the component of the bend about the hinge's axis counts
     return torch.rad2deg(torch.where(sine < 0, torch.asin(sine), size))
 
 
@@ -130,14 +130,14 @@ def hands_inside(motion: Motion, margin: float = 0.0) -> Tensor:
     """Frames in which a hand or forearm is inside the trunk or a thigh, `[T]`.
 
     Args:
-        margin: metres by which the body is thicker.
+        margin: extra thickness of the body, metres.
     """
     depths = _hand_depths(motion, *motion.skeleton.forward_kinematics(motion.rotations, motion.translation))
     return torch.stack([depth > -margin for depth in depths.values()]).any(0)
 
 
 def _hand_depths(motion: Motion, positions: Tensor, turned: Tensor) -> dict[str, Tensor]:
-    """How deep either arm is inside the body, `[T]`, metres; negative outside."""
+    """Penetration depth of the deeper arm into the body, `[T]`, metres; negative outside."""
     index = motion.skeleton.index
     capsules = [(index("pelvis"), index("spine3"), INSIDE_RADIUS["trunk"])]
     capsules += [(index(f"{s}_hip"), index(f"{s}_knee"), INSIDE_RADIUS["thigh"]) for s in ("left", "right")]
@@ -196,7 +196,7 @@ def _neighbours(steps: Tensor) -> Tensor:
 
 
 def _frame_scale(motion: Motion) -> float:
-    """How much longer than a thirtieth of a second a frame takes, at most three times."""
+    """Duration of a frame in units of 1/30 s, clamped to at most 3."""
     return min(max(30 / motion.fps, 1 / 3), 3.0)
 
 
@@ -224,12 +224,12 @@ def _share(flags: Tensor) -> float:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What `audit_folder` found.
+    """Result of `audit_folder`.
 
     Args:
         clips: number of clips that were read.
-        findings: of every clip that has any, by its name.
-        unreadable: name of each clip that could not be read, and why.
+        findings: findings by clip name, for clips that have any.
+        unreadable: reason by clip name, for clips that could not be read.
     """
 
     clips: int
@@ -241,7 +241,7 @@ class AuditReport:
         return [*self.findings, *self.unreadable]
 
     def table(self) -> str:
-        """Findings one a line, then counts."""
+        """One line per finding, then counts."""
         units: dict[str, str] = dict(zip(KINDS, UNITS, strict=True))
         width = max((len(name) for name in self.bad()), default=0)
         lines = [
@@ -263,7 +263,7 @@ def audit_folder(folder: str | Path, splits: Iterable[str] = SPLITS, limit: int 
     """Audit every clip of a folder, see `list_clips`; a clip that cannot be read is counted.
 
     Args:
-        limit: look at no more clips than this, evenly spread over the folder.
+        limit: maximum number of clips, evenly spread over the folder.
 
     Raises:
         ValueError: if the folder does not exist or lists no motion.

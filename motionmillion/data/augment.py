@@ -13,11 +13,11 @@ _LOWER_BODY = (
 )
 
 _END_CUT = 0.3
-"""Seconds that a clip may lose at its end and still show how the motion ends."""
+"""Maximum seconds that a clip may lose at its end and still count as ending with its motion."""
 
 
 def mirror_clip(clip: MotionClip) -> MotionClip:
-    """The left/right mirrored clip, sides exchanged in its captions."""
+    """The left/right mirrored clip, with sides swapped in its captions."""
     return clip.replace(
         name=f"{clip.name}_mirrored",
         motion=clip.motion.mirror().replace(caption=mirror_caption(clip.motion.caption)),
@@ -36,10 +36,10 @@ def change_speed(clip: MotionClip, factor: float) -> MotionClip:
 
 
 def mix_bodies(lower: MotionClip, upper: MotionClip) -> MotionClip:
-    """Root and legs of one clip with torso, arms and head of another, which starts over where it is too short.
+    """Root and legs of one clip with torso, arms and head of another, which is repeated if it is too short.
 
-    Poses that no one performed, but plausible ones: a tokenizer that has seen them copes better with new people. The
-    captions are gone, because they no longer hold.
+    Such poses were never recorded but are plausible: a tokenizer trained on them generalises better to new people. The
+    captions are dropped, because they no longer apply.
     """
     motion, other = lower.motion, upper.motion.resample(lower.motion.fps)
     joints = [motion.skeleton.index(name) for name in motion.skeleton.names if name not in _LOWER_BODY]
@@ -60,13 +60,13 @@ def random_variants(
 def random_variant(
     clip: MotionClip, generator: torch.Generator, speed: float = 0.1, trim: float = 0.15, shortest: int = 32
 ) -> MotionClip:
-    """A random variant: mirrored half of the time, speed within 1 +- `speed`, ends cut by up to `trim` in all.
+    """A random variant: mirrored with probability 0.5, speed within 1 +- `speed`, ends cut by up to `trim` in total.
 
     Args:
         generator: the only source of randomness.
-        shortest: frames below which nothing is cut away.
+        shortest: number of frames below which nothing is cut.
 
-    A clip that loses more than 0.3 s at its end does not end any more (`MotionClip.ends`).
+    A clip that loses more than 0.3 s at its end no longer counts as ending (`MotionClip.ends`).
     """
     draws = torch.rand(4, generator=generator).tolist()
     if draws[0] < 0.5:

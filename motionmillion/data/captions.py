@@ -1,12 +1,13 @@
-"""More wordings for clips, by rules of one's own.
+"""Additional captions for clips by user-defined rules.
 
     rules = load_caption_rules("recipes/mini/captions.yaml")
     clips = [add_captions(clip, rules) for clip in clips]
 
 A rules file is a YAML list; each entry has `match`, a regular expression that a caption of the clip must contain,
 optionally `unless`, one that none of its captions may contain, and `captions`, the sentences to add. `{1}` in a
-sentence stands for the expression's first group. Sentences that match a caption of the window itself (`own_captions`)
-become captions of the window; case does not count. Their source is "rule".
+sentence is replaced by the expression's first group. If the expression matches a caption of the window itself
+(`own_captions`), the sentences become captions of the window. Matching ignores case. The new captions' source is
+"rule".
 """
 
 import re
@@ -46,7 +47,7 @@ def load_caption_rules(path: str | Path) -> list[CaptionRule]:
     """Read a rules file.
 
     Raises:
-        ValueError: if it does not exist, is no list, or an entry has unknown or missing keys.
+        ValueError: if it does not exist, is not a list, or an entry has unknown or missing keys.
     """
     try:
         entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -62,7 +63,7 @@ def load_caption_rules(path: str | Path) -> list[CaptionRule]:
 
 
 def add_captions(clip: MotionClip, rules: Sequence[CaptionRule]) -> MotionClip:
-    """The clip with the sentences of every rule that fits it, each once."""
+    """The clip with the sentences of all matching rules, without duplicates."""
     added: list[str] = []
     own: list[str] = []
     for rule in rules:

@@ -6,13 +6,13 @@
     reader = ClipReader("my_motions")
     clip = reader(records[0])
 
-Two kinds of folder are read:
-- a motion set: `clips.jsonl` (one clip a line: `clip`, `take`, `shard`, `start`, `end`, `split`, `subject`,
+Two kinds of folder are supported:
+- a motion set: `clips.jsonl` (one clip per line: `clip`, `take`, `shard`, `start`, `end`, `split`, `subject`,
   `category`, `captions` with their `source`), `motion-*.npz` shards (`take`, `start`, `poses` rotation vectors
   `[N, 22, 3]`, `trans` `[N, 3]`) and `skeleton.json` (fps); y up, metres;
-- any folder of motion files that `motionmillion.io` reads: the captions of `x.npz` stand in `x.txt`, one a line; the
-  split comes from `train.txt`, `val.txt`, `test.txt` (one file name a line) where they exist, else from a hash of the
-  subject, which is the name of the file's folder, or of the file itself where it lies in the top folder.
+- any folder of motion files that `motionmillion.io` reads: the captions of `x.npz` are in `x.txt`, one per line; the
+  split comes from `train.txt`, `val.txt`, `test.txt` (one file name per line) if they exist, else from a hash of the
+  subject, which is the name of the file's folder, or of the file itself if it is in the top folder.
 
 Unusual: splits never cut through a subject.
 """
@@ -34,22 +34,22 @@ from motionmillion.motion import Motion
 
 SPLITS = ("train", "val", "test")
 OWN_SOURCES = ("kinematic", "measured", "watched")
-"""Sources of captions that were made from the very clip, rather than from its whole take."""
+"""Sources of captions that describe the clip itself, rather than its whole take."""
 
 _TITLE_SOURCES = ("cmu_index", "label")
 
 
 @dataclass(frozen=True)
 class MotionClip:
-    """One motion with everything that is said about it.
+    """A motion with its captions and labels.
 
     Args:
-        name: unique in its data set.
+        name: unique name in the data set.
         captions: texts, each describing the whole clip.
-        whole: False for a window cut out of a longer take, of which `captions` describe the whole.
-        own_captions: the texts among `captions` that were made from this very window.
-        sources: where each of `captions` comes from, "" where that is not known; none at all is the same.
-        ends: whether the motion ends with this clip; of the windows of a take only the last one does.
+        whole: False for a window cut out of a longer take, whose `captions` may describe the whole take.
+        own_captions: the texts among `captions` that describe this window itself.
+        sources: source of each of `captions`, "" if unknown; may be empty if all are unknown.
+        ends: whether the motion ends with this clip; True for only the last window of a take.
     """
 
     name: str
@@ -74,40 +74,40 @@ class MotionClip:
 
     @property
     def take(self) -> str:
-        """The recording that the clip is a window of; windows of one recording are not independent of each other."""
+        """The recording that the clip is a window of; windows of one recording are not statistically independent."""
         return self.name if self.whole else self.name.rsplit("_", 1)[0]
 
     @property
     def description(self) -> str:
-        """By which clips are alike, see `description_of`."""
+        """Description for grouping similar clips, see `description_of`."""
         return description_of(self.captions, self.sources, self.category)
 
     def replace(self, **changes) -> "MotionClip":
-        """The clip with `changes`; captions that it keeps keep their sources, unless these are given, too."""
+        """The clip with `changes`; remaining captions keep their sources, unless `sources` is among the changes."""
         if "captions" in changes and "sources" not in changes and self.sources:
             changes["sources"] = sources_of(changes["captions"], self.captions, self.sources)
         return replace(self, **changes)
 
 
 def description_of(captions: Sequence[str], sources: Sequence[str], category: str) -> str:
-    """The title of a clip's take, in small letters; its category where there is no title."""
+    """The title of a clip's take in lower case, or its category if there is no title."""
     titles = (text for text, source in zip(captions, sources, strict=False) if source in _TITLE_SOURCES)
     return next(titles, category).casefold()
 
 
 def sources_of(texts: Iterable[str], captions: Sequence[str], sources: Sequence[str]) -> tuple[str, ...]:
-    """Sources of `texts`, which are among `captions` with their `sources`; "" for others."""
-    known = dict(zip(reversed(captions), reversed(sources), strict=False))  # of equal captions the first one counts
+    """The source of each of `texts`, looked up in `captions` and their `sources`; "" for unknown texts."""
+    known = dict(zip(reversed(captions), reversed(sources), strict=False))  # for equal captions the first one counts
     return tuple(known.get(text, "") for text in texts)
 
 
 @dataclass(frozen=True)
 class ClipRecord:
-    """What a folder says about a clip and where its motion is, without the motion.
+    """Metadata of a clip in a folder and the location of its motion, without the motion.
 
     Args:
         file: the motion file, or the shard of a motion set, relative to the folder.
-        take, start, end: frames of a take in a shard; a motion file has no take.
+        take, start, end: range of frames in a take of a shard; a motion file has no take.
         others: see `MotionClip`.
     """
 
@@ -127,7 +127,7 @@ class ClipRecord:
 
 
 def load_clips(folder: str | Path, splits: Iterable[str] = SPLITS) -> list[MotionClip]:
-    """All clips of a folder that belong to `splits`, in the order of the disk.
+    """All clips of a folder that belong to `splits`, in the order of the folder's list or file names.
 
     Raises:
         ValueError: if the folder does not exist, holds no motion, or a file in it cannot be read.
@@ -137,7 +137,7 @@ def load_clips(folder: str | Path, splits: Iterable[str] = SPLITS) -> list[Motio
 
 
 def list_clips(folder: str | Path, splits: Iterable[str] = SPLITS) -> list[ClipRecord]:
-    """Records of the clips of a folder that belong to `splits`, in the order of the disk; reads no motion.
+    """Records of the clips of a folder that belong to `splits`, in the order of `load_clips`; reads no motion.
 
     Raises:
         ValueError: if the folder does not exist or lists no motion, or its list is damaged.
@@ -154,7 +154,7 @@ def list_clips(folder: str | Path, splits: Iterable[str] = SPLITS) -> list[ClipR
 
 
 class ClipReader:
-    """Reads the clips that `list_clips` has listed; keeps the shards of a motion set that it read last.
+    """Reads the clips listed by `list_clips`; caches the shards of a motion set that were read last.
 
     Raises:
         ValueError: if a file cannot be read; the message names it.

@@ -1,10 +1,10 @@
-"""Left and right in words: the caption of the mirrored motion.
+"""Swaps left and right in the caption of a mirrored motion.
 
     mirror_caption("the right hand waves right away")       # "the left hand waves right away"
 
-Unusual: "right" and "left" that name no side stay: "a right angle", "right behind", "left over", "has left". Where
-such words can also name a side, what stands before them decides: "turns right before stopping" is a turn, "the left
-over the right" are two sides.
+Unusual: "right" and "left" that do not name a side stay: "a right angle", "right behind", "left over", "has left". In
+ambiguous cases the preceding words decide: "turns right before stopping" is a turn, "the left over the right" are two
+sides.
 """
 
 import re
@@ -24,7 +24,7 @@ _DETERMINED = re.compile(
     r"glanc|twist|tip|tilt|reach|stretch)(?:s|es|ed|ing|ned|d)?(?: [a-z]+ly| around| it)?)[ -]$",
     re.IGNORECASE,
 )
-"""What makes a side of the word after it: an article, "to", or a verb of turning."""
+"""Words that show that the next word is a side: an article, "to", or a verb of turning."""
 _ALWAYS_PLAIN_RIGHT = re.compile(
     r"[ -]angle|[ -]triangle|-click| on time| (?:time|moment|thing|order|size)s?\b", re.IGNORECASE
 )
@@ -43,10 +43,10 @@ _BEFORE_PLAIN_LEFT = re.compile(
 
 
 def mirror_caption(text: str) -> str:
-    """The caption of the mirrored motion: left and right exchanged, capitals kept; see the module's docstring.
+    """The caption of the mirrored motion: left and right swapped, capitalisation kept; see the module's docstring.
 
-    Exchanged as well are "clockwise" and "counterclockwise", "right-handed", "leftward", "leftmost", "lefty" and the
-    like. Only whole words are: "upright" stays.
+    "clockwise" and "counterclockwise", "right-handed", "leftward", "leftmost", "lefty" and similar words are swapped,
+    too. Only whole words are swapped: "upright" stays.
     """
     return _WORDS.sub(_mirrored, text)
 
@@ -64,14 +64,14 @@ def _mirrored(match: re.Match[str]) -> str:
 
 
 def _is_plain_right(before: str, after: str) -> bool:
-    """Whether "right" between these is no side."""
+    """Whether "right" between these words is not a side."""
     if _ALWAYS_PLAIN_RIGHT.match(after) or _BEFORE_PLAIN_RIGHT.search(before) and not _side_follows(after):
         return True
     return bool(_PLAIN_RIGHT.match(after)) and not _DETERMINED.search(before)
 
 
 def _is_plain_left(before: str, after: str) -> bool:
-    """Whether "left" between these is no side, but a form of "leave"."""
+    """Whether "left" between these words is not a side, but a form of "leave"."""
     if _DETERMINED.search(before):
         return False
     return bool(_PLAIN_LEFT.match(after) or _BEFORE_PLAIN_LEFT.search(before) and not _side_follows(after))
@@ -82,5 +82,5 @@ def _side_follows(after: str) -> bool:
 
 
 def _like(word: str, other: str) -> str:
-    """`other` with the capitals of `word`."""
+    """`other` with the capitalisation of `word`."""
     return other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other

@@ -1,4 +1,4 @@
-"""What is shown before a training starts: a bar for what takes minutes, in log files too, and lines.
+"""Console output of the preparation of a training: progress bars, which also work in log files, and messages.
 
 with progress_bar(len(clips), "clips") as bar:
     bar.update(64)
@@ -11,18 +11,18 @@ import sys
 from tqdm.auto import tqdm
 
 _LOG_INTERVAL = 20.0
-"""Seconds between two lines where nobody watches."""
+"""Seconds between two lines if the output is not a terminal."""
 
 
 def progress_bar(total: int, unit: str, shown: bool = True) -> tqdm:
-    """A bar on the first process; where the output is no terminal, a line now and then."""
+    """A progress bar on the first process; an occasional line if the output is not a terminal."""
     interval = 0.1 if sys.stderr.isatty() else _LOG_INTERVAL
     quiet = not shown or not _first()
     return tqdm(total=total, unit=f" {unit}", desc=f"encoding {unit}", disable=quiet, mininterval=interval)
 
 
 def say(line: str) -> None:
-    """One line on standard error, from the first process alone."""
+    """Print a line to standard error, on the first process only."""
     if _first():
         tqdm.write(line, file=sys.stderr)
 

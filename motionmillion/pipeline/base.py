@@ -270,7 +270,7 @@ def batches(rows: Sequence[tuple[Any, ...]], num_samples: int, seed: int, batch_
 
 
 def rewritten(texts: list[str], rewriter: PromptRewriter | None) -> list[str]:
-    """The texts as a rewriter puts them; empty ones stay."""
+    """The texts after the rewriter, if there is one; empty texts stay empty."""
     if rewriter is None or not any(texts):
         return texts
     rewrites = iter(rewriter([text for text in texts if text]))

@@ -73,7 +73,7 @@ class CodesSteps(MotionPipeline):
         return self.default_options.updated(given, timed)
 
     def decoding(self, options: CodesOptions | FlowHeadOptions) -> dict[str, Any]:
-        """Arguments of `MotionLM.generate` but the lengths."""
+        """Arguments of `MotionLM.generate` except the lengths."""
         lm: Any = self.lm  # with a flow head, the default shift is that of the training
         sampling = options.sampling(lm.flow.shift) if isinstance(options, FlowHeadOptions) else options.sampling()
         return {"sampling": sampling, "cache": options.cache, "compiled": options.compiled, "int8": options.int8}

@@ -1,9 +1,9 @@
-"""Folders of pipelines: where one lies, and what its files say.
+"""Folders of pipelines: finding them, and reading and writing their settings.
 
     folder = find_pipeline("mini")              # bundled, on disk, or downloaded
     read_pipeline_settings(folder)              # {"kind": None, "defaults": {...}}
 
-Unusual: nothing here loads weights but `load_tokenizer`.
+Unusual: only `load_tokenizer` loads weights.
 """
 
 import json
@@ -91,7 +91,7 @@ def read_pipeline_settings(folder: Path) -> dict[str, Any]:
 
 
 def read_encoder_settings(folder: Path) -> dict[str, Any]:
-    """Name, sentence, max_length and dim of the text encoder that a folder names.
+    """Name, sentence, max_length and dim of the text encoder of a pipeline folder.
 
     Raises:
         ValueError: if it names none.
@@ -102,12 +102,12 @@ def read_encoder_settings(folder: Path) -> dict[str, Any]:
 
 
 def started_defaults(folder: Path) -> dict[str, Any] | None:
-    """Default options of the pipeline that a training starts from; None where the folder is only a model."""
+    """Default options of the pipeline that a training starts from; None if the folder is only a model."""
     return read_pipeline_settings(folder)["defaults"] if is_pipeline(folder) else None
 
 
 def started_encoder(folder: Path) -> dict[str, Any]:
-    """Settings of the text encoder of that pipeline; empty where the folder names none."""
+    """Settings of the text encoder of that pipeline; empty if the folder names none."""
     return read_encoder_settings(folder) if (folder / SETTINGS).is_file() else {}
 
 
@@ -124,7 +124,7 @@ def folder_options(folder: Path) -> Options:
 
 
 def _has_flow_head(folder: Path) -> bool:
-    """Whether the language model in a folder has one; a damaged config is left to those who load the model."""
+    """Whether the language model in a folder has one; a damaged config is reported when the model is loaded."""
     try:
         return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("head") == "flow"
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError):

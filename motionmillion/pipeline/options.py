@@ -1,4 +1,4 @@
-"""Options of generation: one frozen dataclass a kind of model; default, help and check of every option are here.
+"""Options of generation: one frozen dataclass per kind of model, with default, help and check of every option.
 
     options = CodesOptions.from_defaults({"temperature": 0.8})      # a folder's defaults over the built-in ones
     chosen = options.updated({"top_k": 50, "seconds": 4.0})         # options of a call over those
@@ -127,7 +127,7 @@ class Options:
         """A folder's defaults over the built-in ones; None leaves an option as it is.
 
         Args:
-            name: of the mapping in errors.
+            name: name of the mapping in errors.
 
         Raises:
             ValueError: if it is not a mapping, for unknown options, and for values that no call would accept.
@@ -141,11 +141,11 @@ class Options:
         """The options of a call over these; None leaves an option as it is.
 
         Args:
-            timed: whether the length is given by something else than `seconds`, such as the parts of a timeline.
+            timed: whether the length is given by something other than `seconds`, such as the parts of a timeline.
 
         Raises:
             ValueError: for options of another kind of model, unknown options, values out of range, and bounds of the
-                length where the length itself is given.
+                length if the length itself is given.
         """
         foreign = set(given) - self.names()
         refused = {name: self.refusal(name, given[name]) for name in sorted(foreign)}
@@ -164,7 +164,7 @@ class Options:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def changed(self) -> dict[str, Any]:
-        """`saved`, and those options of a call that differ from the built-in default; says what a motion came from."""
+        """`saved`, and options of a call that differ from the built-in default; documents how a motion was made."""
         fields = {field.name: field.default for field in dataclasses.fields(self) if not field.metadata["saved"]}
         own = {name: getattr(self, name) for name, default in fields.items() if getattr(self, name) != default}
         return {**self.saved(), **own}
@@ -322,10 +322,10 @@ KINDS: tuple[type[Options], ...] = (CodesOptions, FlowHeadOptions, DiTOptions)
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """What a user says about a model before its kind is known: how it is run, and the options of its calls.
+    """A user's options for a model before its kind is known: how it is run, and the options of its calls.
 
     Args:
-        given: options of a call, see the classes above; None leaves one as it is.
+        given: options of a call, see the classes above; None means the default.
     """
 
     given: Mapping[str, Any] = dataclasses.field(default_factory=dict, metadata={"check": None})
@@ -344,7 +344,7 @@ class RunOptions:
 
 
 def check_known(given: Any, known: set[str], name: str) -> None:
-    """Raise `ValueError` for names in `given` that are not in `known`; `name` is that of the mapping in the error."""
+    """Raise `ValueError` for names in `given` that are not in `known`; `name` is the mapping's name in the error."""
     if set(given) - known:
         raise unknown_key_error(name, set(given) - known, known)
 

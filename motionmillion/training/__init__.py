@@ -1,4 +1,4 @@
-"""What the recipes share: recipe files, the Trainer subclass, and one function a model that trains it."""
+"""Training: recipe files, the Trainer subclass they share, and one training function per model."""
 
 from typing import TYPE_CHECKING
 

@@ -1,13 +1,13 @@
-"""Training on several processes: what the Trainer must be told for GPUs, CPUs, DeepSpeed and FSDP.
+"""Training on several processes: Trainer settings for GPUs, CPUs, DeepSpeed and FSDP.
 
     torchrun --nproc_per_node=8 -m motionmillion.cli train lm --config recipes/lm/1b.yaml
 
-A recipe says `training: {deepspeed: recipes/lm/zero2.json}`, and nothing else: batch size, accumulation, clipping,
-precision and optimizer follow from the other training arguments, on GPUs and on CPUs (by gloo) alike. What the JSON
-says with a number of its own must agree with them.
+A recipe only needs `training: {deepspeed: recipes/lm/zero2.json}`: batch size, accumulation, clipping, precision and
+optimizer follow from the other training arguments, both on GPUs and on CPUs (with gloo). Values that the JSON file
+sets explicitly must agree with them.
 
-Unusual: on CPUs accelerate does not find out by itself that DeepSpeed or FSDP run on several processes;
-`process_arguments` starts the process group and tells it. This is what the tests stand on.
+Unusual: on CPUs accelerate does not detect that DeepSpeed or FSDP run on several processes; `process_arguments` starts
+the process group and configures it. The tests rely on this.
 """
 
 import contextlib
@@ -27,14 +27,14 @@ LAUNCH = "torchrun --nproc_per_node=N -m motionmillion.cli train ..."
 
 
 def process_count() -> int:
-    """Processes of this run, as torchrun and accelerate tell them."""
+    """Number of processes of this run, as set by torchrun or accelerate."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def close_processes() -> None:
-    """Let all processes arrive, then end their group.
+    """Wait for all processes, then destroy their group.
 
-    A process that ends while threads of its group still run may be aborted by the C++ runtime, after all is done.
+    A process that exits while threads of its group still run may be aborted by the C++ runtime after all its work.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()
@@ -42,14 +42,14 @@ def close_processes() -> None:
 
 
 def process_arguments(training: dict[str, Any]) -> dict[str, Any]:
-    """Defaults of TrainingArguments for the processes and devices at hand; starts gloo where accelerate would not.
+    """Defaults of TrainingArguments for the available processes and devices; starts gloo if accelerate would not.
 
     Args:
         training: the recipe's `training` section.
 
     Raises:
-        ValueError: for DeepSpeed or FSDP without a launcher, both together, and a broken DeepSpeed configuration.
-        ImportError: if DeepSpeed is wanted and missing.
+        ValueError: for DeepSpeed or FSDP without a launcher, both together, and an invalid DeepSpeed configuration.
+        ImportError: if DeepSpeed is requested but not installed.
     """
     several, on_cpu = process_count() > 1, not torch.cuda.is_available()
     arguments: dict[str, Any] = dict(
@@ -65,9 +65,9 @@ def process_arguments(training: dict[str, Any]) -> dict[str, Any]:
     check_one_way(training)
     if training.get("deepspeed"):
         arguments["deepspeed"] = deepspeed_options(training["deepspeed"])
-        os.environ.pop("ACCELERATE_CONFIG_DS_FIELDS", None)  # what accelerate's own config says; the recipe decides
+        os.environ.pop("ACCELERATE_CONFIG_DS_FIELDS", None)  # from accelerate's own config; the recipe decides
     if on_cpu and (training.get("deepspeed") or training.get("fsdp")):
-        arguments["use_cpu"], arguments["ddp_backend"] = False, None  # else accelerate leaves both out
+        arguments["use_cpu"], arguments["ddp_backend"] = False, None  # otherwise accelerate ignores DeepSpeed and FSDP
         given = training.get("accelerator_config") or {}
         arguments["accelerator_config"] = {"use_configured_state": True, **given}
         _start_gloo(bool(training.get("deepspeed")), int(training.get("ddp_timeout", 1800)))
@@ -75,10 +75,10 @@ def process_arguments(training: dict[str, Any]) -> dict[str, Any]:
 
 
 def deepspeed_options(given: str | dict[str, Any]) -> dict[str, Any]:
-    """A DeepSpeed configuration, a mapping or a JSON file, with what it leaves out set to "auto".
+    """A DeepSpeed configuration (a mapping or a JSON file) with missing values set to "auto".
 
     Raises:
-        ValueError: if it is no such thing, or names no ZeRO stage of 1 to 3.
+        ValueError: if it is neither, or its ZeRO stage is not 1, 2 or 3.
         ImportError: if DeepSpeed is missing.
     """
     check_deepspeed()
@@ -93,7 +93,7 @@ def deepspeed_options(given: str | dict[str, Any]) -> dict[str, Any]:
     for key in ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping"):
         options.setdefault(key, "auto")
     options.setdefault("bf16", {}).setdefault("enabled", "auto")
-    options.setdefault("zero_force_ds_cpu_optimizer", False)  # the Trainer's own optimizer, also on CPUs
+    options.setdefault("zero_force_ds_cpu_optimizer", False)  # use the Trainer's own optimizer, even on CPUs
     return options
 
 
@@ -126,9 +126,9 @@ def check_one_way(training: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def safe_unpickling() -> Iterator[None]:
-    """`torch.load` never runs code of a file inside the block, also where a library asks it not to be careful.
+    """Inside the block `torch.load` never runs code from a file, even if a library asks for `weights_only=False`.
 
-    DeepSpeed's checkpoints hold a few classes of its own; they are let through by name.
+    DeepSpeed's checkpoints contain a few of its own classes, which are allowed by name.
     """
     name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(name)
@@ -141,7 +141,7 @@ def safe_unpickling() -> Iterator[None]:
 
 
 def _harmless() -> list[Any]:
-    """Classes in DeepSpeed's checkpoints that hold numbers and nothing else."""
+    """Classes in DeepSpeed's checkpoints that only hold numbers."""
     if importlib.util.find_spec("deepspeed") is None:
         return []
     _quiet_deepspeed()
@@ -153,19 +153,19 @@ def _harmless() -> list[Any]:
 
 
 def _quiet_deepspeed() -> None:
-    """Spare users DeepSpeed's warnings about things that they cannot change."""
+    """Silence DeepSpeed's warnings about things that users cannot change."""
     if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else it warns that it had to find out
-    # names of torch.distributed that it still uses
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # otherwise it warns that it had to detect it
+    # deprecated names of torch.distributed that it still uses
     warnings.filterwarnings("ignore", ".*(all_gather_into_tensor|reduce_scatter_tensor).*", FutureWarning)
 
 
 def _start_gloo(deepspeed: bool, timeout: int) -> None:
-    """The process group on CPUs that accelerate finds when the training arguments are made."""
+    """Start the process group on CPUs, which accelerate picks up when the training arguments are made."""
     from accelerate.state import AcceleratorState, PartialState
     from accelerate.utils import DistributedType
 
-    os.environ.pop("ACCELERATE_USE_CPU", None)  # of `accelerate launch --cpu`, which would leave DeepSpeed out
+    os.environ.pop("ACCELERATE_USE_CPU", None)  # set by `accelerate launch --cpu`, would disable DeepSpeed
     AcceleratorState._reset_state(reset_partial_state=True)
     if deepspeed:
         os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
@@ -177,4 +177,4 @@ def _start_gloo(deepspeed: bool, timeout: int) -> None:
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=timeout))
     os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
-    PartialState(backend="gloo").distributed_type = DistributedType.MULTI_GPU  # it knows FSDP on devices only
+    PartialState(backend="gloo").distributed_type = DistributedType.MULTI_GPU  # accelerate supports FSDP on GPUs only

@@ -36,12 +36,12 @@ def train_evaluator(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     """Train, validate on the `val` split, write `<output>/final`; returns the validation figures.
 
     Args:
-        resume: go on from the newest checkpoint of the output folder.
+        resume: continue from the newest checkpoint in the output folder.
 
     Raises:
         ValueError: for unknown options, and data without captioned clips of the splits `train` and `val`.
     """
-    # 1. check what can be checked before anything is loaded
+    # 1. checks that need nothing loaded
     data = data_options(recipe)
     check_output(recipe, resume)
     arguments = training_arguments(recipe)
@@ -82,8 +82,8 @@ def evaluate_retrieval(
 ) -> dict[str, float]:
     """R-precision and matching distance on whole clips of one split, each with one of its captions.
 
-    Captions that read the same are not counted against each other. Both are means over `repeats` draws of captions
-    and batches.
+    Clips with identical captions are not counted as errors for each other. Both metrics are means over `repeats`
+    random draws of captions and batches.
     """
     motions = evaluator.embed_motions([clip.motion for clip in clips])
     totals: dict[str, float] = {}

@@ -1,11 +1,11 @@
-"""Weights of a run, whole: from the processes at its end, and from a checkpoint folder later.
+"""Full weights of a run: gathered from its processes at the end, or read from a checkpoint folder later.
 
-    weights = whole_weights(trainer)                    # on every process; None on all but the first
+    weights = whole_weights(trainer)                    # call on every process; None except on the first
     lm = language_model(trainer.trained_model, weights)
-    export_checkpoint("runs/lm/checkpoint-4000", "my_pipeline")         # of train lm and of train dit
+    export_checkpoint("runs/lm/checkpoint-4000", "my_pipeline")         # from train lm or train dit
 
-Under ZeRO 3 and FSDP no process holds all weights: they are gathered one by one, in the float32 of the optimizer, and
-kept on the first process's CPU. `export_checkpoint` needs one process and no GPU.
+Under ZeRO 3 and FSDP no process holds all weights: they are gathered one by one, in the optimizer's float32, and kept
+in the first process's CPU memory. `export_checkpoint` needs one process and no GPU.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from motionmillion.training.lm.lora import filled, is_adapted, loaded_adapters, 
 from motionmillion.training.resume import AVERAGE_FILE, read_mark
 
 PARTS = "parts"
-"""Folder of a run that holds its pipeline without the language model."""
+"""Subfolder of a run with its pipeline except the language model."""
 
 
 def whole_weights(trainer: Any) -> dict[str, Tensor] | None:
@@ -48,10 +48,10 @@ def whole_weights(trainer: Any) -> dict[str, Tensor] | None:
 
 
 def _whole(value: Tensor) -> Tensor:
-    """One weight, gathered from all processes, in the precision of the optimizer where it has a copy."""
+    """One weight, gathered from all processes; the optimizer's float32 copy if there is one."""
     if hasattr(value, "full_tensor"):  # FSDP
         return value.full_tensor()  # type: ignore[attr-defined]
-    if not isinstance(value, nn.Parameter):  # buffers are never split up
+    if not isinstance(value, nn.Parameter):  # buffers are never sharded
         return value
     from deepspeed import zero
     from deepspeed.utils import safe_get_full_fp32_param
@@ -65,25 +65,25 @@ def _whole(value: Tensor) -> Tensor:
 
 
 def language_model(model: Any, weights: dict[str, Tensor]) -> MotionLM:
-    """A `MotionLM` of its own with these weights, adapters merged into them.
+    """A separate `MotionLM` with these weights, adapters merged into them.
 
     Args:
         model: the trained model, for its config and its adapters.
-        weights: all its weights, see `whole_weights`; merging changes them.
+        weights: all its weights, see `whole_weights`; merging modifies them in place.
     """
     return merged(model, weights) if is_adapted(model) else filled(MotionLM, model.config, weights)
 
 
 def export_checkpoint(checkpoint: str | Path, output: str | Path) -> Path:
-    """Turn a run's `checkpoint-N` into what its `final` would be at that step: float32, averaged or merged weights.
+    """Convert a run's `checkpoint-N` to the form of its `final`: float32, averaged or merged weights.
 
     Args:
         checkpoint: folder of a run, written without DeepSpeed, under ZeRO 1 to 3, or by FSDP as a full state dict.
-        output: new folder; a pipeline where the run's own parts lie beside the checkpoint, else the model alone.
+        output: new folder; a pipeline if the run's other parts are next to the checkpoint, else the model alone.
 
     Raises:
-        ValueError: if `checkpoint` is no whole checkpoint of a language model or a MotionDiT, or `output` cannot be
-            written.
+        ValueError: if `checkpoint` is not a complete checkpoint of a language model or a MotionDiT, or `output` cannot
+            be written.
         ImportError: if it was written by DeepSpeed or with LoRA and deepspeed or peft is missing.
     """
     checkpoint = Path(checkpoint)
@@ -100,7 +100,7 @@ def export_checkpoint(checkpoint: str | Path, output: str | Path) -> Path:
 
 
 def checkpoint_model(checkpoint: Path) -> MotionLM | MotionDiT:
-    """The model of a run's checkpoint, as it would be written at the end of the run."""
+    """The model of a run's checkpoint, in the form that is written at the end of a run."""
     kind = _model_class(checkpoint)
     adapted = (checkpoint / "adapter_config.json").is_file()
     if (checkpoint / AVERAGE_FILE).is_file():
@@ -124,7 +124,7 @@ def checkpoint_model(checkpoint: Path) -> MotionLM | MotionDiT:
 
 
 def _model_class(checkpoint: Path) -> type[MotionLM] | type[MotionDiT]:
-    """What was trained, by its config; with adapters a language model."""
+    """The untrained model that the checkpoint's config describes; with adapters, always a language model."""
     config = checkpoint / "config.json"
     found = json.loads(config.read_text(encoding="utf-8")).get("model_type") if config.is_file() else None
     kinds = {MotionLMConfig.model_type: MotionLM, MotionDiTConfig.model_type: MotionDiT, None: MotionLM}
@@ -137,7 +137,7 @@ def _model_class(checkpoint: Path) -> type[MotionLM] | type[MotionDiT]:
 
 
 def _deepspeed_weights(checkpoint: Path) -> dict[str, Tensor]:
-    """Trained weights in float32 from every process's part; no code of the files is run."""
+    """Trained weights in float32, joined from the files of all processes, which are unpickled without running code."""
     check_deepspeed()
     from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
 

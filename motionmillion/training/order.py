@@ -1,12 +1,12 @@
-"""The order of training samples and their random draws, as a function of seed, epoch and position alone.
+"""The order of training samples and their random draws, as a function of only seed, epoch and position.
 
     sampler = Visits(len(dataset), seed=0)
     loader = DataLoader(SeededDataset(dataset), sampler=sampler, collate_fn=SeededCollator(collate), num_workers=4)
 
-A data set that draws at random (a caption, a version of a clip) and a collator that does (dropout of captions) take
-their numbers from torch's global generator. Here that generator is seeded anew for each visit, so what a visit draws
-depends neither on the worker that makes it, nor on the number of workers or processes, nor on what was drawn before:
-a run that is resumed in the middle of an epoch goes on with the samples that it would have seen.
+Data sets that draw at random (a caption, a version of a clip) and collators that do (dropout of captions) use torch's
+global generator. Here that generator is reseeded for each visit, so what a visit draws depends neither on the worker
+that makes it, nor on the number of workers or processes, nor on earlier draws: a run that is resumed in the middle of
+an epoch continues with the samples that it would have seen.
 
 Unusual: only torch's CPU generator is seeded; Python's and NumPy's are not.
 """
@@ -28,12 +28,12 @@ class Visit(NamedTuple):
 
 
 class Visits(Sampler[Visit]):
-    """Visits of one epoch: a permutation, or with `weights` draws in proportion to them, with replacement.
+    """Visits of one epoch: a permutation, or with `weights`, draws with replacement in proportion to them.
 
     Args:
-        count: samples of the data set, and visits of an epoch.
-        seed: of order and draws.
-        weights: one a sample.
+        count: number of samples in the data set, and of visits per epoch.
+        seed: for the order and the random draws of the samples.
+        weights: one per sample.
 
     Set `epoch` before iterating; every process must set the same one.
     """
@@ -58,7 +58,7 @@ class Visits(Sampler[Visit]):
 
 
 class SeededDataset(Dataset):
-    """`dataset` under the seed of each visit; gives the sample and the seed, for `SeededCollator`."""
+    """Reads `dataset` under the seed of each visit; returns sample and seed, for `SeededCollator`."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
@@ -72,7 +72,7 @@ class SeededDataset(Dataset):
 
 
 class SeededCollator:
-    """`collate` under the seed of the first visit of the batch, turned a little."""
+    """Calls `collate` under a seed derived from that of the first visit in the batch."""
 
     def __init__(self, collate: Callable[[Sequence[Any]], Any]) -> None:
         self.collate = collate
@@ -85,7 +85,7 @@ class SeededCollator:
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """torch's CPU generator seeded inside the block, and as it was after it; devices keep their own."""
+    """Seed torch's CPU generator inside the block and restore its state afterwards; other devices are untouched."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield

@@ -1,4 +1,4 @@
-"""What a training run prints: a bar where someone watches, and one line for each entry of the log.
+"""Console output of a training run: a progress bar on terminals, and one line per log entry.
 
 step 40  loss 3.607  grad norm 5.43  learning rate 0.005  epoch 1
 """
@@ -26,7 +26,7 @@ class Progress(ProgressCallback):
 
 
 def log_line(step: int, logs: dict[str, Any]) -> str:
-    """One entry of the log in one line."""
+    """One log entry, formatted as one line."""
     numbers = {name: value for name, value in logs.items() if name not in _HIDDEN}
     parts = [f"{name.replace('_', ' ')} {_number(value)}" for name, value in numbers.items()]
     return "  ".join([f"step {step}", *parts])

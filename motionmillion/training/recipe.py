@@ -1,12 +1,12 @@
-"""Recipe files: one YAML a training run, checked before anything is loaded.
+"""Recipe files: one YAML file per training run, checked before anything is loaded.
 
     recipe = load_recipe("recipes/mini/tokenizer.yaml", overrides=["training.max_steps=100"])
 
 | section | content |
 |---|---|
-| base | another recipe file, its path relative to this one: what follows is merged over it |
-| output | folder of the run; checkpoints, TensorBoard files and the final model go there |
-| seed | everything random follows from it |
+| base | another recipe file, its path relative to this one; this recipe is merged over it |
+| output | folder of the run, for checkpoints, TensorBoard files and the final model |
+| seed | seed of all random numbers |
 | data | `folder` of motions or `synthetic` number of clips, and options of the data set; see the train functions |
 | model | arguments of the model's config |
 | training | arguments of transformers' `TrainingArguments` |
@@ -65,7 +65,7 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
 
 
 def load_yaml(path: str | Path) -> dict[str, Any]:
-    """The mapping of a YAML file, merged over that of the file that its key `base` names.
+    """Load the mapping of a YAML file, merged over the file named by its key `base`.
 
     Raises:
         ValueError: if a file cannot be read, is no mapping, or is its own base.
@@ -92,7 +92,7 @@ def _load_yaml(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `changes`, section by section; a mapping that names a `type` replaces the one of `base`."""
+    """`base` updated with `changes`, recursively; a mapping with a `type` replaces the one in `base` as a whole."""
     merged = copy.deepcopy(base)
     for key, value in changes.items():
         below = merged.get(key)

@@ -1,12 +1,12 @@
-"""Which checkpoints of a run are whole, and whether they may be gone on from.
+"""Finds the complete checkpoints of a run, and checks that they can be resumed.
 
     check_output(recipe, resume)                      # before anything is loaded
     mark_whole(folder, processes=2, split="zero3")    # after every process has written its part
     folder = newest_whole(recipe.output, processes=2, split="zero3")
 
-A checkpoint is a folder with parts by several processes, and a process can be killed at any time. So the last thing
-that is written into it is `complete.json`, the list of its files with their sizes; a folder without it, or with a file
-of another size, is passed over and removed.
+A checkpoint is a folder that several processes write to, and a process can be killed at any time. So the last file
+written to it is `complete.json`, the list of its files with their sizes; a folder without it, or with a file of
+another size, is skipped and removed.
 """
 
 import json
@@ -22,7 +22,7 @@ MARKER, AVERAGE_FILE = "complete.json", "ema.pt"
 
 
 def check_output(recipe: Recipe, resume: bool) -> None:
-    """Make sure that the output folder is new, or holds the run to resume; note there what the run is of.
+    """Check that the output folder is new or holds the run to resume, and record the recipe in it.
 
     Raises:
         ValueError: if the folder holds checkpoints of another recipe, or any without `resume`.
@@ -46,25 +46,25 @@ def check_output(recipe: Recipe, resume: bool) -> None:
 
 
 def checkpoints(output: str | Path) -> list[Path]:
-    """Folders of a run's checkpoints, the newest first."""
+    """Checkpoint folders of a run, the newest first."""
     return sorted(Path(output).glob("checkpoint-*"), key=_step, reverse=True)
 
 
 def mark_whole(folder: Path, processes: int, split: str) -> None:
-    """Write down that every process has written its part of a checkpoint.
+    """Mark a checkpoint as complete; call it when every process has written its part.
 
     Args:
-        split: how weights and optimizer are spread over the processes: "" for not at all, "zero2", "fsdp".
+        split: how weights and optimizer state are sharded over the processes: "" for not at all, "zero2", "fsdp".
     """
     mark = {"processes": processes, "split": split, "files": _sizes(folder)}
     write_text(json.dumps(mark, indent=1) + "\n", folder / MARKER)
 
 
 def newest_whole(output: str | Path, processes: int, split: str) -> Path | None:
-    """The newest whole checkpoint; None if there are no checkpoints at all.
+    """The newest complete checkpoint; None if there are no checkpoints at all.
 
     Raises:
-        ValueError: if there are checkpoints but none is whole, or it cannot be gone on from with these processes.
+        ValueError: if there are checkpoints but none is complete, or it cannot be resumed with these processes.
     """
     found = checkpoints(output)
     whole = [(folder, mark) for folder in found if (mark := read_mark(folder)) is not None]
@@ -86,7 +86,7 @@ def newest_whole(output: str | Path, processes: int, split: str) -> Path | None:
 
 
 def read_mark(folder: Path) -> dict[str, Any] | None:
-    """What `mark_whole` wrote, if every file is still there in its size."""
+    """The content that `mark_whole` wrote, if every file still exists with its recorded size; else None."""
     try:
         mark = json.loads((folder / MARKER).read_text(encoding="utf-8"))
         whole = all((folder / name).stat().st_size == size for name, size in mark["files"].items())
@@ -96,7 +96,7 @@ def read_mark(folder: Path) -> dict[str, Any] | None:
 
 
 def remove_newer(folder: Path | None, output: str | Path) -> None:
-    """Remove what a killed run left after its newest whole checkpoint."""
+    """Remove what a killed run wrote after its newest complete checkpoint."""
     for other in checkpoints(output):
         if folder is not None and _step(other) > _step(folder):
             shutil.rmtree(other)

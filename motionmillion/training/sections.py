@@ -7,8 +7,8 @@
     section = read_section(Windows, recipe.data)      # unknown keys are errors
     key_table(Windows)                                # the keys and their meanings as a Markdown table
 
-Consecutive keys with the same meaning share a row of the table. The classes below are what several kinds of training
-have in common; each kind adds its own keys beside its training.
+Consecutive keys with the same meaning share a row of the table. The classes below hold the keys that several kinds of
+training have in common; each kind defines its own keys next to its training function.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,25 +40,25 @@ Section = TypeVar("Section")
 
 
 def option(default: Any, meaning: str, read: Callable[[Any], Any] | None = None) -> Any:
-    """A key of a section.
+    """Declare a key of a section.
 
     Args:
-        default: its value where the recipe leaves it out.
-        meaning: for the table of keys.
-        read: converts what the recipe says.
+        default: value if the recipe does not set the key.
+        meaning: description in the table of keys.
+        read: converts the recipe's value.
     """
     return field(default=default, metadata={"meaning": meaning, "read": read})
 
 
 def read_section(kind: type[Section], given: Mapping[str, Any], name: str = "data section") -> Section:
-    """The section that a recipe's mapping stands for.
+    """Turn a recipe's mapping into a section.
 
     Args:
         kind: dataclass of the section.
         name: name of the section in errors.
 
     Raises:
-        ValueError: for unknown keys, and for values that the dataclass refuses.
+        ValueError: for unknown keys, and for values that the dataclass rejects.
     """
     known = {each.name: each.metadata.get("read") for each in fields(kind)}  # type: ignore[arg-type]
     if set(given) - set(known):
@@ -95,7 +95,7 @@ class ClipsSection:
         """All clips.
 
         Raises:
-            ValueError: for neither or both places, and folders that cannot be read.
+            ValueError: if neither or both of `folder` and `synthetic` are set, and for unreadable folders.
         """
         if bool(self.folder) == bool(self.synthetic):
             raise ValueError(f"data must name either folder or synthetic, got {self.folder!r} and {self.synthetic!r}")
@@ -130,14 +130,14 @@ class CaptionedSection(ClipsSection):
 
     @property
     def versions(self) -> dict[str, Any]:
-        """Arguments of data sets that draw versions of clips."""
+        """Keyword arguments for the data sets that draw versions of clips."""
         return {"variants": self.variants, "speed": self.speed, "trim": self.trim}
 
     def training_clips(self, clips: Sequence[MotionClip], seed: int) -> list[MotionClip]:
-        """Those of `clips` to train on, with the captions that rules add.
+        """The training clips among `clips`, with the captions that rules add.
 
         Args:
-            seed: of the clips that are made out of others.
+            seed: for subclasses that compose new clips from these.
         """
         rules = load_caption_rules(self.caption_rules) if self.caption_rules else []
         return [add_captions(clip, rules) for clip in clips if clip.split == "train" and clip.captions]
@@ -149,13 +149,13 @@ class EvaluatorSection(CaptionedSection):
 
 
 def _without_none(given: Any) -> Any:
-    """Options without those that are null, which take an option out of what a base recipe says."""
+    """Options without null values; null in a recipe removes an option of its base recipe."""
     return {key: value for key, value in given.items() if value is not None} if isinstance(given, Mapping) else given
 
 
 @dataclass(frozen=True)
 class TextToMotionSection(CaptionedSection):
-    """What language models and DiTs have in common: text features, drawing, balance, compositions, a start."""
+    """Keys shared by language models and DiTs: text features, sampling, balance, compositions, the starting model."""
 
     caption_weights: Mapping[str, float] | None = option(
         None, "probability weights of the sources of captions, see `motionmillion.data.sets.texts`"
@@ -188,16 +188,16 @@ class TextToMotionSection(CaptionedSection):
         check_whole("data.text_length", self.text_length, 1)
 
     def training_clips(self, clips: Sequence[MotionClip], seed: int) -> list[MotionClip]:
-        """Those of `clips` to train on, with the captions that rules add, and the clips that are made out of them."""
+        """The training clips among `clips`, with the captions that rules add, and the clips composed from them."""
         own = super().training_clips(clips, seed)
         return compose_clips(own, self.compose, seed)[0] if self.compose is not None and own else own
 
     def visits(self, groups: Sequence[str | None]) -> torch.Tensor | None:
-        """How often to visit each training clip, of the group that `groups` names; None for all alike."""
+        """Sampling weight of each training clip by its entry in `groups`; None if all clips are equally likely."""
         return category_weights(groups, self.balance)
 
     def encoder(self, device: torch.device | str = "cpu") -> TextEncoder:
-        """The text encoder; without weights where features of all captions are there."""
+        """The text encoder; its weights are not loaded if precomputed features of all captions are given."""
         named = (self.text_encoder, self.sentence, self.text_length)
         return DeferredTextEncoder(*named) if self.text_features else TextEncoder(*named, device)
 
@@ -220,7 +220,7 @@ class TextToMotionSection(CaptionedSection):
         return texts
 
     def completed(self, folder: Path, given: Mapping[str, Any]) -> Self:
-        """With text encoder and sampling of a pipeline where the recipe names none.
+        """Fill in the text encoder and sampling options from a pipeline where the recipe does not set them.
 
         Args:
             folder: of the pipeline.

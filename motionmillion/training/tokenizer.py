@@ -8,8 +8,8 @@
 | mixed | further versions with the upper body of another clip |
 | kinematics_from | step from which the losses on decoded motion count |
 
-Losses on decoded motion that count from the start only teach the decoder to stand still, which is smooth: let the
-features become roughly right first.
+If the losses on decoded motion are active from the first step, the decoder only learns to stand still, which is
+smooth: let the features become roughly right first.
 """
 
 from dataclasses import dataclass
@@ -51,14 +51,14 @@ class TokenizerSection(ClipsSection):
 
 @dataclass
 class TokenizerData:
-    """What a tokenizer trains and is validated on; several runs can share it."""
+    """Training and validation data of a tokenizer; several runs can share it."""
 
     windows: FeatureWindows
     validation: WholeClips
 
 
 def load_tokenizer_data(recipe: Recipe, representation: Representation) -> TokenizerData:
-    """The data that a recipe's `data` section names, as features.
+    """Load the data that a recipe's `data` section names, as features.
 
     Raises:
         ValueError: for unknown options, and for data without clips of the splits `train` and `val`.
@@ -78,8 +78,8 @@ def train_tokenizer(recipe: Recipe, resume: bool = False, data: TokenizerData | 
     """Train, validate on whole clips of the `val` split, write `<output>/final`; returns the validation figures.
 
     Args:
-        resume: go on from the newest checkpoint of the output folder.
-        data: what `load_tokenizer_data` gave for another run on the same data.
+        resume: continue from the newest checkpoint in the output folder.
+        data: result of `load_tokenizer_data`, to share it between runs; None loads it.
     """
     options = data_options(recipe)
     check_output(recipe, resume)
@@ -111,7 +111,7 @@ def data_options(recipe: Recipe) -> TokenizerSection:
 
 
 class KinematicsFrom(TrainerCallback):
-    """Lets the kinematic losses of a tokenizer count from step `first` on."""
+    """Enables the kinematic losses of a tokenizer at step `first`."""
 
     def __init__(self, first: int) -> None:
         self.first = first

@@ -1,4 +1,4 @@
-"""MotionTrainer: transformers' Trainer with our own evaluation, averaged weights, and the single losses in the log.
+"""MotionTrainer: transformers' Trainer with our own evaluation, averaged weights, and each loss term in the log.
 
     check_output(recipe, resume=True)
     arguments = training_arguments(recipe)                    # before the model is built
@@ -6,12 +6,12 @@
     figures = run(trainer, recipe)
     trainer.trained_model.save_pretrained(folder)
 
-Several processes: start the same command with `accelerate launch` or `torchrun`, see
-`motionmillion.training.distributed`. A run that is resumed goes on exactly, with average, order of the samples and
-random numbers; one that has all its steps is loaded as it ended, and trains nothing.
+For several processes, start the same command with `accelerate launch` or `torchrun`, see
+`motionmillion.training.distributed`. Resuming is exact: averaged weights, sample order and random numbers are
+restored; a run that already has all its steps is loaded in its final state, without further training.
 
-Unusual: schedules count optimizer steps of the run, whatever the number of processes; the loss of an accumulated step
-is the mean over its batches.
+Unusual: schedules count optimizer steps of the run, independent of the number of processes; the loss of an accumulated
+step is the mean over its batches.
 """
 
 import bisect
@@ -46,13 +46,13 @@ Evaluation = Callable[[Any], dict[str, float]]
 
 @dataclasses.dataclass
 class MotionTrainingArguments(TrainingArguments):
-    """TrainingArguments of transformers and a few more.
+    """transformers' TrainingArguments with a few additions.
 
     Args:
-        ema_decay: decay of the exponential moving average of the weights, which is what is evaluated and saved at the
-            end; 0 keeps none.
+        ema_decay: decay of the exponential moving average of the weights, which is evaluated, and saved at the end;
+            0 disables it.
         lr_milestones: optimizer steps at which the learning rate is multiplied by `lr_gamma`, after linear warm-up;
-            empty leaves the schedule to `lr_scheduler_type`. Steps are those of the run, whatever the number of
+            if empty, `lr_scheduler_type` decides. Steps are those of the run, independent of the number of
             processes.
         lr_gamma: see `lr_milestones`.
     """
@@ -75,11 +75,11 @@ class MotionTrainingArguments(TrainingArguments):
 
     @property
     def split(self) -> str:
-        """How weights and optimizer are spread over the processes: "zero1" to "zero3", "fsdp", "" for not."""
+        """How weights and optimizer state are sharded over the processes: "zero1" to "zero3", "fsdp", "" if not."""
         return f"zero{zero_stage(self.deepspeed)}" if self.deepspeed else "fsdp" if self.fsdp else ""
 
     def _validate_args(self) -> None:
-        """With DeepSpeed on CPUs `use_cpu` is off, and transformers would then want a GPU for bfloat16."""
+        """Skip transformers' GPU check for bfloat16: with DeepSpeed on CPUs `use_cpu` is off."""
         use_cpu, self.use_cpu = self.use_cpu, self.use_cpu or not torch.cuda.is_available()
         super()._validate_args()
         self.use_cpu = use_cpu
@@ -89,11 +89,11 @@ class MotionTrainer(Trainer):
     """Trainer whose `evaluate` calls `evaluation(model)`, a function that returns named figures.
 
     Args:
-        eval_dataset: the clips that `evaluation` looks at; transformers wants to see them.
+        eval_dataset: the clips that `evaluation` uses; transformers requires them.
         evaluation: called in evaluation mode without gradients; its figures are logged as `eval_<name>`.
 
-    Set `sample_weights` for how often samples are visited, `prepare` for what is done to a batch on the device before
-    the model sees it in training. `trained_steps` says whether a batch has been trained on.
+    Set `sample_weights` to weight how often samples are visited, and `prepare` to transform a training batch on the
+    device before it reaches the model. `trained_steps` tells whether any batch has been trained on.
     """
 
     args: MotionTrainingArguments
@@ -104,7 +104,7 @@ class MotionTrainer(Trainer):
         self.sample_weights: torch.Tensor | None = None
         self.prepare: Callable[[dict[str, Any]], dict[str, Any]] | None = None
         self.average: AveragedModel | None = None
-        self.model_accepts_loss_kwargs = False  # else accumulated batches would be summed up
+        self.model_accepts_loss_kwargs = False  # otherwise accumulated batches would be summed
         self.loss_is_scaled_for_ga = False
         if self.args.ema_decay:
             whole: Any = self.accelerator.unwrap_model(self.model)
@@ -119,11 +119,11 @@ class MotionTrainer(Trainer):
 
     @property
     def trained_model(self) -> Any:
-        """The model to evaluate: the average of the weights where one is kept."""
+        """The model to evaluate: the one with averaged weights if an average is kept."""
         return self.accelerator.unwrap_model(self.model) if self.average is None else self.average.module
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """The schedule of `lr_scheduler_type`, or warm-up and milestones where these are given."""
+        """The schedule of `lr_scheduler_type`, or warm-up and milestones if milestones are given."""
         milestones = list(self.args.lr_milestones)
         if milestones and self.lr_scheduler is None:
             warmup = self.args.get_warmup_steps(num_training_steps)
@@ -149,14 +149,14 @@ class MotionTrainer(Trainer):
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
-        """No step where the checkpoint already has all of them; transformers would take one more."""
+        """Train nothing if the checkpoint already has all steps; transformers would take one more."""
         if self.state.global_step >= self.state.max_steps:
             self.control.should_training_stop = True
             return
         super()._run_epoch(*args, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
-        """Visits in an order of their own for each epoch, in proportion to `sample_weights` where they are set."""
+        """Visits in a different order each epoch, in proportion to `sample_weights` if set."""
         dataset = self.train_dataset if train_dataset is None else train_dataset
         if not isinstance(dataset, SeededDataset):
             return super()._get_train_sampler(train_dataset)
@@ -165,7 +165,7 @@ class MotionTrainer(Trainer):
         return visits
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """In a checkpoint DeepSpeed's own files hold the weights; only the config is put beside them."""
+        """Save the model; in a checkpoint DeepSpeed's own files hold the weights, and only the config is added."""
         if not (self.is_deepspeed_enabled and _internal_call):
             super().save_model(output_dir, _internal_call)
         elif self.args.should_save:
@@ -175,7 +175,7 @@ class MotionTrainer(Trainer):
                 config.save_pretrained(output_dir)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write a checkpoint, mark it when every process has written its part, and only then remove older ones."""
+        """Write a checkpoint, mark it complete when every process has written its part, then remove older ones."""
         output, limit = self._get_output_dir(trial=trial), self.args.save_total_limit
         folder = Path(output) / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
@@ -192,7 +192,7 @@ class MotionTrainer(Trainer):
             rotate_checkpoints(output, limit, self.state.best_model_checkpoint)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        if "train_loss" in logs and not self.trained_steps:  # a summary of nothing
+        if "train_loss" in logs and not self.trained_steps:  # summary of a run that trained nothing
             return
         if "loss" in logs and self._loss_count:
             means = {k: float(v) / self._loss_count for k, v in self._loss_sums.items()}
@@ -213,12 +213,12 @@ class MotionTrainer(Trainer):
 
 
 def _average(decay: float) -> Callable[..., torch.Tensor]:
-    """Exponential moving average in the precision of the average, which is float32 also where weights are bfloat16."""
+    """Exponential moving average in the average's own precision: float32 even if the weights are bfloat16."""
     return lambda average, weight, _: torch.lerp(average, weight.to(average.dtype), 1 - decay)
 
 
 class _Averaging(TrainerCallback):
-    """Keeps the average up to date."""
+    """Updates the average after every step."""
 
     def __init__(self, average: AveragedModel) -> None:
         self.average = average
@@ -241,10 +241,10 @@ class _Epochs(TrainerCallback):
 
 
 def training_arguments(recipe: Recipe) -> MotionTrainingArguments:
-    """The recipe's `training` section over our defaults; several processes find each other here.
+    """The recipe's `training` section over our defaults; starts the process group if there are several processes.
 
     Raises:
-        ValueError: for unknown or unfitting training arguments.
+        ValueError: for unknown or invalid training arguments.
     """
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(Path(recipe.output) / "tensorboard")  # the only way to tell Trainer
     logging.disable_progress_bar()  # of loading and saving; the training has its own
@@ -258,7 +258,7 @@ def training_arguments(recipe: Recipe) -> MotionTrainingArguments:
         eval_strategy="steps",
         save_strategy="steps",
         save_total_limit=2,
-        use_cache=True,  # not in training, but it is noted in the model's config
+        use_cache=True,  # unused in training, but saved in the model's config
     )
     forced = {key: processes.pop(key) for key in ("deepspeed", "accelerator_config") if key in processes}
     try:
@@ -269,8 +269,8 @@ def training_arguments(recipe: Recipe) -> MotionTrainingArguments:
         value = recipe.training.get(field.name)
         if isinstance(value, str) and isinstance(field.default, int | float):
             raise ValueError(f"training.{field.name} must be a number, got {value!r}")
-    _ = arguments.device  # starts the process group: modules that gather look for it when they are built
-    unset_hf_deepspeed_config()  # else whatever is loaded from now on would be split up, also the text encoder
+    _ = arguments.device  # starts the process group, which modules that gather need when they are built
+    unset_hf_deepspeed_config()  # otherwise everything loaded from here on would be sharded, even the text encoder
     return arguments
 
 
@@ -282,7 +282,7 @@ def build_trainer(
     collate: Callable,
     evaluation: Evaluation,
 ) -> MotionTrainer:
-    """A trainer; with several GPUs batch norms gather their statistics over all of them."""
+    """Build a trainer; with several GPUs, batch norms synchronise their statistics."""
     if arguments.world_size > 1 and torch.cuda.is_available():
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[assignment]
     seeded = not isinstance(train_set, IterableDataset)
@@ -297,12 +297,12 @@ def build_trainer(
 
 
 def run(trainer: MotionTrainer, recipe: Recipe) -> dict[str, float]:
-    """Train, from the newest whole checkpoint of the output folder where there is one; the last evaluation's figures.
+    """Train, resuming from the newest complete checkpoint in the output folder if any; return the last evaluation.
 
-    Nothing is trained where that checkpoint has all steps; the model is then as it was at the end of the run.
+    If that checkpoint already has all steps, nothing is trained and the model is that of the end of the run.
 
     Raises:
-        ValueError: if there are checkpoints, but none to go on from.
+        ValueError: if there are checkpoints, but none to resume from.
     """
     args = trainer.args
     newest = newest_whole(recipe.output, args.world_size, args.split)
@@ -312,7 +312,7 @@ def run(trainer: MotionTrainer, recipe: Recipe) -> dict[str, float]:
     if newest is not None and trainer.average is not None:
         state = torch.load(newest / AVERAGE_FILE, map_location="cpu", weights_only=True)
         trainer.average.load_state_dict(state)
-    set_seed(recipe.seed + args.process_index)  # what is drawn inside the model differs from process to process
+    set_seed(recipe.seed + args.process_index)  # random draws inside the model differ between processes
     with safe_unpickling(), plain_attention(args.device):
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     if newest is not None and not trainer.trained_steps and args.should_save:

@@ -4,7 +4,7 @@
 
 Judged dimensions are added by `motionmillion.eval.run.evaluate`. `axes="released"` reproduces the released code on its
 own files: they are y up, but it uses the third axis, which points forward, as height; and each joint of a pose is
-taken for its successor (`motionmillion.eval.body.nrdf`).
+mistaken for the next one (`motionmillion.eval.body.nrdf`).
 
 Source: ViMoGen (arXiv 2510.26794), MBench; formulas as in its released evaluation.
 """
@@ -35,8 +35,8 @@ def mbench_values(
     Args:
         rows: the samples' other measures.
         axes: "corrected" or "released".
-        nrdf: without it there is no Pose_Quality.
-        body: without it there is no Body_Penetration.
+        nrdf: model for Pose_Quality, which is left out without it.
+        body: model for Body_Penetration, which is left out without it.
     """
     motions = [sample.motion for sample in samples]
     if axes == "released":

@@ -1,4 +1,4 @@
-"""Figures of MBench: its dimensions, and what stands in for those that need files of others.
+"""Scores of MBench: its dimensions, and substitutes for those that need third-party files.
 
 scores = mbench_scores(batch)               # nine dimensions
 """
@@ -23,7 +23,7 @@ MBENCH = (
     Measure("pose_prior_distance", "pose prior distance (ours, degrees)", "lower", "quality", 2),
 )
 MBENCH_STAND_INS = {"Body_Penetration": "capsule_penetration", "Pose_Quality": "pose_prior_distance"}
-"""Measured where the files that a dimension needs are not there; named differently, because they are not the same."""
+"""Substitutes if the files that a dimension needs are missing; named differently, because they are not the same."""
 MBENCH_PHYSICS = {
     "Jitter_Degree": "jitter_degree",
     "Ground_Penetration": "ground_penetration",
@@ -34,7 +34,7 @@ MBENCH_PHYSICS = {
 
 
 def mbench_scores(batch: Batch) -> Scores:
-    """Nine dimensions, each over its own prompts; in a suite of one's own, all over all prompts."""
+    """Nine dimensions, each over its own prompts; in a custom suite, each over all prompts."""
     official = published(batch.suite.categories)
     values: dict[str, Estimate] = {}
     by_category: dict[str, dict[str, Estimate]] = defaultdict(dict)

@@ -1,7 +1,6 @@
 """The suite mbench: MBench's prompts or the user's own, its questions to a judge, and its nine dimensions.
 
-Prompts of the user's own (a JSON suite as `--prompts`) get all questions and measures, and wrong answers if they have
-none.
+Custom prompts (a JSON suite as `--prompts`) get all questions and measures, and distractors if they have none.
 """
 
 from collections.abc import Mapping, Sequence

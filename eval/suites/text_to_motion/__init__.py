@@ -1,3 +1,3 @@
-"""Text-to-motion: a suite from captioned real motion, and its figures."""
+"""Text-to-motion: a suite from captioned real motion, and its metrics."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Figures of text-to-motion: retrieval, distances to real motion, diversity.
+"""Metrics of text-to-motion: retrieval, distances to real motion, diversity.
 
 scores = text_to_motion_scores(batch, real) # against the real motions of the same captions
 """
@@ -32,7 +32,7 @@ DISTRIBUTION = (
 
 
 def text_to_motion_scores(batch: Batch, real: Batch) -> Scores:
-    """The usual figures against real motions of the same captions, which stand beside them as a group of their own."""
+    """The usual metrics against real motions of the same captions; those of the real motions are a separate group."""
     measures = suite_measures()
     names = [measure.name for measure in measures]
     scores = Scores(measures, [])
@@ -81,7 +81,7 @@ def _diversity(motion: Tensor) -> Callable[[int], float]:
 
 
 def _by_prompt(batch: Batch) -> Tensor | None:
-    """Embeddings `[P, S, E]` of several motions of each prompt; None where there is one only, or not equally many."""
+    """Embeddings `[P, S, E]` of several motions per prompt; None if there is only one, or their numbers differ."""
     rows = _samples_of_prompts(batch)
     counts = {len(members) for members in rows.values()}
     if counts == {1} or len(counts) != 1:

@@ -1,4 +1,4 @@
-"""The suite text-to-motion: the captions of real motions, and the usual figures against these motions."""
+"""The suite text-to-motion: the captions of real motions, and the usual metrics against these motions."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TextToMotion(SuiteKind):
-    """A prompt for each captioned clip; FID and other figures against the clips (`.scores`)."""
+    """A prompt for each captioned clip; FID and other metrics against the clips (`.scores`)."""
 
     name = "text-to-motion"
     help = "the captions of your own motions; --data for their folder"

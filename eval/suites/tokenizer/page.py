@@ -24,12 +24,12 @@ def tokenizer_page(
     protocol: Mapping[str, Any],
     pictures: Mapping[str, Path],
 ) -> str:
-    """The whole page.
+    """Render the whole page.
 
     Args:
         facts: summary of the protocol.
         lead: a sentence above the tables.
-        notes: sentences below them.
+        notes: sentences below the tables.
         protocol: the whole protocol, ready for JSON.
         pictures: PNG files to embed, by caption.
     """

@@ -1,4 +1,4 @@
-"""Pictures of a tokenizer's report: error by category, acceleration before and after, code usage.
+"""Plots of a tokenizer's report: error by category, acceleration before and after, code usage.
 
     paths = write_plots(report, Path("runs/evaluation"))
 
@@ -32,7 +32,7 @@ def check_matplotlib() -> None:
 
 
 def write_plots(report: TokenizerReport, folder: Path) -> list[Path]:
-    """Write the pictures of a report as PNG into `folder`; code usage only with a codebook."""
+    """Write the plots of a report as PNG files into `folder`; code usage only with a codebook."""
     check_matplotlib()
     figures = {"error_by_category": plot_categories(report), "acceleration": plot_accelerations(report)}
     if report.codebook_size:

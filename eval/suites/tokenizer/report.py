@@ -29,7 +29,7 @@ from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.tokenizer.quantizers.usage import code_usage
 
 NO_CATEGORY = "none"
-ACCELERATION_BINS = np.geomspace(0.01, 1000, 101)  # mm per frame squared; values outside count in the outermost
+ACCELERATION_BINS = np.geomspace(0.01, 1000, 101)  # mm per frame squared; values outside go into the outermost
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _measure(tokenizer: MotionTokenizer, clips: Sequence[tuple[str, MotionClip]]
 
 
 def _histogram(positions: Tensor) -> np.ndarray:
-    """Counts `[bins]` of the accelerations of all joints but the pelvis, where they are zero."""
+    """Counts `[bins]` of the accelerations of all joints except the pelvis, where they are zero."""
     if positions.shape[0] < 3:
         return np.zeros(len(ACCELERATION_BINS) - 1, dtype=np.int64)
     lengths = 1000 * accelerations(positions)[..., 1:].double().flatten().numpy()

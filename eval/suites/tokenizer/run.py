@@ -10,8 +10,8 @@
 | `report.html` | the same as a self-contained page, with plots and protocol |
 | `error_by_category.png`, `acceleration.png`, `code_usage.png` | plots |
 
-Unusual: arguments are checked before anything is loaded. Local paths are not written: data and models are
-named by their folder.
+Unusual: arguments are checked before anything is loaded. Local paths are not written: data and models are identified
+by the names of their folders.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""New clips made from given ones, each with captions that stay true.
+"""New clips composed from given ones, with captions that match them.
 
     from motionmillion.data.composition import join_clips, overlay_clips, reverse_clip
 
@@ -6,8 +6,8 @@
     clip = overlay_clips(walk, wave, generator)     # "a person walks forward while waving the right hand"
     clip = reverse_clip(sit)                        # "a person stands up"
 
-Each gives a clip, or the reason why there is none: a short phrase that is the same for every clip of its kind, so that
-reasons can be counted.
+Each function returns a clip, or the reason why it cannot be made: a short phrase that does not depend on the clip, so
+that reasons can be counted.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""What the composition of motions measures on bodies: postures, heights, free fall, hands that touch.
+"""Measurements on bodies for the composition of motions: postures, heights, free fall.
 
 Letters: T frames, J joints.
 """
@@ -14,11 +14,11 @@ TORSO = ("spine1", "spine2", "spine3", "neck", "head")
 
 _STANDING = 0.78
 _LYING = 0.45
-"""Height of the pelvis above the lowest joint in lengths of the leg: at least for standing, at most for lying."""
+"""Height of the pelvis above the lowest joint, in leg lengths: minimum for standing, maximum for lying."""
 _UPRIGHT = 0.5
-"""Cosine between trunk and vertical below which the trunk lies."""
+"""Cosine between trunk and vertical below which the trunk is horizontal."""
 _FEET_BELOW = 0.35
-"""Distance on the ground between pelvis and feet, in lengths of the leg, below which a low body crouches."""
+"""Horizontal distance between pelvis and feet, in leg lengths, below which a low body crouches."""
 
 
 def joints(motion: Motion, names: tuple[str, ...]) -> list[int]:
@@ -57,7 +57,7 @@ def postures(motion: Motion, positions: Tensor) -> list[str]:
 
 
 def local_positions(motion: Motion, frame: int) -> Tensor:
-    """Joint positions `[J, 3]` of a frame from the pelvis, its heading turned to +z."""
+    """Joint positions `[J, 3]` of a frame relative to the pelvis, with the heading rotated to +z."""
     one = motion.slice(frame, frame + 1)
     placed = (one.positions()[0] - one.translation[0]) @ rotation_y(-heading(one.rotations[0, 0])).mT
     return placed
@@ -85,7 +85,7 @@ def falls_freely(motion: Motion) -> bool:
 
 
 FREE_FALL = 6.0
-"""m/s^2; g less what smoothing takes away."""
+"""m/s^2; lower than g because smoothing attenuates the acceleration."""
 FREE_FALL_SECONDS = 0.1
 
 

@@ -1,10 +1,10 @@
-"""More training clips out of those that are there: one after another, two bodies in one, backwards, described.
+"""New training clips composed from given ones: sequences, overlays, reversals, and generated descriptions.
 
     options = ComposeOptions(sequences=0.25, overlays=0.1, reversals=True, describe=6)
     clips, refused = compose_clips(clips, options, seed=0)
 
-Partners are drawn by description, so that the many clips of a long take do not dominate. What cannot be made is left
-out, and counted by the reason. The captions of the new clips have the source "composed", the sentences that
+Partners are drawn by description, so that the many clips of a long take do not dominate. Compositions that fail are
+skipped and counted by reason. The captions of the new clips have the source "composed", the sentences that
 `motionmillion.data.describing` adds to the given ones "described".
 """
 
@@ -23,24 +23,24 @@ from motionmillion.data.progress import say
 from motionmillion.data.sets.groups import COMPOSED
 
 DESCRIBED = "described"
-"""Source of the sentences that are measured from the motion."""
+"""Source of the captions generated from the motion."""
 
 _TRIES = 25
-"""Draws of partners for each clip that is wanted: most are too long together, or do not speak of the arms alone."""
+"""Attempts per requested clip: most partners are too long together, or have no caption of the arms alone."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ComposeOptions:
-    """What to make out of clips.
+    """What to compose from clips.
 
     Args:
-        sequences, overlays: clips that follow one another, and lower body of one with the upper body of another; so
-            many as this share of the given clips.
-        reversals: each clip backwards, where that is another action; a number for so many at most, as a share of the
-            given clips.
-        describe: sentences about the motion to add to each given clip; 0 for none.
-        wordings: captions of each sequence and overlay.
-        max_seconds: of the parts of a sequence together.
+        sequences, overlays: number of sequences, and of overlays (lower body of one clip, upper body of another), as a
+            fraction of the number of given clips.
+        reversals: whether to reverse each clip for which that is another action; a number limits how many, as a
+            fraction of the given clips.
+        describe: number of generated descriptions to add to each given clip; 0 for none.
+        wordings: maximum number of captions per sequence and overlay.
+        max_seconds: maximum total length of a sequence, seconds.
     """
 
     sequences: float = 0.0
@@ -62,7 +62,7 @@ class ComposeOptions:
 
     @classmethod
     def from_section(cls, section: Any) -> "ComposeOptions | None":
-        """The options that a recipe's mapping gives; None where it gives none.
+        """The options in a recipe's mapping; None if there is none.
 
         Raises:
             ValueError: for anything but a mapping, unknown keys and values out of range.
@@ -80,14 +80,14 @@ class ComposeOptions:
 def compose_clips(
     clips: Sequence[MotionClip], options: ComposeOptions, seed: int
 ) -> tuple[list[MotionClip], Counter[str]]:
-    """The given clips, described where that is asked for, followed by the new ones.
+    """Compose new clips; returns the given ones, with descriptions if requested, followed by the new ones.
 
     Args:
-        clips: with captions; those without are kept and not used.
-        seed: of all draws.
+        clips: clips with captions; those without are kept but not used.
+        seed: seed of all random draws.
 
     Returns:
-        The clips, and how often something could not be made, by kind and reason.
+        The clips, and the number of failed compositions by kind and reason.
     """
     generator = torch.Generator().manual_seed(seed)
     maker = _Maker([clip for clip in clips if clip.captions], options, generator)
@@ -105,7 +105,7 @@ def compose_clips(
 
 
 class _Maker:
-    """Draws partners, makes clips of them, and counts why some cannot be made."""
+    """Draws partners, composes clips from them, and counts failures by reason."""
 
     def __init__(self, clips: Sequence[MotionClip], options: ComposeOptions, generator: torch.Generator) -> None:
         self.clips, self.options, self.generator = clips, options, generator
@@ -117,15 +117,15 @@ class _Maker:
         self._settings: dict[str, Any] = {"generator": generator, "wordings": options.wordings}
 
     def _draw(self, others: Sequence[MotionClip]) -> MotionClip:
-        """An element of `others`, evenly."""
+        """An element of `others`, drawn uniformly."""
         return others[int(torch.randint(len(others), (), generator=self.generator))]
 
     def _clip(self) -> MotionClip:
-        """A clip of a description that is drawn evenly."""
+        """A random clip with a uniformly drawn description."""
         return self._draw(self.groups[int(torch.randint(len(self.groups), (), generator=self.generator))])
 
     def _made(self, kind: str, make: Callable[[], MotionClip | str], ends: bool) -> MotionClip | None:
-        """What `make` gives with its source, or None for a reason, which is counted."""
+        """The clip from `make` with its source set; None if it returns a reason, which is counted."""
         try:
             result = make()
         except ValueError as error:
@@ -136,7 +136,7 @@ class _Maker:
         return result.replace(sources=(COMPOSED,) * len(result.captions), ends=ends)
 
     def sequences(self, count: int) -> list[MotionClip]:
-        """Up to `count` clips of two or, one in four, three parts."""
+        """Up to `count` sequences of two parts or, for one in four, three."""
         if not count:
             return []
         from motionmillion.data.composition import join_clips
@@ -156,7 +156,7 @@ class _Maker:
         return made
 
     def overlays(self, count: int) -> list[MotionClip]:
-        """Up to `count` clips with the lower body of one and the upper body of another."""
+        """Up to `count` clips with the lower body of one clip and the upper body of another."""
         if not count:
             return []
         from motionmillion.data.composition import overlay_clips
@@ -172,7 +172,7 @@ class _Maker:
         return made
 
     def reversals(self, count: int) -> list[MotionClip]:
-        """Up to `count` clips backwards, in random order; how a window begins is not how its motion begins."""
+        """Up to `count` reversed clips, in random order; only reversed whole takes end where their motion ends."""
         if not count:
             return []
         from motionmillion.data.composition import reverse_clip

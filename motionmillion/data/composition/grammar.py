@@ -1,11 +1,11 @@
-"""Grammar of captions: what kind of phrase a caption is, its verbs and their forms.
+"""Grammar of captions: parsing into phrases, verbs and their inflected forms.
 
     phrase = parse_caption("a person walks forward and stops")
     phrase.kind, phrase.subject, phrase.predicate           # "sentence", "a person", "walks forward and stops"
     gerund("sit")                                           # "sitting"
 
-Three kinds are known: sentences in the third person, commands, and noun phrases ("a slow walk"). A caption of another
-kind, or with a verb that `words.yaml` does not know, is parsed to None: it is not used rather than used wrongly.
+Three kinds are supported: sentences in the third person, commands, and noun phrases ("a slow walk"). A caption of
+another kind, or with a verb that is not in `words.yaml`, is parsed to None: better unused than used wrongly.
 """
 
 import functools
@@ -28,16 +28,16 @@ _GENDERED = {"he": "m", "his": "m", "him": "m", "himself": "m", "man": "m", "guy
 
 @dataclass(frozen=True)
 class Phrase:
-    """A caption taken apart.
+    """A parsed caption.
 
     Args:
-        kind: what it is.
-        subject: of a sentence, with its article; else empty.
-        opener: what a sentence holds before its subject, with the comma; else empty.
-        adverb: a word on -ly before the verb.
+        kind: kind of phrase.
+        subject: subject of a sentence, with its article; else empty.
+        opener: words of a sentence before its subject, with the comma; else empty.
+        adverb: a word ending in -ly before the verb.
         verb: the base form of the first verb; empty for a noun phrase.
-        rest: what follows the first verb; all of a noun phrase.
-        generic: whether the subject says no more than that there is a person.
+        rest: the words after the first verb; all words of a noun phrase.
+        generic: whether the subject is just a person, without further description.
     """
 
     kind: Kind
@@ -50,7 +50,7 @@ class Phrase:
 
     @property
     def predicate(self) -> str:
-        """The phrase without opener and subject, as it stands."""
+        """The phrase without opener and subject, unchanged."""
         verb = third_person(self.verb) if self.kind == "sentence" else self.verb
         return _spaced(self.adverb, verb, self.rest)
 
@@ -61,12 +61,12 @@ class Phrase:
 
     @property
     def as_gerund(self) -> str:
-        """The predicate of a phrase with a single verb, which then ends on -ing."""
+        """The predicate of a phrase with a single verb, with that verb in its -ing form."""
         return _spaced(self.adverb, gerund(self.verb), self.rest)
 
     @property
     def single(self) -> bool:
-        """Whether there is one verb, and no clause that depends on it."""
+        """Whether there is only one verb, without a subordinate clause."""
         if re.search(r"[,;]|\b(?:then|while|as|before|after|until|when|where|who|which|that|but|or)\b", self.rest):
             return False
         words = re.findall(r"\band (?:[a-z]+ly )?([a-z]+)", self.rest)
@@ -74,7 +74,7 @@ class Phrase:
 
     @property
     def genders(self) -> set[str]:
-        """m, f or both, for pronouns and nouns that tell one."""
+        """m, f or both, from gendered pronouns and nouns."""
         words = re.findall(r"[a-z]+", f"{self.subject} {self.opener} {self.rest}")
         return {_GENDERED[word] for word in words if word in _GENDERED}
 
@@ -107,7 +107,7 @@ def _parse_sentence(text: str) -> Phrase | None:
 
 
 def _is_opener(opener: str) -> bool:
-    """Whether words before the subject hang on the sentence: no verb of their own that is no gerund or participle."""
+    """Whether words before the subject belong to the sentence: they have no verb except gerunds and participles."""
     words = re.findall(r"[a-z]+", opener)
     first = words[0] if words else ""
     return bool(words) and (
@@ -141,7 +141,7 @@ def _parse_command(text: str) -> Phrase | None:
 
 
 _LABEL = re.compile(r"\b(?:loop|animation|cycle|idle|clip)$")
-"""Names of animations, which are no captions."""
+"""Names of animations, which are not captions."""
 _AFTER_COMMAND = frozenset(
     "forward forwards backward backwards back left right up down around about over away out in sideways off on across "
     "still straight ahead aside again apart together under low high fast hands arms legs".split()
@@ -171,13 +171,13 @@ def lexicon() -> dict:
 
 @functools.cache
 def verbs() -> frozenset[str]:
-    """Base forms of all verbs that are known."""
+    """Base forms of all known verbs."""
     return frozenset(lexicon()["verbs"].split())
 
 
 @functools.cache
 def gerunds() -> dict[str, str]:
-    """From forms on -ing to base forms."""
+    """Maps -ing forms to base forms."""
     return {gerund(verb): verb for verb in verbs()}
 
 
@@ -208,14 +208,14 @@ def gerund(verb: str) -> str:
         return known
     if verb.endswith("e") and not verb.endswith(("ee", "oe", "ye")):
         return verb[:-1] + "ing"
-    # one syllable that ends in one vowel and one consonant doubles the consonant
+    # a final consonant after a single vowel is doubled in monosyllabic verbs
     if re.fullmatch(r"(?:[^aeiou]|qu)*[aeiou][^aeiouwxy]", verb):
         return verb + verb[-1] + "ing"
     return verb + "ing"
 
 
 def draw(options: Sequence, generator: torch.Generator) -> int:
-    """An index into `options`, drawn evenly."""
+    """An index into `options`, drawn uniformly."""
     return int(torch.randint(len(options), (1,), generator=generator))
 
 

@@ -1,8 +1,8 @@
-"""Word pairs for motion that is played backwards, and the list of them.
+"""Pairs of opposite words for motion that is played backwards, read from a file.
 
-    opposites = load_opposites("mine.yaml")     # laid out as the package's own opposites.yaml
+    opposites = load_opposites("mine.yaml")     # same format as the package's opposites.yaml
 
-A list that contradicts itself, such as a word with two opposites, is an error that names the entry.
+Contradictions, such as a word with two opposites, are errors that name the entry.
 """
 
 import functools
@@ -27,11 +27,11 @@ class Opposites:
 
     Args:
         body, limbs, things, directions, sides: pairs of each kind.
-        synonyms: words that stand for one of a pair.
+        synonyms: words that are replaced by a word of a pair.
         walk, turn, same, never: verbs in their base form.
 
     Raises:
-        ValueError: for a word in two pairs, a word that is its own opposite, or a verb that both changes and does not.
+        ValueError: for a word in two pairs, a word that is its own opposite, or a verb listed in conflicting groups.
     """
 
     body: Mapping[str, str] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Opposites:
 
     @functools.cached_property
     def pairs(self) -> dict[str, tuple[str, str, int]]:
-        """For each word or verb its opposite, its kind, and -1 for the first of its pair, 1 for the second."""
+        """Maps each word or verb to its opposite, its kind, and -1 for the first of the pair, 1 for the second."""
         both = {}
         for kind in _PAIRS:
             for first, second in getattr(self, kind).items():
@@ -79,10 +79,10 @@ class Opposites:
 
 
 def load_opposites(path: str | Path | None = None) -> Opposites:
-    """Read word pairs; without a path those of the package.
+    """Read word pairs, by default those of the package.
 
     Raises:
-        ValueError: if the file does not exist, is no such list, or contradicts itself; the message names the entry.
+        ValueError: if the file does not exist, has another format, or contradicts itself; the message names the entry.
     """
     if path is None:
         return _packaged()
@@ -104,7 +104,7 @@ def _packaged() -> Opposites:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Finds a word that stands twice in one list, of which YAML would keep the last."""
+    """Rejects duplicate keys, of which YAML would keep the last."""
 
     def construct_mapping(self, node, deep=False):
         keys = [key.value for key, _ in node.value]

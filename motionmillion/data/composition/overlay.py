@@ -1,10 +1,11 @@
-"""The arms of one clip on the path and legs of another, with captions that say both.
+"""The arms of one clip combined with path and legs of another, with captions that describe both.
 
     clip = overlay_clips(walk, wave, generator)     # "a person walks forward while waving the right hand"
 
-Done only where it is plausible and the words stay true: the upper clip moves the arms while it stands or walks
-upright, and one of its captions speaks of the arms alone; the lower clip walks, turns, stands or sits with its arms
-free, and one of its captions speaks of nothing else. Arms that would pass through the body are refused.
+This is only done if it is plausible and the captions stay true: in the upper clip the person moves the arms while
+standing or walking upright, and one of its captions describes only the arms; in the lower clip the person walks,
+turns, stands or sits with free arms, and one of its captions describes nothing else. Arms that would pass through the
+body are rejected.
 """
 
 import re
@@ -21,20 +22,20 @@ from motionmillion.data.composition.sequence import FEWEST_FRAMES, true_captions
 from motionmillion.motion import Motion
 
 ARM_SPEED = 0.25
-"""Mean speed of the faster hand within the trunk's own frame, m/s, from which arms do something."""
+"""Minimum mean speed of the faster hand in the trunk's frame for arms to count as active, m/s."""
 LEAST_COVER = 0.6
-"""Part of the lower clip that the upper one covers at least; the arms of the lower do the rest."""
+"""Minimum fraction of the lower clip that the upper one covers; elsewhere the lower clip's arms are kept."""
 LEAST_ENERGY = 0.7
-"""Part of the arms' motion that is kept at least where the upper clip is longer."""
+"""Minimum fraction of the arms' motion that is kept if the upper clip is longer."""
 BLEND_SECONDS = 0.4
 HANDS_APART = 0.14
-"""Metres; nearer hands of the lower clip hold each other or a thing."""
+"""Minimum distance of the lower clip's hands, metres; nearer hands hold each other or an object."""
 TRUNK_TURN = 0.6
-"""Between the chests of both clips, seen from the pelvis, radians, median."""
+"""Maximum median angle between the chests of both clips, relative to the pelvis, radians."""
 MOST_INSIDE = 0.05
-"""Share of frames with a hand inside trunk or thigh at most."""
+"""Maximum fraction of frames with a hand inside trunk or thigh."""
 ARM_ACCELERATION = 60.0
-"""m/s^2; more is a blow that takes the whole body."""
+"""Maximum acceleration of the arms, m/s^2; more is a blow that involves the whole body."""
 _TRIES = 40
 
 _ARM_VERBS = frozenset(
@@ -50,7 +51,7 @@ _ARM_WORDS = frozenset(
 _OWN_ARMS = frozenset(
     "wave clap point gesture salute drink eat scratch beckon conduct sip applaud nibble comb stir hammer type".split()
 )
-"""Verbs that need no word for the arm to be clear."""
+"""Verbs that imply the arms without naming them."""
 _NOT_UPPER = re.compile(
     r"\b(?:tiptoes?|legs?|foot|feet|knees?|hips?|waist|toes?|heels?|thighs?|walk\w*|run\w*|step\w*|jump\w*|hop\w*|turn\w*|sit\w*"
     r"|kneel\w*|crouch\w*|squat\w*|bend\w*|bent|lean\w*|kick\w*|danc\w*|spin\w*|l[iy](?:e|es|ing)|floor|ground|climb\w*|"
@@ -79,12 +80,12 @@ _UPRIGHT = 0.85
 def overlay_clips(
     lower: MotionClip, upper: MotionClip, generator: torch.Generator, wordings: int = 4
 ) -> MotionClip | str:
-    """Path and legs of `lower` with the arms of `upper`, or the reason why not.
+    """Combine path and legs of `lower` with the arms of `upper`; returns the clip, or the reason why it is impossible.
 
     Args:
-        lower: tells length, frame rate and skeleton.
-        generator: draws place, captions, wordings, and whether the trunk comes with the arms where it may.
-        wordings: captions at most.
+        lower: determines length, frame rate and skeleton.
+        generator: draws position, captions, wordings, and whether to take the trunk with the arms where possible.
+        wordings: maximum number of captions.
 
     Raises:
         ValueError: for fewer than one wording.
@@ -100,7 +101,7 @@ def overlay_clips(
         return "no caption of legs alone"
     if not above:
         return "no caption of arms alone"
-    told = [phrase for phrase in above if phrase.verb != "move"]  # "moves both arms" says little
+    told = [phrase for phrase in above if phrase.verb != "move"]  # "moves both arms" is too vague
     captions = _word(below, told or above, generator, wordings)
     if not captions:
         return "captions do not go together"
@@ -136,7 +137,7 @@ def _speaks_of_legs(phrase: Phrase) -> bool:
 
 
 def _arms_phrase(text: str) -> Phrase | None:
-    """A caption that speaks of the arms alone; "stands moving both arms" is taken for "moves both arms"."""
+    """A caption that describes only the arms; "stands moving both arms" is read as "moves both arms"."""
     phrase = parse_caption(text)
     if phrase is None or phrase.kind == "noun" or not phrase.generic:
         return None
@@ -212,7 +213,7 @@ def _hands_touch(motion: Motion, positions: Tensor) -> bool:
 
 
 def _chest_turn(lower: Motion, upper: Motion) -> float:
-    """Median angle between the chests of both, seen from their pelves, radians."""
+    """Median angle between the chests of both, relative to their pelves, radians."""
     chests = []
     for motion in (lower, upper):
         one, two, three = (motion.rotations[:, motion.skeleton.index(f"spine{i}")] for i in (1, 2, 3))
@@ -231,7 +232,7 @@ def hand_speed(motion: Motion, positions: Tensor) -> Tensor:
 
 
 def _cover(frames: int, speed: Tensor, generator: torch.Generator) -> tuple[int, int, int] | str:
-    """First frame in the lower clip, first in the upper one, number of frames."""
+    """First frame in the lower clip, first frame in the upper one, and number of frames to overlay."""
     others = len(speed)
     if others < LEAST_COVER * frames:
         return "upper clip too short"
@@ -246,7 +247,7 @@ def _cover(frames: int, speed: Tensor, generator: torch.Generator) -> tuple[int,
 
 
 def _transplant(lower: Motion, upper: Motion, span: tuple[int, int, int], names: tuple[str, ...]) -> Motion:
-    """`lower` with the rotations of some joints of `upper`, which fade in and out where it does not cover all."""
+    """`lower` with the rotations of some joints of `upper`, faded in and out if it does not cover the whole clip."""
     start, source, count = span
     chosen = joints(lower, names)
     weight = torch.zeros(lower.num_frames)

@@ -1,10 +1,10 @@
-"""Clips played from their end to their start, with captions of the opposite.
+"""Clips played backwards, with captions of the opposite action.
 
     clip = reverse_clip(sit)                    # "a person sits down" becomes "a person stands up"
-    opposites = load_opposites("mine.yaml")     # word pairs of one's own, laid out as in opposites.yaml
+    opposites = load_opposites("mine.yaml")     # custom word pairs, in the format of opposites.yaml
 
-Not every motion looks right backwards: clips of jumps, blows, falls and the like are refused by their captions, and by
-free fall, speed and acceleration. How captions are turned: `motionmillion.data.composition.reversed_captions`.
+Not every motion looks right backwards: jumps, blows, falls and the like are rejected by their captions, and by free
+fall, speed and acceleration. Captions are reversed by `motionmillion.data.composition.reversed_captions`.
 """
 
 import torch
@@ -20,18 +20,18 @@ from motionmillion.motion import Motion
 __all__ = ["Opposites", "load_opposites", "reverse_clip"]
 
 FASTEST = 2.2
-"""Speed of the pelvis, m/s."""
+"""Maximum speed of the pelvis, m/s."""
 HARDEST = 40.0
-"""Acceleration of hands, feet and head, m/s^2."""
+"""Maximum acceleration of hands, feet and head, m/s^2."""
 MOST_ASYMMETRIC = 2.5
-"""Between hardest speeding up and hardest slowing down."""
+"""Maximum ratio between the strongest speeding up and the strongest slowing down."""
 
 
 def reverse_clip(clip: MotionClip, opposites: Opposites | None = None) -> MotionClip | str:
-    """The clip from its end to its start, or the reason why not.
+    """Reverse a clip; returns the new clip, or the reason why it cannot be reversed.
 
     Args:
-        opposites: those of the package unless given.
+        opposites: word pairs, by default those of the package.
     """
     opposites = opposites or load_opposites()
     if clip.motion.num_frames < FEWEST_FRAMES:

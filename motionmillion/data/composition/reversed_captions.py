@@ -3,12 +3,12 @@
     reverse_caption("a person walks forward and then sits down", Changes.of(motion), load_opposites())
     # "a person stands up and then walks backward"
 
-A caption is turned word by word where every verb and every direction in it is known; else it is dropped. Actions in a
-row change places. Whether a verb of change ("sits down") is the one to turn is read off the motion: where body or limb
-comes back to where it was, the verb stays.
+A caption is reversed word by word if all its verbs and directions are known, and otherwise dropped. Consecutive
+actions swap their order. The motion decides whether a verb of change ("sits down") is reversed: if the body or limb
+returns to where it was, the verb stays.
 
-Unusual: the body's own sides stay ("the left hand"), those of travel and turns are exchanged: played backwards, a turn
-to the left is one to the right.
+Unusual: sides of the body stay ("the left hand"), those of travel and turns are swapped: played backwards, a turn to
+the left is one to the right.
 """
 
 import re
@@ -21,7 +21,7 @@ from motionmillion.data.composition.opposites import Opposites
 from motionmillion.motion import Motion
 
 BODY_CHANGE = 0.15
-"""Height of the head, metres, that makes a change."""
+"""Minimum change of the head's height that counts as a change, metres."""
 LIMB_CHANGE = 0.15
 """Likewise of hands or knees."""
 _BODY_PARTS = frozenset(
@@ -41,15 +41,15 @@ _STARTS = {
     "rise from a crouch": {"crouching", "sitting"},
     "rise from a squat": {"crouching", "sitting"},
 }
-"""Postures at the start of a clip that make the opposite true, for verbs that say too little."""
+"""Start postures for which the opposite is true, for verbs that are ambiguous."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """How heights differ between end and start of a motion, metres, and its first and last posture.
+    """Height differences between end and start of a motion, metres, and its first and last posture.
 
     Args:
-        heights: of head, left_wrist, right_wrist, left_knee, right_knee: change, and how far it went in between.
+        heights: for head, left_wrist, right_wrist, left_knee, right_knee: the change, and the excursion in between.
     """
 
     heights: Mapping[str, tuple[float, float]]
@@ -70,7 +70,7 @@ class Changes:
 
 
 def reverse_caption(text: str, changes: Changes, opposites: Opposites) -> str:
-    """The caption of the reversed motion; empty where it is not known."""
+    """The caption of the reversed motion; empty if it cannot be determined."""
     phrase = parse_caption(text)
     if phrase is None or phrase.kind == "noun" or phrase.opener:
         return ""
@@ -82,9 +82,9 @@ def reverse_caption(text: str, changes: Changes, opposites: Opposites) -> str:
     if not _agree(known, changes):
         return ""
     if len(known) > 1 and re.search(r"\b(?:it|them)\b", phrase.rest):
-        return ""  # what stood for it would come later
+        return ""  # a pronoun would come before the noun it refers to
     if " then" not in link and all(clause.verb in opposites.same for clause in known):
-        known.reverse()  # at one time, or in any order
+        known.reverse()  # simultaneous actions, or in any order
     turned = [clause.turned(changes, len(known) == 1) for clause in reversed(known)]
     if not all(turned):
         return ""
@@ -93,7 +93,7 @@ def reverse_caption(text: str, changes: Changes, opposites: Opposites) -> str:
 
 
 def _split(phrase: Phrase) -> tuple[list[str], str]:
-    """The actions of a caption, and what links the last two."""
+    """The actions of a caption, and the conjunction between the last two."""
     parts = re.split(r"(, and then |, then | and then |, and |, | and )", phrase.predicate)
     clauses, order = [parts[0]], " and "
     for link, part in zip(parts[1::2], parts[2::2], strict=True):
@@ -110,14 +110,14 @@ def _split(phrase: Phrase) -> tuple[list[str], str]:
 
 @dataclass(frozen=True)
 class _Clause:
-    """One action: its verb with the particle, and the words around.
+    """One action: its verb with the particle, and the surrounding words.
 
     Args:
-        verb: base form, with the particle where the pair has one.
+        verb: base form, with the particle if the word pair has one.
         before: an adverb before the verb.
-        rest: words after it, without the particle.
-        between: the object that stood between verb and particle.
-        said: the action in the words of the caption.
+        rest: words after the verb, without the particle.
+        between: the object between verb and particle.
+        said: the action as worded in the caption.
     """
 
     verb: str
@@ -159,7 +159,7 @@ class _Clause:
         return pair[2] if pair and pair[1] == "body" else 0
 
     def turned(self, changes: Changes, alone: bool) -> str:
-        """The clause of the reversed motion, empty where it is not known."""
+        """The clause of the reversed motion, empty if it cannot be determined."""
         pair = self.opposites.pairs.get(self.verb)
         if pair and pair[1] in ("body", "limbs", "things"):
             return self._turned_change(pair, changes, alone)
@@ -172,7 +172,7 @@ class _Clause:
         return "" if self._travels() and re.search(_DIRECTION, self.rest) else self.said
 
     def _travels(self) -> bool:
-        """Whether a form on -ing behind the verb carries the body along: "dances, turning left"."""
+        """Whether a following -ing form moves the whole body: "dances, turning left"."""
         found = {gerunds().get(word) for word in re.findall(r"[a-z]+", self.rest)}
         return bool(found & (self.opposites.walk | self.opposites.turn))
 
@@ -248,14 +248,14 @@ class _Clause:
         return self._write(self.verb, rest, "")
 
     def _whole_body(self, words: list[str]) -> bool:
-        """Whether "takes", "moves" or "turns" speaks of steps or of the whole body."""
+        """Whether "takes", "moves" or "turns" refers to steps or to the whole body."""
         if self.verb == "take":
             return bool({"step", "steps"} & set(words))
         parts = _BODY_PARTS | {"head", "torso", "waist", "trunk", "body", "chest", "upper", "face", "page", "wheel"}
         return not parts & set(words)
 
     def _plain(self, text: str, sides: bool = False) -> bool:
-        """Whether all of a text can stay, but for the directions that are known."""
+        """Whether a text can stay unchanged except for known directions."""
         words = re.findall(r"[a-z]+", re.sub(r"\b(?:side to side|back and forth|up and down)\b", "", text))
         known = self.opposites.same | self.opposites.walk | self.opposites.turn
         if any(word in verbs() for word in re.findall(r"\bto ([a-z]+)", text)):  # "bends down to tie a shoe"
@@ -275,7 +275,7 @@ class _Clause:
 
 
 def _transitive(name: str, rest: list[str]) -> bool:
-    """Whether a verb such as "lift" has an object that is no part of the body, or "sit" one at all."""
+    """Whether a verb such as "lift" has an object that is not a body part, or "sit" has any object."""
     if name == "lift":
         return not any(word in _BODY_PARTS for word in rest)
     if name == "straighten":
@@ -284,7 +284,7 @@ def _transitive(name: str, rest: list[str]) -> bool:
 
 
 def _find(rest: list[str], particle: list[str]) -> int | None:
-    """Where a particle stands: at once, or behind an object of up to four words; None where it does not."""
+    """Position of a particle: right after the verb or after an object of up to four words; None if there is none."""
     if not particle:
         return 0
     for where in range(min(len(rest), 5)):
@@ -305,7 +305,7 @@ _TO = re.compile(r"\b(?:on|onto|in|to|at) (?=(?:a|an|the|his|her|shoulder|waist|
 
 
 def _turned_place(rest: str, kind: str, sign: int) -> str | None:
-    """ "on a chair" -> "from a chair", "to the head" -> "from the head", and back; None where that is not sure."""
+    """ "on a chair" -> "from a chair", "to the head" -> "from the head", and back; None if uncertain."""
     if re.search(r"\b(?:from\b.*\bto|to\b.*\bfrom|out|high|low|deep|overhead|above)\b", rest):
         return None
     if kind == "body":
@@ -323,7 +323,7 @@ def _turned_place(rest: str, kind: str, sign: int) -> str | None:
 
 
 def _agree(clauses: list[_Clause], changes: Changes) -> bool:
-    """Whether the head ends as high as the verbs say."""
+    """Whether the change of the head's height agrees with the verbs."""
     expected = sum(clause.sign for clause in clauses)
     change, between = changes.heights["head"]
     if not any(clause.sign for clause in clauses):

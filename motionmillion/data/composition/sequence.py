@@ -1,10 +1,10 @@
-"""Two or three clips one after another, with captions that say so.
+"""Two or three clips in sequence, with captions that describe the sequence.
 
     clip = join_clips([walk, sit], generator)
 
-The captions are joined in words: "a person walks forward, then sits down", "after walking forward, a person sits
-down", "walk forward before sitting down". The motion goes on without a jump where the clips meet, by inertialization
-(`motionmillion.kinematics.joining`); clips whose poses or speeds there are far apart are refused.
+The captions are combined: "a person walks forward, then sits down", "after walking forward, a person sits down", "walk
+forward before sitting down". The transition is smoothed by inertialization (`motionmillion.kinematics.joining`); clips
+whose poses or velocities differ too much at the seam are rejected.
 """
 
 import re
@@ -21,13 +21,13 @@ from motionmillion.motion import Motion, heading, rotation_y
 LONGEST_SECONDS = 12.0
 FEWEST_FRAMES = 10
 HEIGHT_TOLERANCE = 0.12
-"""Between the heights of the pelvis on both sides of a seam, metres."""
+"""Maximum difference between the pelvis heights on both sides of a seam, metres."""
 LEG_TOLERANCE = 0.2
-"""Between the joints of the legs on both sides of a seam, on average, metres."""
+"""Maximum mean distance between the leg joints on both sides of a seam, metres."""
 BODY_TOLERANCE = 0.28
-"""Likewise for all joints."""
+"""The same for all joints."""
 SPEED_TOLERANCE = 0.9
-"""Between the speeds of the pelvis, m/s."""
+"""Maximum difference between the velocities of the pelvis, m/s."""
 MOST_WORDS = 45
 _TRIES = 40
 
@@ -35,13 +35,13 @@ _TRIES = 40
 def join_clips(
     clips: Sequence[MotionClip], generator: torch.Generator, wordings: int = 4, longest: float = LONGEST_SECONDS
 ) -> MotionClip | str:
-    """The clips one after another, or the reason why not.
+    """Join clips in sequence; returns the new clip, or the reason why they cannot be joined.
 
     Args:
-        clips: two or three; the frame rate becomes that of the first.
+        clips: two or three; the result has the frame rate of the first.
         generator: draws captions and wordings.
-        wordings: captions at most.
-        longest: seconds at most.
+        wordings: maximum number of captions.
+        longest: maximum length, seconds.
 
     Raises:
         ValueError: for another number of clips, or fewer than one wording.
@@ -72,7 +72,7 @@ def join_clips(
 
 
 def true_captions(clip: MotionClip) -> tuple[str, ...]:
-    """Captions that hold for all of the clip's own motion."""
+    """Captions that describe exactly the clip's own motion."""
     return tuple(dict.fromkeys((*clip.own_captions, *(clip.captions if clip.whole else ()))))
 
 
@@ -100,7 +100,7 @@ def _join_motions(motions: Sequence[Motion]) -> Motion | str:
 
 
 def seam_reason(first: Motion, second: Motion) -> str:
-    """Why `second` cannot come after `first`; empty where it can. Both have one frame rate."""
+    """Why `second` cannot follow `first`; empty if it can. Both must have the same frame rate."""
     end, start = first.slice(first.num_frames - 1, first.num_frames), second.slice(0, 1)
     before, after = postures(end, end.positions())[0], postures(start, start.positions())[0]
     if before != after and {before, after} != {"sitting", "crouching"}:
@@ -116,7 +116,7 @@ def seam_reason(first: Motion, second: Motion) -> str:
 
 
 def _speed(motion: Motion, frame: int) -> torch.Tensor:
-    """Mean velocity `[3]` of the pelvis over a sixth of a second at one end, in the heading of that end, m/s."""
+    """Mean velocity `[3]` of the pelvis over a sixth of a second at one end, relative to the heading there, m/s."""
     count = max(min(round(motion.fps / 6), motion.num_frames - 1), 1)
     path = motion.translation[-count - 1 :] if frame else motion.translation[: count + 1]
     turn = rotation_y(-heading(motion.rotations[frame, 0]))
@@ -138,7 +138,7 @@ def _word(clips: Sequence[MotionClip], generator: torch.Generator, wordings: int
 
 
 def join_phrases(phrases: Sequence[Phrase], generator: torch.Generator) -> str:
-    """One caption for phrases one after another; empty where these do not go together."""
+    """One caption for phrases in sequence; empty if they cannot be combined."""
     first, *others = phrases
     if len({phrase.kind for phrase in phrases}) > 1 or any(phrase.opener for phrase in others):
         return ""
@@ -153,20 +153,20 @@ def join_phrases(phrases: Sequence[Phrase], generator: torch.Generator) -> str:
 
 
 def _stands_on(first: Phrase, second: Phrase) -> bool:
-    """Whether both say of the seam that the person stands: "walks and then stands, then stands moving both arms"."""
+    """Whether both phrases mention standing at the seam: "walks and then stands, then stands moving both arms"."""
     last = re.split(r", (?:then )?|\band (?:then )?", first.predicate)[-1]
     return second.verb == "stand" and re.match(r"stands?\b", last) is not None
 
 
 def _one_subject(phrases: Sequence[Phrase]) -> bool:
-    """Whether the subject of the first phrase can be that of all."""
+    """Whether the subject of the first phrase can be used for all phrases."""
     if any(not p.generic and p.subject.split()[1:] != phrases[0].subject.split()[1:] for p in phrases[1:]):
         return False
     return len(set().union(*(p.genders for p in phrases))) < 2
 
 
 class _Template:
-    """A wording: which phrases it fits, and what it makes of them."""
+    """A template: a condition on the phrases, and the caption made from them."""
 
     def __init__(self, write: Callable[[Sequence[Phrase]], str], fits: Callable[[Sequence[Phrase]], bool]) -> None:
         self.write, self.fits = write, fits
@@ -177,7 +177,7 @@ def _any(phrases: Sequence[Phrase]) -> bool:
 
 
 def _unordered(phrases: Sequence[Phrase]) -> bool:
-    """Whether the phrases say nothing of order yet."""
+    """Whether the phrases contain no words of order yet."""
     order = ("then", "first", "finally", "before", "after", "until")
     return not any(word in f" {p.opener} {p.rest} ".replace(",", " ").split() for p in phrases for word in order)
 

@@ -1,10 +1,10 @@
-"""Captions from the motion itself: what is measured on the joints, said in several ways.
+"""Rule-based captions: facts measured on the joints, expressed in several wordings.
 
     facts = measure_facts(motion)
     describe_motion(motion)          # ["walk forward, then turn left", "a person walks forward, then turns left", ...]
 
-`motionmillion data describe FOLDER` does so for a folder. No model takes part: the sentences say little, but what they
-say is so. Only what is clear is said; a motion without anything clear has no captions.
+`motionmillion data describe FOLDER` does this for a folder. No model is involved: the sentences are simple but true.
+Only clear facts are described; a motion without any has no captions.
 """
 
 from motionmillion.data.describing.facts import MotionFacts

@@ -1,6 +1,6 @@
-"""What the hands do: raised, waving, punching, clapping, stretched out sideways, on the hips.
+"""Actions of the hands: raised, waving, punching, clapping, stretched out sideways, on the hips.
 
-A side is named only where the other hand clearly does something else. Heights are those of the wrists against
+A side is named only if the other hand clearly does something else. Heights are those of the wrists relative to
 shoulders and head. Shapes: T frames.
 """
 
@@ -11,51 +11,51 @@ from motionmillion.data.describing.timeline import Array, Mask, Span, smooth, sp
 from motionmillion.data.describing.track import RATE, BodyTrack, seconds, speed
 
 UPRIGHT = 35.0
-"""Tilt of the trunk up to which heights of hands mean something, degrees."""
+"""Maximum tilt of the trunk for which heights of hands are meaningful, degrees."""
 RAISED = 0.03
-"""Wrist above the shoulders, metres, of a raised hand."""
+"""Minimum height of a raised hand's wrist above the shoulders, metres."""
 DOWN = -0.2
-"""Wrist below the shoulders of a hand that is not raised."""
+"""Maximum height of a lowered hand's wrist relative to the shoulders, metres."""
 RAISED_SECONDS = 0.35
-"""A raised hand stays so long; arms that swing pass by faster."""
+"""Minimum seconds of a raised hand; swinging arms pass by faster."""
 LEVELS: dict[Level, tuple[float, float]] = {"shoulder": (0.03, 0.09), "head": (0.14, 0.3), "above the head": (0.4, 9)}
-"""Wrist above the shoulders at the top; the head joint is at about 0.17, the crown at 0.35."""
+"""Peak height of the wrist above the shoulders; the head joint is at about 0.17, the crown at 0.35."""
 CHEST = (-0.22, -0.05, -0.33)
-"""Wrist against the shoulders at the height of the chest, and at most so high for a hand that hangs."""
+"""Range of a wrist's height at the chest relative to the shoulders, and maximum height of a hanging hand."""
 CHEST_SECONDS = 0.6
 WAVE_SWING = 0.09
-"""Metres that a waving wrist goes to and fro, relative to its elbow."""
+"""Minimum side-to-side motion of a waving wrist relative to its elbow, metres."""
 WAVE_PERIOD = (0.25, 1.3)
-"""Seconds of a wave there and back."""
+"""Range of a wave's period, seconds."""
 WAVE_ELBOW = (0.6, 0.2)
-"""Share of the wrist's way, and metres, that the elbow may go along; else the whole arm swings."""
+"""Maximum motion of the elbow, as a fraction of the wrist's and in metres; beyond it the whole arm swings."""
 WAVE_ASIDE = 0.12
-"""Wrist beside the head; a fist on guard, or a hand at the face, is nearer."""
+"""Minimum distance of the wrist to the side of the head; a guarding fist, or a hand at the face, is nearer."""
 WAVE_MOVES = 4
-"""Ways to a side: fewer are a gesture."""
+"""Minimum number of moves to a side; fewer are a gesture."""
 PUNCH_SPEED = 2.6
-"""Metres a second forward, in the body's frame; reaching out takes up to 2."""
+"""Minimum forward speed in the body's frame, metres per second; reaching out has up to 2."""
 PUNCH_REACH = (0.78, 0.88)
-"""Shoulder to wrist in arm lengths: at most before, at least at the end."""
+"""Distance from shoulder to wrist in arm lengths: maximum before, minimum at the end."""
 PUNCH_STANCE = 1.0
-"""Metres a second of the pelvis at most; the arms of someone who dashes off swing as fast as punches."""
+"""Maximum speed of the pelvis, metres per second; in a sprint the arms swing as fast as punches."""
 PUNCH_HEIGHT = (-0.3, 0.2)
-"""Wrist above the shoulder at the end."""
+"""Range of the wrist's height above the shoulder at the end."""
 CLAP_DISTANCE = 0.11
-"""Between the wrists, metres, when the palms meet."""
+"""Maximum distance between the wrists when the palms meet, metres."""
 CLAP_SWING = (0.09, 0.6)
-"""That the wrists go apart in between, at least and at most."""
+"""Minimum and maximum separation of the wrists in between, metres."""
 CLAPS = 4
-"""Fewer meetings of the hands may be chance."""
+"""Minimum number of claps; fewer may be chance."""
 CLAP_PERIOD = (0.15, 0.75)
 OUT_REACH = 0.9
-"""Shoulder to wrist in arm lengths of a stretched arm."""
+"""Minimum distance from shoulder to wrist of a straight arm, in arm lengths."""
 OUT_SECONDS = 0.5
 HIPS_DISTANCE = 0.24
-"""From wrist to hip joint, metres, of a hand on the hip."""
+"""Maximum distance from wrist to hip joint of a hand on the hip, metres."""
 HIPS_SECONDS = 0.9
 HIPS_WIDTH = 0.13
-"""Wrist beside the middle of the body; hands behind the back or in front of it are nearer."""
+"""Minimum sideways distance of the wrist from the body's middle; hands in front of or behind the body are nearer."""
 
 SIDES = (("left", 1.0), ("right", -1.0))
 
@@ -89,7 +89,7 @@ def measure_raises(track: BodyTrack) -> list[HandRaise]:
 
 
 def measure_waves(track: BodyTrack) -> list[Wave]:
-    """Raised hands that go to and fro beside the head or body."""
+    """Raised hands that move from side to side next to the head or body."""
     found: dict[str, list[tuple[Span, int]]] = {"left": [], "right": []}
     for side, sign in SIDES:
         wrist, elbow, shoulder = (track.own(f"{side}_{part}") for part in ("wrist", "elbow", "shoulder"))
@@ -114,15 +114,15 @@ def measure_waves(track: BodyTrack) -> list[Wave]:
 
 
 def measure_punches(track: BodyTrack) -> list[Punch]:
-    """Fast straight extensions forward, counted together while they follow each other within 2 s.
+    """Fast straight extensions forward, counted as one series if they follow each other within 2 s.
 
-    Side and count are left out where slower or bent extensions nearby might be punches too.
+    Side and count are None if slower or less straight extensions nearby might be punches, too.
     """
     return _punches(_extensions(track, 1.0, 0.0), _extensions(track, 0.7, 0.08))
 
 
 def _extensions(track: BodyTrack, share: float, slack: float) -> list[tuple[int, str]]:
-    """Frames and sides of extensions with a `share` of a punch's speed and `slack` less reach."""
+    """Frames and sides of extensions with the fraction `share` of a punch's speed and `slack` less reach."""
     hits: list[tuple[int, str]] = []
     pelvis = speed(smooth(track.joint("pelvis")[:, [0, 2]], 5))
     for side, _ in SIDES:
@@ -150,7 +150,7 @@ def _extensions(track: BodyTrack, share: float, slack: float) -> list[tuple[int,
 
 
 def measure_claps(track: BodyTrack) -> list[Clap]:
-    """The palms meet again and again in front of the body."""
+    """The palms meet repeatedly in front of the body."""
     apart = np.linalg.norm(track.own("left_wrist") - track.own("right_wrist"), axis=-1)
     points = turning_points(apart, CLAP_SWING[0])
     ready = _front(track, "left") & _front(track, "right") & (np.abs(_above(track, "left") + 0.2) < 0.35)
@@ -168,7 +168,7 @@ def measure_claps(track: BodyTrack) -> list[Clap]:
 
 
 def measure_arms_out(track: BodyTrack) -> list[ArmsOut]:
-    """Both arms stretched out to the sides at the height of the shoulders."""
+    """Both arms stretched out to the sides at shoulder height."""
     out = track.tilt < UPRIGHT
     for side, sign in SIDES:
         arm = track.own(f"{side}_wrist") - track.own(f"{side}_shoulder")
@@ -179,7 +179,7 @@ def measure_arms_out(track: BodyTrack) -> list[ArmsOut]:
 
 
 def measure_hands_on_hips(track: BodyTrack) -> list[HandsOnHips]:
-    """Both hands on the hips, the elbows out."""
+    """Both hands on the hips with the elbows out."""
     there: Mask = (track.tilt < 25) & (track.up("pelvis") > 0.8)
     for side, sign in SIDES:
         wrist, elbow, hip = (track.own(f"{side}_{part}") for part in ("wrist", "elbow", "hip"))
@@ -213,7 +213,7 @@ def _arm(track: BodyTrack, side: str) -> float:
 
 
 def _both_move(track: BodyTrack, span: Span) -> bool:
-    """Whether both hands have a part in a clap; a handshake is one's."""
+    """Whether both hands move in a clap; in a handshake only one does."""
     swings = [float(np.ptp(track.own(f"{side}_wrist")[slice(*span), 0])) for side, _ in SIDES]
     return min(swings) > 0.03
 
@@ -231,7 +231,7 @@ def _raise(side: Side, span: Span, height: Array, levels: set, down: float = DOW
 
 
 def _steady(points: list[int], period: tuple[float, float]) -> list[tuple[int, int]]:
-    """Runs of turning points whose distances are half of `period`, as first and last index."""
+    """Runs of turning points spaced by half of `period` each, as first and last index."""
     gaps = np.diff(points) if len(points) > 1 else np.zeros(0)
     good = (gaps >= period[0] / 2 * RATE) & (gaps <= period[1] / 2 * RATE)
     return [(start, stop) for start, stop in spans(good, shortest=WAVE_MOVES)]

@@ -1,7 +1,7 @@
-"""Facts: what has been measured on a motion, one small class a kind of event.
+"""Facts measured on a motion: one small class per kind of event.
 
-Nothing here computes; `motionmillion.data.describing.measures` fills these in and
-`motionmillion.data.describing.wording` says them. A field that is None was too close to call.
+The classes only hold data; `motionmillion.data.describing.measures` fills them and
+`motionmillion.data.describing.wording` puts them into words. A field is None if it was too close to call.
 
 Seconds count from the first frame. Sides are the body's own. `Side` is "left", "right" or "both".
 """
@@ -39,13 +39,13 @@ class Event:
 
 @dataclass(frozen=True)
 class Travel(Event):
-    """The body moves over the floor, `direction` relative to where it faces.
+    """The body moves over the floor; `direction` is relative to its heading.
 
     Args:
         gait: walk, jog, run or crawl.
-        pace: slow, normal or fast walking.
+        pace: slow, normal or fast, for walking.
         distance: length of the path, metres.
-        steps: how often a foot is put down.
+        steps: number of steps.
         curve: side to which the path bends.
     """
 
@@ -63,8 +63,8 @@ class Turn(Event):
 
     Args:
         angle: degrees, positive.
-        degrees: 45, 90, 180, 270 or 360 where `angle` is clearly near to it.
-        moving: whether the body walks meanwhile.
+        degrees: 45, 90, 180, 270 or 360 if `angle` is clearly close to it.
+        moving: whether the body walks during the turn.
     """
 
     side: Literal["left", "right"]
@@ -75,7 +75,7 @@ class Turn(Event):
 
 @dataclass(frozen=True)
 class Jump(Event):
-    """Both feet leave the floor; `feet` says from which foot, the same one again and again for hops."""
+    """Both feet leave the floor; `feet` are the feet that jump, a single one for hops."""
 
     count: int
     direction: Literal["up", "forward", "backward", "left", "right"] | None
@@ -85,7 +85,7 @@ class Jump(Event):
 
 @dataclass(frozen=True)
 class HandRaise(Event):
-    """A hand goes up, the other one stays down unless `side` is "both"."""
+    """A hand goes up; the other stays down unless `side` is "both"."""
 
     side: Side
     level: Level | None
@@ -95,7 +95,7 @@ class HandRaise(Event):
 
 @dataclass(frozen=True)
 class Wave(Event):
-    """A raised hand goes to and fro."""
+    """A raised hand moves from side to side."""
 
     side: Side
     count: int
@@ -111,7 +111,7 @@ class Punch(Event):
 
 @dataclass(frozen=True)
 class Clap(Event):
-    """The hands meet again and again."""
+    """The palms meet repeatedly."""
 
     count: int
 
@@ -128,7 +128,7 @@ class HandsOnHips(Event):
 
 @dataclass(frozen=True)
 class Kick(Event):
-    """A foot is thrown up with the leg stretched."""
+    """A fast upward swing of a straight leg."""
 
     side: Side
     direction: Literal["forward", "sideways", "backward"] | None
@@ -146,7 +146,7 @@ class KneeLift(Event):
 
 @dataclass(frozen=True)
 class LegRaise(Event):
-    """A stretched leg is lifted slowly."""
+    """A straight leg is lifted slowly."""
 
     side: Literal["left", "right"]
     direction: Literal["forward", "sideways", "backward"]
@@ -154,7 +154,7 @@ class LegRaise(Event):
 
 @dataclass(frozen=True)
 class Lunge(Event):
-    """A wide step with the knee of the `side` in front bent."""
+    """A wide step with the leg of `side` in front and its knee bent."""
 
     side: Side
     count: int
@@ -170,7 +170,7 @@ class Squat(Event):
 
 @dataclass(frozen=True)
 class Bend(Event):
-    """The upper body bends; `straightens` where it comes up again."""
+    """The upper body bends; `straightens` tells whether it comes up again."""
 
     direction: Literal["forward", "left", "right"]
     straightens: bool
@@ -190,15 +190,15 @@ E_ = TypeVar("E_", bound=Event)
 
 @dataclass(frozen=True)
 class MotionFacts:
-    """What is clearly so in a motion.
+    """The facts of a motion, without borderline cases.
 
     Args:
-        seconds: length.
+        seconds: length of the motion.
         start, end: posture of the first and last half second.
-        start_facing, end_facing: for lying bodies what they lie on: back, front, left side or right side.
+        start_facing, end_facing: for a lying body, what it lies on: back, front, left side or right side.
         still: whether the body hardly moves at all.
-        in_place: whether the body stays where it is.
-        events: in order of their start.
+        in_place: whether the body stays in one place.
+        events: sorted by their start.
     """
 
     seconds: float

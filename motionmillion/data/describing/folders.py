@@ -3,8 +3,8 @@
     summary = describe_folder("my_motions")                            # my_motions/x.txt for each x.bvh without one
     summary = describe_folder("my_set", "my_set/described.jsonl")      # a motion set: a new list of its clips
 
-Captions that are there stay as they are unless `append` or `overwrite` says otherwise. A motion that cannot be read or
-measured is named and left out. Files appear whole or not at all, so a run may be stopped and started again.
+Existing captions are kept unless `append` or `overwrite` is set. Motions that cannot be read or measured are reported
+and skipped. Files are written atomically, so a run can be interrupted and restarted.
 """
 
 import hashlib
@@ -25,18 +25,18 @@ from motionmillion.data.describing.wording import describe_motion
 from motionmillion.io.files import PathError, atomic_path, check_writable, write_text
 
 MEASURED = "measured"
-"""The `source` of these captions in a motion set."""
+"""The `source` of the generated captions in a motion set."""
 
 
 @dataclass
 class Summary:
-    """What became of the clips of a folder.
+    """Result of describing a folder.
 
     Args:
         described: clips that got captions.
         sentences: captions that were written.
         kept: clips whose captions were left as they were.
-        silent: clips about which nothing is clear.
+        silent: clips without any clear fact to describe.
         failed: clips that could not be read or measured, with the reason.
     """
 
@@ -59,10 +59,10 @@ class DescribeOptions:
     """How a folder is described.
 
     Args:
-        count: sentences of a clip at the most, drawn at random; all without it.
-        seed: of the draws; each clip has its own, whatever else is in the folder.
-        append: add to captions that are there, each sentence once.
-        overwrite: replace captions that are there.
+        count: maximum number of sentences per clip, drawn at random; None for all.
+        seed: seed of the draws, which for each clip are independent of the other clips in the folder.
+        append: add to existing captions, without duplicates.
+        overwrite: replace existing captions.
 
     Raises:
         ValueError: for a count below 1, or `append` and `overwrite` together.
@@ -96,11 +96,11 @@ def describe_folder(
 
     Args:
         folder: a motion set, or any folder of motion files.
-        output: where text files go, the folder itself without it; for a motion set a .jsonl file, or a folder for
-            `clips.jsonl`, standard output without it.
+        output: folder for the text files, by default `folder` itself; for a motion set a .jsonl file, or a folder for
+            `clips.jsonl`, by default standard output.
 
     Raises:
-        ValueError: if the folder holds no motion, or the output cannot be written or is there already.
+        ValueError: if the folder contains no motion, or the output cannot be written or already exists.
     """
     folder, options = Path(folder), options or DescribeOptions()
     records = list_clips(folder)

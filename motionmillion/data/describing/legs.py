@@ -1,8 +1,8 @@
-"""What the legs do: jumps and hops, kicks, lifted knees, raised legs, lunges.
+"""Actions of the legs: jumps and hops, kicks, lifted knees, raised legs, lunges.
 
     jumps = measure_jumps(track)
 
-A jump is a flight by the laws of free fall, not just two high feet, so that bodies that hang or float do not jump.
+A jump must have the acceleration of free fall, not just both feet off the floor: hanging or floating is not jumping.
 Shapes: T frames.
 """
 
@@ -16,49 +16,50 @@ from motionmillion.data.describing.timeline import Mask, Span, spans
 from motionmillion.data.describing.track import RATE, BodyTrack, seconds
 
 LEFT_FLOOR = 0.06
-"""Height of both soles in flight, metres."""
+"""Minimum height of both soles in flight, metres."""
 FLIGHT = (0.13, 1.0)
-"""Seconds of a flight."""
+"""Range of a flight's duration, seconds."""
 FLIGHT_HEIGHT = 0.12
-"""Metres that the lower sole rises to."""
+"""Minimum peak height of the lower sole, metres."""
 FALL = (6.5, 14.0)
-"""Downward acceleration of the pelvis in flight, m/s2; gravity is 9.8, legs that tuck change it a little."""
+"""Downward acceleration of the pelvis in flight, m/s2; gravity is 9.8, tucking the legs changes it a little."""
 LEAP_SECONDS = 0.33
-"""Flight from one foot to the other that is a leap; runners fly for up to 0.25 s."""
+"""Minimum flight of a leap from one foot to the other, seconds; runners fly for up to 0.25 s."""
 BOTH_FEET = 0.08
-"""Height of the higher sole of feet that leave and land together."""
+"""Maximum height of the higher sole if both feet leave or land together."""
 HOP_FOOT = 0.1
-"""Height of the other sole before, in and after a hop."""
+"""Minimum height of the other sole before, during and after a hop."""
 ON_SPOT = (0.14, 0.28)
-"""Metres over the floor: a jump up goes no further than the first, a jump somewhere at least the second."""
+"""Floor distance of a jump, metres: at most the first for a jump up, at least the second for one with a direction."""
 JUMP_HEIGHT = (0.1, 0.3)
-"""Metres that the pelvis rises above standing: low up to the first, high from the second."""
+"""Rise of the pelvis above standing, metres: low up to the first, high from the second."""
 CLEAR = 0.03
-"""Lowest point of the whole body in flight; whoever stands on the hands does not jump."""
+"""Minimum height of the whole body in flight, so that a handstand is not a jump."""
 JUMP_TILT = 65.0
 STANDING_PELVIS = 0.9
 SERIES_SECONDS = 1.4
-"""Between jumps, kicks or knee lifts that are counted together."""
+"""Maximum seconds between jumps, kicks or knee lifts that are counted as one series."""
 PLANTED = 0.1
-"""Height of the sole of the leg that carries the body."""
+"""Maximum height of the supporting leg's sole."""
 KICK_SPEED = 4.2
-"""Metres a second of the foot; a walking foot swings at 2.5 to 3.5, but low."""
+"""Minimum speed of the foot, metres per second; in walking it is 2.5 to 3.5, but near the floor."""
 KICK_HEIGHT = (0.48, 0.9)
-"""Ankle above the floor of a kick, and of a high one; dancers and runners throw their feet lower."""
+"""Minimum height of the ankle in a kick and in a high kick; dancing and running feet stay lower."""
 KICK_KNEE = 45.0
-"""Bend of the knee at the end of a kick at most, degrees."""
+"""Maximum bend of the knee at the end of a kick, degrees."""
 KNEE_LEVEL = -0.06
-"""Knee above the hip joint, metres, of a lifted knee; climbing stairs stays below."""
+"""Minimum height of a lifted knee above the hip joint, metres; on stairs it stays lower."""
 KNEE_BENT = 60.0
 LEG_RAISE = (0.4, 35.0, 0.3, 2.8)
-"""Ankle height, bend of the knee at most, seconds near the top, fastest foot."""
+"""Minimum ankle height, maximum bend of the knee, minimum seconds near the top, maximum speed of the foot."""
 LUNGE = (0.62, 62.0, 25.0, 0.83)
-"""Metres between the feet, bend of the front knee, less bend behind, height of the pelvis at most."""
+"""Minimum distance between the feet, minimum bend of the front knee, how much less the back knee is bent, and maximum
+height of the pelvis."""
 LUNGE_SECONDS = 0.25
 
 
 def measure_jumps(track: BodyTrack) -> list[Jump]:
-    """Flights with both feet off the floor, in series."""
+    """Flights with both feet off the floor; a series is one event."""
     lower = np.minimum(track.air("left"), track.air("right"))
     flights = []
     for span in spans(lower > LEFT_FLOOR, shortest=FLIGHT[0] * RATE):
@@ -78,7 +79,7 @@ def measure_jumps(track: BodyTrack) -> list[Jump]:
 
 
 def measure_kicks(track: BodyTrack) -> list[Kick]:
-    """Feet thrown up with the leg stretched while the other leg stands."""
+    """Fast swings of a straight leg while the body stands on the other."""
     found: list[Kick] = []
     for side, other in PAIRS:
         foot = track.own(f"{side}_ankle")
@@ -92,13 +93,13 @@ def measure_kicks(track: BodyTrack) -> list[Kick]:
             height = float(foot[top, 1])
             kind = "high" if height > KICK_HEIGHT[1] else None
             way = _leg_way(track, side, top)
-            if way in ("forward", "sideways"):  # backward it may be the step of a runner
+            if way in ("forward", "sideways"):  # backward could be a running step
                 found.append(Kick(seconds(around.start), seconds(stop), side, way, kind, 1))
     return _kick_series(sorted(found, key=lambda kick: kick.start))
 
 
 def measure_knee_lifts(track: BodyTrack, kicks: list[Kick]) -> list[KneeLift]:
-    """Knees at the height of the hip, the shin hanging, the body upright on the other leg."""
+    """Knees raised to hip height with the shin hanging and the body upright on the other leg."""
     found: list[KneeLift] = []
     for side, other in PAIRS:
         level = (track.up(f"{side}_knee") - track.up(f"{side}_hip") > KNEE_LEVEL) & (track.knee(side) > KNEE_BENT)
@@ -118,7 +119,7 @@ def measure_knee_lifts(track: BodyTrack, kicks: list[Kick]) -> list[KneeLift]:
 
 
 def measure_leg_raises(track: BodyTrack, kicks: list[Kick]) -> list[LegRaise]:
-    """Stretched legs that are lifted slowly and held for a moment."""
+    """Straight legs that are lifted slowly and held for a moment."""
     found = []
     for side, other in PAIRS:
         foot = track.own(f"{side}_ankle")
@@ -135,11 +136,11 @@ def measure_leg_raises(track: BodyTrack, kicks: list[Kick]) -> list[LegRaise]:
 
 
 def measure_lunges(track: BodyTrack) -> list[Lunge]:
-    """Wide steps with the front knee bent, repeated ones together."""
+    """Wide steps with the front knee bent; repetitions are one event."""
     apart = (track.own("left_ankle") - track.own("right_ankle"))[:, 2]
     low = (track.up("pelvis") < LUNGE[3]) & (track.tilt < 45) & (track.up("pelvis") > 0.35)
     both = (track.air("left") < 0.15) & (track.air("right") < 0.15)
-    both = both & (track.up("left_wrist") > 0.3) & (track.up("right_wrist") > 0.3)  # no plank
+    both = both & (track.up("left_wrist") > 0.3) & (track.up("right_wrist") > 0.3)  # excludes planks
     found: list[Lunge] = []
     for (side, other), sign in zip(PAIRS, (1.0, -1.0), strict=True):
         bent = (track.knee(side) > LUNGE[1]) & (track.knee(side) - track.knee(other) > LUNGE[2])
@@ -182,7 +183,7 @@ def _flight(track: BodyTrack, span: Span, peak: float) -> Jump | None:
 
 
 def _feet(track: BodyTrack, leave: int, land: int) -> str | None:
-    """Which feet jump: both, the left or right one alone, None from one to the other, "none" where it is unclear."""
+    """Which feet jump: both, only the left or right, None for one to the other, "none" if it is unclear."""
     air = {side: track.air(side) for side in ("left", "right")}
     off = {side: float(air[side][leave]) for side in air}
     on = {side: float(air[side][land]) for side in air}

@@ -3,7 +3,7 @@
     travels = measure_travel(track)
     turns = measure_turns(track, travels)
 
-Directions are relative to where the body faces. Diagonal ways, drifts and steps between two classes are left out.
+Directions are relative to the body's heading. Diagonal travel, drifts and steps between two classes are omitted.
 """
 
 import math
@@ -16,52 +16,52 @@ from motionmillion.data.describing.timeline import Array, Mask, Span, smooth, sp
 from motionmillion.data.describing.track import RATE, BodyTrack, angle_between, seconds
 
 MOVING_SPEED = 0.25
-"""Metres a second below which a body shifts its weight rather than goes anywhere."""
+"""Metres per second below which a body shifts its weight rather than travels."""
 SHORTEST_TRAVEL = (0.7, 0.6)
-"""Seconds and metres of a travel; less is a shift of the feet."""
+"""Minimum seconds and metres of a travel; less is a shift of the feet."""
 WAYS: dict[Direction, tuple[float, float]] = {
     "forward": (0.0, 40.0),
     "left": (90.0, 38.0),
     "right": (-90.0, 38.0),
     "backward": (180.0, 40.0),
 }
-"""Degrees from the heading, and how far from that a direction still has its name; between them lies no man's land."""
+"""Angle of each direction from the heading and its tolerance, degrees; angles in between have no name."""
 STEP = (0.12, 0.22)
-"""Metres that a foot overtakes the other by in a step: at the least, and clearly. Both must give the same count."""
+"""Metres by which a foot passes the other in a step: minimum, and clear. Both thresholds must give the same count."""
 MOST_STEPS = 8
 """Longer walks are not counted."""
 PACES = {"slow": (0.0, 0.7), "normal": (0.95, 1.4), "fast": (1.7, 2.05)}
-"""Metres a second of a walk; people stroll at up to 0.8, walk at 1.0 to 1.5 and hurry from 1.7."""
+"""Walking speeds, metres per second; people stroll at up to 0.8, walk at 1.0 to 1.5 and hurry from 1.7."""
 AIRBORNE = 0.05
-"""Metres that both soles are above the floor in a flight phase, more than soft or drifting feet show."""
+"""Minimum height of both soles in a flight phase, metres, above the noise of drifting feet."""
 FLIGHT_SHARE = (0.03, 0.12)
-"""Share of a travel in flight: below the first it is a walk, above the second a jog or run at any speed of those."""
+"""Fraction of a travel in flight: below the first it is a walk, above the second a jog or run, by its speed."""
 JOG_SPEED = (1.7, 2.05, 2.5)
-"""Metres a second: slowest jog, the same with little flight (soft feet show less of it than there is), fastest."""
+"""Metres per second: slowest jog, the same with little flight (which smoothed feet underestimate), fastest jog."""
 RUN_SPEED = 2.7
-"""Metres a second from which on nobody walks."""
+"""Metres per second above which a travel is a run."""
 MOST_FLIGHT = 0.5
-"""Share of a run in flight at the most; who flies longer leaps."""
+"""Maximum fraction of a run in flight; more is leaping."""
 CURVE_DEGREES = 35.0
-"""Change of direction of a curved way; the course of a straight walk swings by up to 20."""
+"""Minimum change of direction of a curved path; that of a straight walk oscillates by up to 20."""
 CURVE_RADIUS = 0.6
 """Metres; a tighter bend is a turn."""
 ZIGZAG_DEGREES = 25.0
-"""Swings of the heading that are not turns: the hips of a walker swing by up to 20."""
+"""Oscillations of the heading that are not turns: the hips of a walker swing by up to 20."""
 TURN_DEGREES = 40.0
 """Smallest turn."""
 NAMED_TURNS = {45: 8, 90: 18, 180: 25, 270: 20, 360: 30}
-"""Degrees of a turn, and how far off a turn may be that is called so."""
+"""Named angles and their tolerances, degrees."""
 FEET_SHARE = 0.7
-"""Share of a turn that the feet must follow, or the body only twists."""
+"""Fraction of a turn that the feet must follow; otherwise the body only twists."""
 IN_PLACE = (0.45, 0.9)
-"""Metres of path during a turn: below the first it is on the spot, above the second while walking."""
+"""Path length during a turn, metres: below the first it is on the spot, above the second while walking."""
 CRAWL_SPEED = 0.12
-"""Metres a second of a crawl."""
+"""Minimum speed of a crawl, metres per second."""
 
 
 def measure_travel(track: BodyTrack) -> list[Travel]:
-    """Stretches in which the body goes one way, in order."""
+    """Periods in which the body moves in one direction, in order."""
     velocity = _velocity(track)
     rate = np.linalg.norm(velocity, axis=-1)
     way = np.degrees(angle_between(np.arctan2(velocity[:, 0], velocity[:, 1]) - smooth(track.heading, 6)))
@@ -77,7 +77,7 @@ def measure_travel(track: BodyTrack) -> list[Travel]:
 
 
 def measure_crawl(track: BodyTrack, crawling: Mask) -> list[Travel]:
-    """Travel on hands and knees, in frames `[T]` where the body is so."""
+    """Travel on hands and knees; `crawling` `[T]` marks the frames in that posture."""
     velocity = _velocity(track)
     rate = np.linalg.norm(velocity, axis=-1)
     ahead = np.stack([track.trunk[:, 0], track.trunk[:, 2]], axis=-1)
@@ -93,7 +93,7 @@ def measure_crawl(track: BodyTrack, crawling: Mask) -> list[Travel]:
 
 
 def measure_turns(track: BodyTrack, travels: list[Travel]) -> list[Turn]:
-    """Turns of the whole body, in order; wide curves belong to the travel."""
+    """Turns of the whole body, in order; wide curves are part of the travel instead."""
     heading = np.degrees(smooth(track.heading, 5))
     feet = np.degrees(_feet_heading(track))
     rate = np.linalg.norm(_velocity(track), axis=-1)
@@ -109,13 +109,13 @@ def measure_turns(track: BodyTrack, travels: list[Travel]) -> list[Turn]:
 
 
 def moved(track: BodyTrack) -> float:
-    """Greatest distance of the pelvis from its mean place over the floor, metres."""
+    """Maximum distance of the pelvis from its mean floor position, metres."""
     path = track.joint("pelvis")[:, [0, 2]]
     return float(np.linalg.norm(path - path.mean(0), axis=-1).max())
 
 
 def _velocity(track: BodyTrack) -> Array:
-    """Of the pelvis over the floor (x, z) `[T, 2]`, metres a second, without the sway of the steps."""
+    """Floor velocity (x, z) of the pelvis `[T, 2]`, metres per second, smoothed to remove the sway of the steps."""
     return np.gradient(smooth(track.joint("pelvis")[:, [0, 2]], 0.25 * RATE), axis=0) * RATE
 
 
@@ -133,7 +133,7 @@ def _travel(track: BodyTrack, way: Direction, span: Span, rate: Array) -> Travel
 
 
 def _steps(track: BodyTrack, way: Direction, span: Span) -> tuple[int, int]:
-    """How often one foot overtakes the other clearly, and at all."""
+    """How often one foot passes the other clearly, and how often at all."""
     axis = 0 if way in ("left", "right") else 2
     start, stop = max(0, span[0] - RATE // 3), min(len(track), span[1] + RATE // 3)
     apart = (track.own("left_foot") - track.own("right_foot"))[start:stop, axis] * track.size
@@ -162,7 +162,7 @@ def _gait(
 
 
 def _curve(track: BodyTrack, way: Direction, span: Span, distance: float) -> Literal["left", "right"] | None:
-    """Side of a steady bend: the heading turns one way all along."""
+    """Side of a steady curve: the heading turns one way throughout."""
     if way in ("left", "right"):
         return None
     heading = np.degrees(smooth(track.heading, 0.3 * RATE))[span[0] : span[1]]
@@ -184,7 +184,7 @@ def _feet_heading(track: BodyTrack) -> Array:
 
 
 def _core(heading: Array, start: int, stop: int) -> Span:
-    """The part of a turn in which nine tenths of it happen."""
+    """The time span that contains nine tenths of a turn."""
     progress = (heading[start : stop + 1] - heading[start]) / (heading[stop] - heading[start])
     inside = np.flatnonzero((progress > 0.05) & (progress < 0.95))
     return (start + int(inside[0]), start + int(inside[-1]) + 1) if len(inside) else (start, stop)
@@ -207,7 +207,7 @@ def _turn(heading: Array, feet: Array, rate: Array, span: Span) -> Turn | None:
 
 
 def _is_curve(turn: Turn, travels: list[Travel]) -> bool:
-    """Whether a travel already says that its way bends to that side."""
+    """Whether a travel already has a curve to that side."""
     for travel in travels:
         if travel.curve == (turn.side if travel.direction == "forward" else _other(turn.side)):
             common = min(turn.end, travel.end) - max(turn.start, travel.start)

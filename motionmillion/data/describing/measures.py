@@ -1,9 +1,9 @@
-"""Measures the facts of a motion.
+"""Detects the facts that a motion's captions are made from.
 
     facts = measure_facts(motion)
     facts.of(Turn)[0].side
 
-What lies near a threshold is left out, so that what is there is true.
+Borderline cases near a threshold are omitted, so that the remaining facts are true.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ from motionmillion.data.describing.track import RATE, BodyTrack
 from motionmillion.motion import Motion
 
 STILL = (0.07, 0.2)
-"""Metres that no joint leaves its mean place by, and metres a second that none exceeds, of a body that keeps still."""
+"""Still: maximum distance of a joint from its mean position, metres, and maximum speed, metres per second."""
 WIND_UP = 0.7
-"""Seconds before and after a jump in which the body bends for it."""
+"""Seconds before and after a jump in which bending belongs to the jump."""
 IN_PLACE = 0.25
-"""Metres that the pelvis of a body that stays where it is leaves its mean place by."""
+"""In place: maximum distance of the pelvis from its mean position, metres."""
 
 
 def measure_facts(motion: Motion) -> MotionFacts:
-    """What is clearly so in a motion.
+    """The facts of a motion, without borderline cases.
 
     Raises:
         ValueError: for fewer than two frames, or a skeleton without the joints of SMPL.
@@ -53,7 +53,7 @@ def _events(track: BodyTrack, timeline: postures.Timeline) -> list[Event]:
     jumps = legs.measure_jumps(track)
     squats = postures.measure_squats(track, timeline)
     kicks = legs.measure_kicks(track)
-    fast = [travel for travel in travels if travel.gait in ("run", "jog")]  # its arms swing like punches
+    fast = [travel for travel in travels if travel.gait in ("run", "jog")]  # arm swing then looks like punches
     crawling = _mask(track, timeline, "on hands and knees")
     changes = [c for c in postures.measure_changes(timeline) if not _part_of(c, squats)]
     return [
@@ -89,11 +89,11 @@ def _mask(track: BodyTrack, timeline: postures.Timeline, posture: str) -> Mask:
 
 
 def _covered(travel: Travel, jumps: Sequence[Jump]) -> bool:
-    """Whether a travel is made of jumps, which say where they go themselves."""
+    """Whether a travel consists of jumps, whose facts already include their direction."""
     common = sum(max(0.0, min(travel.end, jump.end) - max(travel.start, jump.start)) for jump in jumps)
     return common > 0.3 * (travel.end - travel.start)
 
 
 def _part_of(event: Event, others: Sequence[Event], slack: float = 0.1) -> bool:
-    """Whether an event shares time with one of `others`, give or take `slack` seconds."""
+    """Whether an event overlaps in time with one of `others`, up to `slack` seconds."""
     return any(other.start - slack < event.end and event.start < other.end + slack for other in others)

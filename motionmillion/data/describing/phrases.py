@@ -1,6 +1,6 @@
-"""One event, several phrases: the plainest first, the one with the most detail last.
+"""Phrases for one event, from the plainest to the most detailed.
 
-Verbs stand in brackets, see `motionmillion.data.describing.words`. An event that has no good words has no phrases.
+Verbs are in brackets, see `motionmillion.data.describing.words`. Events that cannot be worded well have no phrases.
 """
 
 from motionmillion.data.describing.facts import (
@@ -27,9 +27,9 @@ from motionmillion.data.describing.words import number, times
 _LEVELS = {"shoulder": "to the height of the shoulder", "head": "to the height of the head", "above the head": ""}
 _PACES = {"slow": " slowly", "fast": " quickly"}
 _METRES = 0.25
-"""A path is said in whole metres where it is so near to them."""
+"""Maximum rounding error, metres, for a path length to be given in whole metres."""
 _HALF_TURN = 135.0
-"""Degrees from which on a turn is called a turn around."""
+"""Degrees above which a turn is called "turn around"."""
 
 
 def phrases(event: Event) -> list[str]:

@@ -3,7 +3,7 @@
     timeline = posture_timeline(track)          # [(posture, (start, stop)), ...] in frames
     changes = measure_changes(timeline)
 
-A frame whose posture lies between two has none. Shapes: T frames.
+A frame whose posture is between two postures has none. Shapes: T frames.
 """
 
 import numpy as np
@@ -21,48 +21,48 @@ SHORTEST: dict[Posture, float] = {
     "sitting on the floor": 0.6,
     "on one knee": 1.0,
 }
-"""Seconds that a posture is kept to count as one, 0.5 for others; whoever ducks or lunges does not sit or kneel."""
+"""Minimum seconds of a posture, 0.5 for others; so that ducking or lunging is not taken for sitting or kneeling."""
 STANDING = (0.79, 32.0)
-"""Pelvis at least so high (about 0.9 m in easy standing) and trunk at most so far from the vertical, degrees."""
+"""Minimum height of the pelvis (about 0.9 m in relaxed standing) and maximum tilt of the trunk, degrees."""
 LYING = (0.48, 65.0, 0.55, 0.36)
-"""Pelvis at most so high, trunk at least so far from the vertical, neck at most so high, and face down, as others
-hold themselves up by the hands, at most so."""
+"""Maximum height of the pelvis, minimum tilt of the trunk in degrees, maximum height of the neck, and that maximum for
+bodies that face down, because those with a higher neck support themselves on their hands."""
 ALL_FOURS = (0.35, 0.66, 0.5, 0.9)
-"""Height of the pelvis and the neck of a body on hands and knees."""
+"""Ranges of the height of the pelvis and of the neck of a body on hands and knees."""
 FACING = 0.75
-"""Cosine with the vertical of the chest (or the line of the shoulders) of a body that lies on back, front or side."""
+"""Cosine between the vertical and the chest (or shoulder line) of a body that lies on its back, front or side."""
 ON_FLOOR = 0.19
-"""Height of a knee or wrist that touches the floor; the joints lie about 0.1 inside the body."""
+"""Maximum height of a knee or wrist that touches the floor; the joints are about 0.1 inside the body."""
 KNEELING = (0.27, 40.0)
-"""Pelvis at least so high (sitting on the heels), trunk at most so tilted."""
+"""Minimum height of the pelvis (sitting on the heels) and maximum tilt of the trunk, degrees."""
 FLOOR_SEAT = (0.21, 50.0)
-"""Pelvis at most so high, trunk at most so tilted, of someone who sits on the floor."""
+"""Sitting on the floor: maximum height of the pelvis and maximum tilt of the trunk, degrees."""
 CHAIR = (0.33, 0.72, 40.0)
-"""Pelvis height of someone who sits on a seat, and the tilt of the trunk at most."""
+"""Sitting on a seat: range of the pelvis height and maximum tilt of the trunk, degrees."""
 THIGH_LEVEL = 0.2
-"""Metres that the knee of a seated leg may lie below the hip; the thigh is 0.38 long."""
+"""Maximum distance of a seated leg's knee below the hip, metres; the thigh is 0.38 long."""
 UNBALANCED = 0.12
-"""Metres that the trunk's middle lies behind the heels of someone seated, who would fall without a seat."""
+"""Minimum distance of the trunk's middle behind the heels when seated, metres: without a seat the body would fall."""
 CROUCHING = (0.62, 75.0, 60.0)
-"""Pelvis at most so high, knees bent and trunk tilted by so many degrees at the least and most."""
+"""Maximum height of the pelvis, minimum bend of the knees and maximum tilt of the trunk, degrees."""
 SQUAT = (0.2, 0.5, 0.6)
-"""Metres that the pelvis goes down, below which height it is deep and above which it is not."""
+"""Minimum descent of the pelvis, metres, and heights below which a squat is deep and above which it is not."""
 SQUAT_FEET = 0.5
-"""Metres between the feet, front to back, beyond which it is a lunge."""
+"""Maximum distance between the feet, front to back, metres; beyond it the squat is a lunge."""
 SQUAT_SECONDS = 4.0
-"""Longer stays below are a crouch."""
+"""Maximum time below, seconds; longer is a crouch."""
 BEND = (52.0, 28.0)
-"""Degrees that the trunk pitches forward, and at most before and after."""
+"""Minimum forward pitch of the trunk in a bend, and maximum before and after, degrees."""
 BEND_PELVIS = 0.66
-"""Height of the pelvis that stays up in a bend."""
+"""Minimum height of the pelvis in a bend."""
 SIDE_BEND = (24.0, 12.0, 22.0)
-"""Degrees to the side, at most so before and after, and at most so far forward or back meanwhile."""
+"""Minimum lean to the side, its maximum before and after, and maximum pitch forward or back meanwhile, degrees."""
 BEND_SPEED = 0.5
-"""Metres a second of the pelvis; a runner leans, and a jumper swings down."""
+"""Maximum speed of the pelvis, metres per second; runners lean and jumpers swing down at higher speeds."""
 
 
 def posture_timeline(track: BodyTrack) -> Timeline:
-    """Postures that are kept, in order."""
+    """Postures that are held long enough to count, in order."""
     found: Timeline = []
     for posture, mask in _masks(track).items():
         for span in spans(mask, gap=0.3 * RATE, shortest=SHORTEST.get(posture, 0.5) * RATE):
@@ -79,7 +79,7 @@ def posture_at(timeline: Timeline, frames: int, end: bool) -> Posture | None:
 
 
 def facing_at(track: BodyTrack, end: bool) -> str | None:
-    """What a lying body lies on in its first or last frame."""
+    """The side that a lying body rests on in its first or last frame."""
     frame = -1 if end else 0
     chest, across = track.chest[frame, 1], track.across[frame, 1]
     if abs(chest) > FACING:
@@ -90,7 +90,7 @@ def facing_at(track: BodyTrack, end: bool) -> str | None:
 
 
 def measure_changes(timeline: Timeline) -> list[PostureChange]:
-    """From one posture that is kept to another; standing between two of a kind is a squat's business."""
+    """Changes from one held posture to another; down and up again from standing is left to `measure_squats`."""
     found = []
     for (before, (_, stop)), (after, (start, _)) in zip(timeline, timeline[1:], strict=False):
         if before != after and start - stop < 4 * RATE:
@@ -99,7 +99,7 @@ def measure_changes(timeline: Timeline) -> list[PostureChange]:
 
 
 def measure_squats(track: BodyTrack, timeline: Timeline) -> list[Squat]:
-    """Dips on both feet from standing to standing, repeated ones together."""
+    """Dips on both feet from standing to standing; repetitions are one event."""
     height = smooth(track.up("pelvis"), 2)
     points = turning_points(height, SQUAT[0])
     taken = np.zeros(len(track), dtype=bool)
@@ -118,7 +118,7 @@ def measure_squats(track: BodyTrack, timeline: Timeline) -> list[Squat]:
 
 
 def measure_bends(track: BodyTrack) -> list[Bend]:
-    """Bends of the trunk forward or to a side, repeated ones together."""
+    """Bends of the trunk forward or to a side; repetitions are one event."""
     slow = speed(smooth(track.joint("pelvis")[:, [0, 2]], 5)) < BEND_SPEED
     forward = (track.pitch > BEND[0]) & (track.up("pelvis") > BEND_PELVIS) & (np.abs(track.lean) < 45) & slow
     found = _bends(spans(forward, gap=0.3 * RATE, shortest=0.2 * RATE), track.pitch, BEND[1], "forward")

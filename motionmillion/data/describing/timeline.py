@@ -1,6 +1,6 @@
-"""Signals over time: smoothing, stretches of frames, turning points.
+"""Signals over time: smoothing, spans of frames, turning points.
 
-Unusual: everything is symmetric in sign, so that a mirrored motion gives mirrored results.
+Unusual: all functions are symmetric in sign, so that a mirrored motion gives mirrored results.
 
 Shapes: T frames.
 """
@@ -14,7 +14,7 @@ Span = tuple[int, int]
 
 
 def smooth(values: Array, frames: float) -> Array:
-    """Gaussian filter over the first axis, standard deviation in frames; the ends go on in a straight mirror."""
+    """Gaussian filter over the first axis, standard deviation in frames; the ends are extended by point reflection."""
     reach = max(1, int(3 * frames + 0.5))
     taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / frames) ** 2)
     taps /= taps.sum()
@@ -29,7 +29,7 @@ def smooth(values: Array, frames: float) -> Array:
 
 
 def spans(mask: Mask, shortest: float = 1, gap: float = 0) -> list[Span]:
-    """Stretches `(start, stop)` of true frames; gaps up to `gap` frames are closed, then short ones are dropped."""
+    """Spans `(start, stop)` of true frames; gaps up to `gap` frames are closed, then short spans are dropped."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
     found: list[Span] = []
     for start, stop in edges.reshape(-1, 2).tolist():
@@ -41,9 +41,10 @@ def spans(mask: Mask, shortest: float = 1, gap: float = 0) -> list[Span]:
 
 
 def turning_points(values: Array, prominence: float) -> list[int]:
-    """Frames of the extremes between which `values` `[T]` moves by at least `prominence`, the outer ones included.
+    """Frames of the extrema between which `values` `[T]` moves by at least `prominence`, the outer ones included.
 
-    Consecutive frames of the result bound one rise or fall; fewer than two where the signal never moves so far.
+    Consecutive frames of the result bound one rise or fall; there are fewer than two if the signal never moves that
+    far.
     """
     low = high = 0
     points: list[int] = []
@@ -69,6 +70,6 @@ def turning_points(values: Array, prominence: float) -> list[int]:
 
 
 def widest(mask: Mask) -> Span | None:
-    """The longest stretch of true frames."""
+    """The longest span of true frames."""
     found = spans(mask)
     return max(found, key=lambda span: span[1] - span[0]) if found else None

@@ -1,13 +1,13 @@
-"""The body over time, as all measures read it: joints in the body's own frame, heading, heights, angles.
+"""The body over time, the input of all measures: joints in the body's own frame, heading, heights, angles.
 
     track = BodyTrack.of(motion)
 
-The motion is resampled to 30 frames a second. Body sizes are divided out: `local`, `height` and everything made from
-them count in metres of an average adult whose legs are `AVERAGE_LEG` long; paths over the floor stay in metres.
+The motion is resampled to 30 frames per second. Body size is normalised: `local`, `height` and everything derived from
+them are scaled to an average adult whose legs are `AVERAGE_LEG` metres long; paths over the floor stay in metres.
 
 Unusual: the heading comes from the line of the hips and shoulders, not from the pelvis rotation, so that it does not
-depend on how a file defines its rest pose; the floor is the lowest point of the body around each moment, so that
-stairs, and files whose floor is not at 0, do no harm.
+depend on how a file defines its rest pose; the floor is the lowest point of the body around each moment, to handle
+stairs, and files whose floor is not at 0.
 
 Shapes: T frames, J joints.
 """
@@ -23,11 +23,11 @@ from motionmillion.motion import Motion
 from motionmillion.skeleton import Skeleton
 
 RATE = 30
-"""Frames a second of everything measured."""
+"""Frames per second at which everything is measured."""
 AVERAGE_LEG = 0.78
 """Thigh and shin of the average body, metres."""
 FLOOR_SECONDS = 1.0
-"""The floor is the lowest point within this time; longer than a flight, shorter than a flight of stairs."""
+"""Seconds in which the lowest point is the floor; longer than a flight phase, shorter than a climb of stairs."""
 ANKLE_HEIGHT = 0.08
 """Ankle joint above the sole."""
 
@@ -39,7 +39,7 @@ class BodyTrack:
     Args:
         world: joint positions `[T, J, 3]`, metres.
         skeleton: names of the joints.
-        size: leg length in average legs.
+        size: leg length relative to the average leg.
     """
 
     world: Array
@@ -69,11 +69,11 @@ class BodyTrack:
         return len(self.world)
 
     def joint(self, name: str) -> Array:
-        """World position `[T, 3]` of a joint."""
+        """World positions `[T, 3]` of a joint."""
         return self.world[:, self.skeleton.index(name)]
 
     def own(self, name: str) -> Array:
-        """Position `[T, 3]` in the body's frame: x left, y up from the floor, z forward, from under the pelvis."""
+        """Positions `[T, 3]` in the body's frame: x left, y up, z forward, origin on the floor below the pelvis."""
         return self.local[:, self.skeleton.index(name)]
 
     def up(self, name: str) -> Array:
@@ -99,7 +99,7 @@ class BodyTrack:
 
     @cached_property
     def heading(self) -> Array:
-        """Where the body faces `[T]`, radians, unwrapped, positive to the left of +z."""
+        """Facing direction `[T]`, radians, unwrapped, positive to the left of +z."""
         return np.unwrap(np.arctan2(-self.across[:, 2], self.across[:, 0]))
 
     @cached_property
@@ -127,19 +127,19 @@ class BodyTrack:
 
     @cached_property
     def pitch(self) -> Array:
-        """Trunk forward `[T]`, degrees; negative leans back."""
+        """Pitch of the trunk `[T]`, degrees; positive leans forward, negative back."""
         own = self.own("neck") - self.own("pelvis")
         return np.degrees(np.arctan2(own[:, 2], own[:, 1]))
 
     @cached_property
     def lean(self) -> Array:
-        """Trunk to the left `[T]`, degrees."""
+        """Lean of the trunk to the left `[T]`, degrees."""
         own = self.own("neck") - self.own("pelvis")
         return np.degrees(np.arctan2(own[:, 0], own[:, 1]))
 
     @cached_property
     def upright(self) -> Mask:
-        """Frames in which the body is on its feet and its heading means something."""
+        """Frames in which the body is on its feet and its heading is meaningful."""
         return (self.tilt < 60) & (np.abs(self.across[:, 1]) < 0.7) & (self.up("pelvis") > 0.5)
 
     def knee(self, side: str) -> Array:
@@ -161,7 +161,7 @@ class BodyTrack:
 
 
 def speed(points: Array) -> Array:
-    """Speed `[T]` of points `[T, C]`, units a second."""
+    """Speed `[T]` of points `[T, C]`, units per second."""
     return np.linalg.norm(np.gradient(points, axis=0), axis=-1) * RATE
 
 
@@ -171,7 +171,7 @@ def seconds(frame: float) -> float:
 
 
 def angle_between(angle: Array) -> Array:
-    """Angles in radians brought into -pi to pi."""
+    """Angles in radians, wrapped to -pi to pi."""
     return np.remainder(angle + math.pi, math.tau) - math.pi
 
 

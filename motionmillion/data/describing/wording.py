@@ -1,4 +1,4 @@
-"""Sentences from facts: commands, plain sentences, detailed ones that say the order of events.
+"""Sentences from facts: imperatives, plain sentences, and detailed ones with the order of events.
 
 describe_motion(motion)                                 # all sentences, always in the same order
 describe_motion(motion, generator, count=4)             # four drawn at random
@@ -31,12 +31,12 @@ from motionmillion.data.describing.words import command, finite, participle
 from motionmillion.motion import Motion
 
 MOST_IN_ORDER = 4
-"""Events that one sentence tells in their order; a motion with more of them is told by its single events."""
+"""Maximum number of events listed in order in one sentence; with more, only single events are described."""
 MOST_SINGLE = 4
-"""Kinds of events that have sentences of their own."""
+"""Maximum number of kinds of events that get sentences of their own."""
 MOST_SENTENCES = 14
 OVERLAP = 0.3
-"""Share of the shorter of two events beyond which they happen together rather than one after the other."""
+"""Overlap, as a fraction of the shorter of two events, above which they happen together rather than in sequence."""
 
 _WHO = ("a person", "someone", "the person", "a person", "somebody", "the performer")
 _POSTURES = {
@@ -52,11 +52,11 @@ _POSTURES = {
 
 
 def describe_motion(motion: Motion, generator: torch.Generator | None = None, count: int | None = None) -> list[str]:
-    """True sentences about a motion; none where nothing about it is clear.
+    """True sentences about a motion; none if it has no clear facts.
 
     Args:
-        generator: draws the sentences, and their order; without it they come in a fixed one.
-        count: sentences at the most; all without it.
+        generator: draws the sentences and their order; None gives a fixed order.
+        count: maximum number of sentences; None for all.
 
     Raises:
         ValueError: for a count below 1, fewer than two frames, or a skeleton without the joints of SMPL.
@@ -71,14 +71,14 @@ def describe_motion(motion: Motion, generator: torch.Generator | None = None, co
 
 
 def describe_clip(clip: MotionClip, generator: torch.Generator | None = None, count: int | None = None) -> MotionClip:
-    """The clip with sentences about its motion among `captions` and `own_captions`; see `describe_motion`."""
+    """The clip with sentences about its motion added to `captions` and `own_captions`; see `describe_motion`."""
     sentences = describe_motion(clip.motion, generator, count)
     captions = tuple(dict.fromkeys((*clip.captions, *sentences)))
     return clip.replace(captions=captions, own_captions=tuple(dict.fromkeys((*clip.own_captions, *sentences))))
 
 
 def describe_facts(facts: MotionFacts) -> list[str]:
-    """Sentences about facts, the whole motion before its parts, short and long ones mixed."""
+    """Sentences about facts, on the whole motion before its parts, short and long ones mixed."""
     events = _worth_saying(facts.events)
     if not events:
         return _postures_only(facts)
@@ -101,7 +101,7 @@ def describe_facts(facts: MotionFacts) -> list[str]:
 
 
 class _Speaker:
-    """Makes sentences of phrases, about someone else each time."""
+    """Turns phrases into sentences, each with the next of several subjects."""
 
     def __init__(self) -> None:
         self.said = 0
@@ -113,7 +113,7 @@ class _Speaker:
 
 
 def _worth_saying(events: Sequence[Event]) -> list[Event]:
-    """Events that have words, without what another one says already, and the same thing twice in a row once."""
+    """Events that have phrases, without redundant ones, and with equal neighbours merged."""
     kept: list[Event] = []
     for event in events:
         own = phrases(event)
@@ -128,7 +128,7 @@ def _worth_saying(events: Sequence[Event]) -> list[Event]:
 
 
 def _says(one: Event, other: Event) -> bool:
-    """Whether `one` makes `other` superfluous: a wave needs no raised hand, a kick no knee."""
+    """Whether `one` implies `other`: a wave implies a raised hand, a kick a lifted knee."""
     common = min(one.end, other.end) - max(one.start, other.start)
     if common <= 0:
         return False
@@ -140,7 +140,7 @@ def _says(one: Event, other: Event) -> bool:
 
 
 def _longer(one: Travel, two: Travel) -> Travel:
-    """The two of a kind as one event with the longer one's words, and no count."""
+    """Merge two travels into one, with gait, pace and curve of the longer one, without distance and steps."""
     longer = one if one.distance >= two.distance else two
     return Travel(one.start, two.end, one.direction, longer.gait, longer.pace, 0.0, None, longer.curve)
 
@@ -158,7 +158,7 @@ def _last(own: list[str]) -> str:
 
 
 def _in_order(events: Sequence[Event], pick: Callable[[list[str]], str], then: str, last: str) -> str:
-    """Phrases of events, joined by whether they follow each other or happen together."""
+    """Phrases of events, joined as consecutive or simultaneous."""
     text = pick(phrases(events[0]))
     for number, event in enumerate(events[1:], start=1):
         before = events[number - 1]
@@ -174,7 +174,7 @@ def _in_order(events: Sequence[Event], pick: Callable[[list[str]], str], then: s
 
 
 def _detailed(facts: MotionFacts, events: Sequence[Event], say: _Speaker) -> list[str]:
-    """Sentences that tell postures at the beginning and end together with the events."""
+    """Sentences that combine the first and last posture with the events."""
     if len(events) > MOST_IN_ORDER:
         return []
     phrase = _in_order(events, _last, "then", "and")
@@ -193,7 +193,7 @@ def _detailed(facts: MotionFacts, events: Sequence[Event], say: _Speaker) -> lis
 
 
 def _meanwhile(events: Sequence[Event]) -> str | None:
-    """A travel and what the hands do during most of it."""
+    """A travel together with what the hands do during most of it."""
     for travel in events:
         if not isinstance(travel, Travel):
             continue
@@ -205,7 +205,7 @@ def _meanwhile(events: Sequence[Event]) -> str | None:
 
 
 def _singles(events: Sequence[Event]) -> list[Event]:
-    """One event of each kind and wording, the longest first, told in the order of time."""
+    """The longest event of each kind and wording, in temporal order."""
     longest = sorted(events, key=lambda event: event.start - event.end)
     chosen: dict[str, Event] = {}
     for event in longest:
@@ -218,7 +218,7 @@ def _posture(posture: str, facing: str | None) -> str:
 
 
 def _postures_only(facts: MotionFacts) -> list[str]:
-    """Sentences about a body that keeps a posture and does nothing that is clear."""
+    """Sentences about a body that holds a posture without any clear action."""
     if facts.start is None or facts.start != facts.end:
         return []
     facing = facts.start_facing if facts.start_facing == facts.end_facing else None

@@ -1,4 +1,4 @@
-"""Small grammar of the captions: verbs in brackets that take their form, counts, articles.
+"""Small grammar of the captions: inflection of verbs in brackets, counts, lists.
 
 finite("[raise] the right hand and [wave]")        # "raises the right hand and waves"
 command("[raise] the right hand and [wave]")       # "raise the right hand and wave"
@@ -11,12 +11,12 @@ _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eigh
 
 
 def command(phrase: str) -> str:
-    """The phrase as an order."""
+    """The phrase in the imperative."""
     return _VERB.sub(r"\1", phrase)
 
 
 def finite(phrase: str) -> str:
-    """The phrase as said of one person."""
+    """The phrase in the third person singular."""
     return _VERB.sub(lambda verb: _third_person(verb.group(1)), phrase)
 
 

@@ -1,3 +1,3 @@
-"""What a Trainer reads: windows, tokens, pairs, packed rows."""
+"""Data sets and collators for the Trainer: windows, tokens, pairs, packed rows."""
 
 __all__: list[str] = []

@@ -1,12 +1,12 @@
-"""What MotionDiT trains on: normalised motion with a text or a reference, from sources that are trusted differently.
+"""Training data of MotionDiT: normalised motion with a text or a reference, from sources of different quality.
 
     sources = [Source(clips), Source(video_clips, text_share=0.4, trusted_text=("rotations",), share=0.2)]
     dataset = FlowPairs(sources, dit.representation, encoder, text_dropout=0.5)
     dataset.normalize(stats)
     batch = collate_flow([dataset[i] for i in ...])
 
-A visit to a clip draws a version, a caption, the branch (text or reference), and in the text's branch whether the text
-is left out. In the reference's branch the clip's own motion, spoiled, is the reference.
+A visit to a clip draws a version, a caption, the branch (text or reference), and in the text branch whether the text
+is dropped. In the reference branch the clip's own motion, corrupted, is the reference.
 
 Letters: B batch, T frames, D feature size, R size of a reference's frame, L text length, C text feature size.
 """
@@ -30,7 +30,7 @@ from motionmillion.features.stats import FeatureStats
 from motionmillion.text.encoder import TextEncoder
 
 _TINY = 1e-6
-"""What shares that are written as decimals may miss 1 by."""
+"""Tolerance for the sum of fractions that are written as decimals."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Source:
     """Clips of one kind, and how they are used.
 
     Args:
-        clips: with captions; others are left out.
-        text_share: how often a clip is told by its text rather than by a reference.
-        trusted_text, trusted_reference: blocks of the features that count in the loss when it is told by text or by a
+        clips: clips with captions; others are left out.
+        text_share: probability of conditioning a clip on its text rather than on a reference.
+        trusted_text, trusted_reference: feature blocks that count in the loss of clips conditioned on text or on a
             reference; None for all.
-        share: of all visits, those that go to this source, above 0 and below 1; None visits each of its clips as
+        share: fraction of all visits that go to this source, above 0 and below 1; None visits each of its clips as
             often as each clip of the other sources without a share.
     """
 
@@ -77,17 +77,17 @@ def check_names(name: str, value: Any) -> Sequence[str] | None:
 
 
 class FlowPairs(PairDataset):
-    """Clips of several sources; each item is drawn at random anew.
+    """Clips of several sources; version, caption and conditioning are drawn at random at each access.
 
     Args:
         sources: see `Source`.
         representation: makes the features.
         encoder: makes the text features.
-        text_dropout: share of texts that are left out, which makes guidance possible.
-        corruption: spoils references; None leaves them clean.
-        reference_blocks: blocks that a reference is told by; none for a model of texts alone.
-        shortest: frames below which a clip is left out.
-        longest: frames of an item at most; of longer clips a random window is taken, as if the motion began there.
+        text_dropout: fraction of texts that are dropped, for classifier-free guidance.
+        corruption: corrupts references; None leaves them clean.
+        reference_blocks: feature blocks that a reference consists of; none for a text-only model.
+        shortest: minimum number of frames; shorter clips are left out.
+        longest: maximum number of frames; of longer clips a random window is taken, as if the motion began there.
         versions: `variants`, `speed`, `trim`, `own_caption_share`, `caption_weights`, `seed` and `texts` of
             `PairDataset`.
 
@@ -124,14 +124,13 @@ class FlowPairs(PairDataset):
         self.stats: FeatureStats | None = None
 
     def weights(self, within: Tensor | None = None) -> Tensor | None:
-        """How often to visit each clip `[clips]`, so that sources have their share; None for all alike.
+        """Sampling weights `[clips]` that give sources their `share` of visits; None if all are equal.
 
         Args:
-            within: how often to visit a clip against the others that its source's share is divided among; None for all
-                alike.
+            within: relative weight of each clip within its source; None if all are equal.
 
         Raises:
-            ValueError: for shares that leave nothing for the other sources, or do not add up to 1 where all have one.
+            ValueError: for shares that leave nothing for sources without one, or, if all have one, do not add up to 1.
         """
         if all(source.share is None for source in self.sources):
             return within
@@ -169,7 +168,7 @@ class FlowPairs(PairDataset):
         return drawn
 
     def _window(self, features: Tensor) -> Tensor:
-        """At most `longest` frames of the normalised features `[T, D]`."""
+        """A random window of at most `longest` frames from the normalised features `[T, D]`."""
         start = int(torch.randint(max(len(features) - self.longest, 0) + 1, ()))
         if len(features) <= self.longest:
             return features
@@ -179,7 +178,7 @@ class FlowPairs(PairDataset):
         return (self.representation.window(features * std + mean, start, start + self.longest) - mean) / std
 
     def _reference(self, labels: Tensor, by_text: bool) -> Tensor:
-        """The reference `[T, R]`, zeros where the clip is told by its text."""
+        """The reference `[T, R]`, zeros if the clip is conditioned on its text."""
         reference = torch.cat([labels[:, self.representation.layout[name]] for name in self.reference_blocks], dim=1)
         if by_text:
             return torch.zeros_like(reference)
@@ -193,12 +192,12 @@ class FlowPairs(PairDataset):
 
 
 def collate_flow(samples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-    """A padded batch: the arguments of `MotionDiT.forward` with labels, `labels` `[B, T, D]` and so on."""
+    """A padded batch: the arguments of `MotionDiT.forward`, among them `labels` `[B, T, D]`."""
     labels, text = ([sample[name] for sample in samples] for name in ("labels", "text"))
     words = torch.tensor([len(states) for states in text])
     frames = torch.tensor([len(each) for each in labels])
     features = pad_sequence(text, batch_first=True)
-    if not features.shape[1]:  # every text was left out
+    if not features.shape[1]:  # every text was dropped
         features = features.new_zeros(len(samples), 1, features.shape[2])
     batch = {
         "labels": pad_sequence(labels, batch_first=True),

@@ -1,9 +1,9 @@
-"""Groups of clips whose visits are balanced: categories, or titles of takes.
+"""Groups of clips for balanced sampling: categories, or titles of takes.
 
     groups = [group_of(clip, "description") for clip in clips]
     weights = category_weights(groups, balance=0.5)
 
-Clips that were composed out of others belong to no group.
+Clips that were composed from others belong to no group.
 """
 
 from collections import Counter
@@ -16,11 +16,11 @@ from motionmillion.data.clips import MotionClip
 
 BALANCED_BY = ("category", "description")
 COMPOSED = "composed"
-"""Source of the captions of clips that were made out of others."""
+"""Source of the captions of composed clips."""
 
 
 def group_of(clip: MotionClip, by: str = "category") -> str | None:
-    """The group that a clip counts to when visits are balanced; None for clips that were composed out of others.
+    """The group of a clip for balanced sampling; None for composed clips.
 
     Args:
         by: "category", or "description" for the title of the take.
@@ -31,10 +31,10 @@ def group_of(clip: MotionClip, by: str = "category") -> str | None:
 
 
 def check_balance_by(by: Any, name: str = "balance_by") -> str:
-    """`by` if clips can be grouped by it.
+    """Check and return a grouping option.
 
     Raises:
-        ValueError: if they cannot.
+        ValueError: if clips cannot be grouped by it.
     """
     if by not in BALANCED_BY:
         raise ValueError(f"{name} must be one of {', '.join(BALANCED_BY)}, got {by!r}")
@@ -42,9 +42,9 @@ def check_balance_by(by: Any, name: str = "balance_by") -> str:
 
 
 def category_weights(categories: Sequence[str | None], balance: float) -> torch.Tensor | None:
-    """How often to visit each clip: its category's size to the power of -`balance`; None for all alike.
+    """Sampling weight of each clip: its category's size to the power of -`balance`; None if all are equal.
 
-    A clip without a category (None) is visited as often as the others are on average.
+    A clip without a category (None) gets the mean weight of the others.
     """
     if not 0 <= balance <= 1:
         raise ValueError(f"balance must be in [0, 1], got {balance!r}")

@@ -1,10 +1,10 @@
-"""Sequences of continuous latents: what a flow head trains on, with the data sets and collators of codes.
+"""Sequences of continuous latents, the training data of a flow head, built on the data sets of codes.
 
     dataset = TokenDataset(clips, tokenizer, text_encoder)     # the tokenizer has no codebook: its samples are latents
     mean, std = latent_statistics(dataset)
     batch = LatentCollator()([dataset[i] for i in ...])        # `latents`, `labels` [B, N, Q], `text_features`, ...
 
-END is a row of +inf and what pads a row of NaN, as `motionmillion.lm.latents.model` reads them.
+END is a row of +inf and padding is rows of NaN, as expected by `motionmillion.lm.latents.model`.
 
 Letters: B batch, N latents, Q latent channels.
 """
@@ -18,14 +18,14 @@ from motionmillion.data.sets.tokens import TokenCollator
 from motionmillion.lm.latents.model import END, NOTHING
 
 _LEAST_SHARE = 0.05
-"""A standard deviation is at least this share of the largest: channels that say nothing are not blown up."""
+"""Minimum standard deviation as a fraction of the largest one, so that inactive channels are not amplified."""
 
 
 def latent_statistics(sequences: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation `[Q]` of latents `[N, Q]`, every one counted alike.
+    """Mean and standard deviation `[Q]` over all latents of the sequences `[N, Q]`, with equal weights.
 
     Raises:
-        ValueError: if there are fewer than two.
+        ValueError: if there are fewer than two latents.
     """
     latents = torch.cat(list(sequences)).double()
     if len(latents) < 2:
@@ -37,7 +37,7 @@ def latent_statistics(sequences: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
 class LatentCollator(TokenCollator):
     """Pads latents to a batch: `latents` and `labels` `[B, N, Q]`, `text_features` `[B, L, C]`, `text_mask` `[B, L]`.
 
-    Noise on what the model reads, the counterpart of `corruption`, is a matter of the model: `latent_noise`.
+    Noise on the inputs, the counterpart of `corruption`, is added by the model, see `latent_noise` in its config.
     """
 
     motion = "latents"

@@ -1,12 +1,12 @@
-"""Packing: several samples in one row, so that next to nothing of a batch is padding.
+"""Packing: several samples in one row, so that batches contain little padding.
 
     collate = PackedCollator(TokenCollator(end, pad, caption_dropout=0.1), row=1024)
     batch = collate(samples)                 # `input_ids` [R, N], `segments`, `text_features` [R, L, C], ...
-    output = lm(**batch)                     # each sample has the loss that it has alone
+    output = lm(**batch)                     # each sample has the same loss as on its own
 
-A row holds the texts of its samples first and their motions after them, as `motionmillion.lm.masks` draws it. The
-samples of a batch are spread over as few rows as hold them, so that texts and motions of all rows end up about
-equally long. A sample without text keeps one position for it.
+A row contains the texts of its samples followed by their motions, as drawn in `motionmillion.lm.masks`. The samples of
+a batch are distributed over as few rows as possible, with texts and motions of about equal length in all rows. A
+sample without text keeps one text position.
 
 Letters: R rows, N tokens of a row, L text positions of a row, C text feature size.
 """
@@ -26,8 +26,8 @@ class PackedCollator:
     """Puts the samples of a batch into rows of at most `row` positions, text and motion together.
 
     Args:
-        collator: pads, cuts and corrupts as it does without packing.
-        row: positions of a row; more only where single samples, padded to each other, need more.
+        collator: cuts and corrupts the samples as without packing.
+        row: positions of a row, exceeded only if single samples, padded to each other, need more.
     """
 
     def __init__(self, collator: TokenCollator, row: int) -> None:
@@ -66,14 +66,14 @@ def spread(texts: Sequence[int], motions: Sequence[int], row: int) -> list[list[
 
     Args:
         texts, motions: positions of each sample.
-        row: positions of a row; where nothing else fits every sample gets a row of its own.
+        row: positions of a row; if nothing else fits, every sample gets its own row.
     """
     total = sum(texts) + sum(motions)
     order = sorted(range(len(texts)), key=lambda i: -texts[i] - motions[i])
     for count in range(-(-total // row), len(texts) + 1):
         rows: list[list[int]] = [[] for _ in range(count)]
         sums = [(0, 0)] * count
-        for i in order:  # the longest first, each into the row that is emptiest so far
+        for i in order:  # the longest first, each into the emptiest row so far
             target = min(range(count), key=lambda r: sum(sums[r]))
             rows[target].append(i)
             sums[target] = (sums[target][0] + texts[i], sums[target][1] + motions[i])

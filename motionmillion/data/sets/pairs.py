@@ -1,10 +1,10 @@
-"""Pairs of motion and text: what the text-motion evaluator trains on.
+"""Pairs of motion and text: the training data of the text-motion evaluator.
 
     dataset = PairDataset(clips, representation, text_encoder, variants=8, seed=0)
     batch = collate_pairs([dataset[i] for i in ...])
 
-Every clip is encoded in several versions ahead of time (mirrored, other speeds, ends cut); a visit draws one of them
-and one of its captions.
+Every clip is encoded in several versions ahead of time (mirrored, other speeds, ends cut); each visit draws one of
+them and one of its captions.
 
 Letters: B batch, T frames, D feature size, L text length, C text feature size.
 """
@@ -26,7 +26,7 @@ from motionmillion.text.encoder import TextEncoder
 
 
 class PairDataset(Dataset):
-    """Clips as features with captions; each item is drawn at random anew.
+    """Clips as features with captions; version and caption are drawn at random at each access.
 
     Args:
         clips: clips with captions; others are left out.
@@ -34,10 +34,10 @@ class PairDataset(Dataset):
         encoder: makes the text features.
         variants: versions of each clip; 0 keeps the clip as it is.
         speed, trim: range of the versions, see `random_variant`.
-        own_caption_share: for a window cut out of a longer take, how often a caption of its own is drawn.
-        seed: draws the versions.
-        texts: features where they are there already; `encoder` is then not used.
-        caption_weights: how often a caption of each source is drawn, see `motionmillion.data.sets.texts`.
+        own_caption_share: for a window cut out of a longer take, probability of drawing one of its own captions.
+        seed: seed of the versions.
+        texts: precomputed features; `encoder` is then not used.
+        caption_weights: probability weights of the sources of captions, see `motionmillion.data.sets.texts`.
 
     Raises:
         ValueError: if no clip has a caption, or none of a source that `caption_weights` names.

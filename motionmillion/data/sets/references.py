@@ -1,11 +1,11 @@
-"""Spoiled references: what makes a model bear with the faults of an estimated motion.
+"""Corrupted references, which make a model robust to the errors of estimated motion.
 
     reference = Corruption()(reference)              # [S, R], normalised, drawn from torch's generator
 
-In training a reference is the motion itself; if it were clean, the model would copy it. Each of the faults that
-estimates from video have is put in now and then.
+In training a reference is the motion itself; if it were clean, the model would copy it. So errors that are typical of
+estimates from video are added at random.
 
-Letters: S frames, R size of a reference's frame.
+Letters: S frames, R features of a reference's frame.
 
 Source: the settings are those of ViMoGen (arXiv 2510.26794).
 """
@@ -21,17 +21,17 @@ from motionmillion.configuration import check_number
 
 @dataclasses.dataclass(frozen=True)
 class Corruption:
-    """How references are spoiled; all ranges are (least, most), drawn once for each reference.
+    """How references are corrupted; all ranges are (minimum, maximum), drawn once for each reference.
 
     Args:
-        rate: share of frames that get noise.
-        scale: standard deviation of it, in those of the features.
-        blend: share of frames that become the mean of their neighbours.
-        jitter: share of references with one offset that goes on from a random frame, as after a lost track.
-        dropout: share of frames that are lost, and repeat the frame before.
+        rate: fraction of frames that get noise.
+        scale: standard deviation of the noise, in units of the features' standard deviations.
+        blend: fraction of frames that are replaced by the mean of their neighbours.
+        jitter: fraction of references with a constant offset from a random frame on, as after a lost track.
+        dropout: fraction of frames that are lost, and repeat the previous frame.
 
     Raises:
-        ValueError: for ranges that do not rise, and shares above 1.
+        ValueError: for ranges that do not rise, and fractions above 1.
     """
 
     rate: tuple[float, float] = (0.0, 0.4)
@@ -53,16 +53,16 @@ class Corruption:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)!r}")
 
     def __call__(self, reference: Tensor) -> Tensor:
-        """A spoiled copy of `[S, R]`."""
+        """A corrupted copy of `[S, R]`."""
         frames = reference.shape[0]
         rate, scale, blend = (_between(*getattr(self, name)) for name in ("rate", "scale", "blend"))
-        # 1. neighbours run into each other
+        # 1. blend with neighbouring frames
         before, after = reference.roll(1, 0), reference.roll(-1, 0)
         before[0], after[-1] = reference[0], reference[-1]
         spoiled = torch.where(_some(frames, blend), (before + after) / 2, reference)
         # 2. noise
         spoiled = spoiled + _some(frames, rate) * scale * torch.randn_like(spoiled)
-        # 3. a jump
+        # 3. a constant offset from a random frame on
         if float(torch.rand(())) < self.jitter:
             start = int(torch.randint(frames, ()))
             spoiled[start:] += scale * torch.randn(spoiled.shape[1])
@@ -76,5 +76,5 @@ def _between(least: float, most: float) -> float:
 
 
 def _some(frames: int, share: float) -> Tensor:
-    """Frames drawn with a chance of `share`, `[S, 1]`."""
+    """Frames drawn with probability `share`, `[S, 1]`."""
     return torch.rand(frames, 1) < share

@@ -1,9 +1,9 @@
-"""Clips as codes, in several versions each, with what is said about every version: what `TokenDataset` draws from.
+"""Clips as codes in several versions, each with its captions and labels; `TokenDataset` draws from them.
 
     sequences = make_sequences(clips, tokenizer, variants=8, seed=0)
     sequences.codes[0][3], sequences.versions[0][3].captions         # the fourth version of the first clip
 
-The motions themselves are not kept. Clips are encoded some at a time, sorted by length.
+The motions themselves are not kept. Clips are encoded in chunks, sorted by length.
 
 Letters: N codes in time, Q latent channels.
 """
@@ -22,12 +22,12 @@ from motionmillion.data.shards.encoding import encode_motion
 from motionmillion.tokenizer import MotionTokenizer
 
 _TOGETHER = 64
-"""Clips whose versions are encoded together; it bounds memory and does not change the codes."""
+"""Number of clips whose versions are encoded together; it bounds memory and does not change the codes."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """What is said about one version of a clip; the fields are those of `MotionClip`."""
+    """Captions and labels of one version of a clip; the fields are those of `MotionClip`."""
 
     captions: tuple[str, ...]
     own_captions: tuple[str, ...] = ()
@@ -48,9 +48,9 @@ class Sequences:
     """Clips with codes.
 
     Args:
-        codes: of each version of each clip `[N]`; without a codebook latents `[N, Q]`.
-        versions: what is said about them.
-        groups: of each clip, by each of `motionmillion.data.sets.groups.BALANCED_BY`; see `group_of`.
+        codes: codes `[N]` of each version of each clip; without a codebook, latents `[N, Q]`.
+        versions: captions and labels of each version.
+        groups: group of each clip, for each of `motionmillion.data.sets.groups.BALANCED_BY`; see `group_of`.
     """
 
     codes: list[list[Tensor]]
@@ -58,7 +58,7 @@ class Sequences:
     groups: dict[str, list[str | None]]
 
     def captions(self) -> Iterable[str]:
-        """Every different caption, those of mirrored versions among them."""
+        """Every distinct caption, including those of mirrored versions."""
         return dict.fromkeys(c for own in self.versions for version in own for c in version.captions)
 
 
@@ -74,10 +74,10 @@ def make_sequences(
     """Encode the clips that have captions.
 
     Args:
-        tokenizer: makes the codes; without a codebook latents.
+        tokenizer: makes the codes, or latents if it has no codebook.
         variants: versions of each clip; 0 keeps the clip as it is.
         speed, trim: range of the versions, see `random_variant`.
-        seed: draws the versions.
+        seed: seed of the versions.
         progress: show a bar.
 
     Raises:

@@ -1,14 +1,14 @@
-"""Which caption of a clip a visit draws, and text features in memory: every different caption once, in one tensor.
+"""Random choice of a clip's caption, and text features in memory: each distinct caption once, in one tensor.
 
     bank = TextBank(captions, encoder, dtype=torch.float16, progress=True)
-    features = bank["a person waves"]            # [L, C], float32 whatever is kept
+    features = bank["a person waves"]            # [L, C], float32 for any stored dtype
 
     weights = check_caption_weights({"watched": 4, "kinematic": 2, "wording": 1})
     text = draw_caption(clip.captions, clip.own_captions, clip.whole, 0.5, clip.sources, weights)
 
-With weights a source is drawn in proportion to them among those that the clip has, however many captions it has of
-each; then one of its captions, evenly. Captions of sources that are not named are not drawn, except for clips that
-have no others.
+With weights, first a source is drawn in proportion to its weight among the clip's sources, however many captions each
+has, then one of its captions uniformly. Captions of sources without a weight are only drawn for clips that have no
+others.
 
 Shapes: L text length, C text feature size.
 """
@@ -34,13 +34,13 @@ class Texts(Protocol):
 
 
 class TextBank:
-    """Features `[L, C]` of every different text, computed once, on the encoder's device.
+    """Features `[L, C]` of every distinct text, computed once, on the encoder's device.
 
     Args:
-        texts: captions; the same one may come several times.
+        texts: captions, possibly with duplicates.
         encoder: makes the features.
-        batch: texts that go through the encoder together.
-        dtype: what the features are kept in; they are given as float32.
+        batch: number of texts per batch of the encoder.
+        dtype: stored dtype; features are returned as float32.
         progress: show a bar.
     """
 
@@ -69,7 +69,7 @@ class TextBank:
 
     @classmethod
     def of(cls, features: Tensor, rows: Mapping[str, tuple[int, int]]) -> "TextBank":
-        """A bank of features `[sum of L, C]` that are there, and the rows of each text in them, first and last + 1."""
+        """A bank from existing features `[sum of L, C]` and the rows of each text in them, first and last + 1."""
         bank = cls.__new__(cls)
         bank.features, bank.rows = features, dict(rows)
         return bank
@@ -85,14 +85,14 @@ class TextBank:
         return self.features[start:end].float()
 
     def joined(self, other: "TextBank") -> "TextBank":
-        """A bank of the texts of both, which have none in common."""
+        """A bank of the texts of both, which must have none in common."""
         shift = len(self.features)
         rows = {text: (start + shift, end + shift) for text, (start, end) in other.rows.items()}
         return TextBank.of(torch.cat([self.features, other.features]), {**self.rows, **rows})
 
 
 def text_bank(captions: Sequence[str], encoder: TextEncoder | None, texts: Texts | None) -> Texts:
-    """`texts`, or a bank of `captions` made by `encoder`."""
+    """`texts` if given, else a bank of `captions` computed by `encoder`."""
     if texts is not None:
         return texts
     if encoder is None:
@@ -108,11 +108,11 @@ def draw_caption(
     sources: Sequence[str] = (),
     weights: Mapping[str, float] | None = None,
 ) -> str:
-    """One of `captions` at random; for a window of a longer take, with a chance of `own_share` one of its `own`.
+    """One of `captions` at random; for a window of a longer take, with probability `own_share` one of its `own`.
 
     Args:
-        sources: of each of `captions`.
-        weights: of each source as a whole; None draws all captions evenly.
+        sources: source of each of `captions`.
+        weights: probability weight of each source as a whole; None draws all captions uniformly.
     """
     if not whole and own and float(torch.rand(())) < own_share:
         captions, sources = own, sources_of(own, captions, sources) if weights else ()
@@ -122,7 +122,7 @@ def draw_caption(
 
 
 def _of_one_source(captions: Sequence[str], sources: Sequence[str], weights: Mapping[str, float]) -> Sequence[str]:
-    """The captions of a source that is drawn by weight; all where none of their sources has one."""
+    """The captions of a source drawn by weight; all captions if none of their sources has a weight."""
     found = {source: weights[source] for source in dict.fromkeys(sources) if weights.get(source)}
     if not found:
         return captions
@@ -134,7 +134,7 @@ def _of_one_source(captions: Sequence[str], sources: Sequence[str], weights: Map
 
 
 def check_caption_weights(weights: Any, name: str = "caption_weights") -> dict[str, float] | None:
-    """`weights` if they are None or a mapping of sources to numbers, of which one is positive.
+    """`weights` if they are None or a mapping of sources to numbers, at least one of them positive.
 
     Raises:
         ValueError: for anything else.
@@ -151,10 +151,10 @@ def check_caption_weights(weights: Any, name: str = "caption_weights") -> dict[s
 
 
 def check_caption_sources(weights: Mapping[str, float] | None, sources: Iterable[Sequence[str]]) -> None:
-    """Log which sources the data and `weights` do not share.
+    """Log the sources that occur only in the data or only in `weights`.
 
     Args:
-        sources: of each clip's captions.
+        sources: sources of each clip's captions.
 
     Raises:
         ValueError: if no clip has a caption of any of the sources that `weights` names.

@@ -1,4 +1,4 @@
-"""A folder that keeps what is slow to make ahead of a training: codes of all versions of clips, features of captions.
+"""Cache folder for what is slow to compute before a training: codes of all versions of clips, features of captions.
 
     key = fingerprint(everything that decides the codes)
     sequences = cached_sequences("cache", key, lambda: make_sequences(clips, tokenizer, variants=8))
@@ -6,12 +6,12 @@
 
 | file | content |
 |---|---|
-| codes-KEY.safetensors | codes or latents one after another, and as JSON what is said about every version |
-| texts-KEY.safetensors | features in float16 of every caption that was ever asked for, by encoder and settings |
+| codes-KEY.safetensors | concatenated codes or latents, and the captions and labels of every version as JSON |
+| texts-KEY.safetensors | features in float16 of every caption ever requested, by encoder and settings |
 
-Files appear whole or not at all and carry a hash of their content; one that is damaged is made again, with a warning.
-The folder may be deleted at any time. Unusual: the source code that makes versions and features is part of the keys,
-so a change of it makes them anew.
+Files are written atomically and contain a hash of their content; a damaged file is rebuilt, with a warning. The folder
+may be deleted at any time. Unusual: the source code that makes versions and features is part of the keys, so changing
+it invalidates the cache.
 """
 
 import functools
@@ -38,11 +38,11 @@ from motionmillion.text.encoder import TextEncoder
 
 FORMAT = 1
 _MAKERS = ("data", "features", "kinematics", "motion.py", "skeleton.py")
-"""Code of the package that versions and features follow from."""
+"""Modules of the package that determine versions and features."""
 
 
 def fingerprint(content: Any) -> str:
-    """SHA-256 of what JSON can hold, of the library's version and of the code that makes the data."""
+    """SHA-256 of JSON-serialisable content, the library's version and the code that makes the data."""
     whole = [FORMAT, motionmillion.__version__, _code(), content]
     return plain_fingerprint(whole)
 
@@ -58,7 +58,7 @@ def _code() -> str:
 
 
 def cached_sequences(folder: str | Path, key: str, make: Callable[[], Sequences]) -> Sequences:
-    """The sequences of that key: from the folder, else from `make`, and then kept."""
+    """The sequences for a key: from the folder if cached, else from `make`, and then cached."""
     path = Path(folder) / f"codes-{key[:32]}.safetensors"
     found = _read(path, _unpack_sequences)
     if found is None:
@@ -70,7 +70,7 @@ def cached_sequences(folder: str | Path, key: str, make: Callable[[], Sequences]
 def cached_texts(
     folder: str | Path, texts: Iterable[str], encoder: TextEncoder, batch: int = 64, progress: bool = True
 ) -> TextBank:
-    """Features of `texts` and of what was kept before; those that are new are encoded and kept, too."""
+    """Features of `texts` and of all cached texts; new texts are encoded and cached."""
     settings = dict(name=encoder.name, sentence=encoder.sentence, max_length=encoder.max_length, dim=encoder.dim)
     stamps = file_stamps(sorted(Path(encoder.name).glob("*.*")))
     key = plain_fingerprint([FORMAT, settings, stamps])
@@ -85,7 +85,7 @@ def cached_texts(
 
 
 def _read(path: Path, unpack: Callable[[dict[str, Tensor], Any], Any]) -> Any:
-    """What a file holds; None, and a warning, if it is damaged; None if it is not there."""
+    """Content of a file; None if it does not exist, and None with a warning if it is damaged."""
     if not path.is_file():
         return None
     try:

@@ -1,11 +1,11 @@
-"""Token sequences with text features: what the motion LM trains on.
+"""Token sequences with text features: the training data of the motion LM.
 
     dataset = TokenDataset(clips, tokenizer, text_encoder, variants=8, seed=0)        # from motions
     dataset = ShardDataset(["my_codes"], "train", 64000, TextShards("my_texts"))      # from `motionmillion tokenize`
     batch = TokenCollator(end, pad)([dataset[i] for i in ...])
 
-From motions, every clip is tokenized in several versions ahead of time (mirrored, other speeds, ends cut); a visit
-draws one of them. Either way a visit draws one of the captions that is true. `motionmillion.data.sets.packing` puts
+From motions, every clip is tokenized in several versions ahead of time (mirrored, other speeds, ends cut); each visit
+draws one of them. In both cases a visit draws one of the valid captions. `motionmillion.data.sets.packing` puts
 several samples into a row.
 
 Letters: B batch, N tokens, L text length, C text feature size.
@@ -29,21 +29,22 @@ from motionmillion.tokenizer import MotionTokenizer
 
 
 class TokenDataset(Dataset):
-    """Clips as token sequences with captions; each item is drawn at random anew.
+    """Clips as token sequences with captions; version and caption are drawn at random at each access.
 
     Args:
         clips: clips with captions; others are left out.
-        tokenizer: makes the codes; without a codebook samples hold latents `[N, Q]` in their place.
+        tokenizer: makes the codes; without a codebook, samples contain latents `[N, Q]` instead.
         encoder: makes the text features.
         variants: versions of each clip; 0 keeps the clip as it is.
         speed, trim: range of the versions, see `random_variant`.
-        own_caption_share: for a window cut out of a longer take, how often a caption of its own is drawn where there
-            is one, rather than one that describes the whole take.
-        seed: draws the versions.
-        texts: features where they are there already; `encoder` is then not used.
-        caption_weights: how often a caption of each source is drawn, see `motionmillion.data.sets.texts`.
+        own_caption_share: for a window cut out of a longer take, probability of drawing one of its own captions, if
+            there are any, rather than one of the whole take.
+        seed: seed of the versions.
+        texts: precomputed features; `encoder` is then not used.
+        caption_weights: probability weights of the sources of captions, see `motionmillion.data.sets.texts`.
 
-    A sample holds `codes`, the features `text` of a caption, and `ends`: whether the motion ends with its last code.
+    A sample contains `codes`, the features `text` of a caption, and `ends`: whether the motion ends with its last
+    code.
 
     Raises:
         ValueError: if no clip has a caption, or none of a source that `caption_weights` names.
@@ -75,7 +76,7 @@ class TokenDataset(Dataset):
         own_caption_share: float = 0.5,
         caption_weights: Mapping[str, float] | None = None,
     ) -> "TokenDataset":
-        """A data set of clips that are encoded already."""
+        """A data set of already encoded clips."""
         dataset = cls.__new__(cls)
         dataset._take(sequences, texts, own_caption_share, caption_weights)
         return dataset
@@ -112,13 +113,13 @@ class TokenDataset(Dataset):
 
 
 class ShardDataset(Dataset):
-    """Clips with captions of token shards; the rows stay in Arrow's columns, however many there are.
+    """Captioned clips from token shards; rows stay in Arrow columns, so that large data sets fit into memory.
 
     Args:
         folders: token shards, see `motionmillion.data.shards.tokens`.
         split: clips to take.
-        codebook_size: what the codes must be made for.
-        texts: features of every caption; made here by `encoder` where there are none.
+        codebook_size: codebook size that the codes must have been made with.
+        texts: features of every caption; None computes them with `encoder`.
         own_caption_share, caption_weights: as in `TokenDataset`.
 
     Raises:
@@ -169,12 +170,13 @@ class TokenCollator:
 
     Args:
         end, pad: token ids.
-        caption_dropout: share of samples that lose their text, which makes guidance possible.
-        corruption: share of input tokens replaced by random codes (labels stay), against copying one's own past.
-        code_drop: share of samples that lose a code at their start or at their end (Go to Zero has one third).
-        longest: codes of a sample at most; longer ones are cut at a random place and do not end.
+        caption_dropout: fraction of samples that lose their text, for classifier-free guidance.
+        corruption: fraction of input tokens replaced by random codes (labels stay), for robustness to the model's own
+            errors.
+        code_drop: fraction of samples that lose a code at their start or at their end (Go to Zero has one third).
+        longest: maximum number of codes per sample; longer ones are cut to a random window and get no END.
 
-    Only samples whose motion ends (`ends`, True where a sample does not say) get an END.
+    Only samples whose motion ends (`ends`, default True) get an END.
     """
 
     motion = "input_ids"
@@ -210,7 +212,7 @@ class TokenCollator:
         return {self.motion: self.inputs(labels), "labels": labels, "text_features": features, "text_mask": mask}
 
     def tokens(self, codes: Tensor, ends: bool = True) -> Tensor:
-        """Codes `[n]` after the random cuts, with END where the motion ends."""
+        """Codes `[n]` after random cuts, with END if the motion ends."""
         end = codes.new_full((1, *codes.shape[1:]), self.end)
         if codes.shape[0] > 1 and float(torch.rand(())) < self.code_drop:
             codes = codes[1:] if float(torch.rand(())) < 0.5 else codes[:-1]
@@ -225,6 +227,6 @@ class TokenCollator:
         return torch.rand(count) >= self.caption_dropout
 
     def inputs(self, labels: Tensor) -> Tensor:
-        """Labels with the random wrong codes that the model reads in their place."""
+        """Inputs of the model: the labels with some codes replaced at random."""
         wrong = (torch.rand(labels.shape) < self.corruption) & (labels < self.end)
         return torch.where(wrong, torch.randint(int(self.end), labels.shape), labels)

@@ -19,13 +19,13 @@ class FeatureWindows(Dataset):
     """Random windows of clips; every clip is drawn in proportion to its length.
 
     Args:
-        clips: clips of any length; those shorter than `frames` give their whole length.
+        clips: clips of any length; those shorter than `frames` are returned whole.
         representation: codec of the features.
         frames: window length in frames.
-        copies: how many versions of each clip to encode: the clip, its mirror image, then speed variants of both.
+        copies: number of versions of each clip to encode: the clip, its mirror image, then speed variants of both.
         speed: range of the speed variants around 1.
         mixed: further versions, each with the upper body of another clip drawn at random, see `mix_bodies`.
-        seed: draws the speeds.
+        seed: seed of the speeds.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class FeatureWindows(Dataset):
 
 
 class WholeClips(Dataset):
-    """Whole clips as features, in order: what evaluation and tokenization go through."""
+    """Whole clips as features, in order, for evaluation and tokenization."""
 
     def __init__(self, clips: Sequence[MotionClip], representation: Representation) -> None:
         self.features = [representation.encode(clip.motion.canonicalize()) for clip in clips]
@@ -83,7 +83,7 @@ class WholeClips(Dataset):
 
 
 def collate_features(samples: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Features `[B, T, D]`, padded with zeros, and lengths `[B]` where they differ."""
+    """Features `[B, T, D]`, padded with zeros, and lengths `[B]` if they differ."""
     features = [sample["features"] for sample in samples]
     lengths = torch.tensor([f.shape[0] for f in features])
     batch = {"features": torch.nn.utils.rnn.pad_sequence(features, batch_first=True)}

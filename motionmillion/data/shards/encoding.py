@@ -1,11 +1,11 @@
-"""Clips of a folder -> codes, the same codes in every batch.
+"""Clips of a folder -> codes, independent of the batch.
 
     encoder = ClipEncoder("my_motions", tokenizer, batch_size=32)
-    results = encoder(list_clips("my_motions"))     # EncodedClip, or the reason why a clip cannot be read
+    results = encoder(list_clips("my_motions"))     # each an EncodedClip, or the reason why the clip cannot be read
 
-What is unusual: padding and company in a batch change the last bits of a float, which moves a value that lies on the
-border between two codes to its neighbour about once in a hundred thousand codes. A clip with a value that near to a
-border is encoded again alone, so that codes are always those of `tokenizer.encode(features[None])`.
+Unusual: padding and the other clips in a batch change the last bits of a float, which flips a value at the boundary
+between two codes about once in a hundred thousand codes. A clip with a value that close to a boundary is encoded again
+on its own, so that codes are always those of `tokenizer.encode(features[None])`.
 
 Shapes: B batch, T frames, D feature size, N codes in time, Q quantized channels.
 """
@@ -25,13 +25,13 @@ from motionmillion.tokenizer.quantizers.fsq import FiniteScalarQuantizer
 from motionmillion.tokenizer.quantizers.lfq import LookupFreeQuantizer
 
 _NEAR_CPU, _NEAR_OTHER = 3e-5, 3e-4
-"""What counts as on the border, as a share of a channel's largest value; differences of 1.5e-6 were seen on a CPU."""
+"""Tolerance of a boundary, as a fraction of a channel's largest value; differences of 1.5e-6 were seen on a CPU."""
 
 _MOST_FRAMES = 2**16
-"""Frames of a batch with its padding; a longer clip goes alone."""
+"""Maximum frames per batch, padding included; a longer clip is its own batch."""
 
 _STEPWISE = (FiniteScalarQuantizer, LookupFreeQuantizer)
-"""Quantizers whose codes only change with a channel that crosses a border; of others every clip is encoded alone."""
+"""Quantizers whose codes only change if a channel crosses a boundary; with others every clip is encoded on its own."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class EncodedClip:
 
 
 class ClipEncoder:
-    """Reads clips, canonicalizes them, makes features and encodes them.
+    """Reads clips, canonicalizes them, computes features and encodes them.
 
     Args:
         folder: a folder that `list_clips` reads.
-        tokenizer: on the device that it shall run on.
-        batch_size: clips that go through the encoder together; it does not change the codes.
+        tokenizer: a tokenizer, on the device to run on.
+        batch_size: clips per batch; it does not change the codes.
     """
 
     def __init__(self, folder: str | Path, tokenizer: MotionTokenizer, batch_size: int = 32) -> None:
@@ -57,7 +57,7 @@ class ClipEncoder:
         self.batch_size = batch_size
 
     def __call__(self, records: Sequence[ClipRecord]) -> list[EncodedClip | str]:
-        """For each of `records`, in order, its codes, or in one line why it has none."""
+        """For each of `records`, in order, its codes, or the reason why it has none, in one line."""
         with _steady(self.tokenizer.device):
             found = [self._features(record) for record in records]
             whole = [features for features in found if not isinstance(features, str)]
@@ -79,7 +79,7 @@ class ClipEncoder:
 
 @torch.no_grad()
 def encode_features(tokenizer: MotionTokenizer, clips: Sequence[Tensor], batch_size: int = 32) -> list[Tensor]:
-    """Codes `[N]` of each of the features `[T, D]`, exactly as if each were encoded alone; on the CPU."""
+    """Codes `[N]` of each clip's features `[T, D]`, exactly as if it were encoded on its own; on the CPU."""
     settled: dict[int, Tensor] = {}
     stepwise = batch_size > 1 and isinstance(tokenizer.quantizer, _STEPWISE)
     for part in _batches([features.shape[0] for features in clips], batch_size) if stepwise else ():
@@ -92,14 +92,14 @@ def encode_features(tokenizer: MotionTokenizer, clips: Sequence[Tensor], batch_s
 
 
 def encode_motion(tokenizer: MotionTokenizer, clips: Sequence[Tensor]) -> list[Tensor]:
-    """Codes `[N]` of each of the features `[T, D]`, of a tokenizer without a codebook latents `[N, Q]`; on the CPU."""
+    """Codes `[N]` of each clip's features `[T, D]`, or latents `[N, Q]` without a codebook; on the CPU."""
     if tokenizer.config.codebook_size:
         return encode_features(tokenizer, clips)
     return [tokenizer.encode_latents(features[None].to(tokenizer.device))[0].float().cpu() for features in clips]
 
 
 def _batches(frames: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Indices sorted by length, at most `size` of them, and few enough to bound what padding fills."""
+    """Batches of indices sorted by length, at most `size` each, with a bounded number of padded frames."""
     part: list[int] = []
     for index in sorted(range(len(frames)), key=frames.__getitem__):
         if len(part) == size or frames[index] * (len(part) + 1) > _MOST_FRAMES:
@@ -111,7 +111,7 @@ def _batches(frames: Sequence[int], size: int) -> Iterator[list[int]]:
 
 
 def _encode_batch(tokenizer: MotionTokenizer, clips: Sequence[Tensor]) -> list[Tensor | None]:
-    """Codes of each clip, None for those with a value near a border."""
+    """Codes of each clip, None for those with a value near a boundary."""
     lengths = torch.tensor([features.shape[0] for features in clips], device=tokenizer.device)
     features = torch.nn.utils.rnn.pad_sequence(list(clips), batch_first=True).to(tokenizer.device)
     latents: list[Tensor] = []
@@ -135,7 +135,7 @@ def _encode_batch(tokenizer: MotionTokenizer, clips: Sequence[Tensor]) -> list[T
 
 @contextlib.contextmanager
 def _steady(device: torch.device) -> Iterator[None]:
-    """One thread on a CPU, because a process a core is faster; full float32 elsewhere, for the sake of the codes."""
+    """One thread on a CPU, because one process per core is faster; full float32 elsewhere, for reproducible codes."""
     threads, short = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     if device.type == "cpu":

@@ -2,9 +2,9 @@
 
     for piece, results in encode_pieces(pieces, "my_motions", tokenizer, folder, workers=8): ...
 
-Results come in the order in which they are done, a few pieces ahead of whoever takes them. Worker processes are
-spawned, load the tokenizer once and ignore Ctrl-C. Each watches a pipe whose other end only this process holds: when
-it closes, because the work is stopped or this process is killed, they end at once.
+Results are yielded in the order of completion, and workers are only a few pieces ahead of the consumer. Worker
+processes are spawned, load the tokenizer once and ignore Ctrl-C. Each watches a pipe whose other end only this process
+holds: when it closes, because the work is stopped or this process is killed, the workers exit at once.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ Results = list[EncodedClip | str]
 
 @dataclass(frozen=True)
 class Piece:
-    """Clips that a worker gets at a time: piece `number` of `shard`."""
+    """The clips that a worker gets at a time: piece `number` of `shard`."""
 
     shard: int
     number: int
@@ -55,12 +55,12 @@ def encode_pieces(
     """Each of `pieces` with its results, in any order.
 
     Args:
-        folder: the clips'.
+        folder: folder of the clips.
         tokenizer: folder of a `MotionTokenizer`.
-        workers: processes; 1 is this one.
+        workers: number of processes; with 1, this process encodes.
 
     Raises:
-        ChildProcessError: if a worker ends suddenly or fails on something that is not the fault of one clip.
+        ChildProcessError: if a worker dies, or fails for a reason that does not concern a single clip.
     """
     workers = min(workers, len(pieces))
     if not pieces:
@@ -76,7 +76,7 @@ def encode_pieces(
         raise ChildProcessError(
             f"workers must keep running, got one of {workers} that ended suddenly; if memory ran out, use fewer"
         ) from None
-    except (RuntimeError, MemoryError) as error:  # torch's: memory, devices
+    except (RuntimeError, MemoryError) as error:  # raised by torch for memory and devices
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ChildProcessError(f"workers must be able to encode, got {reason!r} on device {device!r}") from error
 

@@ -2,14 +2,14 @@
 
     encode_text(["my_codes", "more_captions.txt"], "my_texts", "google/flan-t5-xl", device="cuda")
 
-1. Gather the different captions of all sources and sort them by length, so that batches hold little padding.
-2. Compare with what the output folder holds: whole shards of the same run are kept, another run is an error.
-3. Encode shard by shard; each is written whole.
+1. Gather the distinct captions of all sources and sort them by length, so that batches have little padding.
+2. Check the output folder: complete shards of the same run are kept, another run is an error.
+3. Encode shard by shard; each is written atomically.
 4. Write the index, and mark text.json complete.
 
-Sources are folders of token shards, folders of motions with captions, and text files with one caption a line. Features
-are computed in float32 and stored in `dtype`. Unusual: sentences that a recipe's `caption_rules` would add are not
-known here; put them into a text file.
+Sources are folders of token shards, folders of motions with captions, and text files with one caption per line.
+Features are computed in float32 and stored in `dtype`. Unusual: sentences that a recipe's `caption_rules` would add
+are not included; put them into a text file.
 """
 
 import itertools
@@ -35,10 +35,10 @@ from motionmillion.text.encoder import MINILM, TextEncoder, check_texts
 
 
 def read_captions(source: str | Path) -> Iterator[str]:
-    """The captions of a folder of token shards, a folder of motions, or a text file with one a line.
+    """The captions of a folder of token shards, a folder of motions, or a text file with one caption per line.
 
     Raises:
-        ValueError: if it is none of them.
+        ValueError: if it is none of these.
     """
     source = Path(source)
     if source.is_dir():
@@ -67,20 +67,20 @@ def encode_text(
     device: str = "cpu",
     overwrite: bool = False,
 ) -> Path:
-    """Write the features of every caption; run it again after an interruption to go on.
+    """Write the features of every caption; call it again after an interruption to resume.
 
     Args:
         sources: see `read_captions`.
         output: folder for the shards, see `motionmillion.data.shards.texts`.
         text_encoder, sentence, text_length: see `motionmillion.text.encoder.TextEncoder`.
-        dtype: what features are stored in: "float32", "bfloat16" or "float16".
-        batch_size: captions that go through the encoder together.
-        shard_size: captions of a shard.
-        overwrite: begin anew where `output` holds another run.
+        dtype: stored dtype of the features: "float32", "bfloat16" or "float16".
+        batch_size: captions per batch of the encoder.
+        shard_size: captions per shard.
+        overwrite: start over if `output` holds another run.
 
     Raises:
         ImportError: without pyarrow.
-        ValueError: for options, captions, or an output folder that do not fit.
+        ValueError: for invalid options or captions, and an output folder of another run.
     """
     check_pyarrow()
     find_dtype(dtype)  # raises for unknown names
@@ -171,7 +171,7 @@ def _write_shard(
 
 
 def read_lengths(path: Path, run: str, texts: int) -> torch.Tensor | None:
-    """Lengths of the texts of a shard, None where it is missing, damaged, or of another run."""
+    """Lengths of the texts of a shard; None if it is missing, damaged, or from another run."""
     try:
         with safe_open(path, "pt") as file:
             lengths = file.get_tensor("lengths")

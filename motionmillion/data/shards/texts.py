@@ -1,4 +1,4 @@
-"""Text features on disk: what the text encoder says of every caption, computed once.
+"""Text features on disk: the text encoder's features of every caption, computed once.
 
     texts = TextShards("my_texts")                   # written by motionmillion data encode-text
     features = texts["a person waves"]               # [L, C], in the dtype of the folder
@@ -7,14 +7,13 @@ A folder holds
 
 | file | content |
 |---|---|
-| text.json | which encoder, how it was asked, whether the folder is complete |
-| text-00000-of-00003.safetensors ... | `features` `[sum of L, C]`, one caption after another; `lengths` of each |
-| index.parquet | a row a caption: `text`, `key`, `shard`, `start`, `length` |
+| text.json | the encoder, its settings, and whether the folder is complete |
+| text-00000-of-00003.safetensors ... | `features` `[sum of L, C]`, captions concatenated; `lengths` of each |
+| index.parquet | one row per caption: `text`, `key`, `shard`, `start`, `length` |
 
-`TextShards` stands in for `motionmillion.data.sets.tokens.TextBank`. It maps the shards from the disk and keeps 24
-bytes a caption, however many there are; it can be sent to worker processes. `motionmillion.data.shards.text_writer`
-writes such folders. Unusual: a caption is found by the first 8 bytes of its SHA-256; the writer makes sure that no two
-agree.
+`TextShards` can replace `motionmillion.data.sets.texts.TextBank`. It memory-maps the shards and keeps only 24 bytes
+per caption in memory; it can be sent to worker processes. `motionmillion.data.shards.text_writer` writes such folders.
+Unusual: a caption is found by the first 8 bytes of its SHA-256; the writer makes sure that there are no collisions.
 
 Shapes: L text length, C feature size.
 """
@@ -50,7 +49,7 @@ def text_shard_name(shard: int, shards: int) -> str:
 
 
 def text_key(text: str) -> int:
-    """What a caption is found by: the first 8 bytes of its SHA-256 as an int64."""
+    """Key of a caption in the index: the first 8 bytes of its SHA-256 as an int64."""
     return int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:8], "little", signed=True)
 
 
@@ -67,8 +66,8 @@ class TextShards:
     """Features of captions in a folder, by caption.
 
     Attributes:
-        name, sentence, max_length, dim: of the encoder, see `motionmillion.text.encoder.TextEncoder`.
-        dtype: of the features.
+        name, sentence, max_length, dim: settings of the encoder, see `motionmillion.text.encoder.TextEncoder`.
+        dtype: dtype of the features.
 
     Raises:
         ImportError: without pyarrow.
@@ -138,7 +137,7 @@ class TextShards:
         return self._open(shard).get_slice("features")[start : start + length]
 
     def missing(self, texts: Iterable[str]) -> list[str]:
-        """The different texts that are not here, for a check ahead of a training."""
+        """The distinct texts that are missing, for a check before a training."""
         return [text for text in dict.fromkeys(texts) if text not in self]
 
     def _open(self, shard: int) -> Any:
@@ -155,4 +154,4 @@ class TextShards:
         return self._files[shard]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_files": {}}  # every process opens the files for itself
+        return {**self.__dict__, "_files": {}}  # every process opens its own files

@@ -1,12 +1,12 @@
-"""Writes the shards of a run as its pieces come in, and knows which shards an earlier attempt has left whole.
+"""Writes the shards of a run as results arrive, and finds the complete shards of an earlier attempt.
 
     writer = ShardWriter(folder, plan_shards(records, "my_motions", 1000), skip_bad=False)   # a ResumableFolder
     for piece, results in encode_pieces(writer.start(), ...):
         writer.take(piece, results)
     writer.finish()
 
-One process writes, so nothing is written twice and what is left of an interruption can be told apart. Unusual: a shard
-whose motion files have changed in size or time since it was written counts as not written.
+Only one process writes, so nothing is written twice, and the remains of an interruption can be recognised. Unusual: a
+shard whose motion files have changed in size or modification time since it was written is rewritten.
 """
 
 import contextlib
@@ -26,12 +26,12 @@ from motionmillion.data.shards.tokens import COLUMNS, HEADER, OPTIONAL, read_not
 from motionmillion.provenance import fingerprint
 
 _PIECE = 64
-"""Clips that a worker gets at a time: a second or two of work."""
+"""Number of clips that a worker gets at a time: a second or two of work."""
 
 
 @dataclass(frozen=True)
 class PlannedShard:
-    """What goes into a shard; `source` is a fingerprint of its clips and their motion files."""
+    """The clips of a shard; `source` is a fingerprint of them and their motion files."""
 
     records: tuple[ClipRecord, ...]
     source: str
@@ -43,8 +43,8 @@ class ShardWriter:
     Args:
         folder: of the shards, see `motionmillion.data.shards.tokenize`.
         plan: every shard of the run.
-        skip_bad: leave out motions that cannot be read, rather than stop.
-        say: takes lines for the user.
+        skip_bad: skip motions that cannot be read, instead of failing.
+        say: prints a line for the user.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class ShardWriter:
     ) -> None:
         self.folder, self.plan = folder, plan
         self.skip_bad, self.say = skip_bad, say
-        self.notes: dict[int, dict[str, Any]] = {}  # of whole shards
+        self.notes: dict[int, dict[str, Any]] = {}  # of complete shards
         self.parts: dict[int, dict[int, Results]] = defaultdict(dict)  # results of the others, by piece
 
     def start(self) -> list[Piece]:
@@ -86,7 +86,7 @@ class ShardWriter:
 
     @property
     def clips_done(self) -> int:
-        """Clips of whole shards, those that were left out among them."""
+        """Number of clips in complete shards, including skipped ones."""
         return sum(len(self.plan[number].records) for number in self.notes)
 
     def take(self, piece: Piece, results: Results) -> None:
@@ -120,7 +120,7 @@ class ShardWriter:
         self.notes[number] = note
 
     def finish(self) -> None:
-        """Mark the run complete and sum up."""
+        """Mark the run complete and print a summary."""
         notes = [self.notes[number] for number in range(len(self.plan))]
         clips, codes = (sum(note[name] for note in notes) for name in ("clips", "codes"))
         skipped = [entry for note in notes for entry in note["skipped"]]

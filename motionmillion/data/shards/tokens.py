@@ -15,9 +15,9 @@ writes such folders (`motionmillion.data.shards.tokenize`).
 | codes | list of int32 | `ceil(frames / frames_per_token)` of them |
 | sources, ends | list of string, bool | as in `MotionClip`; not in older folders |
 
-`tokens.json` says what made the codes. Its `run` is a fingerprint of tokenizer, source and options; every shard
-carries it in its own metadata (key "motionmillion"), with the numbers of its clips and codes and what was left out, so
-that shards of different runs are never mixed. Unusual: pyarrow is not needed to import this module, only to call it.
+`tokens.json` describes how the codes were made. Its `run` is a fingerprint of tokenizer, source and options; every
+shard also stores it in its metadata (key "motionmillion"), with the numbers of clips and codes and what was left out,
+so that shards of different runs are never mixed. Unusual: pyarrow is not needed to import this module, only to use it.
 """
 
 import json
@@ -64,7 +64,7 @@ class TokenClip:
 
 
 def check_pyarrow() -> None:
-    """Raise `ImportError` with the remedy where pyarrow is not installed; call it ahead of long work."""
+    """Raise `ImportError` with the remedy if pyarrow is not installed; call it before long work."""
     try:
         import pyarrow.parquet  # noqa: F401
     except ImportError as error:
@@ -78,10 +78,10 @@ def shard_name(shard: int, shards: int) -> str:
 
 
 def write_shard(rows: Sequence[dict[str, Any]], path: str | Path, note: dict[str, Any]) -> None:
-    """Write rows with the keys `COLUMNS`, and `OPTIONAL` where they have them, as a shard; whole or not at all.
+    """Write rows with the keys `COLUMNS`, and `OPTIONAL` if they have them, as a shard, atomically.
 
     Args:
-        note: what `read_note` gives back.
+        note: metadata that `read_note` returns.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -96,10 +96,10 @@ def write_shard(rows: Sequence[dict[str, Any]], path: str | Path, note: dict[str
 
 
 def read_note(path: str | Path) -> dict[str, Any]:
-    """What `write_shard` was told about a shard, checked against its footer.
+    """The `note` given to `write_shard`, checked against the shard's footer.
 
     Raises:
-        ValueError: if the file is missing, truncated or no shard.
+        ValueError: if the file is missing, truncated or not a shard.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -134,15 +134,15 @@ def read_header(folder: str | Path) -> dict[str, Any]:
 def load_token_shards(
     folder: str | Path, splits: Iterable[str] = SPLITS, codebook_size: int | None = None
 ) -> Iterator[TokenClip]:
-    """The clips of `splits` in a folder of token shards, in its order, one shard in memory at a time.
+    """The clips of `splits` in a folder of token shards, in order, with one shard in memory at a time.
 
     Args:
-        codebook_size: what the codes must be made for; None takes any.
+        codebook_size: required codebook size; None accepts any.
 
     Raises:
         ImportError: without pyarrow.
-        ValueError: at once, for a folder that is unfinished or made for another codebook, and for shards that are
-            missing, damaged or of another run; while reading, for damage inside a shard.
+        ValueError: immediately, for a folder that is unfinished or made for another codebook, and for shards that are
+            missing, damaged or from another run; while reading, for damage inside a shard.
     """
     check_pyarrow()
     splits = tuple(splits)
@@ -154,18 +154,18 @@ def load_token_shards(
 def read_token_tables(folders: Sequence[str | Path], split: str, codebook_size: int | None = None) -> "pa.Table":
     """The clips of `split` that have captions, of all `folders`, as one Arrow table.
 
-    It has the columns `COLUMNS` and `OPTIONAL`; where a folder lacks the latter, no source is known and all clips end.
+    It has the columns `COLUMNS` and `OPTIONAL`; if a folder lacks the latter, sources are unknown and all clips end.
 
     Raises:
         ImportError: without pyarrow.
-        ValueError: for folders that `load_token_shards` refuses, and for codes out of range.
+        ValueError: for folders that `load_token_shards` rejects, and for codes out of range.
     """
     check_pyarrow()
     import pyarrow as pa
     import pyarrow.compute
     import pyarrow.parquet as pq
 
-    pc: Any = pyarrow.compute  # its functions are made when it is imported
+    pc: Any = pyarrow.compute  # its functions are generated on import, so type checkers do not know them
     tables = []
     for folder in folders:
         header, paths = _checked_shards(folder, (split,), codebook_size)
@@ -185,7 +185,7 @@ def read_token_tables(folders: Sequence[str | Path], split: str, codebook_size: 
 
 
 def _with_optional(table: "pa.Table") -> "pa.Table":
-    """A shard with the columns that older ones lack."""
+    """A shard with the columns that older shards lack filled in."""
     import pyarrow as pa
 
     rows = table.num_rows
@@ -199,7 +199,7 @@ def _with_optional(table: "pa.Table") -> "pa.Table":
 def _checked_shards(
     folder: str | Path, splits: tuple[str, ...], codebook_size: int | None
 ) -> tuple[dict[str, Any], list[Path]]:
-    """Header and shards of a folder that is finished and whole."""
+    """Header and shards of a folder, checked to be complete."""
     folder = Path(folder)
     wrong = [split for split in splits if split not in SPLITS]
     if wrong or not splits:

@@ -1,4 +1,4 @@
-"""Motions made by rule, with captions that are true of them."""
+"""Procedurally generated motions with matching captions."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What the synthetic people do: one function per action, from a style and dice to a `Plan` and the wordings for it.
+"""Actions of the synthetic motions: one function each, from a style and random draws to a `Plan` and its captions.
 
 A new action is one function with the signature of `walk` and one line in `PERFORMERS`.
 
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from motionmillion.data.synthetic.body import REST_TOE_Z, SIDE_SIGNS, SIDES, Plan, Pose, keyframes, smooth, turn
 
-_STANCE = 0.6  # share of a step cycle for which a foot stands on the floor
-_EDGE = 0.45  # seconds to get into and out of step
+_STANCE = 0.6  # fraction of a step cycle in which a foot is on the floor
+_EDGE = 0.45  # seconds to start and stop stepping
 _GRAVITY = 9.81
 _TIMES = ("once", "twice", "three times", "four times")
 _NUMBERS = ("one", "two", "three", "four")
@@ -25,7 +25,7 @@ Course = Callable[[Tensor], tuple[Tensor, Tensor]]  # progress 0..1 `[...]` -> f
 
 
 class Dice:
-    """Draws from a `torch.Generator` with a seed."""
+    """Random draws from a seeded `torch.Generator`."""
 
     def __init__(self, seed: int) -> None:
         self.generator = torch.Generator().manual_seed(seed)
@@ -39,7 +39,7 @@ class Dice:
 
 @dataclass(frozen=True)
 class Style:
-    """How one made-up person moves: arm and foot habits, posture, pace."""
+    """How one synthetic person moves: arm and foot habits, posture, pace."""
 
     arm_lower: float
     arm_swing: float
@@ -87,10 +87,10 @@ def stand(style: Style, dice: Dice, time: Tensor) -> Plan:
 
 
 def _follow(plan: Plan, time: Tensor, course: Course, cycles: float, lead: float, lift: float, push: float) -> Tensor:
-    """Put a stepping body and its footprints on a course; returns the step phase `[2, T]`: cycles and activity.
+    """Add steps along a course to a plan, body and footprints; returns the step phase `[2, T]`: cycles and activity.
 
     Args:
-        cycles: steps of the leading foot, a multiple of a half and at least 1.
+        cycles: number of steps of the leading foot, a multiple of 0.5 and at least 1.
         lead: side of the foot that lands at whole cycles, 1 left, -1 right.
         lift: height of the toes in mid-swing, metres.
         push: pitch of the foot when it leaves the floor, radians.
@@ -103,7 +103,7 @@ def _follow(plan: Plan, time: Tensor, course: Course, cycles: float, lead: float
     def place(at: Tensor) -> tuple[Tensor, Tensor]:
         return course(((at - 0.2) / (cycles - 0.4)).clamp(0, 1))
 
-    offset = 0.25 * (1 - lead * SIDE_SIGNS)  # of each foot's cycle, 0 or 0.5
+    offset = 0.25 * (1 - lead * SIDE_SIGNS)  # phase offset of each foot's cycle, 0 or 0.5
     count = (phase[:, None] + offset).floor()  # [T, 2]
     part = phase[:, None] + offset - count
     swing = ((part - _STANCE) / (1 - _STANCE)).clamp(0, 1)
@@ -124,7 +124,7 @@ def _follow(plan: Plan, time: Tensor, course: Course, cycles: float, lead: float
 
 
 def walk(style: Style, dice: Dice, time: Tensor) -> tuple[Plan, list[str]]:
-    """Walk forward, backward or in a bend, slowly, normally or fast."""
+    """Walk forward, backward or along a curve, slowly, normally or fast."""
     way = dice.choice(("forward", "forward", "backward", "left", "right"))
     speed = dice.choice(("slow", "normal", "normal", "fast"))
     rate, stride = {"slow": (0.68, 0.85), "normal": (0.9, 1.15), "fast": (1.12, 1.32)}[speed]
@@ -132,18 +132,18 @@ def walk(style: Style, dice: Dice, time: Tensor) -> tuple[Plan, list[str]]:
     cycles = max(2, round(2 * rate * style.pace * (float(time[-1]) - 0.8 - _EDGE))) / 2
     sign = -1.0 if way == "backward" else 1.0
     length = sign * stride * (cycles - 0.4)
-    bend = {"left": 1.0, "right": -1.0}.get(way, 0.0) * dice.uniform(0.45, 0.8)  # radians a metre
+    bend = {"left": 1.0, "right": -1.0}.get(way, 0.0) * dice.uniform(0.45, 0.8)  # radians per metre
 
     def course(progress: Tensor) -> tuple[Tensor, Tensor]:
         heading = bend * length * progress
-        chord = length * progress * torch.sinc(heading / math.tau)  # of the arc
+        chord = length * progress * torch.sinc(heading / math.tau)  # chord length of the arc so far
         return turn(torch.stack([torch.zeros_like(chord), chord], dim=-1), heading / 2), heading
 
     plan, lead = stand(style, dice, time), dice.choice((1.0, -1.0))
     vigour = stride / 1.15
     push = 0.55 * vigour if sign > 0 else 0.15
     phase, activity = _follow(plan, time, course, cycles, lead, 0.05 + 0.03 * vigour, push)
-    reach = sign * lead * torch.cos(math.tau * phase) * activity  # 1 where the left foot is furthest in front
+    reach = sign * lead * torch.cos(math.tau * phase) * activity  # 1 where the left foot is furthest forward
     plan.pose.add("pelvis", yaw=-0.09 * vigour * reach)
     plan.pose.add_spine(yaw=0.16 * vigour * reach, pitch=0.05 * sign * vigour * activity)
     for side, left in SIDES:
@@ -176,7 +176,7 @@ def turn_around(style: Style, dice: Dice, time: Tensor) -> tuple[Plan, list[str]
 
     phase, activity = _follow(plan, time, course, needs[degrees], sign, 0.05, 0.2)
     plan.pose.add_spine(yaw=0.15 * sign * activity)
-    plan.pose.add("neck", yaw=0.25 * sign * activity)  # the head goes first
+    plan.pose.add("neck", yaw=0.25 * sign * activity)  # the head leads the turn
     for arm, left in SIDES:
         plan.pose.add_arm(arm, swing=0.1 * left * torch.cos(math.tau * phase) * activity, flex=0.1 * activity)
     words = {

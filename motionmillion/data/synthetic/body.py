@@ -1,12 +1,12 @@
-"""Body model of the synthetic motions: joint angles above the pelvis, planned feet below it.
+"""Body model of the synthetic motions: joint angles for the upper body, planned footsteps for the legs.
 
-A motion is planned as a `Plan`: angles of the upper body, the path of the pelvis and where each foot stands; `solve`
-finds the legs by two-bone inverse kinematics, so that a foot that is planted stays where it is, and lowers the pelvis
-where a leg would be too short. Unusual: a foot is placed by its toe joint (SMPL22's `left_foot`), whose height 0 is
-the floor; the heel rises by pitching about it.
+A motion is planned as a `Plan`: angles of the upper body, the path of the pelvis and the position of each foot;
+`solve` finds the legs by two-bone inverse kinematics, so that planted feet do not slide, and lowers the pelvis where a
+leg would be too short. Unusual: a foot is positioned by its toe joint (SMPL22's `left_foot`), at height 0 when it is
+on the floor; the heel rises by pitching the foot about this joint.
 
-Angles in radians, lengths in metres. pitch turns about +x (positive leans forward, swings a limb backward), yaw about
-+y (positive turns left), roll about +z. Shapes: T frames, J joints, 2 sides in the order left, right.
+Angles in radians, lengths in metres. Pitch rotates about +x (positive leans forward, swings a limb backward), yaw
+about +y (positive turns left), roll about +z. Shapes: T frames, J joints, 2 sides in the order left, right.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ from motionmillion.skeleton import SMPL22
 SIDES = (("left", 1.0), ("right", -1.0))
 SIDE_SIGNS = torch.tensor([1.0, -1.0], dtype=torch.float64)
 REST_TOE_Z = 0.065  # toe joints in front of the pelvis when standing
-_STRAIGHTEST = 0.99  # share of a leg's full length that standing and walking use
+_STRAIGHTEST = 0.99  # fraction of a leg's full length that standing and walking use
 _OFFSETS = torch.tensor(SMPL22.offsets, dtype=torch.float64)
 
 
 class Pose:
-    """Joint angles `[T, J, 4]` (yaw, pitch, roll, twist), zero until added to; `R = Ry Rx Rz Rx(twist)`."""
+    """Joint angles `[T, J, 4]` (yaw, pitch, roll, twist), initially zero; `R = Ry Rx Rz Rx(twist)`."""
 
     def __init__(self, frames: int) -> None:
         self.angles = torch.zeros(frames, len(SMPL22), 4, dtype=torch.float64)
@@ -40,7 +40,7 @@ class Pose:
         roll: Tensor | float = 0.0,
         twist: Tensor | float = 0.0,
     ) -> None:
-        """Add angles, numbers or `[T]`, to a joint."""
+        """Add angles, each a number or `[T]`, to a joint."""
         for channel, angle in enumerate((yaw, pitch, roll, twist)):
             self.angles[:, SMPL22.index(joint), channel] += angle
 
@@ -71,15 +71,15 @@ class Pose:
 
 @dataclass
 class Plan:
-    """What `solve` turns into a motion.
+    """A planned motion, the input of `solve`.
 
     Args:
-        pose: angles of every joint but the legs'; the pelvis yaw is the heading.
-        root: pelvis over the floor (x, z) `[T, 2]`.
-        toes: toe joints `[T, 2, 3]`.
+        pose: angles of all joints except the legs; the pelvis yaw is the heading.
+        root: floor position (x, z) of the pelvis `[T, 2]`.
+        toes: positions of the toe joints `[T, 2, 3]`.
         toe_yaw: heading of the feet `[T, 2]`.
         heel: pitch of the feet about the toe joints `[T, 2]`, positive with the heel up.
-        crouch: pelvis below standing height `[T]`, at most as high as the legs allow.
+        crouch: how far the pelvis is lowered `[T]`, from standing height or, if that is less, what the legs can reach.
         flight: height of the whole body above the floor `[T]`, already part of `toes`.
     """
 
@@ -102,9 +102,9 @@ def _rotation_z(angle: Tensor) -> Tensor:
 
 
 def keyframes(time: Tensor, keys: Sequence[tuple[float, float] | tuple[float, float, float]]) -> Tensor:
-    """Cubic Hermite curve through `(time, value)` or `(time, value, slope)`, at times of any shape.
+    """Cubic Hermite curve through keys `(time, value)` or `(time, value, slope)`, evaluated at times of any shape.
 
-    A slope that is left out is 0. Before the first and after the last key the curve keeps their values.
+    The slope defaults to 0. Before the first and after the last key the curve is constant.
     """
     table = torch.tensor([(*key, 0.0)[:3] for key in keys], dtype=torch.float64)
     knots, values, slopes = table.T.contiguous()
@@ -118,7 +118,7 @@ def keyframes(time: Tensor, keys: Sequence[tuple[float, float] | tuple[float, fl
 
 
 def smooth(values: Tensor, frames: float) -> Tensor:
-    """Gaussian filter over time of `[T]` or `[T, C]`, standard deviation in frames; the ends are held."""
+    """Gaussian filter over time of `[T]` or `[T, C]`, standard deviation in frames; end values are repeated."""
     reach = max(1, int(3 * frames))
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float64) / frames).square())
     columns = values.reshape(values.shape[0], -1).T[:, None]  # [C, 1, T]
@@ -183,7 +183,7 @@ def _bend(distance: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _aim(direction: Tensor, hinge: Tensor) -> Tensor:
-    """Frames `[..., 3, 3]` whose first column is `direction` `[..., 3]` and whose third lies nearest to `hinge`."""
+    """Frames `[..., 3, 3]` with first column `direction` `[..., 3]` and the third as close to `hinge` as possible."""
     first = torch.nn.functional.normalize(direction, dim=-1)
     third = torch.nn.functional.normalize(hinge - (hinge * first).sum(-1, keepdim=True) * first, dim=-1)
     return torch.stack([first, torch.linalg.cross(third, first), third], dim=-1)

@@ -1,12 +1,12 @@
-"""Synthetic motions with captions: a made-up person walks, turns, waves, jumps or squats.
+"""Synthetic motions with captions: a person walks, turns, waves, jumps or squats.
 
     motion = synthesize("walk", seed=0, seconds=4)       # motion.caption says what it shows
     clips = synthetic_clips(1000, seed=0)                # with subjects and splits
 
-Made for tests, demonstrations and first training runs without a download; no substitute for captured motion. Every
+Intended for tests, demonstrations and first training runs without a download; no substitute for captured motion. Every
 action samples its parameters (side, angle, speed, count, ...) and describes them in several wordings. Unusual: feet
-are planned and legs solved for (`motionmillion.data.synthetic.body`), so a planted foot does not slide. A new action
-is one function and one line in `motionmillion.data.synthetic.actions`.
+are planned and legs solved by inverse kinematics (`motionmillion.data.synthetic.body`), so planted feet do not slide.
+To add an action, add a function and one line to `motionmillion.data.synthetic.actions`.
 """
 
 import math
@@ -25,16 +25,16 @@ _WHO = ("a person", "someone", "the person", "a figure")
 
 
 def synthesize(action: str, seed: int, seconds: float | None = None, fps: float = 30) -> Motion:
-    """A synthetic motion with a caption, facing +z at the start; the same arguments give the same motion.
+    """Generate a motion with a caption, facing +z at the start; the same arguments give the same motion.
 
     Args:
         action: one of `ACTIONS`.
-        seed: picks the person and the parameters of the action.
+        seed: determines the person and the parameters of the action.
         seconds: length, at least 2; between 3 and 6 if None.
         fps: frames per second.
 
     Raises:
-        ValueError: for an unknown action, too short a length, or a frame rate that is not positive.
+        ValueError: for an unknown action, a length that is too short, or a frame rate that is not positive.
     """
     if action not in ACTIONS:
         raise ValueError(f"action must be one of {ACTIONS}, got {action!r}")
@@ -48,13 +48,13 @@ def synthesize(action: str, seed: int, seconds: float | None = None, fps: float 
 
 
 def synthetic_clips(count: int, seed: int) -> list[MotionClip]:
-    """Clips of 20 synthetic subjects at 30 frames per second, the actions in turn.
+    """Generate clips of 20 synthetic subjects at 30 frames per second, cycling through the actions.
 
-    Of any ten subjects eight are for training, one is for validation and one for test.
+    Of every ten subjects eight are for training, one is for validation and one for testing.
 
     Args:
-        count: number of clips; from 10 on every split has some.
-        seed: picks the subjects and all parameters.
+        count: number of clips; with at least 10, no split is empty.
+        seed: determines the subjects and all parameters.
 
     Raises:
         ValueError: if `count` is not positive.

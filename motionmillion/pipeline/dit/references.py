@@ -1,4 +1,4 @@
-"""References of a DiT's call: what is told, which mode each row has, and whether it can start there."""
+"""Checks on the references of a DiT's call: texts and references, the mode of each row, and starting motions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -46,7 +46,7 @@ def check_told(
 def check_modes(
     mode: str | Sequence[str], texts: Sequence[str], references: Sequence[Motion | None], follows: bool
 ) -> list[str]:
-    """The checked mode of each row; "auto" where the gate has to decide.
+    """The checked mode of each row; "auto" if the gate has to decide.
 
     Args:
         follows: whether the model can follow references.

@@ -1,4 +1,4 @@
-"""Training of MotionDiT: sources, starts, distillation."""
+"""Training of MotionDiT: data sources, fine-tuning, distillation."""
 
 from typing import TYPE_CHECKING
 

@@ -3,7 +3,7 @@
     motionmillion train few-step --config recipes/flow/few_step.yaml
 
 `data` takes the keys of `motionmillion.training.dit`; text encoder, sentence, text length and sampling are those of
-the teacher's pipeline where the recipe does not name them. Texts are never left out.
+the teacher's pipeline where the recipe does not name them. There is no caption dropout.
 
 | key of `model` | meaning |
 |---|---|
@@ -15,11 +15,11 @@ the teacher's pipeline where the recipe does not name them. Texts are never left
 | starts | where steps begin: "teacher", on its own path from noise, or "motion", at clean motion with noise |
 | dropout | dropout in the student's blocks |
 
-The student begins as a copy of the teacher. Validation gives, besides the loss, `gap`, how far the student arrives
-from the teacher's steps * substeps steps from the same noise, and `gap_teacher`, how far the teacher itself does in as
-many steps as the student; both in standard deviations of the features. Written at the end: `<output>/final`, a
-pipeline whose defaults are the student's steps without further guidance. How it works:
-`motionmillion.lm.dit.few_step`.
+The student is initialised as a copy of the teacher. Validation reports, besides the loss, `gap`, the distance between
+the student's result and that of the teacher in steps * substeps steps from the same noise, and `gap_teacher`, the same
+distance for the teacher limited to the student's number of steps; both in standard deviations of the features. Written
+at the end: `<output>/final`, a pipeline whose defaults are the student's steps without further guidance. The method is
+explained in `motionmillion.lm.dit.few_step`.
 """
 
 from collections import Counter
@@ -46,12 +46,12 @@ from motionmillion.training.trainer import build_trainer, training_arguments
 
 _BATCH = 32
 _LOOKED_AT = 32
-"""Validation clips that both go all the way for."""
+"""Validation clips for which student and teacher are both sampled in full, to measure the gap."""
 
 
 @dataclass(frozen=True)
 class FewStepSection:
-    """The section `model` of a recipe that distils."""
+    """The section `model` of a distillation recipe."""
 
     teacher: str | None = option(None, "pipeline of a DiT, or the folder of the transformer itself")
     steps: int = option(FewStep.steps, "number of steps of the student")
@@ -85,13 +85,13 @@ def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     """Distil, validate on the `val` split, write the pipeline `<output>/final`; returns the validation figures.
 
     Args:
-        resume: go on from the newest checkpoint of the output folder.
+        resume: continue from the newest checkpoint in the output folder.
 
     Raises:
-        ValueError: for unknown options, a teacher that is none or reads other text features, and data without
+        ValueError: for unknown options, a teacher that is not a DiT or uses other text features, and data without
             captioned clips of the splits `train` and `val`.
     """
-    # 1. check what can be checked before anything is loaded
+    # 1. checks that need nothing loaded
     model = few_step_options(recipe)
     options = model.distillation
     folder = find_dit(str(model.teacher), "model.teacher")
@@ -116,7 +116,7 @@ def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     sampling = given_only({**(data.sampling or {}), **sampling})
     DiTOptions.from_defaults(sampling).check_features(student.config.features)
     encoder.to("cpu")
-    # 4. train, and write it
+    # 4. train, and write the pipeline
     trainer = build_trainer(
         student, arguments, train, held_out, collate_flow, lambda m: evaluate(m, distiller, held_out, recipe.seed)
     )
@@ -128,13 +128,13 @@ def few_step_options(recipe: Recipe) -> FewStepSection:
     """The section `model` of a recipe.
 
     Raises:
-        ValueError: for unknown keys, values out of range, and no teacher.
+        ValueError: for unknown keys, values out of range, and a missing teacher.
     """
     return read_section(FewStepSection, recipe.model, "model section")
 
 
 def student_of(distiller: Distiller, dropout: float = 0.0) -> MotionDiT:
-    """A copy of the teacher to be trained, whose config says what it is made for."""
+    """A trainable copy of the teacher, whose config records the number of steps it is distilled for."""
     changes = {"few_step": distiller.made_for, "text_dropout": 0.0, "dropout": dropout}
     return copied(distiller.teacher, MotionDiTConfig.from_dict({**distiller.teacher.config.to_dict(), **changes}))
 
@@ -143,7 +143,8 @@ def student_of(distiller: Distiller, dropout: float = 0.0) -> MotionDiT:
 def evaluate(student: MotionDiT, distiller: Distiller, dataset: FlowPairs, seed: int) -> dict[str, float]:
     """Means over clips, with noise that follows from `seed`: "loss", the plain error, and the gaps of the first clips.
 
-    The plain squared error is that of the last layer: "velocity" or "clean", as `MotionDiTConfig.prediction` says.
+    The unweighted squared error is that of the last layer's output: "velocity" or "clean", see
+    `MotionDiTConfig.prediction`.
     """
     sums: Counter[str] = Counter()
     devices = [student.device] if student.device.type == "cuda" else []

@@ -1,8 +1,8 @@
-"""Sources of clips that a DiT's recipe names, and the section `data` of the recipe.
+"""The section `data` of a DiT's recipe, and the sources of clips that it names.
 
     training, validation = dit_sources(recipe, dit_data_options(recipe))
 
-What a source does not say is read from `source.json` in its folder, where there is one.
+Settings that a source does not give are read from `source.json` in its folder, if there is one.
 """
 
 import json
@@ -25,7 +25,7 @@ _SOURCE_KEYS = ("folder", "text_share", "trusted_text", "trusted_reference", "sh
 
 
 def corruption_of(given: Any) -> Corruption:
-    """The settings of a recipe over ViMoGen's."""
+    """The recipe's corruption settings, with ViMoGen's as defaults."""
     if not isinstance(given, dict | None):
         raise ValueError(f"data.corruption must be a mapping, got {given!r}")
     return read_section(Corruption, given or {}, "data.corruption")
@@ -86,7 +86,7 @@ def dit_sources(recipe: Recipe, data: DiTSection) -> tuple[list[Source], list[So
 
 
 def _source_clips(entry: Any) -> tuple[dict[str, Any], list[MotionClip]]:
-    """How one source is used, and its clips."""
+    """The clips of one source, and how they are used."""
     settings = source_settings(entry)
     splits, folder = settings.pop("splits", None), settings.pop("folder")
     clips = load_clips(folder, splits or SPLITS)
@@ -94,13 +94,13 @@ def _source_clips(entry: Any) -> tuple[dict[str, Any], list[MotionClip]]:
 
 
 def source_settings(entry: Any, config: MotionDiTConfig | None = None) -> dict[str, Any]:
-    """What an entry of `data.sources` and the manifest in its folder say.
+    """Settings of an entry of `data.sources`, merged over the manifest in its folder.
 
     Args:
-        config: of the model, for a check of the blocks that are trusted.
+        config: config of the model, to check the names of the trusted feature blocks.
 
     Raises:
-        ValueError: for unknown keys and blocks, values out of range, and a damaged manifest.
+        ValueError: for unknown keys and blocks, values out of range, and an invalid manifest.
     """
     if not isinstance(entry, dict) or not isinstance(entry.get("folder"), str | Path):
         raise ValueError(f"data.sources must be mappings with a folder, got {entry!r}")

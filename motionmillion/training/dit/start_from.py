@@ -1,4 +1,4 @@
-"""A trained MotionDiT that a training goes on from, to tune it on other clips or to distil it."""
+"""Loads the trained MotionDiT that a training starts from, to fine-tune it on other clips or to distil it."""
 
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ from motionmillion.text.encoder import TextEncoder
 from motionmillion.training.recipe import Recipe
 
 TUNABLE = ("max_frames", "flow", "smoothness", "block_weights", "text_dropout", "dropout")
-"""Settings of a model that leave its weights as they are."""
+"""Settings of a model that can change without changing its weights."""
 
 
 def find_dit(name: str, argument: str) -> Path:
-    """The folder of a trained transformer, given by its pipeline (folder or hub id) or itself.
+    """The folder of a trained transformer, given its pipeline (folder or hub id) or the folder itself.
 
     Raises:
-        ValueError: if it is no MotionDiT; the message calls it `argument`.
+        ValueError: if it is not a MotionDiT; `argument` is its name in the message.
     """
     folder = find_pipeline(name)
     inside = folder / "dit"
@@ -51,10 +51,10 @@ def statistics(model: MotionDiT) -> FeatureStats:
 
 
 def tuned_config(config: MotionDiTConfig, changes: dict[str, Any]) -> MotionDiTConfig:
-    """The config of a trained model with the `model` section of a recipe that goes on from it.
+    """The config of a trained model, changed by the `model` section of a recipe that fine-tunes it.
 
     Raises:
-        ValueError: for settings that the weights do not leave open, and a model that was distilled.
+        ValueError: for settings that are fixed by the weights, and for a distilled model.
     """
     if set(changes) - set(TUNABLE):
         raise unknown_key_error("model section of a recipe with data.start_from", set(changes) - set(TUNABLE), TUNABLE)
@@ -67,14 +67,14 @@ def tuned_config(config: MotionDiTConfig, changes: dict[str, Any]) -> MotionDiTC
 
 
 def copied(model: MotionDiT, config: MotionDiTConfig) -> MotionDiT:
-    """A model of its own with the same weights."""
+    """An independent copy of the model, with another config."""
     copy = MotionDiT(config)
     copy.load_state_dict(model.state_dict())
     return copy
 
 
 def dit_config(recipe: Recipe, text_dim: int) -> MotionDiTConfig:
-    """The config that a recipe's `model` section makes, for text features of that width."""
+    """The config of a recipe's `model` section, for text features of width `text_dim`."""
     options = {**recipe.model, "text_dim": text_dim}
     size = options.pop("size", None)
     return MotionDiTConfig.from_name(size, **options) if size else MotionDiTConfig(**options)

@@ -19,18 +19,19 @@
 | corruption | settings of `motionmillion.data.sets.references.Corruption`, over ViMoGen's |
 | shortest | frames below which a clip is left out, at the frame rate of the features |
 
-A source is a mapping: `folder`, `text_share`, `trusted_text`, `trusted_reference`, `share` (of all visits, those that
-go to it, such as 0.06; sources without one divide the rest by their clips), `splits` (all clips of these count as
-training clips; left out, the folder's own splits hold). What it does not say is read from `source.json` in its folder
-where there is one, the manifest of a data set that knows how it should be used. `model` takes `size` (a name of
-`MotionDiTConfig.from_name`) and arguments of the config; `text_dim` follows from the encoder. With `start_from` the
-model and the statistics of its features are those of the pipeline, text encoder and sampling too where the recipe
-names none, and `model` takes what leaves weights as they are (`motionmillion.training.dit.start_from.TUNABLE`).
+A source is a mapping: `folder`, `text_share`, `trusted_text`, `trusted_reference`, `share` (its fraction of all
+visits, such as 0.06; sources without one divide the rest in proportion to their numbers of clips), `splits` (all clips
+of these splits are used for training; if left out, the folder's own splits apply). Keys that it does not set are read
+from `source.json` in its folder, if there is one: a manifest with the recommended settings of a data set. `model`
+takes `size` (a name of `MotionDiTConfig.from_name`) and arguments of the config; `text_dim` follows from the encoder.
+With `start_from`, the model and its feature statistics are those of the pipeline, and so are text encoder and sampling
+if the recipe names none; `model` then only takes settings that do not change the weights
+(`motionmillion.training.dit.start_from.TUNABLE`).
 
-Validation is the loss on the clips of the split `val` with fixed noise, each told by its text or a reference as the
-draw has it; the plain error of what the last layer says (`velocity`, or `clean` motion) is given for all of them and
-for each of the two alone. Written at the end: `<output>/final`, a pipeline, with the averaged weights where
-`training.ema_decay` is set.
+Validation is the loss on the clips of the split `val` with fixed noise, each conditioned on its text or on a
+reference, drawn at random; the unweighted error of the last layer's output (`velocity`, or `clean` motion) is reported
+for all clips and for each kind of conditioning separately. Written at the end: `<output>/final`, a pipeline, with the
+averaged weights if `training.ema_decay` is set.
 """
 
 from collections import Counter
@@ -69,12 +70,12 @@ def train_dit(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     """Train, validate on the `val` split, write the pipeline `<output>/final`; returns the validation figures.
 
     Args:
-        resume: go on from the newest checkpoint of the output folder.
+        resume: continue from the newest checkpoint in the output folder.
 
     Raises:
         ValueError: for unknown options, and data without captioned clips of the splits `train` and `val`.
     """
-    # 1. check what can be checked before anything is loaded
+    # 1. checks that need nothing loaded
     data = dit_data_options(recipe)
     started = find_dit(str(data.start_from), "data.start_from") if data.start_from else None
     if started is not None:
@@ -95,7 +96,7 @@ def train_dit(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     train, held_out = dit_data_sets(recipe, data, sources, encoder, model, stats)
     DiTOptions.from_defaults(data.sampling).check_features(model.config.features)
     encoder.to("cpu")
-    # 4. train, and write it
+    # 4. train, and write the pipeline
     trainer = build_trainer(
         model, arguments, train, held_out, collate_flow, lambda m: evaluate_dit(m, held_out, recipe.seed)
     )
@@ -111,7 +112,7 @@ def dit_data_sets(
     model: MotionDiT,
     stats: FeatureStats | None = None,
 ) -> tuple[FlowPairs, FlowPairs]:
-    """Training and validation, normalised by `stats`, or those of the former, and the model takes them over."""
+    """Training and validation sets, normalised by `stats` or by those of the training set, which the model adopts."""
     config = model.config
     common: dict[str, Any] = dict(representation=model.representation, encoder=encoder)
     common |= dict(corruption=data.corruption)
@@ -129,7 +130,7 @@ def dit_data_sets(
 
 
 def visits(train: FlowPairs, data: DiTSection) -> torch.Tensor | None:
-    """How often to visit each clip, by the shares of the sources and, within these, by category."""
+    """Sampling weight of each clip, from the sources' fractions of visits and, within a source, by category."""
     return train.weights(data.visits(train.groups(data.balance_by)))
 
 
@@ -147,7 +148,7 @@ def run_and_save(trainer: Any, recipe: Recipe, encoder: TextEncoder, sampling: d
 
 
 def save_parts(encoder: TextEncoder, sampling: dict[str, Any], folder: Path) -> None:
-    """Write what a pipeline's folder holds besides the transformer."""
+    """Write the parts of a pipeline's folder other than the transformer."""
     write_pipeline_parts(folder, encoder.settings, sampling, "dit")
 
 
@@ -155,9 +156,9 @@ def save_parts(encoder: TextEncoder, sampling: dict[str, Any], folder: Path) -> 
 def evaluate_dit(model: MotionDiT, dataset: FlowPairs, seed: int) -> dict[str, float]:
     """Means over whole clips with noise that follows from `seed`.
 
-    "loss" is weighed as in training; "velocity", for models that predict clean motion "clean", is the plain squared
-    error of what the last layer says; "velocity_text" and "velocity_reference", or "clean_text" and
-    "clean_reference", are those of the clips that were told by a text and by a reference.
+    "loss" is weighted as in training; "velocity" (or "clean", for models that predict clean motion) is the unweighted
+    squared error of the last layer's output; "velocity_text" and "velocity_reference", or "clean_text" and
+    "clean_reference", are its means over the clips conditioned on a text and on a reference.
     """
     kind = model.config.prediction
     sums: Counter[str] = Counter()

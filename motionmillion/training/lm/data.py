@@ -31,7 +31,7 @@ EVALUATION_BATCH = 32
 
 @dataclass
 class LMData:
-    """Data sets, collators of training and validation, and how often to visit each training clip."""
+    """Data sets and collators for training and validation, and the sampling weight of each training clip."""
 
     train: Dataset
     validation: Dataset
@@ -51,7 +51,7 @@ def lm_data(
     """The data sets that the section `data` of a recipe names.
 
     Args:
-        encoder: makes the text features, on `device`, where there is no folder of them.
+        encoder: computes the text features, on `device`, if no folder of them is given.
 
     Raises:
         ValueError: for data without captioned clips of the splits `train` and `val`, shards of another codebook, and
@@ -78,7 +78,7 @@ def lm_data(
 
 
 def collators(data: LMSection, config: MotionLMConfig) -> tuple[TokenCollator, TokenCollator]:
-    """Those of validation and of training."""
+    """The collators for validation and for training."""
     longest = config.context_codes
     if config.head == "flow":
         return LatentCollator(longest=longest), LatentCollator(data.caption_dropout, data.code_drop, longest)
@@ -110,10 +110,10 @@ def _from_motions(
 
 @torch.no_grad()
 def evaluate_lm(model: MotionLM, dataset: Dataset, collate: TokenCollator, seed: int) -> dict[str, float]:
-    """Figures of a data set, each clip with one caption drawn by `seed`.
+    """Metrics on a data set, each clip with one caption drawn by `seed`.
 
-    Cross entropy (nats a token) and top-1 accuracy; of a flow head the loss of the flow at noise drawn by `seed`, in
-    units of the training latents' variance, and of END (nats a place where the motion could end).
+    Cross entropy (nats per token) and top-1 accuracy; for a flow head, the flow loss at noise drawn by `seed`, in
+    units of the training latents' variance, and the END loss (nats per position where the motion could end).
     """
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""LoRA: a trained language model learns new motion through small adapters, by the library peft.
+"""LoRA fine-tuning of a trained language model through small adapters, with the library peft.
 
     model: {lora: {rank: 16, alpha: 32, dropout: 0.05, targets: [q_proj, v_proj]}}      # in the recipe
 
@@ -6,7 +6,7 @@
     save_adapters(model, weights, folder)                # peft.PeftModel.from_pretrained(lm, folder) loads them again
     lm = merged(model, weights)                          # a MotionLM with the adapters in its weights
 
-Of `y = W x` only `B A` in `y = (W + alpha / rank * B A) x` is trained, A of `rank` rows
+A linear layer `y = W x` becomes `y = (W + alpha / rank * B A) x`, where only A (`rank` rows) and B are trained
 (Hu et al., LoRA, arXiv 2106.09685).
 """
 
@@ -52,10 +52,10 @@ class LoraOptions:
     """The section `model.lora` of a recipe.
 
     Args:
-        rank: rows of the adapters.
-        alpha: their weight is alpha / rank.
-        dropout: on what the adapters read.
-        targets: names of the linear layers that get one.
+        rank: rank of the adapters.
+        alpha: the adapters are scaled by alpha / rank.
+        dropout: applied to the adapters' input.
+        targets: names of the linear layers that get an adapter.
     """
 
     rank: int = 16
@@ -73,7 +73,7 @@ class LoraOptions:
 
     @classmethod
     def from_section(cls, section: Any) -> "LoraOptions | None":
-        """The options of a recipe's `model.lora`; None where there is no such section.
+        """The options of a recipe's `model.lora`; None if there is no such section.
 
         Raises:
             ValueError: for unknown keys and values out of range.
@@ -92,10 +92,10 @@ def check_peft() -> None:
 
 
 def add_adapters(lm: MotionLM, options: LoraOptions, base: str = "") -> Any:
-    """`lm` with adapters, a `peft.PeftModel` of which nothing but the adapters is trained.
+    """Wrap `lm` in a `peft.PeftModel` in which only the adapters are trained.
 
     Args:
-        base: where `lm` comes from, noted beside the adapters.
+        base: where `lm` comes from, saved with the adapters.
 
     Raises:
         ImportError: if peft is missing.
@@ -113,16 +113,16 @@ def add_adapters(lm: MotionLM, options: LoraOptions, base: str = "") -> Any:
 
 
 def _adapted(lm: MotionLM, config: Any, base: str | None = None) -> Any:
-    """`lm` with the adapters of a peft config, which from then on names `base`."""
+    """`lm` with the adapters of a peft config, which is changed to name `base`."""
     from peft import get_peft_model
 
     config = copy.deepcopy(config)
     config.base_model_name_or_path = None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers in an old way
+        warnings.simplefilter("ignore", FutureWarning)  # peft uses a deprecated API of transformers
         model = get_peft_model(lm, config)
     config.base_model_name_or_path = base
-    # else peft asks the hub at every checkpoint whether the vocabulary has grown
+    # otherwise peft asks the hub at every checkpoint whether the vocabulary has grown
     model.save_pretrained = functools.partial(model.save_pretrained, save_embedding_layers=False)
     return model
 
@@ -133,14 +133,14 @@ def is_adapted(model: Any) -> bool:
 
 
 def save_adapters(model: Any, weights: dict[str, Tensor], folder: Path) -> None:
-    """Write the adapters alone, with a README that says how to load them; `weights` are all of the model, whole."""
+    """Write only the adapters, with a README on how to load them; `weights` are the full weights of the model."""
     model.save_pretrained(str(folder), state_dict=weights)
     base = next(iter(model.peft_config.values())).base_model_name_or_path
     write_text(_README.format(base=base), folder / "README.md")
 
 
 def merged(model: Any, weights: dict[str, Tensor]) -> MotionLM:
-    """The `MotionLM` that does what the adapted `model` does; `weights` are all of its own, whole, and are changed."""
+    """The `MotionLM` equivalent to the adapted `model`; `weights` are its full weights, modified in place."""
     with torch.device("meta"):
         double = _adapted(MotionLM(model.config), next(iter(model.peft_config.values())))
     double.load_state_dict(weights, assign=True)
@@ -148,13 +148,13 @@ def merged(model: Any, weights: dict[str, Tensor]) -> MotionLM:
 
 
 def loaded_adapters(folder: Path, weights: dict[str, Tensor] | None = None) -> MotionLM:
-    """The model of a folder with an `adapter_config.json`, merged with the model that it was made for.
+    """Load the adapters in a folder with an `adapter_config.json`, merged into the model that they were trained on.
 
     Args:
-        weights: those of the adapters, and maybe of all else; None reads the folder's own.
+        weights: weights of the adapters, optionally with all others; None reads them from the folder.
 
     Raises:
-        ValueError: if the model that they were made for is not to be had, or adapters are missing or unexpected.
+        ValueError: if the model that they were trained on cannot be loaded, or adapters are missing or unexpected.
         ImportError: if peft is missing.
     """
     check_peft()
@@ -177,9 +177,9 @@ def loaded_adapters(folder: Path, weights: dict[str, Tensor] | None = None) -> M
 
 
 def _check_adapters(wanted: set[str], found: set[str], folder: Path, known: set[str] | None = None) -> None:
-    """Raise `ValueError` unless all wanted weights are found, and none besides them and the known ones.
+    """Raise `ValueError` unless all wanted weights are found, and no others except the known ones.
 
-    A weight under another name would leave its adapter at zero, and the merged model would be the old one.
+    A weight under another name would leave its adapter at zero, and the merged model would equal the base model.
     """
     for kind, names in (("missing", wanted - found), ("unexpected", found - (known or wanted))):
         if names:
@@ -191,7 +191,7 @@ def _check_adapters(wanted: set[str], found: set[str], folder: Path, known: set[
 
 
 def filled(model_class: type[_Model], config: Any, weights: dict[str, Tensor]) -> _Model:
-    """A model with these weights, which are not copied."""
+    """A model with these weights, assigned without a copy."""
     with torch.device("meta"):
         model = model_class(config)
     model.load_state_dict(weights, assign=True)
@@ -200,7 +200,7 @@ def filled(model_class: type[_Model], config: Any, weights: dict[str, Tensor]) -
 
 
 def starting_model(name: str) -> MotionLM:
-    """The language model of a pipeline (bundled name, folder or hub id), or of a folder of its own, in float32."""
+    """The language model of a pipeline (bundled name, folder or hub id), or of its own folder, in float32."""
     folder = find_pipeline(name)
     inside = folder / "lm"
     return MotionLM.from_pretrained(inside if inside.is_dir() else folder, dtype=torch.float32)

@@ -2,8 +2,8 @@
 
     training, held_out = motion_sequences(data, recipe.seed, tokenizer)
 
-With `data.cache` the codes are kept in a folder under a hash of everything that they follow from: the options, list
-and files of the motions, tokenizer, seed, and the library itself. Where they are found no motion is read.
+With `data.cache` the codes are kept in a folder, keyed by a hash of everything that they depend on: the options, the
+list and files of the motions, the tokenizer, the seed, and the library itself. On a cache hit no motion is read.
 """
 
 import contextlib
@@ -21,10 +21,10 @@ from motionmillion.training.lm.options import LMSection
 
 
 def motion_sequences(data: LMSection, seed: int, tokenizer: MotionTokenizer) -> tuple[Sequences, Sequences]:
-    """Training and validation.
+    """Code sequences for training and for validation.
 
     Args:
-        seed: of synthetic clips, compositions and versions.
+        seed: seed of synthetic clips, compositions and versions.
 
     Raises:
         ValueError: for data without captioned clips of the splits `train` and `val`.
@@ -40,7 +40,7 @@ def motion_sequences(data: LMSection, seed: int, tokenizer: MotionTokenizer) -> 
 
 
 class _Source:
-    """The clips that a recipe names; they are read once, when the first of them are needed."""
+    """The clips that a recipe names, read once, on first use."""
 
     def __init__(self, data: LMSection, seed: int) -> None:
         self.data, self.seed = data, seed
@@ -60,7 +60,7 @@ class _Source:
         return make_sequences(clips, tokenizer, progress=True)
 
     def state(self) -> list[Any]:
-        """What is known of the clips without reading a motion."""
+        """Everything that identifies the clips without reading a motion; part of the cache's key."""
         folders = self.data.folder or []
         folders = [folders] if isinstance(folders, str) else folders
         rules = Path(self.data.caption_rules).read_text(encoding="utf-8") if self.data.caption_rules else ""
@@ -68,13 +68,13 @@ class _Source:
 
 
 def _deciding(data: LMSection) -> dict[str, Any]:
-    """Options that codes and captions follow from, besides the folders and the rules for captions."""
+    """Options that determine codes and captions, apart from folders and caption rules."""
     compose = None if data.compose is None else asdict(data.compose)
     return {"synthetic": data.synthetic, **data.versions, "compose": compose}
 
 
 def _folder_state(folder: str) -> list[Any]:
-    """Every clip of a folder, and size and time of its files."""
+    """Every clip of a folder, with the size and modification time of its files."""
     records, stamps = list_clips(folder), {}
     for name in {"skeleton.json", *(record.file for record in records)}:
         with contextlib.suppress(OSError):
@@ -84,6 +84,6 @@ def _folder_state(folder: str) -> list[Any]:
 
 
 def _settings(tokenizer: MotionTokenizer) -> dict[str, Any]:
-    """The tokenizer's config, without where it was loaded from."""
+    """The tokenizer's config, without the path it was loaded from."""
     config = tokenizer.config.to_dict()
     return {name: value for name, value in config.items() if name not in ("_name_or_path", "transformers_version")}

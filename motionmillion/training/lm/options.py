@@ -3,7 +3,7 @@
     data = lm_data_options(recipe)
     data.packing
 
-Its keys are those of `LMSection`; `motionmillion.training.lm.train` has them as a table.
+Its keys are the fields of `LMSection`; the docstring of `motionmillion.training.lm.train` lists them in a table.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class LMSection(TextToMotionSection):
     """The section `data` of a language model's recipe.
 
     Raises:
-        ValueError: for values out of range, and for no or several places of clips.
+        ValueError: for values out of range, and unless exactly one source of clips is set.
     """
 
     balance: float = option(0.5, BALANCE)
@@ -82,7 +82,7 @@ def lm_data_options(recipe: Recipe) -> LMSection:
     """
     data = read_section(LMSection, recipe.data)
     flow = recipe.model.get("head") == "flow"
-    if not data.start_from:  # else the head is not known yet
+    if not data.start_from:  # otherwise the head is not known yet
         (FlowHeadOptions if flow else CodesOptions).from_defaults(data.sampling, "data.sampling")
     else:
         known = CodesOptions.defaults_of_folder() | FlowHeadOptions.defaults_of_folder()
@@ -93,7 +93,7 @@ def lm_data_options(recipe: Recipe) -> LMSection:
 
 
 def check_latent_data(recipe: Recipe, data: LMSection) -> None:
-    """Raise `ValueError` for data options that models with a flow head do not have."""
+    """Raise `ValueError` for data options that models with a flow head do not support."""
     if data.tokens:
         raise ValueError(
             f'data.tokens must be left out with head "flow", got {data.tokens!r}; shards hold codes, name '
@@ -106,15 +106,15 @@ def check_latent_data(recipe: Recipe, data: LMSection) -> None:
 
 
 def motion_of(config: MotionTokenizerConfig, model: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Arguments of `MotionLMConfig` that follow from the tokenizer's config: codes, or channels of latents.
+    """Arguments of `MotionLMConfig` that follow from the tokenizer's config: codebook size, or channels of latents.
 
     Args:
-        model: the section `model` of the recipe; where it asks for factorised codes without saying their levels, these
-            are the levels of the tokenizer's quantizer.
-        name: of the tokenizer, for the error.
+        model: the section `model` of the recipe; if it asks for factorised codes without giving their levels, the
+            levels of the tokenizer's quantizer are used.
+        name: name of the tokenizer in the error message.
 
     Raises:
-        ValueError: for a tokenizer without what the model needs.
+        ValueError: for a tokenizer without the codebook, latents or levels that the model needs.
     """
     options = parse_options(config.quantizer)
     continuous = isinstance(options, ContinuousOptions)
@@ -138,10 +138,10 @@ def motion_of(config: MotionTokenizerConfig, model: Mapping[str, Any], name: str
 
 
 def lora_options(recipe: Recipe, data: LMSection) -> LoraOptions | None:
-    """The section `model.lora`; None where the whole model is trained.
+    """The section `model.lora`; None if the whole model is trained.
 
     Raises:
-        ValueError: for unknown keys, values out of range, and without a model to adapt.
+        ValueError: for unknown keys, values out of range, and a missing model to adapt.
     """
     lora = LoraOptions.from_section(recipe.model.get("lora"))
     if lora is not None and not data.start_from:

@@ -1,10 +1,10 @@
-"""Contact sheets of a few prompts at every evaluation of a language model: how its motion looks, not only its loss.
+"""Contact sheets for a few prompts at every evaluation of a language model, to see its motion and not only its loss.
 
     trainer.add_callback(SampleSheets(["a person waves"], trainer, pipeline, Path("runs/lm/samples")))
 
-Each prompt is drawn with the same seed every time, `seconds` long, as a PNG file and, where the run writes TensorBoard
-files, as an image there. Under ZeRO 3 and FSDP the weights are gathered first, and the first process generates from
-them on its CPU.
+A motion of `seconds` is generated for each prompt, with the same seed every time, and drawn as a PNG file and, if the
+run writes TensorBoard files, as an image there. Under ZeRO 3 and FSDP the weights are gathered first, and the first
+process generates on its CPU.
 """
 
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ from motionmillion.training.lm.lora import is_adapted
 
 
 class SampleSheets(TrainerCallback):
-    """Draws `prompts` with the weights of the moment.
+    """Generates motions for `prompts` with the current weights and draws them.
 
     Args:
-        trainer: whose model is looked at.
-        pipeline: the other parts.
+        trainer: its current model is used.
+        pipeline: its parts other than the model are used.
         folder: for the PNG files.
         seconds: length of each motion.
 

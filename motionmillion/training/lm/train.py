@@ -28,8 +28,8 @@ from token shards; their mean and standard deviation become part of the model, a
 is used, which trains adapters, see `motionmillion.training.lm.lora`; tokenizer, text encoder and sampling come from
 the pipeline where the recipe leaves them out.
 
-Written at the end: `<output>/final`, a pipeline, also where the weights were spread over processes; with adapters they
-are merged into it, and `<output>/adapter` holds them alone.
+Written at the end: `<output>/final`, a pipeline with the full weights, even if they were sharded over processes;
+adapters are merged into it, and also saved on their own in `<output>/adapter`.
 """
 
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ from motionmillion.training.trainer import MotionTrainer, build_trainer, run, tr
 
 def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     """Train, validate on the `val` split, write the pipeline `<output>/final`; returns the validation figures."""
-    # 1. check what can be checked before anything is loaded
+    # 1. checks that need nothing loaded
     data = lm_data_options(recipe)
     lora = lora_options(recipe, data)
     if lora:
@@ -97,14 +97,14 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
         pipeline.save_settings(Path(recipe.output) / PARTS)
         parts.tokenizer.save_pretrained(Path(recipe.output) / PARTS / "tokenizer")
     figures = run(trainer, recipe)
-    # 4. write it
+    # 4. write the pipeline
     _save(trainer, pipeline, Path(recipe.output))
     return figures
 
 
 @dataclass
 class LMParts:
-    """What a language model stands between."""
+    """The parts of the pipeline around the language model."""
 
     tokenizer: MotionTokenizer
     encoder: TextEncoder
@@ -112,7 +112,7 @@ class LMParts:
 
 
 def _parts(recipe: Recipe, data: LMSection) -> LMParts:
-    """Tokenizer, text encoder and sampling of the recipe; what it leaves out, of the pipeline to start from."""
+    """Tokenizer, text encoder and sampling of the recipe; missing ones come from the pipeline to start from."""
     source: str | Path | None = data.tokenizer
     if data.start_from:
         started = find_pipeline(data.start_from)
@@ -125,7 +125,7 @@ def _parts(recipe: Recipe, data: LMSection) -> LMParts:
 
 
 def _model(recipe: Recipe, data: LMSection, parts: LMParts) -> MotionLM:
-    """A new model, or the one to train further."""
+    """A new model, or the trained one to start from."""
     if data.start_from:
         return starting_model(data.start_from)
     options = {key: value for key, value in recipe.model.items() if key != "lora"}
@@ -136,7 +136,7 @@ def _model(recipe: Recipe, data: LMSection, parts: LMParts) -> MotionLM:
 
 
 def _save(trainer: MotionTrainer, pipeline: CodesPipeline, output: Path) -> None:
-    """Write the pipeline with the trained weights, and the adapters alone where there are any; one process writes."""
+    """Write the pipeline with the trained weights, and any adapters separately; only one process writes."""
     weights, model = whole_weights(trainer), trainer.trained_model
     if weights is None:
         return

@@ -1,4 +1,4 @@
-"""What a run will cost, and whether it can run: dry runs and plans."""
+"""Planning of runs: dry runs that check a recipe and estimate its memory and time."""
 
 from typing import TYPE_CHECKING
 

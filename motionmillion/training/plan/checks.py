@@ -20,10 +20,10 @@ _HARDWARE = ("deepspeed", "fsdp", "fsdp_config", "tf32", "torch_compile", "use_c
 
 
 def check_arguments(recipe: Recipe) -> Any:
-    """The training arguments, checked on whatever machine this is.
+    """The training arguments, checked on any machine, whether or not it could run the recipe.
 
     Raises:
-        ValueError: for unknown or unfitting ones.
+        ValueError: for unknown or invalid arguments.
     """
     from motionmillion.training.trainer import training_arguments
 
@@ -40,7 +40,7 @@ def check_arguments(recipe: Recipe) -> Any:
 
 @contextmanager
 def _same_environment() -> Iterator[None]:
-    """One process inside the block, whatever the launcher says; puts back what training arguments set."""
+    """Hide the launcher's environment variables inside the block; restore all variables afterwards."""
     before = dict(os.environ)
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         os.environ.pop(name, None)
@@ -55,7 +55,7 @@ def check_sharding(recipe: Recipe, arguments: Any, gpus: int) -> int:
     """ZeRO stage of the recipe, 0 for none, 3 for FSDP.
 
     Raises:
-        ValueError: for a DeepSpeed or FSDP configuration that cannot be read, or says otherwise than the recipe.
+        ValueError: for a DeepSpeed or FSDP configuration that cannot be read, or that contradicts the recipe.
     """
     given, fsdp = recipe.training.get("deepspeed"), recipe.training.get("fsdp")
     check_one_way(recipe.training)
@@ -82,7 +82,7 @@ def check_sharding(recipe: Recipe, arguments: Any, gpus: int) -> int:
 
 
 def _json(name: str, given: Any) -> dict[str, Any]:
-    """A mapping, or the one in a JSON file."""
+    """The mapping itself, or the contents of the JSON file that is named."""
     content = given
     if isinstance(given, str):
         try:

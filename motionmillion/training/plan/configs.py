@@ -1,9 +1,9 @@
-"""The config of the language model that a recipe will train, before its tokenizer and its data are there.
+"""The config of the language model that a recipe will train, before its tokenizer and its data exist.
 
     config = lm_config(recipe, data, path, notes)
 
-What does not exist yet is taken from the recipe that will write it, as far as one lies beside this one or in the
-folder `tokenizer` next to its own; else MotionMillion's codebook and text encoder are assumed, and a note says so.
+What does not exist yet is taken from the recipe that will write it, if there is one in the same folder or in the
+sibling folder `tokenizer`; otherwise MotionMillion's codebook and text encoder are assumed, and a note says so.
 """
 
 import json
@@ -49,7 +49,7 @@ TEXT_DIMS = {
 
 
 def lm_config(recipe: Recipe, data: LMSection, path: Path, notes: list[str]) -> MotionLMConfig:
-    """The config of the model that the recipe trains, that of `start_from` where it goes on from one.
+    """The config of the model that the recipe trains; with `start_from`, the config of that model.
 
     Raises:
         ValueError: for unknown options of the model, and a tokenizer without a codebook.
@@ -67,14 +67,14 @@ def lm_config(recipe: Recipe, data: LMSection, path: Path, notes: list[str]) -> 
 
 
 def completed(recipe: Recipe, data: LMSection) -> LMSection:
-    """The section with what the recipe leaves to the pipeline of `start_from`, where that is there."""
+    """The section with missing values filled in from the pipeline `start_from`, if that exists."""
     name = str(data.start_from or "")
     there = name in bundled() or is_pipeline(name)
     return data.completed(find_pipeline(name), recipe.data) if there else data
 
 
 def _started(name: str, path: Path, notes: list[str]) -> MotionLMConfig | None:
-    """The config of a model to go on from: bundled, on disk, or of the recipe that will write it."""
+    """The config of the model to start from: bundled, on disk, or from the recipe that will write it."""
     if name in bundled() or Path(name).is_dir():
         folder = find_pipeline(name)
         inside = folder / "lm"
@@ -89,7 +89,7 @@ def _started(name: str, path: Path, notes: list[str]) -> MotionLMConfig | None:
 
 
 def _motion_sizes(name: str, model: Mapping[str, Any], path: Path, notes: list[str]) -> dict[str, Any]:
-    """Codes of the tokenizer `name`, or channels of its latents, for the section `model` of a recipe."""
+    """Codebook size or latent channels of the tokenizer `name`, as needed by the section `model` of a recipe."""
     if name and Path(name, "config.json").is_file():
         return motion_of(MotionTokenizerConfig.from_pretrained(name), model, name)
     for other, content in _recipes(path):
@@ -104,7 +104,7 @@ def _motion_sizes(name: str, model: Mapping[str, Any], path: Path, notes: list[s
 
 
 def _check_tokens(given: str | list[str] | None, codebook_size: int) -> None:
-    """Raise `ValueError` for token shards of another codebook; folders that are not there are passed over."""
+    """Raise `ValueError` for token shards of another codebook; missing folders are skipped."""
     for folder in [given] if isinstance(given, str) else given or []:
         if Path(folder).exists():
             found = read_header(folder)["tokenizer"].get("codebook_size")
@@ -116,7 +116,7 @@ def _check_tokens(given: str | list[str] | None, codebook_size: int) -> None:
 
 
 def text_width(data: TextToMotionSection, notes: list[str]) -> int:
-    """Width of the text encoder's features, by those that are there, by its name, or by its folder."""
+    """Width of the text encoder's features, from precomputed features, the encoder's name, or its folder."""
     name, features = str(data.text_encoder), data.text_features
     if features and Path(features).exists():
         encoder = read_text_header(features)["encoder"]
@@ -144,10 +144,10 @@ def _short(path: Path) -> str:
 
 
 def trained_dit_config(name: str, argument: str, path: Path, notes: list[str]) -> MotionDiTConfig:
-    """The config of the DiT that the recipe at `path` goes on from: on disk, or of the recipe that will write it.
+    """The config of the DiT that the recipe at `path` starts from: on disk, or from the recipe that will write it.
 
     Raises:
-        ValueError: if it is neither; the message calls it `argument`.
+        ValueError: if it is neither; `argument` is its name in the message.
     """
     if Path(name).is_dir():
         return MotionDiTConfig.from_pretrained(find_dit(name, argument))
@@ -160,7 +160,7 @@ def trained_dit_config(name: str, argument: str, path: Path, notes: list[str]) -
 
 
 def _recipes(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Recipe files beside `path`, and in the folder `tokenizer` next to its own."""
+    """Other recipe files in the folder of `path`, and those in its sibling folder `tokenizer`."""
     folder = path.resolve().parent
     for other in sorted(folder.glob("*.yaml")) + sorted(folder.parent.glob("tokenizer/*.yaml")):
         try:

@@ -1,13 +1,13 @@
-"""What a training run will take: parameters, memory of a GPU by ZeRO stage, floating point operations, hours.
+"""Cost of a training run: parameters, memory per GPU by ZeRO stage, floating point operations, hours.
 
     shape = lm_shape(MotionLMConfig.from_name("1b"))
     step = Step(gpus=40, rows=16, positions=301, predicted=151)
     memory(shape, step, stage=2).total / GIB
     hours(step_flops(shape, step), steps=240_000, gpus=40, gpu=find_gpu("h200"), mfu=0.4)
 
-Arithmetic only: nothing is allocated, models are counted on the meta device. Memory is what tensors hold; the CUDA
-context, NCCL and fragmentation come on top, so `fits` leaves a tenth of the GPU free. Bytes, where P are all weights,
-T those that are trained, G the GPUs:
+Arithmetic only: nothing is allocated, models are counted on the meta device. Memory is that of tensors; the CUDA
+context, NCCL and fragmentation come on top, so `fits` leaves a tenth of the GPU free. Bytes, for P weights of which T
+are trained, on G GPUs:
 
 | stage | weights | gradients | optimizer | buffers | at the step |
 |---|---|---|---|---|---|
@@ -16,15 +16,16 @@ T those that are trained, G the GPUs:
 | 2 | 2 P | 2 T / G | 12 T / G | 3 buckets | 4 T / G |
 | 3 | 2 P / G | 2 T / G | 12 T / G | 2 buckets + 2 min(P, LIVE) | 4 T / G |
 
-12 is the float32 copy of a weight and Adam's two moments. "At the step" are gradients in float32, when activations are
-gone. Activations, bytes a position: `24 C + 8 I` a layer in bfloat16 and `34 C + 8 I` under autocast, with attention
-that never holds its scores (SDPA, FlexAttention), and 10 C or 14 C outside the layers. With gradient checkpointing a
-layer keeps its input alone, 2 C or 4 C, and one layer at a time is computed again. Logits live in chunks
-(`motionmillion.lm.head`): 16 bytes for each of a chunk, in the backward pass.
+12 is the float32 copy of a weight and Adam's two moments. "At the step" is the memory of float32 gradients during the
+optimizer step, when activations have been freed. Activations in bytes per position: `24 C + 8 I` per layer in bfloat16
+and `34 C + 8 I` under autocast, with attention that never stores its scores (SDPA, FlexAttention), and 10 C or 14 C
+outside the layers. With gradient checkpointing a layer keeps only its input, 2 C or 4 C, and the layers are recomputed
+one at a time. Logits are computed in chunks (`motionmillion.lm.head`): 16 bytes per logit of a chunk, in the backward
+pass.
 
-Operations of a step: 6 for each weight of the layers and each position, padding included, 12 L C for each pair of
-positions of a row, and 6 C V for each predicted position; with LoRA 4, 8 and 4, as frozen weights get no gradient.
-Recomputation by gradient checkpointing (a third more) does not count, so an MFU with it is lower.
+Operations of a step: 6 per weight of the layers and position, padding included, 12 L C per pair of positions of a row,
+and 6 C V per predicted position; with LoRA 4, 8 and 4, because frozen weights get no gradient. Recomputation by
+gradient checkpointing (a third more) is not counted, so the MFU is lower with it.
 
 Letters: P, T, G as above, L layers, C width, I intermediate width, V rows of the output layer.
 """
@@ -41,10 +42,10 @@ from motionmillion.training.lm.lora import LoraOptions
 GIB = 2**30
 
 BUCKET = 100_000_000
-"""Elements of a gradient bucket in recipes/lm/zero1.json to zero3.json."""
+"""Elements per gradient bucket in recipes/lm/zero1.json to zero3.json."""
 
 LIVE = 1_000_000_000
-"""Gathered weights that ZeRO-3 keeps at most (stage3_max_live_parameters)."""
+"""Maximum number of gathered weights that ZeRO-3 keeps (stage3_max_live_parameters)."""
 
 STAGES = (0, 1, 2, 3)
 USABLE = 0.9
@@ -52,7 +53,7 @@ USABLE = 0.9
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU by its vendor's datasheet."""
+    """Speed and memory of a GPU, from its vendor's datasheet."""
 
     name: str
     tflops: float  # bfloat16 matrix products, dense, TFLOP/s
@@ -79,7 +80,7 @@ def find_gpu(name: str) -> Gpu:
     """A GPU by name.
 
     Raises:
-        ValueError: for one that is not in the table.
+        ValueError: if the name is not in the table.
     """
     if name.lower() not in GPUS:
         raise ValueError(f"gpu must be one of {', '.join(GPUS)}, got {name!r}")
@@ -115,7 +116,7 @@ class ModelShape:
         return step.rows * step.positions * (layers + outside)
 
     def logits(self, step: "Step") -> int:
-        """Bytes of one chunk of logits: bfloat16 and float32, their softmax, and gradients of both."""
+        """Bytes of one chunk of logits: in bfloat16 and float32, their softmax, and the gradients of both."""
         from motionmillion.lm.head import CHUNK_LOGITS
 
         chunk = max(CHUNK_LOGITS // self.vocabulary, 1) * self.vocabulary
@@ -124,15 +125,15 @@ class ModelShape:
 
 @dataclass(frozen=True)
 class Step:
-    """What one optimizer step works on."""
+    """Batch of one optimizer step."""
 
     gpus: int
-    rows: int  # of a forward pass on one GPU
-    positions: int  # of a row, text and motion and padding
-    predicted: int  # positions of a row that have logits
-    accumulation: int = 1  # forward passes before the optimizer steps
+    rows: int  # per forward pass on one GPU
+    positions: int  # per row: text, motion and padding
+    predicted: int  # positions per row that have logits
+    accumulation: int = 1  # forward passes per optimizer step
     checkpointing: bool = False
-    samples_a_row: float = 1.0  # several where rows are packed
+    samples_a_row: float = 1.0  # above 1 if rows are packed
 
     def __post_init__(self) -> None:
         for name in ("gpus", "rows", "positions", "predicted", "accumulation"):
@@ -140,17 +141,17 @@ class Step:
 
     @property
     def all_rows(self) -> int:
-        """Rows of the step on all GPUs."""
+        """Rows per step on all GPUs."""
         return self.gpus * self.rows * self.accumulation
 
     @property
     def samples(self) -> float:
-        """Clips of the step."""
+        """Clips per step on all GPUs."""
         return self.all_rows * self.samples_a_row
 
     @property
     def all_positions(self) -> int:
-        """Positions of the step, padding included."""
+        """Positions per step on all GPUs, padding included."""
         return self.all_rows * self.positions
 
 
@@ -164,7 +165,7 @@ class Memory:
     buffers: int
     activations: int
     logits: int
-    at_step: int  # float32 gradients while the optimizer works
+    at_step: int  # float32 gradients during the optimizer step
     average: int = 0  # exponential moving average of the weights
 
     @property
@@ -174,17 +175,17 @@ class Memory:
         return kept + max(self.activations + self.logits, self.at_step)
 
     def fits(self, gpu: Gpu) -> bool:
-        """Whether nine tenths of the GPU's memory are enough."""
+        """Whether the peak fits into nine tenths of the GPU's memory."""
         return self.total <= USABLE * gpu.memory * GIB
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Weights of a model, shared ones once."""
+    """Number of weights of a model; shared weights count once."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def lm_shape(config: Any, lora: LoraOptions | None = None) -> ModelShape:
-    """Sizes of the `MotionLM` of a config, with adapters where `lora` is given, counted on the meta device."""
+    """Sizes of the `MotionLM` of a config, with adapters if `lora` is given, counted on the meta device."""
     from motionmillion.lm import MotionLM
 
     with torch.device("meta"):
@@ -196,9 +197,9 @@ def lm_shape(config: Any, lora: LoraOptions | None = None) -> ModelShape:
         trained = sum(lora.rank * (m.in_features + m.out_features) for m in chosen)
         parameters += trained
     vocabulary = model.lm_head.out_features
-    if config.head == "flow":  # as many logits as cost what the flow head does, for each of its draws
+    if config.head == "flow":  # the number of logits that costs as much as the flow head, for each of its draws
         vocabulary = config.flow_draws * count_parameters(model.get_submodule("flow_head")) // config.hidden_size
-    elif config.codes == "factorised":  # likewise for the depth head, which goes through the digits one by one
+    elif config.codes == "factorised":  # likewise for the depth head, which processes the digits one by one
         digits = len(config.code_levels) - 1
         vocabulary += digits * count_parameters(model.get_submodule("depth")) // config.hidden_size
     return ModelShape(
@@ -218,7 +219,7 @@ def step_flops(shape: ModelShape, step: Step) -> float:
 
 
 def hours(flops: float, steps: int, gpus: int, gpu: Gpu, mfu: float) -> float:
-    """Hours of `steps` steps of `flops` operations each, where `mfu` of the datasheet's speed is reached.
+    """Hours for `steps` steps of `flops` operations each, at the fraction `mfu` of the datasheet's speed.
 
     Raises:
         ValueError: for an `mfu` outside (0, 1].
@@ -229,7 +230,7 @@ def hours(flops: float, steps: int, gpus: int, gpu: Gpu, mfu: float) -> float:
 
 
 def memory(shape: ModelShape, step: Step, stage: int, average: bool = False) -> Memory:
-    """Memory of one GPU under a ZeRO stage, 0 for none; see the module's docstring for the formulas.
+    """Memory per GPU under a ZeRO stage, 0 for none; see the module's docstring for the formulas.
 
     Args:
         average: whether an exponential moving average of the weights is kept, in float32.

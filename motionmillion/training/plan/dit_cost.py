@@ -1,11 +1,11 @@
-"""What training a MotionDiT takes: the sizes that `motionmillion.training.plan` computes memory and hours from.
+"""Training cost of a MotionDiT: the sizes from which `motionmillion.training.plan` computes memory and hours.
 
     shape = dit_shape(MotionDiTConfig.from_name("1.3b"))
     step = Step(gpus=8, rows=128, positions=200, predicted=200)        # positions: frames / patch
     memory(shape, step, stage=2).total / GIB
 
-The formulas, for N positions of a row, L words and a reference of N positions; where DiT and reference encoder have
-their own number of layers, each counts with its own:
+The formulas, for N positions per row, L words and a reference of N positions; DiT and reference encoder are each
+counted with their own number of layers:
 
 | | a layer | |
 |---|---|---|
@@ -14,9 +14,9 @@ their own number of layers, each counts with its own:
 | activations, bytes | N (40 C + 4 I), under autocast N (52 C + 4 I) | self-attention and feed-forward |
 | | 16 C N + 12 C S, under autocast 18 C N + 12 C S | each cross-attention |
 
-Every row goes through both cross-attentions and one result is taken, so both count. Outside the layers 8 C (under
-autocast 10 C) and 8 bytes a feature are kept for each position. With gradient checkpointing a layer keeps its input
-alone, 2 C or 4 C, and one layer at a time is computed again. Attention never holds its scores (SDPA).
+Every row goes through both cross-attentions and one result is used, so both are counted. Outside the layers, 8 C
+(under autocast 10 C) and 8 bytes per feature are kept for each position. With gradient checkpointing a layer keeps
+only its input, 2 C or 4 C, and the layers are recomputed one at a time. Attention never stores its scores (SDPA).
 
 Letters: N, L, S as above, C width, I intermediate width, D features of a position.
 """
@@ -34,15 +34,15 @@ from motionmillion.training.plan.cost import ModelShape, Step, count_parameters
 class DiTShape(ModelShape):
     """Sizes of a MotionDiT; `layers` are those of the transformer, `vocabulary` is 0."""
 
-    reference_layers: int  # of the encoder of references, 0 for none
-    features: int  # D, of all frames of a position
-    outputs: int  # of the last layer for a position, twice as many where patches overlap
+    reference_layers: int  # layers of the reference encoder, 0 for none
+    features: int  # D, features of all frames of a position
+    outputs: int  # outputs of the last layer per position, twice as many if patches overlap
     reference_features: int
     text_dim: int
     words: int  # L
 
     def _contexts(self, step: Step) -> list[int]:
-        """Positions of what is attended to, for each cross-attention."""
+        """Number of keys of each cross-attention."""
         return [self.words, step.positions] if self.reference_layers else [self.words]
 
     def operations(self, step: Step) -> float:
@@ -51,7 +51,7 @@ class DiTShape(ModelShape):
         own = 6 * n * (4 * c * c + 2 * c * self.intermediate) + 12 * c * n * n
         crossed = sum(12 * c * c * (n + s) + 12 * c * n * s for s in self._contexts(step))
         layers = self.layers * (own + crossed) + self.reference_layers * own
-        # 4 where what comes in gets no gradient
+        # 4 where the input gets no gradient
         outside = self.words * (4 * self.text_dim * c + 6 * c * c)
         outside += n * c * (4 * self.features + 6 * self.outputs)
         outside += 4 * n * self.reference_features * c
@@ -70,7 +70,7 @@ class DiTShape(ModelShape):
         return step.rows * (layers + outside)
 
     def logits(self, step: Step) -> int:
-        """There are none."""
+        """0: a DiT has no logits."""
         return 0
 
 
@@ -78,7 +78,7 @@ def dit_shape(config: MotionDiTConfig, words: int | None = None) -> DiTShape:
     """Sizes of the MotionDiT of a config, counted on the meta device.
 
     Args:
-        words: of a text, padding included; None for `config.text_length`.
+        words: text length with padding; None for `config.text_length`.
     """
     with torch.device("meta"):
         model = MotionDiT(config)

@@ -1,12 +1,12 @@
-"""What `motionmillion train --dry-run` prints: the checked recipe and what running it will take; nothing is written.
+"""The report of `motionmillion train --dry-run`: checks a recipe and estimates its cost; nothing is written.
 
     text, notes = dry_run("lm", load_recipe(path), path, Target(gpus=40, gpu="h100", mfu=0.4))
 
-It needs neither data nor GPUs nor DeepSpeed: a path that does not exist is a note, not an error, and everything else
-in the recipe is checked as in training. The numbers come from `motionmillion.training.plan`.
+It needs neither data nor GPUs nor DeepSpeed: a path that does not exist gives a note, not an error, and everything
+else in the recipe is checked as in training. The estimates come from `motionmillion.training.plan`.
 
-Unusual: a tokenizer or model that is not there yet is looked up in the recipe beside this one that will write it, so
-that parameter counts are exact before anything has been trained.
+Unusual: if a tokenizer or model does not exist yet, its config is taken from the neighbouring recipe that will write
+it, so that parameter counts are exact before anything has been trained.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -37,18 +37,18 @@ if TYPE_CHECKING:
     from motionmillion.training.lm.options import LMSection
 
 SAMPLE_POSITIONS = 100
-"""Mean positions of a packed sample where nobody says otherwise: text, about 3.6 s of motion, END."""
+"""Default mean number of positions of a packed sample: text, about 3.6 s of motion, END."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a recipe is to run.
+    """Hardware that a recipe is planned for.
 
     Args:
-        gpus: processes, one a GPU.
-        gpu: name of one in `motionmillion.training.plan.cost.GPUS`.
-        mfu: share of the datasheet's speed that is reached.
-        sample_positions: mean positions of a sample, text and motion and END; counts where rows are packed.
+        gpus: number of GPUs, one process each.
+        gpu: GPU model, a key of `motionmillion.training.plan.cost.GPUS`.
+        mfu: model FLOPs utilization, the fraction of the datasheet's speed that is reached.
+        sample_positions: mean number of positions per sample (text, motion and END); used if rows are packed.
 
     Raises:
         ValueError: for values out of range.
@@ -68,14 +68,14 @@ class Target:
 
 
 def dry_run(part: str, recipe: Recipe, path: str | Path, target: Target) -> tuple[str, list[str]]:
-    """The report on a recipe, and notes on what could not be looked at.
+    """The report on a recipe, and notes on what could not be checked.
 
     Args:
         part: "tokenizer", "lm", "dit", "few-step" or "evaluator".
-        path: the recipe's file; recipes beside it are looked at for what is not there yet.
+        path: the recipe's file; configs of models that do not exist yet are taken from recipes next to it.
 
     Raises:
-        ValueError: for anything in the recipe that training would refuse, missing paths apart.
+        ValueError: for anything in the recipe that training would reject, except missing paths.
     """
     notes: list[str] = []
     arguments = check_arguments(recipe)
@@ -206,7 +206,7 @@ def _dit(
 
 
 def _step(config: Any, data: "LMSection", arguments: Any, target: Target) -> Step:
-    """What a step works on: rows as long as the longest sample, or samples of the mean length packed into rows."""
+    """Batch of one step: rows padded to the longest sample, or samples of the mean length packed into rows."""
     batch, longest = arguments.per_device_train_batch_size, data.text_length + config.context_codes + 1
     step = Step(
         gpus=target.gpus,
@@ -270,7 +270,7 @@ def _time_lines(step: Step, shape: ModelShape, arguments: Any, gpu: Gpu, target:
 
 
 def memory_table(shape: ModelShape, step: Step, gpu: Gpu, stage: int | None, average: bool = False) -> list[str]:
-    """Lines of a table: GiB of one GPU by ZeRO stage, that of the recipe marked."""
+    """Lines of a table: memory per GPU in GiB for each ZeRO stage, with the recipe's stage marked."""
     names = ("weights", "gradients", "optimizer", "buffers", "activations", "logits", "total")
     lines = [
         f"GiB of a GPU, {gpu.name} has {gpu.memory:g}; formulas in motionmillion/training/plan/cost.py",
