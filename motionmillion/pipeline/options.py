@@ -295,6 +295,18 @@ class DiTOptions(_FlowOptions):
     def _noise(self) -> float:
         return self.denoising_strength if self.strength == 1 else self.strength
 
+    @classmethod
+    def from_defaults(cls, defaults: Mapping[str, Any] | None, name: str = "pipeline defaults") -> Self:
+        rounds = defaults.get("rounds") if isinstance(defaults, Mapping) else None
+        if rounds is None or defaults is None:
+            return super().from_defaults(defaults, name)
+        # set last, so that the error for the two together does not name `strength`, which folders do not have
+        at_least(1)("rounds", rounds)
+        options = super().from_defaults({**defaults, "rounds": None}, name)
+        if rounds > 1 and options.denoising_strength != 1:
+            raise ValueError(f"rounds must be 1 where denoising_strength is below 1, got {rounds}")
+        return dataclasses.replace(options, rounds=rounds)
+
     def check_features(self, features: str) -> None:
         """Raise `ValueError` for options that a model of these features cannot follow."""
         from motionmillion.features import available
