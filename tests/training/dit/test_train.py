@@ -269,7 +269,7 @@ def test_validation_tells_the_branches_apart_and_leaves_random_numbers_alone():
         ({"sampling": {"rounds": 0}}, "rounds must be a whole number of at least 1, got 0"),
         (
             {"sampling": {"rounds": 2, "denoising_strength": 0.5}},
-            "rounds must be 1 where strength or denoising_strength is below",
+            "rounds must be 1 where denoising_strength is below",
         ),
         ({"sampling": {"recovery": "both"}}, "recovery must be one of .*, got 'both'"),
         ({"sampling": {"smoothing": -1}}, "smoothing must be a number that is not negative, got -1"),
