@@ -213,6 +213,7 @@ class ClipReader:
 
 
 def _list_motion_set(folder: Path) -> list[ClipRecord]:
+    """Records of a motion set, from its `clips.jsonl`."""
     records = []
     for number, line in enumerate((folder / "clips.jsonl").read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
@@ -247,6 +248,7 @@ def _list_motion_set(folder: Path) -> list[ClipRecord]:
 
 
 def _list_files(folder: Path) -> list[ClipRecord]:
+    """Records of a folder of motion files, with captions from text files and splits from lists or subjects."""
     listed = {split: folder / f"{split}.txt" for split in SPLITS}
     chosen = {
         name.strip(): split

@@ -102,6 +102,7 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _apply(content: dict[str, Any], override: str) -> None:
+    """Set the value of one `section.key=value` override in place."""
     path, separator, value = override.partition("=")
     if not separator or not path:
         raise ValueError(f"override must look like section.key=value, got {override!r}")

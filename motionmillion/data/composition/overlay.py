@@ -180,6 +180,7 @@ def _arms_between(low: Phrase, high: Phrase) -> str:
 
 
 def _mix(lower: Motion, upper: Motion, generator: torch.Generator) -> Motion | str:
+    """The overlaid motion, or the reason why the two do not fit together."""
     positions, others = lower.positions(), upper.positions()
     postures_below, postures_above = set(postures(lower, positions)), set(postures(upper, others))
     if not postures_below <= {"standing", "sitting"} or bool((trunk(lower, positions) < _UPRIGHT).any()):

@@ -130,6 +130,7 @@ def measure_bends(track: BodyTrack) -> list[Bend]:
 
 
 def _masks(track: BodyTrack) -> dict[Posture, Mask]:
+    """Frames `[T]` in which each posture is held, by the thresholds above."""
     height, tilt = track.up("pelvis"), track.tilt
     knees = np.stack([track.up(f"{side}_knee") for side in ("left", "right")])
     wrists = np.stack([track.up(f"{side}_wrist") for side in ("left", "right")])

@@ -109,6 +109,7 @@ def _write(path: Path, tensors: dict[str, Tensor], said: Any) -> None:
 
 
 def _pack_sequences(sequences: Sequences) -> tuple[dict[str, Tensor], Any]:
+    """Concatenated codes with lengths, and JSON in which each distinct text is stored once."""
     every = [codes for own in sequences.codes for codes in own]
     joined = torch.cat(every)
     tensors = {
@@ -130,6 +131,7 @@ def _pack_sequences(sequences: Sequences) -> tuple[dict[str, Tensor], Any]:
 
 
 def _unpack_sequences(tensors: dict[str, Tensor], said: Any) -> Sequences:
+    """The inverse of `_pack_sequences`; raises `ValueError` if the parts do not match."""
     codes = tensors["codes"] if tensors["codes"].is_floating_point() else tensors["codes"].long()
     every, counts, words = codes.split(tensors["lengths"].tolist()), tensors["versions"].tolist(), said["words"]
 

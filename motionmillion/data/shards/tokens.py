@@ -226,6 +226,7 @@ def _damaged(path: Path, error: Exception) -> ValueError:
 
 
 def _clips(paths: Sequence[Path], splits: tuple[str, ...], size: int, hop: int) -> Iterator[TokenClip]:
+    """Yield the clips of `splits` shard by shard; codes are checked against frames and codebook."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

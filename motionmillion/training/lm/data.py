@@ -5,7 +5,7 @@
 
 Clips come from motions, which are tokenized here, or from the token shards of `motionmillion tokenize`; text features
 from the encoder, on the training device, or from the shards of `motionmillion data encode-text`. What a visit to a
-clip draws follows from torch's generator alone, see `motionmillion.training.order`.
+clip draws depends only on torch's generator, see `motionmillion.training.order`.
 """
 
 from collections.abc import Callable
