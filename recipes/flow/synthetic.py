@@ -50,6 +50,7 @@ from motionmillion.eval.statistics.repeats import Repeats, expected_precision, s
 from motionmillion.eval.verbs import VerbClassifier, clip_verb
 from motionmillion.io.files import write_text
 from motionmillion.pipeline import MotionPipeline
+from motionmillion.pipeline.options import RunOptions
 from motionmillion.text.prompts import plain
 from motionmillion.training.dit import train_dit
 from motionmillion.training.recipe import Recipe, load_yaml
@@ -134,7 +135,8 @@ def prepare(data: Path, config: dict[str, Any], seed: int, folder: Path) -> dict
     files = [folder / "synthetic" / f"motion{suffix}" for suffix in (".npz", ".txt")]
     jobs = output_jobs(teacher_prompts(config["wordings"], config["extra"], seed), files, 1, seed, resume=True)
     if jobs:
-        generate_files(jobs, config["teacher"]["model"], "cpu", 12, {"seconds": config["teacher"]["seconds"]})
+        options = RunOptions({"seconds": config["teacher"]["seconds"]}, batch_size=12)
+        generate_files(jobs, config["teacher"]["model"], "cpu", options)
     return {arm: sum(clip.motion.seconds for clip in load_clips(folder / arm)) for arm in ARMS}
 
 
