@@ -11,7 +11,7 @@ embedding; the text encoder is the same over the states of a frozen text encoder
 evaluator`, losses in `motionmillion.eval.evaluator.losses`. Unusual: only the mean is ever used for measuring.
 
 Source: TMR (Petrovich et al., ICCV 2023); MotionStreamer's and Go to Zero's evaluators are of the same kind and load
-with `motionmillion.convert.tokenizer.load_upstream_evaluator`.
+with `motionmillion.convert.load_upstream_evaluator`.
 
 Shapes: N texts or motions, B batch, T frames, D features, P positions, L text length, C text feature size, E width.
 """

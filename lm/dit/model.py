@@ -16,7 +16,7 @@ single zero vector, the unconditional case of classifier-free guidance. Mean and
 Letters: B batch, T frames, D feature size, R size of a reference's frame, S frames of the reference, L text length,
 C width.
 
-Source: ViMoGen (arXiv 2510.26794), whose checkpoints `motionmillion.convert.tokenizer.load_upstream_dit` reads.
+Source: ViMoGen (arXiv 2510.26794), whose checkpoints `motionmillion.convert.load_upstream_dit` reads.
 """
 
 from dataclasses import dataclass

@@ -51,7 +51,7 @@ def convert(
 
     Converting a language model takes the memory of two or three of its files, whatever its size.
     """
-    from motionmillion.convert.tokenizer import convert_dit, convert_evaluator, convert_lm, convert_tokenizer
+    from motionmillion.convert import convert_dit, convert_evaluator, convert_lm, convert_tokenizer
 
     of_tokenizer = dict(mean=mean, std=std)
     of_lm = dict(rope_precision=rope_precision, dtype=dtype, tokenizer=tokenizer, text_encoder=text_encoder)

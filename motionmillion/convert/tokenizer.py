@@ -1,14 +1,7 @@
-"""Conversion of other projects' checkpoints to ours, with identical outputs.
+"""Conversion of MotionMillion's FSQ tokenizers.
 
     tokenizer = load_upstream_tokenizer("fsq_net.pth", RELEASED_TOKENIZER_OPTIONS, mean, std)
     convert_tokenizer("fsq_net.pth", "my_tokenizer", mean="mean.npy", std="std.npy")    # files in, folder out
-    convert_lm("net_last.pth", "my_lm")              # see motionmillion.convert.lm
-    convert_dit("model.pt", "my_dit")                # see motionmillion.convert.dit
-    convert_evaluator("epoch=199.ckpt", "my_evaluator")    # see motionmillion.convert.evaluator
-
-Reads the FSQ tokenizer and the language model of MotionMillion-Codes (Go to Zero, arXiv 2507.07095), and the
-transformer of ViMoGen (arXiv 2510.26794). Their checkpoints are pickles, which are read with `weights_only=True`, so
-no code in them is executed.
 
 Unusual in the original and kept: the patcher named in the options has zero levels, so there is no wavelet.
 """
@@ -20,25 +13,9 @@ from typing import Any
 from torch import Tensor
 
 from motionmillion.checkpoints import open_state
-from motionmillion.convert.dit import RELEASED_DIT_OPTIONS, convert_dit, load_upstream_dit
-from motionmillion.convert.evaluator import convert_evaluator, load_upstream_evaluator
-from motionmillion.convert.lm import convert_lm, load_upstream_lm
 from motionmillion.convert.options import RELEASED_TOKENIZER_OPTIONS, check_tokenizer_options, read_options
 from motionmillion.convert.state import converted_folder, fill, read_statistics, save_converted, statistics
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
-
-__all__ = [
-    "RELEASED_DIT_OPTIONS",
-    "RELEASED_TOKENIZER_OPTIONS",
-    "convert_dit",
-    "convert_evaluator",
-    "convert_lm",
-    "convert_tokenizer",
-    "load_upstream_dit",
-    "load_upstream_evaluator",
-    "load_upstream_lm",
-    "load_upstream_tokenizer",
-]
 
 
 def load_upstream_tokenizer(

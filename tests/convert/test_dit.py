@@ -11,8 +11,8 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from motionmillion.cli.app import app
+from motionmillion.convert import RELEASED_DIT_OPTIONS, convert_dit, load_upstream_dit
 from motionmillion.convert.dit import PUBLISHED_SAMPLING, dit_names
-from motionmillion.convert.tokenizer import RELEASED_DIT_OPTIONS, convert_dit, load_upstream_dit
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline import MotionPipeline

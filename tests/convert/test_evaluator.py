@@ -10,7 +10,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from motionmillion.cli.app import app
-from motionmillion.convert.tokenizer import convert_evaluator, load_upstream_evaluator
+from motionmillion.convert import convert_evaluator, load_upstream_evaluator
 from motionmillion.eval.evaluator.model import TextMotionEvaluator
 
 WIDTH, TEXT, FRAMES, WORDS = 32, 24, 14, 6

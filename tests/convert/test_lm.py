@@ -12,8 +12,8 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from motionmillion.cli.app import app
+from motionmillion.convert import convert_lm, load_upstream_lm
 from motionmillion.convert.lm import _halves, _sources
-from motionmillion.convert.tokenizer import convert_lm, load_upstream_lm
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.pipeline import MotionPipeline
 

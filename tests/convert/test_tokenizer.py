@@ -10,12 +10,8 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from motionmillion.cli.app import app
-from motionmillion.convert.tokenizer import (
-    RELEASED_TOKENIZER_OPTIONS,
-    _tokenizer_names,
-    convert_tokenizer,
-    load_upstream_tokenizer,
-)
+from motionmillion.convert import RELEASED_TOKENIZER_OPTIONS, convert_tokenizer, load_upstream_tokenizer
+from motionmillion.convert.tokenizer import _tokenizer_names
 from motionmillion.features.stats import FeatureStats
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 
