@@ -11,7 +11,7 @@
 | root | pelvis path, integrated, L1 | m |
 | velocity | joint velocities, L1 | m/s |
 | acceleration | joint accelerations, L1 | m/s^2 |
-| contact | velocities of ankles and feet in frames of floor contact, L1 | m/s |
+| contact | velocities of ankles and feet in the frames in which the target's are nearly still, L1 | m/s |
 
 The last five compare decoded motion by both routes: positions from the position block, and forward kinematics of the
 rotation block. They capture the drift of integrated headings and keep the two routes consistent.

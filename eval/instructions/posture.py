@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from motionmillion.eval.instructions.tracks import FPS, BodyTracks, longest, spans
+from motionmillion.eval.instructions.tracks import BodyTracks, longest, spans
 
 UPRIGHT = 0.78
 """Minimum height of the pelvis of a standing body, metres."""
@@ -126,8 +126,3 @@ def stand_still(body: BodyTracks) -> bool:
     """Stands, and neither hands nor feet move much."""
     ends_ = [np.quantile(body.speed(f"{side}_{end}"), 0.9) for side in ("left", "right") for end in ("wrist", "foot")]
     return bool(np.mean(stands(body)) > 0.9) and max(ends_) < 0.35 and body.walked < 0.25
-
-
-def standing_at(body: BodyTracks, seconds: float) -> bool:
-    """Whether the body stands `seconds` after the start."""
-    return bool(stands(body)[min(round(seconds * FPS), len(body) - 1)])

@@ -79,6 +79,26 @@ def test_losses_vanish_for_a_perfect_reconstruction_and_see_what_they_are_named_
     assert jitter["acceleration"] > 100 * jitter["joints"]
 
 
+def test_contact_loss_sees_feet_that_slide_and_no_others():
+    """Still feet pushed along one of three axes at 0.6 m/s count with a third of that; moving feet do not count."""
+    still = torch.zeros(1, 30, 272)
+    still[..., [2, 6]] = 1  # heading unchanged
+    still[..., 140:].view(1, 30, 22, 6)[..., [0, 4]] = 1  # rest pose
+    rest = synthesize("walk", seed=0, seconds=2).skeleton.forward_kinematics(
+        torch.eye(3).expand(1, 22, 3, 3), torch.zeros(1, 3)
+    )[0][0]
+    still[..., CODEC.layout["positions"]] = rest.flatten()
+    mask, scale = torch.ones(1, 30, dtype=torch.bool), torch.ones(272)
+    pushed = still.clone()
+    pushed[..., 1] = 0.6 / CODEC.fps  # root velocity along z, m/frame
+
+    def contact(predicted: torch.Tensor, target: torch.Tensor) -> float:
+        return float(reconstruction_losses(predicted, target, mask, scale, CODEC, ("contact",))["contact"])
+
+    assert contact(pushed, still) == pytest.approx(0.6 / 3, rel=1e-3)
+    assert contact(still, pushed) == 0  # the target's feet move: nothing stands
+
+
 def test_statistics_are_part_of_the_model():
     tokenizer = tiny()
     stats = feature_stats(list(walks()), CODEC.layout)

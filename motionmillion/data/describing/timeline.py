@@ -67,9 +67,3 @@ def turning_points(values: Array, prominence: float) -> list[int]:
     if rising is not None:
         points.append(high if rising else low)
     return points
-
-
-def widest(mask: Mask) -> Span | None:
-    """The longest span of true frames."""
-    found = spans(mask)
-    return max(found, key=lambda span: span[1] - span[0]) if found else None
