@@ -23,7 +23,8 @@ from motionmillion.io.arrays import exact_rotations
 from motionmillion.io.bvh_file import parse_bvh
 from motionmillion.io.files import existing_file, write_text
 from motionmillion.kinematics.joint_names import map_joints
-from motionmillion.kinematics.retarget import axis_rotation, retarget
+from motionmillion.kinematics.retarget import retarget
+from motionmillion.kinematics.rotations import axis_rotation
 from motionmillion.motion import Motion
 from motionmillion.skeleton import Skeleton
 
@@ -95,6 +96,7 @@ def read_bvh(
     turn = _UPS[up]
     local, root = retarget(
         joints,
+        tree.parents,
         tree.rest_positions() @ turn.T,
         positions @ turn.T,
         turn @ rotations @ turn.T,

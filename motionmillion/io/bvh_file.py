@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from motionmillion.kinematics.retarget import axis_rotation
+from motionmillion.kinematics.rotations import axis_rotation
 
 _CHANNELS = {
     **{f"{axis}position": ("position", index) for index, axis in enumerate("xyz")},
