@@ -90,7 +90,7 @@ def read_bvh(
     # a byte order mark is dropped, and bytes that are not UTF-8 are replaced
     text = existing_file(path).read_bytes().decode("utf-8-sig", errors="replace")
     tree = parse_bvh(text, str(path))
-    joints = map_joints(tree.names, tree.parents, mapping, str(path))
+    joints = map_joints(tree.names, tree.parents, mapping, str(path), tree.rest_positions())
     positions, rotations = tree.forward_kinematics()
     turn = _UPS[up]
     local, root = retarget(
