@@ -12,6 +12,7 @@ Unusual: a limb that stays uncertain is left out, and the caller names it in an 
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -45,11 +46,14 @@ class Tree:
         self.labels = read_names(names)
         self.sites = [name.endswith(" end") for name in names]
         self.children: list[list[int]] = [[] for _ in names]
+        self.depths = [0] * len(names)
         for joint, parent in enumerate(parents):
             if parent >= 0:
                 self.children[parent].append(joint)
+                self.depths[joint] = self.depths[parent] + 1
         self.rest = None if rest is None or not np.isfinite(rest).all() else np.asarray(rest, float)
         self.size = 1.0 if self.rest is None else float(np.ptp(self.rest, axis=0).max())
+        self._points = [] if self.rest is None else self.rest.tolist()
 
     def ancestry(self, joint: int) -> list[int]:
         """A joint, its parent, and so on up to the root."""
@@ -63,7 +67,7 @@ class Tree:
         """Distance in the rest pose as a fraction of the body's size; 1 if unknown."""
         if self.rest is None or self.size <= 0:
             return 1.0
-        return float(np.linalg.norm(self.rest[one] - self.rest[other])) / self.size
+        return math.dist(self._points[one], self._points[other]) / self.size
 
     def usable(self, joint: int) -> bool:
         """Whether a joint may be a part of the body: no finger, no hair, no helper and no End Site."""
@@ -177,10 +181,13 @@ def _add_foot(tree: Tree, side: str, found: dict[str, int]) -> None:
     ankle = found.get(f"{side}_ankle")
     if ankle is None or f"{side}_foot" in found or tree.sites[ankle]:
         return
-    below = [child for child in tree.children[ankle] if tree.usable(child) and not tree.labels[child].parts]
-    below = below or [child for child in tree.children[ankle] if tree.sites[child]]
-    if below:
-        found[f"{side}_foot"] = below[0]
+    below, inner = [ankle], []
+    while below and not inner:
+        below = [child for joint in below for child in tree.children[joint] if not tree.labels[child].other]
+        inner = [j for j in below if tree.usable(j) and (not tree.labels[j].parts or "foot" in tree.labels[j].parts)]
+    inner = inner or [child for child in tree.children[ankle] if tree.sites[child]]
+    if inner:
+        found[f"{side}_foot"] = inner[0]
 
 
 def _by_structure(
@@ -222,7 +229,7 @@ def _two_pairs(tree: Tree, known: Mapping[str, int]) -> tuple[tuple[int, int] | 
         if pairs[b][1] in inside[a] or pairs[a][1] in inside[b] or inside[a] & inside[b]:
             continue
         named = votes[a][0] - votes[a][1] + votes[b][1] - votes[b][0]
-        if named == 0 and len(tree.ancestry(pairs[a][1])) >= len(tree.ancestry(pairs[b][1])):
+        if named == 0 and tree.depths[pairs[a][1]] >= tree.depths[pairs[b][1]]:
             continue  # without names, legs are the pair nearer to the root
         score = pairs[a][0] + pairs[b][0] + _NAMED_BONUS * named
         if score > best + 1e-9:

@@ -73,6 +73,7 @@ for _part, _levels in _SCORES.items():
         for _word in _listed.split():
             _WORDS.setdefault(_word, {})[_part] = _score
 _LIMB_WORDS = {word for word, parts in _WORDS.items() if set(parts) & {*LEG, *ARM}}
+_LONG_WORDS = sorted((word for word in _WORDS if len(word) > 3), key=len, reverse=True)
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _PIECES = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[\u3040-\u30ff\u3400-\u9fff]+")
 _FEWEST_TO_STRIP = 5
@@ -107,8 +108,7 @@ def read_names(names: Sequence[str]) -> list[Label]:
     real = [name for name in names if not name.endswith(" end")]
     first, last = _shared(real)
     return [
-        Label("", helper=1) if name.endswith(" end") else _label(_without(name.strip(), first, last))
-        for name in names
+        Label("", helper=1) if name.endswith(" end") else _label(_without(name.strip(), first, last)) for name in names
     ]
 
 
@@ -124,7 +124,8 @@ def _shared(names: Sequence[str]) -> tuple[str, str]:
         if len(group) >= _FEWEST_TO_STRIP:
             first = os.path.commonprefix(group)
             last = os.path.commonprefix([name[len(first) :][::-1] for name in group])[::-1]
-            last = last.lstrip("0123456789")  # a number is part of a name
+            if not re.match(r"[A-Z][a-z]|[_.\-:| ]", last):
+                last = ""  # not a word of its own
             if first or last:
                 return first, last
     return "", ""
@@ -180,8 +181,8 @@ def _anywhere(words: Sequence[str]) -> tuple[dict[str, float], str]:
             if joined in _WORDS:
                 return _WORDS[joined], joined
     for word in words:
-        for known in sorted(_WORDS, key=len, reverse=True):
-            if len(known) > 3 and word.endswith(known):
+        for known in _LONG_WORDS:
+            if word.endswith(known):
                 return _WORDS[known], known
     return {}, ""
 
