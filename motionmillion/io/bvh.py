@@ -88,10 +88,8 @@ def read_bvh(
     if align not in ("limbs", "bones"):
         raise ValueError(f'align must be "limbs" or "bones", got {align!r}')
     scale = None if scale is None else _checked_scale(scale)
-    # a byte order mark is dropped, and bytes that are not UTF-8 are replaced
-    text = existing_file(path).read_bytes().decode("utf-8-sig", errors="replace")
-    tree = parse_bvh(text, str(path))
-    joints = map_joints(tree.names, tree.parents, mapping, str(path))
+    tree = parse_bvh(existing_file(path).read_bytes(), str(path))
+    joints = map_joints(tree.names, tree.parents, mapping, str(path), tree.rest_positions())
     positions, rotations = tree.forward_kinematics()
     turn = _UPS[up]
     local, root = retarget(

@@ -1,25 +1,32 @@
 """The text of a `.bvh` file <-> a tree of joints with animated channels; any hierarchy, any channel order.
 
-    tree = parse_bvh(text, "walk.bvh")
+    tree = parse_bvh(data, "walk.bvh")
     positions, rotations = tree.forward_kinematics()
 
 Unusual: End Sites are kept as joints without channels, named `<parent> end`. A joint's position channels replace its
 OFFSET, as in common tools. Errors give the file, the line and what is wrong or missing.
+Files are read as tolerantly as by common tools: comment lines, names behind `End Site`, decimal commas and NUL or
+Ctrl-Z at the end are no errors; a wrong number of frames, a last row that was cut off and hierarchies of props give a
+warning, and the whole frames that are there are read.
 
 Shapes: T frames, N joints, End Sites included.
 """
 
 import re
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from motionmillion.kinematics.rotations import axis_rotation
+from motionmillion.io.bvh_rows import decimal_points, decoded, frame_rate, read_rows
 
 _CHANNELS = {
     **{f"{axis}position": ("position", index) for index, axis in enumerate("xyz")},
     **{f"{axis}rotation": ("rotation", index) for index, axis in enumerate("xyz")},
 }
+_COMMENTS = ("#", "//", ";")
+_CHUNK = 2048
+_RATE_TOLERANCE = 0.01
 
 
 @dataclass
@@ -40,35 +47,53 @@ class BvhTree:
             positions[joint] = positions[parent] + self.offsets[joint]
         return positions
 
-    def forward_kinematics(self) -> tuple[np.ndarray, np.ndarray]:
-        """Global positions `[T, N, 3]` and rotations `[T, N, 3, 3]` relative to the rest pose."""
-        frames = len(self.values)
-        positions = np.zeros((frames, len(self.names), 3))
-        rotations = np.zeros((frames, len(self.names), 3, 3))
-        column = 0
-        for joint, parent in enumerate(self.parents):
-            # [T, 3] and [T, 3, 3]
-            offset = np.tile(np.asarray(self.offsets[joint], float), (frames, 1))
-            local = np.tile(np.eye(3), (frames, 1, 1))
-            for channel in self.channels[joint]:
-                kind, axis = _CHANNELS[channel]
-                value = self.values[:, column]
-                column += 1
-                if kind == "position":
-                    offset[:, axis] = value
-                else:
-                    # channels compose in the file's order, the first is outermost
-                    local = local @ axis_rotation(np.deg2rad(value), axis)
-            if parent < 0:
-                positions[:, joint], rotations[:, joint] = offset, local
-            else:
-                positions[:, joint] = positions[:, parent] + (rotations[:, parent] @ offset[..., None])[..., 0]
-                rotations[:, joint] = rotations[:, parent] @ local
+    def forward_kinematics(self, frames: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:  # noqa: B008
+        """Global positions `[T, N, 3]` and rotations `[T, N, 3, 3]` relative to the rest pose.
+
+        Args:
+            frames: the frames to take; long files fit into memory piece by piece.
+        """
+        values = self.values[frames]
+        positions = np.empty((len(values), len(self.names), 3))
+        rotations = np.empty((len(values), len(self.names), 3, 3))
+        for start in range(0, len(values), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            self._turn(values[part], positions[part], rotations[part])
         return positions, rotations
 
+    def _turn(self, values: np.ndarray, positions: np.ndarray, rotations: np.ndarray) -> None:
+        """Forward kinematics of a few frames into `positions` and `rotations`, with frames as the last axis inside."""
+        columns = np.ascontiguousarray(values.T)  # [channels, T]
+        angles = np.deg2rad(columns)
+        sin, cos = np.sin(angles), np.cos(angles)
+        placed: list[np.ndarray] = []  # [3, T] each
+        turned: list[np.ndarray] = []  # [3, 3, T] each
+        first = 0
+        for joint, parent in enumerate(self.parents):
+            offset: list[float | np.ndarray] = list(self.offsets[joint])
+            turn = np.repeat(np.eye(3)[:, :, None], len(values), axis=2) if parent < 0 else turned[parent].copy()
+            for column, channel in enumerate(self.channels[joint], start=first):
+                kind, axis = _CHANNELS[channel]
+                if kind == "position":
+                    offset[axis] = columns[column]
+                else:
+                    # channels compose in the file's order, the first is outermost
+                    one, two = turn[:, (axis + 1) % 3].copy(), turn[:, (axis + 2) % 3].copy()
+                    turn[:, (axis + 1) % 3] = one * cos[column] + two * sin[column]
+                    turn[:, (axis + 2) % 3] = two * cos[column] - one * sin[column]
+            first += len(self.channels[joint])
+            if parent < 0:
+                place = np.stack([np.broadcast_to(np.asarray(value, float), len(values)) for value in offset])
+            else:
+                above = turned[parent]
+                place = placed[parent] + above[:, 0] * offset[0] + above[:, 1] * offset[1] + above[:, 2] * offset[2]
+            placed.append(place)
+            turned.append(turn)
+            positions[:, joint], rotations[:, joint] = place.T, turn.transpose(2, 0, 1)
 
-def parse_bvh(text: str, path: str) -> BvhTree:
-    """Parse the text of a `.bvh` file.
+
+def parse_bvh(data: bytes | str, path: str) -> BvhTree:
+    """Parse the contents of a `.bvh` file.
 
     Args:
         path: the file's name for error messages.
@@ -76,37 +101,53 @@ def parse_bvh(text: str, path: str) -> BvhTree:
     Raises:
         ValueError: for anything missing, unknown or not finite, with the file and the line.
     """
-    return _Parser(text, path).parse()
+    return _Parser(data.encode("utf-8") if isinstance(data, str) else data, path).parse()
 
 
 class _Parser:
-    """Parses line by line; braces may be on lines of their own or follow a name."""
+    """Parses line by line up to the rows of numbers; braces may be on lines of their own or follow a name."""
 
-    def __init__(self, text: str, path: str) -> None:
+    def __init__(self, data: bytes, path: str) -> None:
         self.path = path
-        self.lines = [
-            (number, part.strip())
-            for number, line in enumerate(text.splitlines(), start=1)
-            for part in re.split(r"([{}])", line)
-            if part.strip()
-        ]
-        self.next = 0
+        self.data = decoded(data)
+        self.position, self.number = 0, 0  # where the next line begins, and the number of the last one
+        self.pieces: list[str] = []
+        self.last = ""
 
     def fail(self, expected: str, got: str | None = None) -> ValueError:
-        index = min(max(self.next - 1, 0), len(self.lines) - 1)
-        line, text = self.lines[index] if self.lines else (1, "an empty file")
-        found = repr((text if got is None else got)[:60])
+        found = repr((self.last if got is None else got)[:60])
+        line = max(self.number, 1)
         return ValueError(f"{self.path}, line {line}: {expected}, got {found}; the file is damaged or not a BVH file")
 
+    def line(self) -> str | None:
+        """The next line of the file; None at its end."""
+        if self.position >= len(self.data):
+            return None
+        end = self.data.find(b"\n", self.position)
+        end = len(self.data) if end < 0 else end
+        raw = self.data[self.position : end]
+        self.position, self.number = end + 1, self.number + 1
+        for encoding in ("utf-8", "cp932"):
+            try:
+                return raw.decode(encoding).strip()
+            except UnicodeDecodeError:
+                continue
+        return raw.decode("utf-8", errors="replace").strip()
+
     def take(self, expected: str) -> str:
-        if self.next >= len(self.lines):
-            raise self.fail(f"{expected} must follow", "the end of the file")
-        self.next += 1
-        return self.lines[self.next - 1][1]
+        """The next line without braces in it, or the next brace."""
+        while not self.pieces:
+            line = self.line()
+            if line is None:
+                raise self.fail(f"{expected} must follow", "the end of the file")
+            if not line.startswith(_COMMENTS):
+                self.pieces = [part.strip() for part in re.split(r"([{}])", line) if part.strip()]
+        self.last = self.pieces.pop(0)
+        return self.last
 
     def numbers(self, words: list[str], count: int, what: str) -> list[float]:
         try:
-            values = [float(word) for word in words]
+            values = [float(word if "." in word else word.replace(",", ".")) for word in words]
         except ValueError:
             values = []
         if len(values) != count or not np.isfinite(values).all():
@@ -114,24 +155,25 @@ class _Parser:
         return values
 
     def parse(self) -> BvhTree:
-        tree = BvhTree()
         if self.take("HIERARCHY").upper() != "HIERARCHY":
             raise self.fail("the file must begin with HIERARCHY")
-        root = self.take("ROOT")
-        if not root.upper().startswith("ROOT"):
-            raise self.fail("ROOT must follow")
-        self.hierarchy(tree, root[4:].strip())
-        line = self.take("MOTION")
-        if line.upper() != "MOTION":
-            raise self.fail("MOTION must follow the one hierarchy")
-        self.motion(tree)
-        return tree
+        trees: list[BvhTree] = []
+        line = self.take("ROOT")
+        while not trees or line.upper() != "MOTION":
+            if line.split()[0].upper() != "ROOT":
+                raise self.fail("ROOT must follow" if not trees else "MOTION must follow the hierarchy")
+            trees.append(BvhTree())
+            self.hierarchy(trees[-1], line[4:].strip())
+            line = self.take("MOTION")
+        return self.motion(trees)
 
     def hierarchy(self, tree: BvhTree, root: str) -> None:
-        """Read the root, whose name is already read, and all joints below it."""
+        """Read a root, whose name is already read, and all joints below it."""
         open_joints: list[int] = []
         pending: str | None = root
         while pending is not None or open_joints:
+            if pending == "":
+                raise self.fail("a joint must have a name")
             line = self.take("a joint, OFFSET, CHANNELS or }")
             word = line.split()[0].upper()
             if pending is not None:
@@ -149,7 +191,8 @@ class _Parser:
                 tree.channels[open_joints[-1]] = self.channel_names(line.split()[1:])
             elif word == "JOINT":
                 pending = line[5:].strip()
-            elif line.upper().split() == ["END", "SITE"]:
+            elif line.upper().split()[:2] == ["END", "SITE"]:
+                # a name behind it is of no use
                 pending = tree.names[open_joints[-1]] + " end"
             elif line == "}":
                 if not tree.offsets[open_joints[-1]]:
@@ -157,8 +200,6 @@ class _Parser:
                 open_joints.pop()
             else:
                 raise self.fail("a joint, OFFSET, CHANNELS or } must follow")
-            if pending == "":
-                raise self.fail("a joint must have a name")
 
     def channel_names(self, words: list[str]) -> list[str]:
         names = [word.lower() for word in words[1:]]
@@ -166,48 +207,47 @@ class _Parser:
             raise self.fail("CHANNELS must be a count and as many of Xposition ... Zrotation")
         return names
 
-    def motion(self, tree: BvhTree) -> None:
+    def motion(self, trees: list[BvhTree]) -> BvhTree:
+        """Read the rows, and return the largest tree with its columns of them."""
         count = self.labelled("Frames:", 1)
-        if not count.isdigit() or int(count) == 0:
-            raise self.fail("Frames must be a positive whole number")
+        if not re.fullmatch(r"[+-]?\d+", count):
+            raise self.fail("Frames must be a whole number")
         step = self.labelled("Frame Time:", 1)
         if self.numbers([step], 1, "Frame Time")[0] <= 0:
             raise self.fail("Frame Time must be positive")
-        tree.fps = frame_rate(step)
-        width = sum(len(names) for names in tree.channels)
-        if width == 0:
+        widths = [sum(len(names) for names in tree.channels) for tree in trees]
+        if sum(widths) == 0:
             raise self.fail("a file must have CHANNELS")
-        values: list[float] = []
-        for number, line in self.lines[self.next :]:
-            try:
-                row = [float(word) for word in line.split()]
-            except ValueError:
-                row = [float("nan")]
-            if not np.isfinite(row).all():
-                raise ValueError(f"{self.path}, line {number}: a frame must be finite numbers, got {line[:40]!r}")
-            values += row
-        if len(values) != int(count) * width:
-            raise ValueError(
-                f"{self.path}, line {self.lines[-1][0]}: the file must hold {count} frames of {width} values, got "
-                f"{len(values) // width} frames and {len(values) % width} values; the file is truncated or damaged"
+        chosen = max(range(len(trees)), key=lambda place: len(trees[place].names))
+        tree = trees[chosen]
+        tree.fps = frame_rate(decimal_points(step))
+        values = read_rows(self.data, self.position, self.number, sum(widths), count, self.path)
+        self.warn(trees, chosen, step)
+        start = sum(widths[:chosen])
+        tree.values = values if len(trees) == 1 else values[:, start : start + widths[chosen]]
+        return tree
+
+    def warn(self, trees: list[BvhTree], chosen: int, step: str) -> None:
+        """Warn of hierarchies that are not read, and of a frame rate that is not the printed one."""
+        others = [tree.names[0] for place, tree in enumerate(trees) if place != chosen]
+        if others:
+            warnings.warn(
+                f"{self.path} has {len(trees)} hierarchies; only {trees[chosen].names[0]!r} is read, not "
+                f"{', '.join(repr(name) for name in others[:5])}",
+                stacklevel=2,
             )
-        tree.values = np.array(values).reshape(int(count), width)
+        fps, printed = trees[chosen].fps, 1.0 / float(decimal_points(step))
+        if abs(fps / printed - 1.0) > _RATE_TOLERANCE:
+            warnings.warn(
+                f"{self.path}: the frame time {step} is read as {fps:g} frames per second, since it is rounded; "
+                f"without rounding it would be {printed:.4g}",
+                stacklevel=2,
+            )
 
     def labelled(self, label: str, count: int) -> str:
         """The single word after a label such as `Frames:`."""
-        line = " ".join(self.take(label).split())
+        line = " ".join(self.take(label).split()).replace(" :", ":")
         words = line[len(label) :].split()
         if not line.lower().startswith(label.lower()) or len(words) != count:
             raise self.fail(f"{label} and {count} number must follow")
         return words[0]
-
-
-def frame_rate(step: str) -> float:
-    """Frames per second of a printed frame time, rounded to an integer if that prints the same ("0.033333" is 30)."""
-    seconds = float(step)
-    digits = re.search(r"\.(\d*)", step)
-    precision = 10.0 ** -(len(digits[1]) if digits else 0)
-    whole = round(1.0 / seconds)
-    if "e" not in step.lower() and whole > 0 and abs(1.0 / whole - seconds) < precision:
-        return float(whole)
-    return 1.0 / seconds

@@ -1,50 +1,38 @@
 """Mapping of the joints of other hierarchies to those of SMPL22.
 
-    mapping = map_joints(names, parents)      # {"pelvis": 0, "left_hip": 1, ...}
+    mapping = map_joints(names, parents, rest=rest)      # {"pelvis": 0, "left_hip": 1, ...}
 
-Limbs and head are found by name; pelvis, spine, neck and collars by their position in the tree: the pelvis is where
-the legs meet the trunk, the chest is where the arms meet it, and the joints in between are the spine. So names and
-number of spine joints do not matter. Known names: ours, SMPL (`L_Hip`), CMU's and MotionBuilder's (`LeftUpLeg`),
-Mixamo (`mixamorig:LeftUpLeg`), CMU's ASF (`lfemur`), Bandai Namco (`UpperLeg_L`), LAFAN, Biovision (`LeftHip`,
-`LeftKnee`), 3ds Max Biped (`Bip01 L Thigh`), DAZ (`lThigh`), Unreal (`thigh_l`), VRM and Unity (`leftUpperLeg`),
-Rigify (`thigh.L`).
+Limbs are found as chains (`motionmillion.kinematics.joint_chains`), by names in any scheme where they are known
+(`motionmillion.kinematics.joint_words`) and by structure where they are not. Pelvis, spine, neck and collars follow
+from their position in the tree: the pelvis is where the legs meet the trunk, the chest is where the arms meet it, and
+the joints in between are the spine. So names and number of spine joints do not matter. Known schemes: ours, SMPL, CMU
+(BVH and ASF), MotionBuilder, Mixamo, Bandai Namco, LAFAN, SOMA, Biovision, 3ds Max Biped, DAZ and Poser, Reallusion,
+Unreal, Unity, VRM, Roblox, Rigify, MakeHuman, Second Life, MikuMikuDance, Xsens, Axis Neuron, Rokoko, OptiTrack,
+Vicon, iPi, Kinect, OpenPose; each behind any prefix.
+
+Unusual: without a joint called head, the head is the tip of the chain above the shoulders, which may be an End Site.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from motionmillion.kinematics.joint_chains import SIDES, Tree, find_limbs
+from motionmillion.kinematics.joint_words import side_and_base
 from motionmillion.skeleton import SMPL22
 
-_LIMBS = {
-    # in order of preference; "foot" and "shoulder" mean different joints in different naming schemes, so less
-    # ambiguous names are tried first
-    "hip": ("hip", "upleg", "upperleg", "thigh", "femur"),
-    "knee": ("knee", "leg", "lowerleg", "loleg", "shin", "calf", "tibia"),
-    "ankle": ("ankle", "foot"),
-    "foot": ("toebase", "toe", "toes", "toe0", "ball", "foot"),
-    "shoulder": ("arm", "upperarm", "uparm", "shldr", "humerus", "shoulder"),
-    "elbow": ("elbow", "forearm", "lowerarm", "loarm", "radius"),
-    "wrist": ("wrist", "hand"),
-}
-_HEADS = ("head",)
-_KNOWN = {word for words in _LIMBS.values() for word in words} | {"collar", "clavicle", "toebase"}
-_END_SITES = {"head": "neck", "left_wrist": "left_elbow", "right_wrist": "right_elbow"}
-_END_SITES |= {"left_foot": "left_ankle", "right_foot": "right_ankle"}
-_OPTIONAL = ("spine1", "spine2", "spine3", "neck", "left_collar", "right_collar", "left_foot", "right_foot")
+__all__ = ["map_joints", "side_and_base"]
 
-_PREFIX = re.compile(r"^(mixamorig\d*[ _\-.]?|(bip\d+|joint|def|valvebiped)[ _\-.]+)", re.IGNORECASE)
-_SIDES = (
-    re.compile(r"^(?P<side>left|right)[ _\-.]*(?P<base>.+)$", re.IGNORECASE),
-    re.compile(r"^(?P<side>l|r)[ _\-.]+(?P<base>.+)$", re.IGNORECASE),
-    re.compile(r"^(?P<base>.+?)[ _\-.]*(?P<side>left|right)$", re.IGNORECASE),
-    re.compile(r"^(?P<base>.+)[ _\-.]+(?P<side>l|r)$", re.IGNORECASE),
-    re.compile(r"^(?P<side>[lLrR])(?P<base>[A-Z].*)$"),
-    re.compile(r"^(?P<base>.*[a-z])(?P<side>[LR])$"),
-)
+_OPTIONAL = ("spine1", "spine2", "spine3", "neck", "left_collar", "right_collar", "left_foot", "right_foot")
+_NEAR = 0.05
 
 
 def map_joints(
-    names: Sequence[str], parents: Sequence[int], mapping: Mapping[str, str] | None = None, path: str = "the file"
+    names: Sequence[str],
+    parents: Sequence[int],
+    mapping: Mapping[str, str] | None = None,
+    path: str = "the file",
+    rest: np.ndarray | None = None,
 ) -> dict[str, int]:
     """Index of the source joint of each SMPL22 joint that has one.
 
@@ -53,44 +41,36 @@ def map_joints(
         parents: index of each joint's parent, -1 for the root.
         mapping: SMPL22 name -> source name, for joints that are not found or found incorrectly.
         path: the file's name for error messages.
+        rest: joint positions `[N, 3]` of the rest pose, in any unit; where names are unknown, the structure is only
+            clear with them.
 
     Raises:
         ValueError: if limbs or head cannot be found, listing them, or `mapping` names an unknown joint.
     """
     given = _given(names, mapping or {}, path)
-    found = {**_by_name(names), **given}
-    _by_end_site(names, parents, found)
-    trunk = ("left_hip", "right_hip", "left_shoulder", "right_shoulder", "head")
-    if all(joint in found for joint in trunk):
+    tree = Tree(names, parents, rest)
+    found = {**find_limbs(tree, given), **given}
+    if all(f"{side}_{part}" in found for side in SIDES for part in ("hip", "shoulder")):
+        _add_head(tree, found)
+    if "head" in found and all(f"{side}_{part}" in found for side in SIDES for part in ("hip", "shoulder")):
         # given names override whatever was found
-        found = {**_by_place(parents, found), **given}
-        _by_end_site(names, parents, found)
+        found = {**_with_trunk(tree, found), **given}
     missing = [name for name in SMPL22.names if name not in found and name not in _OPTIONAL]
     if missing:
+        # the pelvis follows from the others
+        first = next((name for name in missing if name != "pelvis"), missing[0])
         raise ValueError(
             f"{path}: names must map onto SMPL22, got no joint for {', '.join(missing)}; pass "
-            f"mapping={{'{missing[0]}': '<name in the file>', ...}}; the file's joints are "
-            f"{', '.join(name for name in names if not name.endswith(' end'))}"
+            f"mapping={{'{first}': '<name in the file>', ...}}, or --mapping {first}=NAME on the command line; "
+            f"the file's joints are {_listed(names)}"
         )
     _check_order(parents, found, names, path)
     return {name: found[name] for name in SMPL22.names if name in found}
 
 
-def side_and_base(name: str) -> tuple[str, str]:
-    """("left" | "right" | "", bare lower-case name) of a joint name in any naming scheme."""
-    text = _PREFIX.sub("", name.split(":")[-1].strip())
-    for pattern in _SIDES:
-        match = pattern.match(text)
-        if match:
-            return {"l": "left", "r": "right"}[match["side"][0].lower()], _bare(match["base"])
-    base = _bare(text)
-    if base[:1] in ("l", "r") and base[1:] in _KNOWN:
-        return {"l": "left", "r": "right"}[base[0]], base[1:]
-    return "", base
-
-
-def _bare(text: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", text.lower())
+def _listed(names: Sequence[str]) -> str:
+    real = [name for name in names if not name.endswith(" end")]
+    return ", ".join(real[:100]) + (", ..." if len(real) > 100 else "")
 
 
 def _given(names: Sequence[str], mapping: Mapping[str, str], path: str) -> dict[str, int]:
@@ -99,73 +79,110 @@ def _given(names: Sequence[str], mapping: Mapping[str, str], path: str) -> dict[
             raise ValueError(f"mapping must have SMPL22 names as keys, got {joint!r}; they are {SMPL22.names}")
         if name not in names:
             raise ValueError(f"mapping must name joints of {path}, got {name!r} for {joint!r}; they are {list(names)}")
-    return {joint: names.index(name) for joint, name in mapping.items()}
+    return {joint: list(names).index(name) for joint, name in mapping.items()}
 
 
-def _by_name(names: Sequence[str]) -> dict[str, int]:
-    """Limbs and head by their names."""
-    places: dict[tuple[str, str], int] = {}
-    for joint, name in enumerate(names):
-        if not name.endswith(" end"):
-            places.setdefault(side_and_base(name), joint)
-    found: dict[str, int] = {}
-    for head in _HEADS:
-        if ("", head) in places:
-            found["head"] = places["", head]
-    for side in ("left", "right"):
-        for limb, words in _LIMBS.items():
-            # the first known name that is not taken by another limb
-            for word in words:
-                joint = places.get((side, word))
-                if joint is not None and joint not in found.values():
-                    found[f"{side}_{limb}"] = joint
-                    break
-    return found
+def _add_head(tree: Tree, found: dict[str, int]) -> None:
+    """Find the head: the joint of that name, else the tip of the chain above the shoulders."""
+    if "head" in found:
+        return
+    limbs = {joint for name, joint in found.items() if name.split("_")[0] in SIDES}
+    arms = [tree.ancestry(found[f"{side}_shoulder"]) for side in SIDES]
+    chest = next((joint for joint in arms[0] if joint in arms[1]), None)
+    worth = [
+        label.parts.get("head", 0.0) if tree.usable(joint) and not label.side else 0.0
+        for joint, label in enumerate(tree.labels)
+    ]
+    heads = [j for j, score in enumerate(worth) if score >= 1.0 and not limbs.intersection(tree.subtree(j))]
+    if heads:
+        found["head"] = max(heads, key=lambda j: (worth[j], -j))
+        return
+    while chest is not None and chest >= 0:
+        # a neck may branch off below the collars
+        above = [child for child in tree.children[chest] if not limbs.intersection(tree.subtree(child))]
+        above = [child for child in above if not tree.labels[child].other and not tree.labels[child].side]
+        if above:
+            found["head"] = _tip(tree, _upwards(tree, above, chest, found))
+            return
+        chest = tree.parents[chest]
 
 
-def _by_end_site(names: Sequence[str], parents: Sequence[int], found: dict[str, int]) -> None:
-    """Use the End Site of a limb if its tip has no joint."""
-    for joint, above in _END_SITES.items():
-        if joint in found or above not in found:
-            continue
-        tips = [j for j, p in enumerate(parents) if p == found[above] and names[j].endswith(" end")]
-        if tips:
-            found[joint] = tips[0]
+def _upwards(tree: Tree, joints: Sequence[int], chest: int, found: Mapping[str, int]) -> int:
+    """Of several branches the one called neck, else the one that leads farthest up, else the longest."""
+    up = None
+    if tree.rest is not None:
+        hips = (tree.rest[found["left_hip"]] + tree.rest[found["right_hip"]]) / 2
+        up = tree.rest[chest] - hips
+
+    def worth(joint: int) -> tuple[float, bool, float]:
+        named, inside = tree.labels[joint].parts.get("neck", 0.0), tree.subtree(joint)
+        if up is None or tree.rest is None:
+            return named, not tree.sites[joint], len(inside)
+        return named, not tree.sites[joint], max(float((tree.rest[j] - tree.rest[chest]) @ up) for j in inside)
+
+    return max(joints, key=worth)
 
 
-def _by_place(parents: Sequence[int], found: dict[str, int]) -> dict[str, int]:
+def _tip(tree: Tree, joint: int) -> int:
+    """The last joint of a chain above the shoulders, or its End Site if that joint is a neck."""
+    chain = [joint]
+    while True:
+        below = [j for j in tree.children[joint] if not (tree.labels[j].side or tree.labels[j].other or tree.sites[j])]
+        if not below:
+            break
+        joint = next((j for j in below if tree.usable(j)), below[0])
+        chain.append(joint)
+    chain = _real(tree, chain)
+    sites = [j for j in tree.children[chain[-1]] if tree.sites[j]]
+    neck = len(chain) == 1 or "neck" in tree.labels[chain[-1]].parts
+    return sites[0] if sites and neck else chain[-1]
+
+
+def _with_trunk(tree: Tree, found: Mapping[str, int]) -> dict[str, int]:
     """`found` with pelvis, spine, neck and collars added by their position in the tree."""
     result = dict(found)
-    head, hips = _ancestry(parents, found["head"]), [_ancestry(parents, found[f"{s}_hip"]) for s in ("left", "right")]
-    arms = [_ancestry(parents, found[f"{s}_shoulder"]) for s in ("left", "right")]
+    head = tree.ancestry(found["head"])
+    hips, arms = ([tree.ancestry(found[f"{s}_{part}"]) for s in SIDES] for part in ("hip", "shoulder"))
     # the trunk is the part of the head's ancestors from where the legs branch off to where the arms do
-    pelvis = _meeting(head, hips)
-    chest = _meeting(head, arms)
+    pelvis, chest = _pelvis(tree, head, hips), _meeting(head, arms)
     result["pelvis"] = pelvis
     spine = head[head.index(chest) : head.index(pelvis)][::-1] if pelvis in head[head.index(chest) :] else []
+    neck = head[1 : head.index(chest)]
+    if len(spine) > 1 and "neck" in tree.labels[chest].parts:
+        neck, spine = [*neck, chest], spine[:-1]  # collars hang on the neck, as in Biped
+    spine = _real(tree, spine)
+    neck = _real(tree, [joint for joint in neck if "neck" in tree.labels[joint].parts] or neck)
     if len(spine) == 1:
         result["spine1"] = spine[0]
     elif len(spine) == 2:
         result["spine1"], result["spine3"] = spine
     elif spine:
         result["spine1"], result["spine2"], result["spine3"] = spine[0], spine[len(spine) // 2], spine[-1]
-    neck = head[1 : head.index(chest)]
     if neck:
         result["neck"] = neck[-1]
-    for side, arm in zip(("left", "right"), arms, strict=True):
-        collar = arm[1 : arm.index(chest)] if chest in arm else []
-        if collar:
-            result[f"{side}_collar"] = collar[0]
+    for side, arm in zip(SIDES, arms, strict=True):
+        between = arm[1 : arm.index(chest)] if chest in arm else []
+        if result.get(f"{side}_collar") not in between:
+            result.pop(f"{side}_collar", None)
+            apart = [joint for joint in between if tree.distance(joint, arm[0]) > 1e-4] or between
+            if apart:
+                result[f"{side}_collar"] = _real(tree, apart)[0]
     return result
 
 
-def _ancestry(parents: Sequence[int], joint: int) -> list[int]:
-    """A joint, its parent, and so on up to the root."""
-    chain = []
-    while joint >= 0:
-        chain.append(joint)
-        joint = parents[joint]
-    return chain
+def _pelvis(tree: Tree, head: list[int], hips: list[list[int]]) -> int:
+    """Where the legs meet the trunk; or the joint above of that name, if the legs hang on the spine near it."""
+    pelvis = _meeting(head, hips)
+    above = tree.parents[pelvis]
+    if above >= 0 and "spine" in tree.labels[pelvis].parts and tree.labels[above].parts.get("pelvis", 0) > 1:
+        return above if tree.distance(pelvis, above) < _NEAR or tree.rest is None else pelvis
+    return pelvis
+
+
+def _real(tree: Tree, joints: list[int]) -> list[int]:
+    """The joints that are no helpers, or those that are least so."""
+    least = min((tree.labels[joint].helper for joint in joints), default=0)
+    return [joint for joint in joints if tree.labels[joint].helper == least]
 
 
 def _meeting(trunk: list[int], limbs: list[list[int]]) -> int:
@@ -181,9 +198,12 @@ def _check_order(parents: Sequence[int], found: dict[str, int], names: Sequence[
             parent = SMPL22.parents[parent]
         if joint not in found or parent < 0:
             continue
-        above = found[SMPL22.names[parent]]
-        if above not in _ancestry(parents, found[joint])[1:]:
+        above, ancestor = found[SMPL22.names[parent]], parents[found[joint]]
+        while ancestor >= 0 and ancestor != above:
+            ancestor = parents[ancestor]
+        if ancestor != above:
             raise ValueError(
                 f"{path}: names must map onto SMPL22, got {names[found[joint]]!r} for {joint}, which does not hang "
-                f"below {names[above]!r} for {SMPL22.names[parent]}; pass the right names in mapping="
+                f"below {names[above]!r} for {SMPL22.names[parent]}; pass the right names in mapping= (--mapping "
+                f"{joint}=NAME on the command line)"
             )

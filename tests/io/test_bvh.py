@@ -10,7 +10,7 @@ import roma
 import torch
 
 from motionmillion.io.bvh import read_bvh, write_bvh
-from motionmillion.io.bvh_file import frame_rate
+from motionmillion.io.bvh_rows import frame_rate
 from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22
 
