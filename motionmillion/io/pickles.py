@@ -22,6 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from motionmillion.io.arrays import load_array
 from motionmillion.io.files import existing_file
 from motionmillion.io.pickle_machine import LIMIT, Machine, RefusedError, short
 
@@ -66,6 +69,30 @@ def load_checkpoint(path: str | Path) -> Any:
         raise
     except Exception as error:
         raise _damaged(what, error) from None
+
+
+def load_value(path: str | Path) -> np.ndarray:
+    """The array of a `.npy` file; an array of objects is read as plain data.
+
+    Raises:
+        ValueError: as `load_pickle`.
+    """
+    path = existing_file(path)
+    try:
+        with open(path, "rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            objects = read(file)[2].hasobject
+            rest = file.read(LIMIT + 1) if objects else b""
+    except Exception:
+        return load_array(path)  # whose errors say what is wrong
+    if not objects:
+        return load_array(path)
+    if len(rest) > LIMIT:
+        raise _too_large(path)
+    made = np.empty((), dtype=object)
+    made[()] = read_pickle(rest, repr(str(path)))
+    return made
 
 
 def read_pickle(data: bytes, what: str, storage: Callable[[str], bytes] | None = None) -> Any:
