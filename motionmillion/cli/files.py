@@ -1,11 +1,20 @@
 """Commands on files: `motionmillion export`, `view`, `tokenize` and `detokenize`. Heavy imports wait inside."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from motionmillion.cli.options import READABLE, WRITABLE, DeviceOption, ModelOption, find_device
+from motionmillion.cli.options import READABLE, WRITABLE, DeviceOption, ModelOption, find_device, warnings_as_lines
+
+if TYPE_CHECKING:
+    from motionmillion.motion import Motion
+
+SourceFpsOption = Annotated[float | None, typer.Option(help="Frame rate of a source without one.")]
+UpOption = Annotated[
+    str | None, typer.Option(help="Vertical axis of the source, y or z, if not its format's default.")
+]
+IndexOption = Annotated[int | None, typer.Option(help="Which motion or person of a source of several, from 0.")]
 
 
 def export(
@@ -13,23 +22,20 @@ def export(
     output: Annotated[list[Path], typer.Argument(help=f"Files to write: {WRITABLE}.")],
     fps: Annotated[float | None, typer.Option(help="Resample to this frame rate.")] = None,
     canonical: Annotated[bool, typer.Option(help="Put the motion on the floor, at the origin, facing +z.")] = False,
-    source_fps: Annotated[float | None, typer.Option(help="Frame rate of a source without one.")] = None,
-    up: Annotated[
-        str | None, typer.Option(help="Vertical axis of the source, y or z, if not its format's default.")
-    ] = None,
+    source_fps: SourceFpsOption = None,
+    up: UpOption = None,
+    index: IndexOption = None,
 ) -> None:
     """Convert a motion file to other formats.
 
-    A .npy file may hold features of 272, 276 or 263 values per frame, or joint positions [T, 22, 3] with --source-fps.
+    A .npy file may hold features of 272, 276 or 263 values per frame, or joint positions [T, 22, 3] with --source-fps;
+    .npz, .npy, .pkl and .pt also SMPL parameters as other projects save them.
     """
     from motionmillion.io import check_output
-    from motionmillion.motion import Motion
 
     for path in output:
         check_output(path)
-    # readers have their own defaults: pass only what was given
-    given = {name: value for name, value in (("fps", source_fps), ("up", up)) if value is not None}
-    motion = Motion.load(source, **given)
+    motion = _load(source, fps=source_fps, up=up, index=index)
     motion = motion.canonicalize() if canonical else motion
     motion = motion.resample(fps) if fps is not None else motion
     for path in output:
@@ -42,18 +48,20 @@ def view(
         Path | None, typer.Option("-o", "--output", help="HTML file; default: next to the source.")
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open it in the web browser.")] = True,
+    source_fps: SourceFpsOption = None,
+    up: UpOption = None,
+    index: IndexOption = None,
 ) -> None:
     """Show a motion in the web browser."""
     import webbrowser
 
     from motionmillion.io import check_output
-    from motionmillion.motion import Motion
 
     output = source.with_suffix(".html") if output is None else output
     if output.suffix.lower() != ".html":
         raise ValueError(f"output must end in .html to be viewed, got {str(output)!r}")
     check_output(output)
-    page = Motion.load(source).save(output)
+    page = _load(source, fps=source_fps, up=up, index=index).save(output)
     typer.echo(page)
     if browser:
         webbrowser.open(page.resolve().as_uri())
@@ -113,3 +121,14 @@ def detokenize(
 
     for path in detokenize_file(source, output, model):
         typer.echo(path)
+
+
+def _load(source: Path, **options: float | str | int | None) -> "Motion":
+    """Read a motion; messages name the options of the command line, and warnings are single lines."""
+    from motionmillion.io.options import option_names
+    from motionmillion.motion import Motion
+
+    # readers have their own defaults: pass only what was given
+    given = {name: value for name, value in options.items() if value is not None}
+    with option_names(fps="--source-fps", up="--up", index="--index"), warnings_as_lines():
+        return Motion.load(source, **given)

@@ -6,7 +6,8 @@
 A new format is one new file with a reader or a writer, and one new line in `_FORMATS`, or in code of your own
 `register(".mine", read_mine, write_mine)`. Options are passed to the format's own function: see
 `motionmillion.io.smpl`, `.bvh`, `.features`, `.html` and `.video`.
-`.npy` holds features of any representation or joint positions, distinguished by the array's shape; `.txt` the caption.
+`.npy` holds features of any representation, joint positions or SMPL parameters, distinguished by the array's shape;
+`.pkl` and `.pt` files of other projects, see `motionmillion.io.content`; `.txt` the caption.
 Unusual: nothing heavy is imported before a file is read or written.
 """
 
@@ -33,6 +34,8 @@ _FORMATS = {
     ".npz": _Format("smpl:read_smpl", "smpl:write_smpl"),
     ".bvh": _Format("bvh:read_bvh", "bvh:write_bvh"),
     ".npy": _Format("features:read_features", "features:write_features"),
+    ".pkl": _Format("objects:read_object", None),
+    ".pt": _Format("objects:read_object", None),
     ".html": _Format(None, "html:write_html"),
     ".mp4": _Format(None, "video:write_mp4"),
     ".png": _Format(None, "video:write_png"),

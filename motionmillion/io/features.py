@@ -10,7 +10,8 @@
 | `[T, 272]` | "rot272" | 30 | y up |
 | `[T, 276]` | "rot276" | 20 | z up |
 | `[T, 263]` | "hml263" | 20 | y up |
-| `[T, 22, 3]` or `[T, 66]` | "joints": SMPL's 22 joints, metres | `fps` | y up, or `up="z"` |
+| `[T, 22, 3]`, `[T, 66]` and others of `motionmillion.io.joint_arrays` | "joints", metres | `fps` | y up, or `up` |
+| `[T, 85]`, `[T, 322]`, dictionaries of `motionmillion.io.content` | SMPL's parameters | 30 or `fps` | as joints |
 
 Features must be in physical units, not normalised: positions of a body that is not of human size are an error.
 
@@ -27,9 +28,13 @@ from torch import Tensor
 
 from motionmillion import features as representations
 from motionmillion.features.base import Route
-from motionmillion.io.arrays import load_array, to_finite
+from motionmillion.io.arrays import to_finite
+from motionmillion.io.content import FLAT, motion_of_flat, motion_of_value
 from motionmillion.io.files import atomic_path
-from motionmillion.kinematics.joints import HUMAN_LEGS, joints_y_up, leg_length, motion_from_joints
+from motionmillion.io.joint_arrays import is_joints, motion_of_joints
+from motionmillion.io.pickles import load_value
+from motionmillion.io.smpl_tables import Reading
+from motionmillion.kinematics.joints import HUMAN_LEGS, leg_length
 from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22
 
@@ -43,6 +48,8 @@ def read_features(
     route: Route | None = None,
     fps: float | None = None,
     up: str | None = None,
+    index: int | None = None,
+    sixd: str | None = None,
 ) -> Motion:
     """Read features `[T, D]`, or joint positions `[T, 22, 3]`, as a motion.
 
@@ -50,15 +57,18 @@ def read_features(
         representation: a name of `motionmillion.features.available()`, or "joints"; None infers it from the shape.
         route: "rotations" or "positions", the block that the joint rotations are taken from; None leaves it to the
             representation.
-        fps: frames per second of joint positions; features have their own.
-        up: the vertical axis of joint positions, "y" (default) or "z"; features have their own.
+        fps: frames per second of joint positions, or of SMPL parameters instead of 30; features have their own.
+        up: the vertical axis of joint positions and SMPL parameters, such as "z"; None takes y, checked on the clip
+            (`motionmillion.io.axes`). Features have their own.
+        index: which motion of a file of several; None takes the first, with a warning.
+        sixd: order of 6D rotations, see `motionmillion.io.rotations`.
 
     Raises:
-        ValueError: if the file is missing, damaged, a pickle, not finite, of a wrong shape, or of a body that is not
-            of human size (normalised features); for joint positions without `fps`; for features with an `fps` or `up`
-            that differs from theirs.
+        ValueError: if the file is missing, damaged, not plain data, not finite, of a wrong shape, or of a body that
+            is not of human size (normalised features); for joint positions without `fps`; for features with an `fps` or
+            `up` that differs from theirs.
     """
-    return read_with_positions(path, representation, route, fps, up)[0]
+    return read_with_positions(path, representation, route, fps, up, index, sixd)[0]
 
 
 def read_with_positions(
@@ -67,14 +77,25 @@ def read_with_positions(
     route: Route | None = None,
     fps: float | None = None,
     up: str | None = None,
+    index: int | None = None,
+    sixd: str | None = None,
 ) -> tuple[Motion, Tensor]:
     """As `read_features`, plus the joint positions `[T, 22, 3]` stored in the file, y up, metres."""
-    array = load_array(path)
+    array = load_value(path)
+    reading = Reading(up, fps, index, sixd)
+    if array.dtype.kind == "O":
+        _check_left_out(path, representation=representation, route=route)
+        motion = motion_of_value(array, path, reading)
+        return motion, motion.positions()
+    if representation is None and array.ndim == 2 and array.shape[1] in FLAT:
+        _check_left_out(path, route=route)
+        motion = motion_of_flat(array, path, reading)
+        return motion, motion.positions()
     name = _by_shape(array, path) if representation is None else representation
     if name == JOINTS:
         if route is not None:
             raise ValueError(f"route must be left out for joint positions, got {route!r} for {str(path)!r}")
-        return _from_joints(array, path, fps, up)
+        return motion_of_joints(array, path, fps, up, index)
     codec = representations.get(name)
     if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] != codec.dim:
         raise ValueError(
@@ -99,6 +120,12 @@ def read_with_positions(
         return codec.decode(values) if route is None else codec.decode(values, route), positions
     except ValueError as error:
         raise ValueError(f"features of {str(path)!r} must be a motion in {name}: {error}") from None
+
+
+def _check_left_out(path: str | Path, **options: str | None) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(f"{name} must be left out for SMPL parameters, got {value!r} for {str(path)!r}")
 
 
 def write_features(motion: Motion, path: str | Path, representation: str = "rot272") -> Path:
@@ -129,27 +156,11 @@ def _by_shape(array: np.ndarray, path: str | Path) -> str:
     for name in representations.available():
         # the first name of a width wins, e.g. rot276 before rot276_velocity
         widths.setdefault(representations.get(name).dim, name)
-    if array.shape[1:] in ((22, 3), (66,)):
+    if is_joints(array):
         return JOINTS
     if array.ndim == 2 and array.shape[1] in widths:
         return widths[array.shape[1]]
     raise ValueError(
         f"features of {str(path)!r} must have shape [T, {' | '.join(map(str, sorted(widths)))}], or [T, 22, 3] or "
-        f"[T, 66] for joint positions, got {array.shape}"
+        f"[T, 66] for joint positions, or [T, 85 | 322] for SMPL parameters, got {array.shape}"
     )
-
-
-def _from_joints(array: np.ndarray, path: str | Path, fps: float | None, up: str | None) -> tuple[Motion, Tensor]:
-    if array.ndim < 2 or array.shape[0] == 0 or array.shape[1:] not in ((22, 3), (66,)):
-        raise ValueError(f"joint positions of {str(path)!r} must have shape [T, 22, 3] or [T, 66], got {array.shape}")
-    if fps is None:
-        raise ValueError(
-            f"fps must be given for joint positions, which have no frame rate of their own, got none for "
-            f"{str(path)!r}; HumanML3D's and MBench's have 20 (--source-fps or --fps on the command line)"
-        )
-    values = torch.from_numpy(to_finite(array, "joint positions", path)).float().reshape(-1, 22, 3)
-    positions = joints_y_up(values, "y" if up is None else up)
-    try:
-        return motion_from_joints(positions, fps), positions
-    except ValueError as error:
-        raise ValueError(f"joint positions of {str(path)!r} must be a motion: {error}") from None

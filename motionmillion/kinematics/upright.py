@@ -9,9 +9,9 @@ format lets expect with the others, over all frames:
 1. A frame is upright about an axis if the trunk (pelvis to neck) is within 45 degrees of it, or if the legs stand
    along it and the trunk does not hang down. If most frames are upright about the expected axis, it is right.
 2. If more frames are upright about another axis, the floor decides. The clip stands about the other axis if the feet
-   are the lowest joints and return to one height, and if it cannot be lying about the expected one: the lowest joint and
-   the pelvis do not keep their heights, or the pelvis moves sideways further than by rolling, or the feet are at height 0 about
-   the other axis only. This is certain.
+   are the lowest joints and return to one height, and if it cannot be lying about the expected one: the lowest joint
+   and the pelvis do not keep their heights, or the pelvis moves sideways further than by rolling, or the feet are at
+   height 0 about the other axis only. This is certain.
 3. Everything else is a person who may really lie (sleeping, push-ups, swimming, crawling, getting up): uncertain, and
    the expected axis is kept.
 
