@@ -47,7 +47,10 @@ class BvhTree:
             positions[joint] = positions[parent] + self.offsets[joint]
         return positions
 
-    def forward_kinematics(self, frames: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:  # noqa: B008
+    def forward_kinematics(
+        self,
+        frames: slice | np.ndarray = slice(None),  # noqa: B008
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Global positions `[T, N, 3]` and rotations `[T, N, 3, 3]` relative to the rest pose.
 
         Args:
