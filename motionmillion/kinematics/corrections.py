@@ -67,6 +67,8 @@ _FREE_BEND = np.deg2rad(40.0)
 _ALIKE = np.deg2rad(60.0)
 _NECK_FORWARD = np.deg2rad(12.5)
 """How far the neck of an upright person leans forward from the line of the trunk."""
+FOOT = np.array([0.0, -0.47, 0.88])
+"""Where the foot of a rig without toes points in a T-pose: ahead, from the ankle to the ball."""
 _HINGES = {"hip": ("knee", "ankle", -1.0), "shoulder": ("elbow", "wrist", 1.0)}
 """Thigh and upper arm: the joints of the bone below, and the sign of z in SMPL's rest frame towards which it bends."""
 _LEAST_TWIST = 0.1
@@ -186,6 +188,9 @@ class Corrections:
                 self.swung.add(name)
             share = 1.0 if exact else max(angle - _FREE_BEND, 0.0) / max(angle, 1e-9)
             correction = power(swing(correction @ smpl, source), share) @ correction
+        elif _kind(name) == "ankle":
+            smpl = SMPL_REST[SMPL[name.replace("ankle", "foot")]] - SMPL_REST[SMPL[name]]
+            correction = correction @ swing(smpl, FOOT)
         self._rest_only[name] = correction
         return correction
 

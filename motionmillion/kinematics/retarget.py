@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from motionmillion.kinematics.bodies import SMPL, SMPL_REST, Bodies
-from motionmillion.kinematics.corrections import Corrections, apply_correction
+from motionmillion.kinematics.corrections import FOOT, Corrections, apply_correction
 from motionmillion.kinematics.joint_names import map_joints
 from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22
@@ -86,7 +86,7 @@ class Retargeting:
         names = [name for name in self._feet if name in self.bodies.mapping]
         source = positions[:, [self.bodies.mapping[name] for name in names], 1].min()
         if len(names) == 2:
-            smpl = (SMPL_REST[SMPL["left_ankle"]] - SMPL_REST[SMPL["left_foot"]])[1]
+            smpl = -FOOT[1] * np.linalg.norm(SMPL_REST[SMPL["left_foot"]] - SMPL_REST[SMPL["left_ankle"]])
             source -= _ANKLE * self.bodies.leg - smpl / self.bodies.leg_scale
         joints = SMPL22.forward_kinematics(torch.from_numpy(local), torch.from_numpy(root))[0]
         return float(source * self.metres), float(joints[:, [SMPL[name] for name in names], 1].min())
