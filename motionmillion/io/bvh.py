@@ -21,7 +21,7 @@ import torch
 
 from motionmillion.io.arrays import exact_rotations
 from motionmillion.io.bvh_file import parse_bvh
-from motionmillion.io.files import existing_file, write_text
+from motionmillion.io.files import atomic_path, existing_file
 from motionmillion.kinematics.joint_names import map_joints
 from motionmillion.kinematics.retarget import axis_rotation, retarget
 from motionmillion.motion import Motion
@@ -34,6 +34,7 @@ _END_SITES = {
     "left_wrist": (0.09, 0.0, 0.0),
     "right_wrist": (-0.09, 0.0, 0.0),
 }
+_CHUNK = 1024
 _OTHER_END_SITE = (0.0, 0.05, 0.0)
 _UPS = {
     "y": np.eye(3),
@@ -52,14 +53,22 @@ def write_bvh(motion: Motion, path: str | Path, scale: float = 100.0) -> Path:
     """
     scale = _checked_scale(scale)
     rotations = exact_rotations(motion)
-    angles = np.rad2deg(_continuous(_euler_zxy(rotations)))  # [T, J, 3]
+    angles = np.empty((*rotations.shape[:2], 3))
+    for start in range(0, len(angles), _CHUNK):
+        angles[start : start + _CHUNK] = _euler_zxy(rotations[start : start + _CHUNK])
+    angles = np.rad2deg(_continuous(angles))[:, _depth_first(motion.skeleton)]  # [T, J, 3]
     root = motion.translation.detach().cpu().double().numpy() * scale
     lines = ["HIERARCHY", *_hierarchy(motion.skeleton, scale), "MOTION", f"Frames: {motion.num_frames}"]
-    lines.append(f"Frame Time: {1.0 / motion.fps:.10f}")
-    # channels follow the hierarchy, depth first
-    values = np.concatenate([root, angles[:, _depth_first(motion.skeleton)].reshape(len(root), -1)], axis=1)
-    lines += [" ".join(f"{value:.6f}" for value in row) for row in values]
-    return write_text("\n".join(lines) + "\n", path)
+    lines.append(f"Frame Time: {1.0 / motion.fps:.10f}\n")
+    row = " ".join(["%.6f"] * (3 + angles[0].size)) + "\n"
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write("\n".join(lines))
+        for start in range(0, len(root), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            # channels follow the hierarchy, depth first
+            values = np.concatenate([root[part], angles[part].reshape(len(root[part]), -1)], axis=1)
+            file.write(row * len(values) % tuple(values.ravel().tolist()))
+    return Path(path)
 
 
 def read_bvh(
@@ -157,15 +166,24 @@ def _euler_zxy(rotations: np.ndarray) -> np.ndarray:
 
 def _continuous(angles: np.ndarray) -> np.ndarray:
     """Unwrap angles `[T, J, 3]` to minimise jumps from frame to frame, so that curves stay editable."""
-    result = angles.copy()
     flip = np.array([1.0, -1.0, 1.0])
-    for frame in range(1, len(result)):
-        before = result[frame - 1]
-        other = result[frame] * flip + np.pi  # (z + pi, pi - x, y + pi) is the same rotation
-        choices = [a + 2 * np.pi * np.round((before - a) / (2 * np.pi)) for a in (result[frame], other)]
-        costs = [np.abs(choice - before).sum(-1, keepdims=True) for choice in choices]
-        result[frame] = np.where(costs[0] <= costs[1], *choices)
+    result = np.empty_like(angles)
+    for joint in range(angles.shape[1]):
+        own = angles[:, joint]  # [T, 3]
+        other = own * flip + np.pi  # (z + pi, pi - x, y + pi) is the same rotation
+        # the jump from frame to frame if the other angles are taken from now on
+        stay, change = (np.abs(_turn(after[1:] - own[:-1])).sum(-1) for after in (own, other))
+        taken = np.concatenate([[0], np.cumsum(change < stay) % 2]).astype(bool)
+        chosen = np.where(taken[:, None], other, own)
+        turns = np.round((chosen[:-1] - chosen[1:]) / (2 * np.pi)).cumsum(0)
+        result[0, joint] = chosen[0]
+        result[1:, joint] = chosen[1:] + 2 * np.pi * turns
     return result
+
+
+def _turn(angles: np.ndarray) -> np.ndarray:
+    """Angles brought to -pi to pi."""
+    return angles - 2 * np.pi * np.round(angles / (2 * np.pi))
 
 
 def _checked_scale(scale: float) -> float:
