@@ -137,7 +137,14 @@ def _motion_files(
         folder = MotionFolder(Path(evaluation.output) / MOTIONS)
         return folder, {prompt.id: sample_files(prompt, count) for prompt in suite.prompts}
     own = evaluation.foreign
-    folder = MotionFolder(evaluation.motions, own.fps, own.up, own.representation, own.route)  # type: ignore[arg-type]
+    folder = MotionFolder(
+        evaluation.motions,
+        own.fps,
+        own.up,
+        own.representation,
+        own.route,  # type: ignore[arg-type]
+        own.mapping,
+    )
     ids, known = ([prompt.id for prompt in prompts] for prompts in (suite.prompts, whole.prompts))
     return folder, folder.find(ids, known, own.allow_missing)
 
@@ -163,7 +170,7 @@ def _samples(
             read = folder.read(file)
             name = prompt.id if number == 0 else f"{prompt.id}_{number}"
             motion, seen = read.motion.replace(caption=prompt.text), folder.folder / file
-            if seen.suffix.lower() == ".npy" or folder.fps or folder.up:
+            if seen.suffix.lower() == ".npy" or folder.fps or folder.up or folder.mapping:
                 seen = write_motion(motion, output / COPIES / f"{name}.npz")
             take = takes.get(prompt.id, prompt.id)
             samples.append(Sample(name, prompt, motion, read.positions, _relative(seen, output), take))

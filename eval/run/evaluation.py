@@ -22,6 +22,7 @@ class ForeignMotions:
     representation: str | None = None
     route: str = "positions"
     allow_missing: bool = False
+    mapping: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ short for accelerations and, by `warn_of_axis` once all are read, about a folder
 import math
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -79,6 +79,7 @@ class MotionFolder:
             shape.
         route: "positions" uses the positions in a .npy file; "rotations" those of the motion, by forward
             kinematics of its rotations.
+        mapping: SMPL22 name -> joint name in the .bvh files, for joints that are not found automatically.
 
     Raises:
         ValueError: for an invalid rate, axis, representation or route, or a path that is not a folder of motion files.
@@ -91,9 +92,11 @@ class MotionFolder:
         up: str | None = None,
         representation: str | None = None,
         route: Route = "positions",
+        mapping: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.fps, self.up, self.representation, self.route = fps, up, representation, check_route(route)
+        self.mapping = dict(mapping or {})
         _check_options(fps, up, representation)
         self._axes: dict[str, int] = {}
         if not self.folder.is_dir():
@@ -153,6 +156,8 @@ class MotionFolder:
         given: dict[str, object] = {} if self.up is None else {"up": self.up}
         if path.suffix.lower() != ".bvh" and self.fps is not None:
             given["fps"] = self.fps
+        if path.suffix.lower() == ".bvh" and self.mapping:
+            given["mapping"] = self.mapping
         try:
             if path.suffix.lower() == ".npy":
                 motion, positions = read_with_positions(path, representation=self.representation, **given)  # type: ignore[arg-type]

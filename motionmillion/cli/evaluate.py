@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from motionmillion.cli.mapping import ForeignMappingOption, read_mapping
 from motionmillion.cli.options import (
     FOREIGN,
     MEASURES,
@@ -98,6 +99,7 @@ def evaluate(
         str | None,
         typer.Option(help='motions: vertical axis, "y" or "z"; default: that of the format.', rich_help_panel=FOREIGN),
     ] = None,
+    mapping: ForeignMappingOption = None,
     representation: Annotated[
         str | None,
         typer.Option(
@@ -165,7 +167,7 @@ def evaluate(
                 output=output,
                 model="mini" if model is None and motions is None else model,
                 motions=motions,
-                foreign=ForeignMotions(fps, up, representation, route, allow_missing),
+                foreign=ForeignMotions(fps, up, representation, route, allow_missing, read_mapping(mapping) or None),
                 prompts=prompts,
                 data=data[0] if data else None,
                 split=split,
@@ -271,7 +273,7 @@ def _tokenizer(
 
 
 _TOKENIZER_OPTIONS = {"model", "data", "split", "output", "seed", "batch_size", "device", "resamples", "plots"}
-_FOREIGN_OPTIONS = {"fps", "up", "representation", "route", "allow_missing"}
+_FOREIGN_OPTIONS = {"fps", "up", "mapping", "representation", "route", "allow_missing"}
 _GENERATION_OPTIONS = {"num_samples", *model_options()}
 
 

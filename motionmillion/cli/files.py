@@ -1,14 +1,12 @@
 """Commands on files: `motionmillion export`, `view`, `tokenize` and `detokenize`. Heavy imports wait inside."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from motionmillion.cli.options import READABLE, WRITABLE, DeviceOption, ModelOption, find_device, warnings_as_lines
-
-if TYPE_CHECKING:
-    from motionmillion.motion import Motion
+from motionmillion.cli.mapping import MappingOption, check_mapping, load_motion, mapping_text, read_mapping
+from motionmillion.cli.options import READABLE, WRITABLE, DeviceOption, ModelOption, find_device
 
 SourceFpsOption = Annotated[float | None, typer.Option(help="Frame rate of a source without one.")]
 UpOption = Annotated[
@@ -19,12 +17,16 @@ IndexOption = Annotated[int | None, typer.Option(help="Which motion or person of
 
 def export(
     source: Annotated[Path, typer.Argument(help=f"Motion file: {READABLE}.")],
-    output: Annotated[list[Path], typer.Argument(help=f"Files to write: {WRITABLE}.")],
+    output: Annotated[list[Path] | None, typer.Argument(help=f"Files to write: {WRITABLE}.")] = None,
     fps: Annotated[float | None, typer.Option(help="Resample to this frame rate.")] = None,
     canonical: Annotated[bool, typer.Option(help="Put the motion on the floor, at the origin, facing +z.")] = False,
     source_fps: SourceFpsOption = None,
     up: UpOption = None,
     index: IndexOption = None,
+    mapping: MappingOption = None,
+    show_mapping: Annotated[
+        bool, typer.Option("--show-mapping", help="BVH: print which joint is taken for which, as YAML for --mapping.")
+    ] = False,
 ) -> None:
     """Convert a motion file to other formats.
 
@@ -33,9 +35,17 @@ def export(
     """
     from motionmillion.io import check_output
 
-    for path in output:
+    named = read_mapping(mapping)
+    check_mapping(named, [source])
+    if show_mapping:
+        typer.echo(mapping_text(source, named))
+    elif not output:
+        raise ValueError("output must name at least one file to write, got none; or add --show-mapping")
+    for path in output or []:
         check_output(path)
-    motion = _load(source, fps=source_fps, up=up, index=index)
+    if not output:
+        return
+    motion = load_motion(source, named, fps=source_fps, up=up, index=index)
     motion = motion.canonicalize() if canonical else motion
     motion = motion.resample(fps) if fps is not None else motion
     for path in output:
@@ -51,17 +61,20 @@ def view(
     source_fps: SourceFpsOption = None,
     up: UpOption = None,
     index: IndexOption = None,
+    mapping: MappingOption = None,
 ) -> None:
     """Show a motion in the web browser."""
     import webbrowser
 
     from motionmillion.io import check_output
 
+    named = read_mapping(mapping)
+    check_mapping(named, [source])
     output = source.with_suffix(".html") if output is None else output
     if output.suffix.lower() != ".html":
         raise ValueError(f"output must end in .html to be viewed, got {str(output)!r}")
     check_output(output)
-    page = _load(source, fps=source_fps, up=up, index=index).save(output)
+    page = load_motion(source, named, fps=source_fps, up=up, index=index).save(output)
     typer.echo(page)
     if browser:
         webbrowser.open(page.resolve().as_uri())
@@ -71,6 +84,7 @@ def tokenize(
     source: Annotated[Path, typer.Argument(help=f"Motion file ({READABLE}), or a folder of motions.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Code file (.npy, int64, [N]), or folder of shards.")],
     model: ModelOption = "mini",
+    mapping: MappingOption = None,
     split: Annotated[list[str] | None, typer.Option(help="Only clips of this split. Repeat for several.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; default: one per CPU core.")] = None,
     batch_size: Annotated[int, typer.Option(help="Clips encoded together; does not change the codes.")] = 32,
@@ -88,8 +102,12 @@ def tokenize(
     if not source.is_dir():
         from motionmillion.cli.jobs import tokenize_file
 
-        typer.echo(tokenize_file(source, output, model))
+        named = read_mapping(mapping)
+        check_mapping(named, [source])
+        typer.echo(tokenize_file(source, output, model, named))
         return
+    if mapping:
+        raise ValueError(f"--mapping must come with one motion file, got the folder {str(source)!r}; leave it out")
     from motionmillion.data.clips import SPLITS
     from motionmillion.data.shards.tokenize import tokenize_folder
     from motionmillion.pipeline.folder import find_tokenizer
@@ -121,14 +139,3 @@ def detokenize(
 
     for path in detokenize_file(source, output, model):
         typer.echo(path)
-
-
-def _load(source: Path, **options: float | str | int | None) -> "Motion":
-    """Read a motion; messages name the options of the command line, and warnings are single lines."""
-    from motionmillion.io.options import option_names
-    from motionmillion.motion import Motion
-
-    # readers have their own defaults: pass only what was given
-    given = {name: value for name, value in options.items() if value is not None}
-    with option_names(fps="--source-fps", up="--up", index="--index"), warnings_as_lines():
-        return Motion.load(source, **given)

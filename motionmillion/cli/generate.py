@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from motionmillion.cli.mapping import InputMappingOption, check_mapping, load_motion, read_mapping
 from motionmillion.cli.options import (
     DIT,
     INPUT,
@@ -64,6 +65,7 @@ def generate(
         str | None,
         typer.Option(help="Vertical axis of input motion files, y or z, if not the default.", rich_help_panel=INPUT),
     ] = None,
+    mapping: InputMappingOption = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same motion.", rich_help_panel=SAMPLING)] = 0,
     *,
     options: RunOptions,
@@ -130,8 +132,9 @@ def generate(
         read_timeline,
         rewrite_prompts,
     )
-    from motionmillion.motion import Motion
 
+    named = read_mapping(mapping)
+    check_mapping(named, [prefix, end, edit, *(reference or [])])
     where = find_device(device)
     parts = read_timeline(timeline or [])
     if parts and (prompts or prompts_file):
@@ -146,11 +149,11 @@ def generate(
     whole = ["; ".join(texts)] if parts else texts
     jobs = output_jobs(whole, output or [], num_samples, seed, resume, settled=rewrite is None)
     reading = {name: value for name, value in (("fps", source_fps), ("up", up)) if value is not None}
-    given = [Motion.load(file, **reading) if file else None for file in (prefix, end, edit)]
+    given = [load_motion(file, named, **reading) if file else None for file in (prefix, end, edit)]
     request = Request(
         parts,
         *given[:2],
-        references=tuple(Motion.load(file, **reading) for file in reference or []),
+        references=tuple(load_motion(file, named, **reading) for file in reference or []),
         reference_mode=reference_mode,
         judge=None if judge == "none" else judge,
         edit=given[2],

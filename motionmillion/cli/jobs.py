@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from motionmillion.cli.mapping import load_motion
 from motionmillion.configuration import check_whole
 from motionmillion.io import check_output, write_motion
 from motionmillion.io.files import atomic_path
@@ -282,10 +283,10 @@ def rewrite_prompts(
     return [rewrite.rewritten for rewrite in rewrites]
 
 
-def tokenize_file(source: Path, output: Path, model: str) -> Path:
-    """Write the codes `[N]` of a motion file; the suffix of `output` is .npy."""
+def tokenize_file(source: Path, output: Path, model: str, mapping: dict[str, str] | None = None) -> Path:
+    """Write the codes `[N]` of a motion file; the suffix of `output` is .npy, and `mapping` is that of `read_bvh`."""
     _check_code_file(output)
-    motion = Motion.load(source)
+    motion = load_motion(source, mapping or {})
     tokenizer = load_tokenizer(model)
     features = tokenizer.representation.encode(motion.canonicalize())
     with atomic_path(output) as temporary:

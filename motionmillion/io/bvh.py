@@ -18,18 +18,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from motionmillion.io.arrays import exact_rotations
-from motionmillion.io.axes import check_up, settle_up
-from motionmillion.io.bvh_file import BvhTree, parse_bvh
-from motionmillion.io.files import existing_file, write_text
-from motionmillion.kinematics.joint_names import map_joints
-from motionmillion.kinematics.retarget import Retargeting, sample
-from motionmillion.kinematics.rotations import axis_rotation, unit
-from motionmillion.kinematics.upright import UP_TURNS
+from motionmillion.io.bvh_file import parse_bvh
+from motionmillion.io.files import atomic_path, existing_file
+from motionmillion.io.trees import TreeOptions, check_scale, motion_of_tree
+from motionmillion.kinematics.rotations import axis_rotation
 from motionmillion.motion import Motion
-from motionmillion.skeleton import SMPL22, Skeleton
+from motionmillion.skeleton import Skeleton
 
 _END_SITES = {
     "head": (0.0, 0.16, 0.03),
@@ -38,10 +34,8 @@ _END_SITES = {
     "left_wrist": (0.09, 0.0, 0.0),
     "right_wrist": (-0.09, 0.0, 0.0),
 }
+_CHUNK = 1024
 _OTHER_END_SITE = (0.0, 0.05, 0.0)
-_PIECE = 4096
-_SAME_DIRECTION, _SAME_LENGTH = 0.02, 0.002
-"""Bones that differ from SMPL22's by less are its own: radians, and metres."""
 
 
 def write_bvh(motion: Motion, path: str | Path, scale: float = 100.0) -> Path:
@@ -53,16 +47,24 @@ def write_bvh(motion: Motion, path: str | Path, scale: float = 100.0) -> Path:
     Raises:
         ValueError: if `scale` is not positive, or the folder cannot be written.
     """
-    scale = _checked_scale(scale)
+    scale = check_scale(scale)
     rotations = exact_rotations(motion)
-    angles = np.rad2deg(_continuous(_euler_zxy(rotations)))  # [T, J, 3]
+    angles = np.empty((*rotations.shape[:2], 3))
+    for start in range(0, len(angles), _CHUNK):
+        angles[start : start + _CHUNK] = _euler_zxy(rotations[start : start + _CHUNK])
+    angles = np.rad2deg(_continuous(angles))[:, _depth_first(motion.skeleton)]  # [T, J, 3]
     root = motion.translation.detach().cpu().double().numpy() * scale
     lines = ["HIERARCHY", *_hierarchy(motion.skeleton, scale), "MOTION", f"Frames: {motion.num_frames}"]
-    lines.append(f"Frame Time: {1.0 / motion.fps:.10f}")
-    # channels follow the hierarchy, depth first
-    values = np.concatenate([root, angles[:, _depth_first(motion.skeleton)].reshape(len(root), -1)], axis=1)
-    lines += [" ".join(f"{value:.6f}" for value in row) for row in values]
-    return write_text("\n".join(lines) + "\n", path)
+    lines.append(f"Frame Time: {1.0 / motion.fps:.10f}\n")
+    row = " ".join(["%.6f"] * (3 + angles[0].size)) + "\n"
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write("\n".join(lines))
+        for start in range(0, len(root), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            # channels follow the hierarchy, depth first
+            values = np.concatenate([root[part], angles[part].reshape(len(root[part]), -1)], axis=1)
+            file.write(row * len(values) % tuple(values.ravel().tolist()))
+    return Path(path)
 
 
 def read_bvh(
@@ -90,89 +92,8 @@ def read_bvh(
         ValueError: if the file is missing or damaged (with the line), its joints cannot be mapped (listing the missing
             ones), or an argument is out of range.
     """
-    check_up(up)
-    if align not in ("limbs", "bones"):
-        raise ValueError(f'align must be "limbs" or "bones", got {align!r}')
-    scale = None if scale is None else _checked_scale(scale)
-    tree = parse_bvh(existing_file(path).read_bytes(), str(path))
-    rest = tree.rest_positions()
-    joints = map_joints(tree.names, tree.parents, mapping, str(path), rest)
-    some = sample(len(tree.values))
-    positions, rotations = tree.forward_kinematics(some)
-    turn = UP_TURNS[settle_up(_smpl_order(positions, joints), up, "y", repr(str(path)))]
-    own = _own_body(tree, joints, scale)
-    if own is not None:
-        return _on_own_body(tree, joints, turn, *own)
-    retargeting = Retargeting(
-        joints,
-        tree.parents,
-        rest,
-        positions @ turn.T,
-        turn @ rotations,
-        metres=None if scale is None else 1.0 / scale,
-        align=align,
-    )
-    local = np.empty((len(tree.values), len(SMPL22), 3, 3), dtype=np.float32)
-    root = np.empty((len(tree.values), 3))
-    heights = []
-    # long files fit into memory in pieces
-    for start in range(0, len(root), _PIECE):
-        part = slice(start, start + _PIECE)
-        positions, rotations = tree.forward_kinematics(part)
-        local[part], root[part] = placed = retargeting(positions @ turn.T, turn @ rotations)
-        heights.append(retargeting.heights(positions @ turn.T, *placed))
-    source, lowest = np.min(heights, axis=0)
-    root[:, 1] += source - lowest
-    return Motion(torch.from_numpy(local), torch.from_numpy(root), fps=tree.fps)
-
-
-def _smpl_order(positions: np.ndarray, joints: Mapping[str, int]) -> np.ndarray:
-    """SMPL22's joints `[T, 22, 3]` of those of the file; missing ones at their parents' places."""
-    order: list[int] = []
-    for name, parent in zip(SMPL22.names, SMPL22.parents, strict=True):
-        order.append(joints.get(name, order[parent] if parent >= 0 else 0))
-    return positions[:, order]
-
-
-def _own_body(tree: BvhTree, joints: Mapping[str, int], scale: float | None) -> tuple[Skeleton, float] | None:
-    """The file's skeleton and its metres per unit, if it differs from SMPL22 in nothing but the lengths of its bones."""
-    if len(joints) < len(SMPL22) or any(
-        tree.parents[joints[name]] != joints[SMPL22.names[parent]]
-        for name, parent in zip(SMPL22.names[1:], SMPL22.parents[1:], strict=True)
-    ):
-        return None
-    offsets = np.array([tree.offsets[joints[name]] for name in SMPL22.names])
-    offsets[0] = 0.0
-    smpl = np.array(SMPL22.offsets)
-    lengths, expected = np.linalg.norm(offsets, axis=1)[1:], np.linalg.norm(smpl, axis=1)[1:]
-    apart = np.linalg.norm(unit(offsets) - unit(smpl), axis=1)[1:]
-    if lengths.min() <= 0 or apart.max() > _SAME_DIRECTION:
-        return None
-    ratio = float(np.median(lengths / expected))
-    units = [1.0, 39.3701, 100.0, 1000.0] if scale is None else [scale]
-    per_metre = min(units, key=lambda unit_: abs(np.log(ratio / unit_)))
-    if scale is None and not 0.5 < ratio / per_metre < 1.5:
-        per_metre = ratio
-    if np.abs(lengths / per_metre - expected).max() < _SAME_LENGTH:
-        return None
-    rows = [(float(x), float(y), float(z)) for x, y, z in offsets / per_metre]
-    return Skeleton(SMPL22.names, SMPL22.parents, tuple(rows)), 1.0 / per_metre
-
-
-def _on_own_body(
-    tree: BvhTree, joints: Mapping[str, int], turn: np.ndarray, skeleton: Skeleton, metres: float
-) -> Motion:
-    """The file's own rotations and root path, on its own skeleton."""
-    order, parents = [joints[name] for name in SMPL22.names], list(SMPL22.parents)
-    local = np.empty((len(tree.values), len(SMPL22), 3, 3), dtype=np.float32)
-    root = np.empty((len(tree.values), 3))
-    for start in range(0, len(root), _PIECE):
-        part = slice(start, start + _PIECE)
-        positions, rotations = tree.forward_kinematics(part)
-        turned = turn @ rotations[:, order]
-        local[part, 0], root[part] = turned[:, 0], positions[:, order[0]] @ turn.T * metres
-        local[part, 1:] = turned[:, parents[1:]].swapaxes(-1, -2) @ turned[:, 1:]
-    return Motion(torch.from_numpy(local), torch.from_numpy(root), fps=tree.fps, skeleton=skeleton)
+    options = TreeOptions(scale, up, mapping, align)
+    return motion_of_tree(parse_bvh(existing_file(path).read_bytes(), str(path)), str(path), options)
 
 
 def _hierarchy(skeleton: Skeleton, scale: float) -> list[str]:
@@ -230,18 +151,21 @@ def _euler_zxy(rotations: np.ndarray) -> np.ndarray:
 
 def _continuous(angles: np.ndarray) -> np.ndarray:
     """Unwrap angles `[T, J, 3]` to minimise jumps from frame to frame, so that curves stay editable."""
-    result = angles.copy()
     flip = np.array([1.0, -1.0, 1.0])
-    for frame in range(1, len(result)):
-        before = result[frame - 1]
-        other = result[frame] * flip + np.pi  # (z + pi, pi - x, y + pi) is the same rotation
-        choices = [a + 2 * np.pi * np.round((before - a) / (2 * np.pi)) for a in (result[frame], other)]
-        costs = [np.abs(choice - before).sum(-1, keepdims=True) for choice in choices]
-        result[frame] = np.where(costs[0] <= costs[1], *choices)
+    result = np.empty_like(angles)
+    for joint in range(angles.shape[1]):
+        own = angles[:, joint]  # [T, 3]
+        other = own * flip + np.pi  # (z + pi, pi - x, y + pi) is the same rotation
+        # the jump from frame to frame if the other angles are taken from now on
+        stay, change = (np.abs(_turn(after[1:] - own[:-1])).sum(-1) for after in (own, other))
+        taken = np.concatenate([[0], np.cumsum(change < stay) % 2]).astype(bool)
+        chosen = np.where(taken[:, None], other, own)
+        turns = np.round((chosen[:-1] - chosen[1:]) / (2 * np.pi)).cumsum(0)
+        result[0, joint] = chosen[0]
+        result[1:, joint] = chosen[1:] + 2 * np.pi * turns
     return result
 
 
-def _checked_scale(scale: float) -> float:
-    if not (np.isfinite(scale) and scale > 0):
-        raise ValueError(f"scale must be a positive number of file units per metre, got {scale!r}")
-    return float(scale)
+def _turn(angles: np.ndarray) -> np.ndarray:
+    """Angles brought to -pi to pi."""
+    return angles - 2 * np.pi * np.round(angles / (2 * np.pi))

@@ -40,6 +40,10 @@ class BvhTree:
     values: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     fps: float = 30.0
 
+    @property
+    def num_frames(self) -> int:
+        return len(self.values)
+
     def rest_positions(self) -> np.ndarray:
         """Joint positions `[N, 3]` of the rest pose, the root at the origin."""
         positions = np.zeros((len(self.names), 3))

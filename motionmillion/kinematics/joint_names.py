@@ -21,7 +21,7 @@ from motionmillion.kinematics.joint_chains import SIDES, Tree, find_limbs
 from motionmillion.kinematics.joint_words import side_and_base
 from motionmillion.skeleton import SMPL22
 
-__all__ = ["map_joints", "side_and_base"]
+__all__ = ["find_joints", "map_joints", "side_and_base"]
 
 _OPTIONAL = ("spine1", "spine2", "spine3", "neck", "left_collar", "right_collar", "left_foot", "right_foot")
 _NEAR = 0.05
@@ -47,14 +47,7 @@ def map_joints(
     Raises:
         ValueError: if limbs or head cannot be found, listing them, or `mapping` names an unknown joint.
     """
-    given = _given(names, mapping or {}, path)
-    tree = Tree(names, parents, rest)
-    found = {**find_limbs(tree, given), **given}
-    if all(f"{side}_{part}" in found for side in SIDES for part in ("hip", "shoulder")):
-        _add_head(tree, found)
-    if "head" in found and all(f"{side}_{part}" in found for side in SIDES for part in ("hip", "shoulder")):
-        # given names override whatever was found
-        found = {**_with_trunk(tree, found), **given}
+    found = find_joints(names, parents, mapping, path, rest)
     missing = [name for name in SMPL22.names if name not in found and name not in _OPTIONAL]
     if missing:
         # the pelvis follows from the others
@@ -65,6 +58,29 @@ def map_joints(
             f"the file's joints are {_listed(names)}"
         )
     _check_order(parents, found, names, path)
+    return found
+
+
+def find_joints(
+    names: Sequence[str],
+    parents: Sequence[int],
+    mapping: Mapping[str, str] | None = None,
+    path: str = "the file",
+    rest: np.ndarray | None = None,
+) -> dict[str, int]:
+    """Like `map_joints`, but joints that are not found are left out.
+
+    Raises:
+        ValueError: if `mapping` names an unknown joint.
+    """
+    given = _given(names, mapping or {}, path)
+    tree = Tree(names, parents, rest)
+    found = {**find_limbs(tree, given), **given}
+    if all(f"{side}_{part}" in found for side in SIDES for part in ("hip", "shoulder")):
+        _add_head(tree, found)
+        if "head" in found:
+            # given names override whatever was found
+            found = {**_with_trunk(tree, found), **given}
     return {name: found[name] for name in SMPL22.names if name in found}
 
 
@@ -78,7 +94,9 @@ def _given(names: Sequence[str], mapping: Mapping[str, str], path: str) -> dict[
         if joint not in SMPL22.names:
             raise ValueError(f"mapping must have SMPL22 names as keys, got {joint!r}; they are {SMPL22.names}")
         if name not in names:
-            raise ValueError(f"mapping must name joints of {path}, got {name!r} for {joint!r}; they are {list(names)}")
+            raise ValueError(
+                f"mapping must name joints of {path}, got {name!r} for {joint!r}; they are {_listed(names)}"
+            )
     return {joint: list(names).index(name) for joint, name in mapping.items()}
 
 

@@ -1,0 +1,121 @@
+"""The option `--mapping` of every command that reads motion files: which joint of a BVH file is which.
+
+    motionmillion export soma.bvh soma.html --mapping left_hip=LeftLeg --mapping right_hip=RightLeg
+    motionmillion export rig.bvh --show-mapping > rig.yaml && motionmillion view rig.bvh --mapping rig.yaml
+
+A value is `SMPL22 joint=joint of the file`, or the path of a YAML file of such pairs; later ones override earlier
+ones. Joints that are not named are found automatically. The option applies to the BVH files of a command.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from motionmillion.cli.options import FOREIGN, INPUT, warnings_as_lines
+
+if TYPE_CHECKING:
+    from motionmillion.motion import Motion
+
+_HELP = "BVH: SMPL22 joint=joint of the file, or a YAML file of such pairs. Repeat for several."
+MappingOption = Annotated[list[str] | None, typer.Option("--mapping", help=_HELP)]
+InputMappingOption = Annotated[list[str] | None, typer.Option("--mapping", help=_HELP, rich_help_panel=INPUT)]
+ForeignMappingOption = Annotated[
+    list[str] | None, typer.Option("--mapping", help=f"motions: {_HELP}", rich_help_panel=FOREIGN)
+]
+_FILES = (".yaml", ".yml", ".json")
+_BVH = ".bvh"
+
+
+def read_mapping(values: Sequence[str] | None) -> dict[str, str]:
+    """SMPL22 name -> name in the file, from the values of `--mapping`.
+
+    Raises:
+        ValueError: for a value that is no pair and no readable YAML file, and for unknown SMPL22 names.
+    """
+    from motionmillion.skeleton import SMPL22
+
+    mapping: dict[str, str] = {}
+    for value in values or []:
+        joint, sign, name = value.partition("=")
+        if sign and joint.strip() in SMPL22.names and name.strip():
+            mapping[joint.strip()] = name.strip()
+        elif value.lower().endswith(_FILES):
+            mapping |= _from_file(value)
+        elif sign and name.strip():
+            raise ValueError(
+                f"--mapping must begin with a joint of SMPL22, got {value!r}; they are {', '.join(SMPL22.names)}"
+            )
+        else:
+            raise ValueError(f"--mapping must be JOINT=NAME or a .yaml file of such pairs, got {value!r}")
+    return mapping
+
+
+def _from_file(path: str) -> dict[str, str]:
+    """The pairs of a YAML file; joints without a name are left out."""
+    import yaml
+
+    from motionmillion.io.files import existing_file
+    from motionmillion.skeleton import SMPL22
+
+    try:
+        content = yaml.safe_load(existing_file(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"--mapping must name a valid YAML file, got {path!r}: {reason}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"--mapping must name a YAML file of pairs such as left_hip: LeftUpLeg, got {path!r}")
+    unknown = [joint for joint in content if joint not in SMPL22.names]
+    if unknown:
+        raise ValueError(
+            f"--mapping must name joints of SMPL22, got {unknown[0]!r} in {path!r}; they are {', '.join(SMPL22.names)}"
+        )
+    return {joint: str(name) for joint, name in content.items() if name is not None}
+
+
+def check_mapping(mapping: dict[str, str], paths: Sequence[Path | None]) -> None:
+    """Raise `ValueError` if there is a mapping, but no BVH file that it applies to."""
+    given = [str(path) for path in paths if path is not None]
+    if mapping and not any(path.lower().endswith(_BVH) for path in given):
+        raise ValueError(f"--mapping must come with a {_BVH} file, got {', '.join(given) or 'no file'}; leave it out")
+
+
+def load_motion(path: Path, mapping: dict[str, str], **options: Any) -> "Motion":
+    """The motion of a file; the mapping applies if it is a BVH file, and options that are None are left out.
+
+    Messages name the options of the command line, and warnings are lines.
+    """
+    from motionmillion.io.options import option_names
+    from motionmillion.motion import Motion
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if mapping and path.suffix.lower() == _BVH:
+        given["mapping"] = mapping
+    with option_names(fps="--source-fps", up="--up", index="--index", mapping="--mapping"), warnings_as_lines():
+        return Motion.load(path, **given)
+
+
+def mapping_text(path: Path, mapping: dict[str, str]) -> str:
+    """YAML of the joints of a BVH file: SMPL22 joint -> its joint, and in comments those that are not used.
+
+    Raises:
+        ValueError: for a file that is no BVH file or damaged, and for names in `mapping` that it does not hold.
+    """
+    import yaml
+
+    from motionmillion.io.bvh_file import parse_bvh
+    from motionmillion.io.files import existing_file
+    from motionmillion.kinematics.joint_names import find_joints
+    from motionmillion.skeleton import SMPL22
+
+    if path.suffix.lower() != _BVH:
+        raise ValueError(f"--show-mapping must come with a {_BVH} file, got {str(path)!r}")
+    tree = parse_bvh(existing_file(path).read_bytes(), str(path))
+    found = find_joints(tree.names, tree.parents, mapping, str(path), tree.rest_positions())
+    pairs = {joint: tree.names[found[joint]] if joint in found else None for joint in SMPL22.names}
+    used = set(found.values())
+    unused = [name for joint, name in enumerate(tree.names) if joint not in used and not name.endswith(" end")]
+    lines = [f"# {path.name}: joint of SMPL22: joint of the file (null: there is none)"]
+    lines += yaml.safe_dump(pairs, sort_keys=False, allow_unicode=True, width=1000).splitlines()
+    return "\n".join([*lines, *(f"# not used: {name}" for name in unused)])
