@@ -33,6 +33,8 @@ class _Format(NamedTuple):
 _FORMATS = {
     ".npz": _Format("smpl:read_smpl", "smpl:write_smpl"),
     ".bvh": _Format("bvh:read_bvh", "bvh:write_bvh"),
+    ".amc": _Format("amc:read_amc", None),
+    ".fbx": _Format("fbx:read_fbx", None),
     ".npy": _Format("features:read_features", "features:write_features"),
     ".pkl": _Format("objects:read_object", None),
     ".pt": _Format("objects:read_object", None),

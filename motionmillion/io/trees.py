@@ -19,7 +19,7 @@ import torch
 from motionmillion.io.axes import check_up, settle_up
 from motionmillion.kinematics.joint_names import map_joints
 from motionmillion.kinematics.retarget import Retargeting, sample
-from motionmillion.kinematics.rotations import unit
+from motionmillion.kinematics.rotations import nearest, unit
 from motionmillion.kinematics.upright import UP_TURNS
 from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22, Skeleton
@@ -48,6 +48,42 @@ class JointTree(Protocol):
     def forward_kinematics(self, frames: slice | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Global positions `[T, N, 3]` and rotations `[T, N, 3, 3]` relative to the rest pose, of some frames."""
         ...
+
+
+@dataclass
+class PosedTree:
+    """A `JointTree` of joints that are posed already, as formats with matrices give them.
+
+    Args:
+        rest: joint positions `[N, 3]` of the rest pose.
+        positions: global joint positions `[T, N, 3]`.
+        rotations: global rotations `[T, N, 3, 3]` relative to the rest pose.
+    """
+
+    names: list[str]
+    parents: list[int]
+    fps: float
+    rest: np.ndarray
+    positions: np.ndarray
+    rotations: np.ndarray
+
+    @classmethod
+    def from_matrices(
+        cls, names: list[str], parents: list[int], fps: float, rest: np.ndarray, posed: np.ndarray
+    ) -> "PosedTree":
+        """A tree from global matrices of the rest pose `[N, 4, 4]` and of every frame `[T, N, 4, 4]`; scales go."""
+        rotations = nearest(posed[..., :3, :3].astype(np.float64)) @ nearest(rest[:, :3, :3]).swapaxes(-1, -2)
+        return cls(names, parents, fps, rest[:, :3, 3], posed[..., :3, 3], rotations)
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.positions)
+
+    def rest_positions(self) -> np.ndarray:
+        return self.rest
+
+    def forward_kinematics(self, frames: slice | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.positions[frames], self.rotations[frames]
 
 
 @dataclass(frozen=True)
