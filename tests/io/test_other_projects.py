@@ -20,7 +20,7 @@ Save = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def walk() -> Motion:
-    return synthesize("walk", seed=0, seconds=2)
+    return synthesize("walk", seed=0, seconds=4)
 
 
 @pytest.fixture(scope="module")
