@@ -65,8 +65,8 @@ def read_features(
 
     Raises:
         ValueError: if the file is missing, damaged, not plain data, not finite, of a wrong shape, or of a body that
-            is not of human size (normalised features); for joint positions without `fps`; for features with an `fps`
-            or `up` that differs from theirs.
+            is not of human size (normalised features); for joint positions without `fps`; for features with an
+            `fps` or `up` that differs from theirs.
     """
     return read_with_positions(path, representation, route, fps, up, index, sixd)[0]
 

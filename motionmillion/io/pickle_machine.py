@@ -84,6 +84,7 @@ class Machine:
         if self.depth > _NESTED:
             raise RefusedError("pickles within pickles")
         self.file = file
+        steps = {name[4:].upper(): getattr(self, name) for name in dir(self) if name.startswith("_on_")}
         for count, (code, argument, _) in enumerate(pickletools.genops(file)):
             if count > _OPERATIONS:
                 raise RefusedError(f"more than {_OPERATIONS} instructions")
@@ -97,7 +98,7 @@ class Machine:
             elif name in _TUPLES:
                 items = [self._pop() for _ in range(_TUPLES[name])]
                 self.stack.append(tuple(reversed(items)))
-            elif (step := getattr(self, f"_on_{name.lower()}", None)) is not None:
+            elif (step := steps.get(name)) is not None:
                 step(argument)
             elif name not in ("PROTO", "FRAME"):
                 raise RefusedError(f"the instruction {name}")

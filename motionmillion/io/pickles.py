@@ -124,7 +124,7 @@ def inflated(path: Path) -> bytes:
         elif data[:3] == b"BZh":
             opened = bz2.BZ2Decompressor()
         elif data[:6] == b"\xfd7zXZ\x00":
-            opened = lzma.LZMADecompressor(memlimit=LIMIT)
+            opened = lzma.LZMADecompressor(memlimit=2**28)
         else:
             return data
         data = opened.decompress(data, LIMIT + 1)
