@@ -14,6 +14,8 @@ import numpy as np
 from motionmillion.io.files import existing_file
 from motionmillion.motion import Motion
 
+_CHUNK = 4096
+
 _BROKEN = Exception
 """NumPy raises many kinds of errors on damaged bytes, including those of its header parser and of zlib."""
 
@@ -91,8 +93,13 @@ def exact_rotations(motion: Motion) -> np.ndarray:
         ValueError: if the motion holds NaN or infinity.
     """
     motion = motion.replace()  # checks again: tensors may have been changed in place
-    left, _, right = np.linalg.svd(motion.rotations.detach().cpu().double().numpy())
-    return left @ right
+    rotations = motion.rotations.detach().cpu().numpy().astype(float)
+    for start in range(0, len(rotations), _CHUNK):
+        part = rotations[start : start + _CHUNK]
+        # Newton-Schulz: each step squares the error, which is at most 1e-3
+        for _ in range(3):
+            part[:] = 1.5 * part - 0.5 * (part @ (part.swapaxes(-1, -2) @ part))
+    return rotations
 
 
 def _unreadable(what: str, error: Exception) -> ValueError:

@@ -27,6 +27,7 @@ _CHANNELS = {
 _COMMENTS = ("#", "//", ";")
 _CHUNK = 2048
 _RATE_TOLERANCE = 0.01
+_SHORTEST, _LONGEST = 1e-6, 1e6
 
 
 @dataclass
@@ -220,8 +221,11 @@ class _Parser:
         if not re.fullmatch(r"[+-]?\d+", count):
             raise self.fail("Frames must be a whole number")
         step = self.labelled("Frame Time:", 1)
-        if self.numbers([step], 1, "Frame Time")[0] <= 0:
+        seconds = self.numbers([step], 1, "Frame Time")[0]
+        if seconds <= 0:
             raise self.fail("Frame Time must be positive")
+        if not _SHORTEST <= seconds <= _LONGEST:
+            raise self.fail(f"Frame Time must lie between {_SHORTEST:g} and {_LONGEST:g} seconds")
         widths = [sum(len(names) for names in tree.channels) for tree in trees]
         if sum(widths) == 0:
             raise self.fail("a file must have CHANNELS")

@@ -114,6 +114,8 @@ def _by_name(tree: Tree, limb: str, side: str, given: Mapping[str, int]) -> dict
     if len(named) < 2:
         return {}
     ends = named | {child for joint in named for child in tree.children[joint]}
+    # a longer path holds all chains of a shorter one
+    ends -= {above for end in ends for above in tree.ancestry(end)[1:]}
     best, best_score = {}, -np.inf
     for end in sorted(ends):
         chain, score = _best_chain(tree, tree.ancestry(end)[::-1], limb, side, fixed, named)
@@ -205,10 +207,15 @@ def _by_structure(
     if not all(chain for pair in chains.values() for chain in pair):
         return
     left = _left(tree, chains, known)
-    for limb, pair in chains.items():
-        order = _order(tree, pair, left, known)
-        for side, chain in zip(order, pair, strict=False):
+    # sides of one pair give those of the other
+    for limb in sorted(chains, key=lambda limb: not _order(tree, chains[limb], None, known)):
+        order = _order(tree, chains[limb], left, known)
+        sided = dict(zip(order, chains[limb], strict=False))
+        for side, chain in sided.items():
             yield limb, side, {f"{side}_{part}": joint for part, joint in chain.items()}
+        if left is None and sided and tree.rest is not None:
+            start = _LIMBS[limb][1][0]
+            left = tree.rest[sided["left"][start]] - tree.rest[sided["right"][start]]
 
 
 def _two_pairs(tree: Tree, known: Mapping[str, int]) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
@@ -226,7 +233,8 @@ def _two_pairs(tree: Tree, known: Mapping[str, int]) -> tuple[tuple[int, int] | 
     votes = [tuple(_votes(tree, joints, limb, known) for limb in _LIMBS) for joints in inside]
     best, chosen = 0.0, (None, None)
     for a, b in itertools.permutations(range(len(pairs)), 2):
-        if pairs[b][1] in inside[a] or pairs[a][1] in inside[b] or inside[a] & inside[b]:
+        # branches are apart or within each other
+        if not inside[a].isdisjoint(pairs[b][1:]) or not inside[b].isdisjoint(pairs[a][1:]):
             continue
         named = votes[a][0] - votes[a][1] + votes[b][1] - votes[b][0]
         if named == 0 and tree.depths[pairs[a][1]] >= tree.depths[pairs[b][1]]:

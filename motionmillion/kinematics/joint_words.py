@@ -61,8 +61,7 @@ _HELPERS = set(
 _OTHERS = set(
     "thumb finger fingers fingerbase pinky pinkie metacarpal carpal handtip eye eyes jaw brow eyebrow lip teeth "
     "tongue cheek nose ear hair face facial chin eyelid mouth hat helmet ponytail breast pec pectoral bust boob boobs "
-    "skirt cape cloth wing prop weapon gun sword camera groin genital bag shield item attach socket "
-    "指 目 髪 胸 顎".split()
+    "skirt cape cloth wing prop weapon gun sword camera groin genital bag shield item socket 指 目 髪 胸 顎".split()
 )
 _FINGERS = set("index middle mid ring little meta".split())
 _NEUTRAL = set("jnt joint jt bone bn bind skin def deform org bend m c b s j".split())

@@ -278,11 +278,8 @@ def test_frame_rates(step: str, fps: float):
         ("Xposition", "Wposition", "line 5: CHANNELS must be a count and as many"),
         ("\tJOINT left_hip", "\tBONE left_hip", "line 6: a joint, OFFSET, CHANNELS or } must follow"),
         ("JOINT left_hip", "JOINT", "line 6: a joint must have a name"),
-        ("MOTION", "MOVES", "MOTION must follow the one hierarchy"),
-        ("Frames: 24", "Frames: many", "Frames must be a positive whole number"),
-        ("Frames: 24", "Frames: 0", "Frames must be a positive whole number"),
-        ("Frames: 24", "Frames: 25", "the file must hold 25 frames of 69 values, got 24 frames and 0 values"),
-        ("Frames: 24", "Frames: 23", "the file must hold 23 frames of 69 values, got 24 frames"),
+        ("MOTION", "MOVES", "MOTION must follow the hierarchy"),
+        ("Frames: 24", "Frames: many", "Frames must be a whole number"),
         ("Frames: 24", "Count: 24", "Frames: and 1 number must follow"),
         ("Frame Time: 0", "Frame Time: -0", "Frame Time must be positive"),
         ("Frame Time: 0", "Frame Time: x", "Frame Time must be 1 finite numbers"),
@@ -306,7 +303,7 @@ def test_frames_that_are_not_finite_numbers(motion: Motion, tmp_path: Path, valu
         read_bvh(tmp_path / "b.bvh")
 
 
-@pytest.mark.parametrize("part", [0.0, 0.001, 0.05, 0.1, 0.12, 0.5, 0.99])
+@pytest.mark.parametrize("part", [0.0, 0.001, 0.05, 0.1, 0.12])
 def test_truncated_files(motion: Motion, tmp_path: Path, part: float):
     data = write_bvh(motion, tmp_path / "a.bvh").read_bytes()
     (tmp_path / "b.bvh").write_bytes(data[: int(part * len(data))])
@@ -321,15 +318,23 @@ def test_binary_files(tmp_path: Path):
         read_bvh(tmp_path / "b.bvh")
 
 
-def test_missing_joints_are_listed_and_a_mapping_helps(motion: Motion, tmp_path: Path, foreign_rig):
+def test_unknown_names_are_found_by_structure_and_a_mapping_overrides(motion: Motion, tmp_path: Path, foreign_rig):
     names = {**SCHEMES["ours"], "left_knee": "Bone.012", "head": "Bone.030"}
     path = tmp_path / "foreign.bvh"
     path.write_text(foreign_rig(motion, names).text())
-    with pytest.raises(ValueError, match="got no joint for .*left_knee.*pass mapping=") as error:
-        read_bvh(path)
-    assert "Bone.012" in str(error.value) and "\n" not in str(error.value)
-    again = read_bvh(path, mapping={"left_knee": "Bone.012", "head": "Bone.030"})
-    assert (again.positions() - motion.positions()).abs().max() < 1e-4
+    for mapping in (None, {"left_knee": "Bone.012", "head": "Bone.030"}):
+        assert (read_bvh(path, mapping=mapping).positions() - motion.positions()).abs().max() < 1e-4
+
+
+def test_missing_joints_are_listed(motion: Motion, tmp_path: Path):
+    text = write_bvh(motion, tmp_path / "a.bvh").read_text()
+    # a body without legs
+    text = text.replace("left_hip", "left_hand_a").replace("right_hip", "right_hand_a").replace("knee", "finger")
+    text = text.replace("ankle", "thumb").replace("left_foot", "left_ring_b").replace("right_foot", "right_ring_b")
+    (tmp_path / "b.bvh").write_text(text)
+    with pytest.raises(ValueError, match="got no joint for .*left_knee.*--mapping left_hip=NAME") as error:
+        read_bvh(tmp_path / "b.bvh")
+    assert "left_finger" in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,11 @@
-"""Naming schemes of common tools for the 22 joints of SMPL; and rigs of them with helpers in front of real joints."""
+"""Naming schemes of common tools behind any prefix and between helpers; and structure where names fail."""
 
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from motionmillion.kinematics.joint_names import find_joints, map_joints
 from motionmillion.skeleton import SMPL22
 
 LIMBS = ("hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist")
@@ -108,3 +114,115 @@ def depth_first(joint: int = 0) -> list[int]:
     """Joints of SMPL22 in the order of a file."""
     below = [child for child, parent in enumerate(SMPL22.parents) if parent == joint]
     return [joint, *(inner for child in below for inner in depth_first(child))]
+
+
+SCHEMES = schemes()
+BONES = {name: f"Bone.{joint:03d}" for joint, name in enumerate(SMPL22.names)}
+
+
+def mapped(names: dict[str, str], mapping: dict[str, str] | None = None, **options: str) -> dict[str, str]:
+    made, parents, rest = rig(names, **options)
+    return {joint: made[index] for joint, index in map_joints(made, parents, mapping, rest=np.array(rest)).items()}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_schemes(scheme: str):
+    names = SCHEMES[scheme]
+    made, parents, _ = rig(names)
+    assert mapped(names) == names
+    assert {joint: made[index] for joint, index in map_joints(made, parents).items()} == names
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_helpers_are_not_taken_for_real_joints(scheme: str):
+    names = SCHEMES[scheme]
+    for pattern in HELPERS.values():
+        assert mapped(names, helper=pattern) == names, pattern
+    for pattern in ("{}Twist", "{}_twist_01", "{}Roll"):
+        assert mapped(names, after=pattern) == names, pattern
+
+
+@pytest.mark.parametrize("prefix", ["Character1_", "Armature|mixamorig:", "CC_Base_", "sim", "My_", "ns:", "m"])
+def test_prefixes(prefix: str):
+    for scheme in ("soma", "mixamo", "vrm", "unreal", "daz", "kinect"):
+        names = {joint: prefix + name for joint, name in SCHEMES[scheme].items()}
+        assert mapped(names) == names, scheme
+
+
+def test_names_without_meaning():
+    assert mapped(BONES) == BONES
+    sided = {
+        name: f"{ {'l': 'L', 'r': 'R'}.get(name[0] if '_' in name else '', 'C') }_{name[-3:]}{joint}"
+        for joint, name in enumerate(SMPL22.names)
+    }
+    assert mapped(sided) == sided
+    some = {**SCHEMES["mixamo"], "left_hip": "A", "left_knee": "B", "left_ankle": "C", "left_foot": "D", "head": "E"}
+    assert mapped(some) == some
+
+
+def test_a_mapping_of_the_hips_is_enough():
+    hips = {"left_hip": "LeftLeg", "right_hip": "RightLeg"}
+    assert mapped(SCHEMES["soma"], hips) == SCHEMES["soma"]
+    assert mapped(BONES, {"left_hip": BONES["left_hip"]}) == BONES
+
+
+def test_sides_of_unknown_names_need_feet_or_a_mapping():
+    """Without toes, nothing tells the left from the right."""
+    made, parents, rest = rig(BONES)
+    kept = [j for j, name in enumerate(made) if not name.startswith((BONES["left_foot"], BONES["right_foot"]))]
+    names = [made[j] for j in kept]
+    fewer = [kept.index(parents[j]) if parents[j] >= 0 else -1 for j in kept]
+    positions = np.array(rest)[kept]
+    for side in ("left", "right"):
+        ankle = names.index(BONES[f"{side}_ankle"])
+        names.append(f"{names[ankle]} end")
+        fewer.append(ankle)
+        positions = np.concatenate([positions, positions[ankle : ankle + 1] + [0.0, -0.01, 0.0]])
+    with pytest.raises(ValueError, match="got no joint for .*left_hip.*--mapping left_hip=NAME"):
+        map_joints(names, fewer, rest=positions)
+    found = map_joints(names, fewer, {"right_hip": BONES["right_hip"]}, rest=positions)
+    assert names[found["left_wrist"]] == BONES["left_wrist"]
+
+
+@pytest.mark.parametrize(("top", "expected"), [("upperneck", "upperneck end"), ("Neck1", "Neck1 end")])
+def test_the_tip_above_the_shoulders_is_the_head(top: str, expected: str):
+    names = {**SCHEMES["mixamo"], "head": top}
+    assert mapped(names) == {**names, "head": expected}
+
+
+def test_collars_on_the_neck_and_thighs_on_the_spine():
+    """As in Biped: neither makes the neck a part of the spine, nor the spine the pelvis."""
+    chains = ["Bip01 Pelvis/Spine/Spine1/Spine2/Neck/Head"]
+    for side in "LR":
+        chains.append("Spine/" + "/".join(f"{side} {name}" for name in ("Thigh", "Calf", "Foot", "Toe0")))
+        chains.append("Neck/" + "/".join(f"{side} {name}" for name in ("Clavicle", "UpperArm", "Forearm", "Hand")))
+    names, parents = [], []
+    for chain in chains:
+        words = [word if word.startswith("Bip01") else f"Bip01 {word}" for word in chain.split("/")]
+        for above, name in zip([None, *words], words, strict=False):
+            if name not in names:
+                names.append(name)
+                parents.append(names.index(above) if above else -1)
+    found = {joint: names[index] for joint, index in map_joints(names, parents).items()}
+    assert (found["pelvis"], found["neck"], found["spine1"]) == ("Bip01 Pelvis", "Bip01 Neck", "Bip01 Spine")
+    assert (found["spine3"], found["left_collar"]) == ("Bip01 Spine2", "Bip01 L Clavicle")
+
+
+def test_find_joints_leaves_out_what_is_missing():
+    made, parents, _ = rig({**BONES, "left_knee": "LeftKnee"})
+    found = find_joints(made, parents)
+    assert "head" not in found and "left_elbow" not in found
+
+
+def test_deep_and_wide_trees_take_no_long():
+    """Thousands of joints below each other, side by side, or in pairs."""
+
+    def trees() -> Iterator[list[int]]:
+        yield list(range(-1, 4000))
+        yield [-1] + [0] * 4000
+        yield [(joint - 1) // 2 for joint in range(4000)]
+
+    for parents in trees():
+        parents[0] = -1
+        with pytest.raises(ValueError, match="got no joint for"):
+            map_joints([f"J{joint}" for joint in range(len(parents))], parents, rest=np.zeros((len(parents), 3)))
