@@ -12,7 +12,7 @@ import torch
 from motionmillion.io.bvh import read_bvh, write_bvh
 from motionmillion.io.bvh_rows import frame_rate
 from motionmillion.motion import Motion
-from motionmillion.skeleton import SMPL22
+from motionmillion.skeleton import SMPL22, Skeleton
 
 LIMBS = ("hip", "knee", "ankle", "shoulder", "elbow")
 
@@ -235,6 +235,35 @@ def test_z_up(motion: Motion, tmp_path: Path, foreign_rig):
     assert (read_bvh(path, up="z").positions() - motion.positions()).abs().max() < 2e-4
 
 
+def test_z_up_is_found(motion: Motion, tmp_path: Path):
+    walk = motion.replace(rotations=upright(motion.rotations))
+    lift = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])  # y up -> z up
+    rotations = walk.rotations.clone()
+    rotations[:, 0] = lift @ rotations[:, 0]
+    path = write_bvh(walk.replace(rotations=rotations, translation=walk.translation @ lift.mT), tmp_path / "z.bvh")
+    with pytest.warns(UserWarning, match=r'stands about its z axis, not about the y axis .*; up="y" keeps the y axis'):
+        again = read_bvh(path)
+    assert (again.positions() - walk.positions()).abs().max() < 2e-4
+
+
+def upright(rotations: torch.Tensor) -> torch.Tensor:
+    """Straight legs and a straight trunk."""
+    rotations = rotations.clone()
+    rotations[:, [0, 1, 2, 3, 4, 5, 6, 9]] = torch.eye(3)
+    return rotations
+
+
+@pytest.mark.parametrize("unit", [100.0, 1.0, 39.3701])
+def test_bodies_with_bones_of_other_lengths_are_kept(motion: Motion, tmp_path: Path, unit: float):
+    lengths = torch.linspace(0.85, 1.2, 22)[:, None]
+    offsets = (torch.tensor(SMPL22.offsets) * lengths).tolist()
+    skeleton = Skeleton(SMPL22.names, SMPL22.parents, tuple((x, y, z) for x, y, z in offsets))
+    own = motion.replace(skeleton=skeleton)
+    again = read_bvh(write_bvh(own, tmp_path / "own.bvh", scale=unit))
+    torch.testing.assert_close(torch.tensor(again.skeleton.offsets), torch.tensor(offsets), atol=1e-5, rtol=0)
+    assert (again.positions() - own.positions()).abs().max() < 1e-4
+
+
 def test_position_channels_of_other_joints_replace_the_offset(tmp_path: Path):
     rest = Motion(torch.eye(3).repeat(2, 22, 1, 1), torch.tensor([[0.0, 0.95, 0.0]]).repeat(2, 1))
     lines = write_bvh(rest, tmp_path / "a.bvh").read_text().splitlines()
@@ -340,7 +369,7 @@ def test_missing_joints_are_listed(motion: Motion, tmp_path: Path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"up": "x"}, "up must be one of"),
+        ({"up": "x"}, 'up must be "y" or "z"'),
         ({"scale": 0.0}, "scale must be a positive number"),
         ({"scale": float("nan")}, "scale must be a positive number"),
         ({"align": "all"}, "align must be"),

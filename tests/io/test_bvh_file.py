@@ -11,7 +11,7 @@ from motionmillion.io import bvh_rows
 from motionmillion.io.bvh import _continuous, read_bvh, write_bvh
 from motionmillion.io.bvh_file import BvhTree, parse_bvh
 from motionmillion.io.bvh_rows import frame_rate, read_rows
-from motionmillion.kinematics.retarget import axis_rotation
+from motionmillion.kinematics.rotations import axis_rotation
 from motionmillion.motion import Motion
 
 PROP = "ROOT prop\n{\nOFFSET 0 0 0\nCHANNELS 3 Xposition Yposition Zposition\nEnd Site\n{\nOFFSET 0 1 0\n}\n}\n"
