@@ -95,8 +95,7 @@ def load_upstream_dit(
     stats = statistics(mean, std, config.motion_dim)
     if stats is None:
         stats = FeatureStats(torch.zeros(config.motion_dim), torch.ones(config.motion_dim))
-    names = dit_names(config.num_hidden_layers, depth)
-    _check_weights(config, names, state, checkpoint)
+    names = _names_of_weights(config, state, checkpoint)
     del state  # each weight maps the file again, to free its pages
     weights: dict[str, Any] = {"mean": stats.mean, "std": stats.std}
     for ours, theirs in names.items():
@@ -104,14 +103,14 @@ def load_upstream_dit(
     return MotionDiT.from_state(config, weights, checkpoint, dtype=dtype)
 
 
-def _check_weights(
-    config: MotionDiTConfig, names: dict[str, str], state: Mapping[str, Tensor], source: str | Path
-) -> None:
-    """Raise `ValueError` unless the weights are those of the model, in number and shape; drops unused `names`."""
+def _names_of_weights(
+    config: MotionDiTConfig, state: Mapping[str, Tensor], source: str | Path
+) -> dict[str, str]:
+    """Our name -> the upstream name of every weight; raises `ValueError` unless they are the model's, also in shape."""
     with torch.device("meta"):
         shapes = {name: value.shape for name, value in MotionDiT(config).named_parameters()}
-    for name in set(names) - set(shapes):
-        del names[name]
+    names = dit_names(config.num_hidden_layers, config.num_reference_layers)
+    names = {ours: theirs for ours, theirs in names.items() if ours in shapes}
     there = {name for name in state if name not in _BUFFERS and name != "freqs"}
     require(sorted(set(names.values()) - there), sorted(there - set(names.values())), source)
     for ours, theirs in names.items():
@@ -120,6 +119,7 @@ def _check_weights(
                 f"checkpoint must fit its options, got {str(source)!r} with {theirs} of shape "
                 f"{list(state[theirs].shape)}, {state[theirs].dtype}, for {list(shapes[ours])}; check the options"
             )
+    return names
 
 
 def _read(name: str, checkpoint: str | Path) -> Tensor:

@@ -33,6 +33,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForTextEncoding, AutoTokenizer, PretrainedConfig, T5Tokenizer
 
 from motionmillion.checkpoints import quiet_transformers
