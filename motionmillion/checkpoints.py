@@ -2,9 +2,9 @@
 
     state = open_state("net_last.pth", "trans")      # of another project: name -> tensor, on disk until it is read
 
-Checkpoints of other projects are safetensors or pickles, which are read with `weights_only=True`, so nothing in them is
-run. Tensors are mapped from the file, so memory is taken as they are read and given back when the state is dropped.
-Unusual: a pickle in PyTorch's format of before 1.6 cannot be mapped and is read whole.
+Checkpoints of other projects are safetensors or pickles, which are read with `weights_only=True`: nothing that they
+contain is run. Tensors are mapped from the file, so memory is taken as they are read and given back when the state is
+dropped. Unusual: a pickle in PyTorch's format of before 1.6 cannot be mapped and is read whole.
 
     MotionLM.from_state(config, {"norm.weight": StoredWeight(read, torch.bfloat16), ...}, "net_last.pth")
 

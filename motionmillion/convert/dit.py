@@ -103,10 +103,8 @@ def load_upstream_dit(
     return MotionDiT.from_state(config, weights, checkpoint, dtype=dtype)
 
 
-def _names_of_weights(
-    config: MotionDiTConfig, state: Mapping[str, Tensor], source: str | Path
-) -> dict[str, str]:
-    """Our name -> the upstream name of every weight; raises `ValueError` unless they are the model's, also in shape."""
+def _names_of_weights(config: MotionDiTConfig, state: Mapping[str, Tensor], source: str | Path) -> dict[str, str]:
+    """Our name -> the upstream name of every weight; raises `ValueError` unless they fit the model, also in shape."""
     with torch.device("meta"):
         shapes = {name: value.shape for name, value in MotionDiT(config).named_parameters()}
     names = dit_names(config.num_hidden_layers, config.num_reference_layers)

@@ -140,7 +140,7 @@ def _section(folder: Path, settings: Mapping[str, Any], name: str) -> dict[str, 
 
 
 def _check_sizes(folder: Path, options: Mapping[str, Any]) -> None:
-    """Raise `ValueError` unless the language model's weights have the sizes in the settings; reads their shapes only."""
+    """Raise `ValueError` unless the language model's weights have the sizes in the settings; reads only shapes."""
     state = open_state(folder / _LM, None)
     width, rows = options["n_embd"], options["codes"] + 2
     expected = {"transformer.wte.weight": [rows, width], "llama_proj.weight": [width, options["text_dim"]]}

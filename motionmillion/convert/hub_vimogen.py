@@ -9,8 +9,8 @@
 | assets/meta/mean.npy, std.npy | statistics of the features `[276]` |
 | text_encoder/ | optional: a umT5; without it, that of Wan 2.1 is downloaded |
 
-Sizes follow from the weights. The number of heads is not visible there: Wan 2.1's heads have 128 channels, and a model of
-another size has an `options.json`, as for `motionmillion convert dit --options`.
+Sizes follow from the weights. The number of heads is not visible there: Wan 2.1's heads have 128 channels, and a model
+with others has an `options.json`, as for `motionmillion convert dit --options`.
 
 Unusual: with dtype bfloat16 the text encoder is in bfloat16, too: it has four times the weights of the transformer.
 """
@@ -94,7 +94,7 @@ def _options(folder: Path) -> Mapping[str, Any]:
 
 def _size(state: Mapping[str, Tensor], name: str, axis: int, folder: Path) -> int:
     if name not in state or state[name].ndim != 2:
-        raise ValueError(f"{_MODEL} must hold ViMoGen's weights, got no matrix {name} in {str(folder)!r}; take another")
+        raise ValueError(f"{_MODEL} must hold ViMoGen's weights, got no {name} in {str(folder)!r}; take another")
     return state[name].shape[axis]
 
 

@@ -10,8 +10,12 @@ from typing import Any
 
 import torch
 
-from motionmillion.configuration import unknown_key_error
+from motionmillion.checkpoints import quiet_transformers
+from motionmillion.configuration import MODEL_DTYPES, find_dtype, unknown_key_error
 from motionmillion.convert.state import read_statistics
+from motionmillion.io.files import atomic_folder, check_new_folder
+from motionmillion.pipeline.base import MotionPipeline
+from motionmillion.pipeline.folder import find_pipeline, layout_of
 from motionmillion.text.encoder import TextEncoder, feature_size, read_config
 
 
@@ -49,9 +53,7 @@ def as_object(content: Any, name: str, file: Path) -> dict[str, Any]:
 def check_model_type(found: Mapping[str, Any], wanted: str, file: Path) -> None:
     """Raise `ValueError` if a configuration is that of another model."""
     if found.get("model_type", wanted) != wanted:
-        raise ValueError(
-            f"{file.name} must be of model_type {wanted!r}, got {found['model_type']!r} in {str(file)!r}"
-        )
+        raise ValueError(f"{file.name} must be of model_type {wanted!r}, got {found['model_type']!r} in {str(file)!r}")
 
 
 def check_names(found: Mapping[str, Any], known: Iterable[str], name: str, file: Path) -> None:
@@ -79,9 +81,29 @@ def check_encoder(name: str, width: int, weights: str) -> None:
     """Raise `ValueError` unless a text encoder gives features of a width; reads its configuration only."""
     found = feature_size(read_config(name))
     if found != width:
-        raise ValueError(f"text encoder must give features of width {width}, as {weights} reads, got {found} from {name!r}")
+        raise ValueError(
+            f"text encoder must give features of width {width}, read by {weights}, got {found} from {name!r}"
+        )
 
 
 def load_encoder(name: str, max_length: int, dtype: torch.dtype) -> TextEncoder:
     """A text encoder in bfloat16 if that is the model's data type, else in float32, since T5 overflows in float16."""
     return TextEncoder(name, max_length=max_length, dtype=dtype if dtype is torch.bfloat16 else torch.float32)
+
+
+def convert_pipeline(name: str | Path, output: str | Path, dtype: str = "float32") -> Path:
+    """Write the pipeline of a folder (or hub id) as published as a folder of ours; returns it.
+
+    Takes the memory of the whole pipeline in `dtype`. The text encoder is named, not copied.
+
+    Raises:
+        ValueError: if the folder is not of a known layout, and as `MotionPipeline.from_pretrained`.
+    """
+    stored = find_dtype(dtype, MODEL_DTYPES)
+    check_new_folder(output)
+    if layout_of(find_pipeline(name)) is None:
+        raise ValueError(f"checkpoint must be a folder as published, got {str(name)!r}, which needs no conversion")
+    pipe = MotionPipeline.from_pretrained(name, dtype=stored)
+    with atomic_folder(output) as folder, quiet_transformers():
+        pipe.save_pretrained(folder)
+    return Path(output)

@@ -4,8 +4,8 @@
     read_pipeline_settings(folder)              # {"kind": None, "defaults": {...}}
 
 A folder is one of ours, with a `pipeline.json`, or holds weights as another project publishes them
-(`motionmillion.pipeline.layouts`). Of a repository on the hub the small files are downloaded first, and the weights only
-if the repository is one of the two.
+(`motionmillion.pipeline.layouts`). Of a repository on the hub the small files are downloaded first, and the weights
+only if the repository is one of the two.
 
 Unusual: only `load_tokenizer` loads weights.
 """
