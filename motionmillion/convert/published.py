@@ -81,9 +81,7 @@ def check_encoder(name: str, width: int, weights: str) -> None:
     """Raise `ValueError` unless a text encoder gives features of a width; reads its configuration only."""
     found = feature_size(read_config(name))
     if found != width:
-        raise ValueError(
-            f"text encoder must give features of width {width}, read by {weights}, got {found} from {name!r}"
-        )
+        raise ValueError(f"text encoder must give features of width {width} for {weights}, got {found} from {name!r}")
 
 
 def load_encoder(name: str, max_length: int, dtype: torch.dtype) -> TextEncoder:
