@@ -40,7 +40,7 @@ def write_lm(file: Path) -> MotionLM:
     shape = dict(num_hidden_layers=layers, num_attention_heads=heads, hidden_size=width, intermediate_size=96)
     lm = MotionLM(MotionLMConfig(codebook_size=CODES, text_dim=TEXT, **shape)).eval()
     state: dict[str, list[Tensor]] = {}
-    for name, parameter in lm.named_parameters():
+    for parameter in lm.parameters():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.2)
     for ours, source in _sources(lm.config).items():
@@ -226,7 +226,7 @@ def test_few_bits(original, name):
 
 
 def test_memory_is_that_of_the_model_in_its_data_type(original):
-    """The tokenizer's tables are small here, so the language model's weights show: nothing keeps the file in memory."""
+    """Weights are stored once, in their data type, and none of them keeps the file mapped."""
     pipe = MotionPipeline.from_pretrained(original, dtype=torch.bfloat16)
     storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in pipe.lm.parameters()}
     assert sum(storages.values()) == sum(2 * value.numel() for value in pipe.lm.parameters())
