@@ -202,7 +202,10 @@ class StoredWeight:
 
 
 def open_state(
-    checkpoint: str | Path, key: str | Sequence[str | None], ignore_objects: bool = False
+    checkpoint: str | Path,
+    key: str | Sequence[str | None],
+    ignore_objects: bool = False,
+    only: str | None = None,
 ) -> dict[str, Tensor]:
     """The weights under `key` of a checkpoint, by name, without the prefix of distributed training.
 
@@ -211,13 +214,14 @@ def open_state(
         key: one key, or several of which the first one found is used; None means the weights are at the top level.
         ignore_objects: accept a checkpoint that also holds objects of other classes, as Lightning's do; each is
             replaced by an empty dictionary, so none of their code is imported or run.
+        only: the one weight to map of a `.safetensors` file, which is faster; pickles are mapped whole.
 
     Raises:
         ValueError: if it is missing, damaged, not a plain checkpoint, or holds something else.
     """
     try:
         if Path(checkpoint).suffix == ".safetensors":
-            return _without_prefix(_map_safetensors(checkpoint))
+            return _without_prefix(_map_safetensors(checkpoint, only))
         content = _load_beside_objects(checkpoint) if ignore_objects else _load(checkpoint)
     except (FileNotFoundError, IsADirectoryError):
         raise ValueError(f"checkpoint must be an existing file, got {str(checkpoint)!r}; check the spelling") from None
@@ -245,11 +249,12 @@ def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix("module."): value for name, value in state.items()}
 
 
-def _map_safetensors(checkpoint: str | Path) -> dict[str, Tensor]:
+def _map_safetensors(checkpoint: str | Path, only: str | None) -> dict[str, Tensor]:
     if Path(checkpoint).is_dir():
         raise IsADirectoryError
     with safe_open(checkpoint, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+        names = [name for name in file.keys() if only in (None, name.removeprefix("module."))]  # noqa: SIM118
+        return {name: file.get_tensor(name) for name in names}
 
 
 def _load(checkpoint: str | Path) -> object:

@@ -141,7 +141,7 @@ def _section(folder: Path, settings: Mapping[str, Any], name: str) -> dict[str, 
 
 def _check_sizes(folder: Path, options: Mapping[str, Any]) -> None:
     """Raise `ValueError` unless the language model's weights have the sizes in the settings; reads only shapes."""
-    state = open_state(folder / _LM, None)
+    state = open_state(folder / _LM, "trans")
     width, rows = options["n_embd"], options["codes"] + 2
     expected = {"transformer.wte.weight": [rows, width], "llama_proj.weight": [width, options["text_dim"]]}
     for name, shape in expected.items():

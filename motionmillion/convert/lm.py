@@ -251,7 +251,7 @@ def _check_weights(
 
 
 def _read(entry: _Source, checkpoint: str | Path) -> Tensor:
-    return _finite(entry, open_state(checkpoint, "trans"), checkpoint)
+    return _finite(entry, open_state(checkpoint, "trans", only=entry.name), checkpoint)
 
 
 def _finite(entry: _Source, state: Mapping[str, Tensor], source: str | Path) -> Tensor:

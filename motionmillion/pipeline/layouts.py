@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from motionmillion.pipeline.base import MotionPipeline
     from motionmillion.tokenizer import MotionTokenizer
 
 _LAYOUTS = (
@@ -44,7 +43,7 @@ class Layout:
     defaults: Mapping[str, Any]
     marks: tuple[str, ...]
     files: tuple[str, ...]
-    load: Callable[..., "MotionPipeline"]
+    load: Callable[..., Any]
     load_tokenizer: "Callable[[Path], MotionTokenizer] | None" = None
 
 

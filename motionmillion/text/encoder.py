@@ -252,7 +252,7 @@ def positions(config: PretrainedConfig) -> int:
     return getattr(config, "max_position_embeddings", None) or 10**9
 
 
-def _load_tokenizer(source: str, inside: dict[str, str], config: PretrainedConfig) -> Any:
+def _load_tokenizer(source: str, inside: dict[str, Any], config: PretrainedConfig) -> Any:
     try:
         try:
             return AutoTokenizer.from_pretrained(source, **inside)
@@ -293,7 +293,7 @@ def _loading(name: str) -> Iterator[None]:
         ) from None
 
 
-def _source(name: str) -> tuple[str, dict[str, str]]:
+def _source(name: str) -> tuple[str, dict[str, Any]]:
     """Folder or hub id of an encoder, and the folder inside a repository, both as arguments of transformers."""
     if name.count("/") == 2 and not name.startswith((".", "/")) and not Path(name).is_dir():
         repository, _, folder = name.rpartition("/")
@@ -301,7 +301,7 @@ def _source(name: str) -> tuple[str, dict[str, str]]:
     return str(_packaged_folder(name) or name), {}
 
 
-def _tokenizer_source(source: str, inside: dict[str, str]) -> tuple[str, dict[str, str]]:
+def _tokenizer_source(source: str, inside: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The same for its tokenizer, which in a larger model has a folder of its own."""
     beside = Path(source).parent / "tokenizer"
     if not inside and beside.is_dir() and not any((Path(source) / file).is_file() for file in _TOKENIZER_FILES):
