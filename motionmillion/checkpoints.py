@@ -2,21 +2,25 @@
 
     state = open_state("net_last.pth", "trans")      # of another project: name -> tensor, on disk until it is read
 
-Checkpoints of other projects are pickles: they are read with `weights_only=True`, which runs nothing that they
-contain. Tensors are mapped from the file, so memory is taken as they are read and given back when the state is
-dropped. Unusual: a file in PyTorch's format of before 1.6 cannot be mapped and is read whole.
+Checkpoints of other projects are safetensors or pickles, which are read with `weights_only=True`: nothing that they
+contain is run. Tensors are mapped from the file, so memory is taken as they are read and given back when the state is
+dropped. Unusual: a pickle in PyTorch's format of before 1.6 cannot be mapped and is read whole.
+
+    MotionLM.from_state(config, {"norm.weight": StoredWeight(read, torch.bfloat16), ...}, "net_last.pth")
+
+loads a model from weights that are read one at a time, straight into their data type.
 """
 
 import contextlib
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from transformers.utils import logging
@@ -43,12 +47,9 @@ class StrictLoading:
             raise ValueError(f"checkpoint must hold model.safetensors, got {source!r}; {hint}")
         if folder.is_dir():
             _check_config(folder, cls.config_class.model_type)  # type: ignore[attr-defined]
-        # mismatched shapes are reported below together with other problems
-        kwargs.update(use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True)
         loader: Any = super()
         try:
-            with quiet_transformers():
-                model, info = loader.from_pretrained(source, *args, **kwargs)
+            return cls._checked(lambda **how: loader.from_pretrained(source, *args, **kwargs, **how), source)
         except SafetensorError as error:
             raise ValueError(
                 f"checkpoint must be whole, got a damaged one in {source!r} ({error}); copy it again"
@@ -56,6 +57,31 @@ class StrictLoading:
         except OSError as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"checkpoint must be a folder or on the hub, got {source!r}: {reason}") from None
+
+    @classmethod
+    def from_state(cls, config: Any, state: Mapping[str, Any], source: str | Path, **kwargs: Any) -> Self:
+        """A model of this config with the weights in `state`, in evaluation mode.
+
+        Args:
+            state: name -> tensor, or something that gives one for `[...]`, such as a `StoredWeight`.
+            source: the file that they come from, for errors.
+            kwargs: `dtype`, `quantization_config` and `device_map`, as of `from_pretrained`.
+
+        Raises:
+            ValueError: if weights are missing, unexpected, of another shape, or not finite.
+        """
+        loader: Any = super()
+        weights = dict(state)
+        return cls._checked(
+            lambda **how: loader.from_pretrained(None, config=config, state_dict=weights, **kwargs, **how), str(source)
+        )
+
+    @classmethod
+    def _checked(cls, load: Callable[..., tuple[Any, dict[str, Any]]], source: str) -> Self:
+        """The model that `load` gives, with exactly its weights, all of them finite."""
+        # mismatched shapes are reported below together with other problems
+        with quiet_transformers():
+            model, info = load(use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True)
         for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
             keys = sorted(str(key[0] if isinstance(key, tuple) else key) for key in info[kind])
             if keys:
@@ -160,23 +186,49 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+class StoredWeight:
+    """A weight of a checkpoint that is read when it is asked for by `[...]`, as transformers asks for weights.
+
+    Args:
+        read: opens the file and returns the weight; mapped pages are freed with the tensor.
+        dtype: data type of the tensors that are given out, which are never those of the file.
+    """
+
+    def __init__(self, read: Callable[[], Tensor], dtype: torch.dtype) -> None:
+        self._read, self._dtype = read, dtype
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return self._read()[index].to(self._dtype, copy=True).contiguous()
+
+
 def open_state(
-    checkpoint: str | Path, key: str | Sequence[str | None], ignore_objects: bool = False
+    checkpoint: str | Path,
+    key: str | Sequence[str | None],
+    ignore_objects: bool = False,
+    only: str | None = None,
 ) -> dict[str, Tensor]:
     """The weights under `key` of a checkpoint, by name, without the prefix of distributed training.
 
     Args:
+        checkpoint: a pickle, or a `.safetensors` file, whose weights are always at the top level.
         key: one key, or several of which the first one found is used; None means the weights are at the top level.
         ignore_objects: accept a checkpoint that also holds objects of other classes, as Lightning's do; each is
             replaced by an empty dictionary, so none of their code is imported or run.
+        only: the one weight to map of a `.safetensors` file, which is faster; pickles are mapped whole.
 
     Raises:
         ValueError: if it is missing, damaged, not a plain checkpoint, or holds something else.
     """
     try:
+        if Path(checkpoint).suffix == ".safetensors":
+            return _without_prefix(_map_safetensors(checkpoint, only))
         content = _load_beside_objects(checkpoint) if ignore_objects else _load(checkpoint)
     except (FileNotFoundError, IsADirectoryError):
         raise ValueError(f"checkpoint must be an existing file, got {str(checkpoint)!r}; check the spelling") from None
+    except SafetensorError as error:
+        raise ValueError(
+            f"checkpoint must be whole, got a damaged one in {str(checkpoint)!r} ({error}); copy it again"
+        ) from None
     except Exception:  # a damaged file can fail anywhere in the reader
         raise ValueError(
             f"checkpoint must be a plain PyTorch checkpoint, got {str(checkpoint)!r}; copy it again if it should be"
@@ -189,8 +241,20 @@ def open_state(
         found = f"; it holds {', '.join(map(repr, list(content)[:5]))}" if isinstance(content, dict) else ""
         named = " or ".join(repr(k) for k in keys if k)
         raise ValueError(f"checkpoint must hold its weights under {named}, got {str(checkpoint)!r}{found}")
-    # DistributedDataParallel puts "module." before every name
+    return _without_prefix(state)
+
+
+def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights without the "module." that DistributedDataParallel puts before every name."""
     return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def _map_safetensors(checkpoint: str | Path, only: str | None) -> dict[str, Tensor]:
+    if Path(checkpoint).is_dir():
+        raise IsADirectoryError
+    with safe_open(checkpoint, framework="pt") as file:
+        names = [name for name in file.keys() if only in (None, name.removeprefix("module."))]  # noqa: SIM118
+        return {name: file.get_tensor(name) for name in names}
 
 
 def _load(checkpoint: str | Path) -> object:

@@ -58,6 +58,16 @@ def quantization_config(name: str, dtype: torch.dtype = torch.float32) -> Any:
     return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=_KEPT)
 
 
+def low_bit_arguments(name: str | None, device: str = "cpu", dtype: torch.dtype = torch.float32) -> dict[str, Any]:
+    """Arguments of `from_pretrained` for a name; none for None.
+
+    Low-bit weights cannot be moved later, so they are loaded directly onto the device.
+    """
+    if name is None:
+        return {}
+    return {"quantization_config": quantization_config(name, dtype), "device_map": {"": device}}
+
+
 def _check_library(name: str) -> None:
     library = LIBRARIES[name]
     try:

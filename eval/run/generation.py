@@ -166,7 +166,7 @@ def _facts(suite_sha256: str, model: str, source: Path, options: GenerationOptio
     own = {name: value for name, value in own.items() if name not in _LATER or value != _LATER[name]}
     return {
         "model": plain_name(model),
-        "weights_sha256": file_hashes(source),
+        "weights_sha256": file_hashes(source) | file_hashes(source, "model.pt"),  # the latter of ViMoGen's layout
         "suite_sha256": suite_sha256,
         **own,
     }

@@ -15,13 +15,17 @@ class Converted(StrEnum):
     dit = "dit"
     evaluator = "evaluator"
     checkpoint = "checkpoint"
+    pipeline = "pipeline"
 
 
 def convert(
     part: Annotated[Converted, typer.Argument(help="What the checkpoint holds.")],
     checkpoint: Annotated[
         Path,
-        typer.Argument(help="Checkpoint of MotionMillion-Codes or ViMoGen; for checkpoint, a run's checkpoint-N."),
+        typer.Argument(
+            help="Checkpoint of MotionMillion-Codes or ViMoGen; for checkpoint, a run's checkpoint-N; for pipeline, a "
+            "folder as published on the hub."
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
     options: Annotated[
@@ -35,7 +39,8 @@ def convert(
         str | None, typer.Option(help="lm: rotary angles in float32 (default), bfloat16 or autocast.")
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option(help="lm, dit: weights in float32 or bfloat16; lm: default as in the checkpoint.")
+        str | None,
+        typer.Option(help="lm, dit, pipeline: weights in float32 or bfloat16; lm: default as in the checkpoint."),
     ] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="lm: tokenizer folder, to write a whole pipeline.")] = None,
     text_encoder: Annotated[
@@ -59,6 +64,8 @@ def convert(
     of_others = {name: value for name, value in of_lm.items() if name != "text_encoder"} | dict(options=options)
     unfit = {Converted.tokenizer: of_lm, Converted.lm: of_tokenizer, Converted.evaluator: of_others}
     unfit[Converted.dit] = {name: of_lm[name] for name in ("rope_precision", "tokenizer", "shard_size")}
+    unfit[Converted.pipeline] = of_tokenizer | dict(options=options)
+    unfit[Converted.pipeline] |= {name: value for name, value in of_lm.items() if name != "dtype"}
     of_none = dict(options=options) | of_tokenizer | of_lm
     for name, value in unfit.get(part, of_none).items():
         if value is not None:
@@ -67,6 +74,10 @@ def convert(
         from motionmillion.training.export import export_checkpoint
 
         typer.echo(export_checkpoint(checkpoint, output))
+    elif part is Converted.pipeline:
+        from motionmillion.convert.published import convert_pipeline
+
+        typer.echo(convert_pipeline(checkpoint, output, dtype or "float32"))
     elif part is Converted.tokenizer:
         typer.echo(convert_tokenizer(checkpoint, output, options, mean, std))
     elif part is Converted.dit:

@@ -11,6 +11,7 @@ Unusual in the original and kept: text padding is attended to (226 positions). N
 and rotary angles, which upstream computes but never applies, are dropped.
 """
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motionmillion.checkpoints import open_state
+from motionmillion.checkpoints import StoredWeight, open_state
 from motionmillion.configuration import MODEL_DTYPES, find_dtype, unknown_key_error
 from motionmillion.convert.options import check_sizes, read_options
-from motionmillion.convert.state import converted_folder, fill, read_statistics, save_converted, statistics
+from motionmillion.convert.state import converted_folder, read_statistics, require, save_converted, statistics
 from motionmillion.features.stats import FeatureStats
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
@@ -60,6 +61,7 @@ def load_upstream_dit(
     options: Mapping[str, Any] = RELEASED_DIT_OPTIONS,
     mean: Tensor | None = None,
     std: Tensor | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> MotionDiT:
     """The transformer of a ViMoGen checkpoint.
 
@@ -68,6 +70,7 @@ def load_upstream_dit(
         options: the sizes of `RELEASED_DIT_OPTIONS`, and `text_len`.
         mean, std: feature statistics `[276]` that the model was trained with; without them the model expects
             normalised x and `normalize` is the identity.
+        dtype: of the model; the statistics stay float32.
 
     Raises:
         ValueError: for options that are missing, unknown or cannot be converted, statistics that do not fit, and
@@ -89,23 +92,41 @@ def load_upstream_dit(
         text_length=options.get("text_len", _OPTIONAL["text_len"]),
         block_weights={name: 3.0 for name in ("root_rotation", "heading_change", "translation", "root_velocity")},
     )
-    with torch.device("meta"):
-        dit = MotionDiT(config).eval()
-    dit.to_empty(device="cpu")  # skip random initialisation: the checkpoint has all weights
-    dit.set_statistics(FeatureStats(torch.zeros(config.motion_dim), torch.ones(config.motion_dim)))
     stats = statistics(mean, std, config.motion_dim)
-    source = {name: value for name, value in state.items() if name not in _BUFFERS and name != "freqs"}
-    names = dit_names(config.num_hidden_layers, depth)
-    fill(dit, {ours: source.pop(theirs, None) for ours, theirs in names.items()}, source, checkpoint)
-    broken = [name for name, value in dit.named_parameters() if not bool(value.isfinite().all())]
-    if broken:
+    if stats is None:
+        stats = FeatureStats(torch.zeros(config.motion_dim), torch.ones(config.motion_dim))
+    names = _names_of_weights(config, state, checkpoint)
+    del state  # each weight maps the file again, to free its pages
+    weights: dict[str, Any] = {"mean": stats.mean, "std": stats.std}
+    for ours, theirs in names.items():
+        weights[ours] = StoredWeight(functools.partial(_read, theirs, checkpoint), dtype)
+    return MotionDiT.from_state(config, weights, checkpoint, dtype=dtype)
+
+
+def _names_of_weights(config: MotionDiTConfig, state: Mapping[str, Tensor], source: str | Path) -> dict[str, str]:
+    """Our name -> the upstream name of every weight; raises `ValueError` unless they fit the model, also in shape."""
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in MotionDiT(config).named_parameters()}
+    names = dit_names(config.num_hidden_layers, config.num_reference_layers)
+    names = {ours: theirs for ours, theirs in names.items() if ours in shapes}
+    there = {name for name in state if name not in _BUFFERS and name != "freqs"}
+    require(sorted(set(names.values()) - there), sorted(there - set(names.values())), source)
+    for ours, theirs in names.items():
+        if state[theirs].shape != shapes[ours] or not state[theirs].is_floating_point():
+            raise ValueError(
+                f"checkpoint must fit its options, got {str(source)!r} with {theirs} of shape "
+                f"{list(state[theirs].shape)}, {state[theirs].dtype}, for {list(shapes[ours])}; check the options"
+            )
+    return names
+
+
+def _read(name: str, checkpoint: str | Path) -> Tensor:
+    value = _open(checkpoint)[name]
+    if not bool(value.isfinite().all()):
         raise ValueError(
-            f"checkpoint must hold finite weights, got NaN or infinity in {str(checkpoint)!r}: "
-            f"{names[broken[0]]}; take another"
+            f"checkpoint must hold finite weights, got NaN or infinity in {str(checkpoint)!r}: {name}; take another"
         )
-    if stats is not None:
-        dit.set_statistics(stats)
-    return dit
+    return value
 
 
 def convert_dit(

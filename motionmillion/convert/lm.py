@@ -16,6 +16,7 @@ Unusual: the upstream models were trained with rotary angles in lower precision 
 Shapes: C width, H heads.
 """
 
+import functools
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -31,7 +32,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import GenerationConfig
 
-from motionmillion.checkpoints import open_state, quiet_transformers
+from motionmillion.checkpoints import StoredWeight, open_state, quiet_transformers
 from motionmillion.configuration import MODEL_DTYPES, find_dtype
 from motionmillion.convert.options import PUBLISHED_LMS, check_lm_options, nominal_codes, read_options
 from motionmillion.convert.state import require
@@ -63,15 +64,23 @@ class _Source:
 
 
 def load_upstream_lm(
-    checkpoint: str | Path, options: Mapping[str, Any] | None = None, rope_precision: str = "float32"
+    checkpoint: str | Path,
+    options: Mapping[str, Any] | None = None,
+    rope_precision: str = "float32",
+    dtype: torch.dtype = torch.float32,
+    **low: Any,
 ) -> MotionLM:
-    """The language model of a checkpoint of MotionMillion-Codes, in float32.
+    """The language model of a checkpoint of MotionMillion-Codes.
+
+    Weights are read one at a time, so that memory is that of the model in `dtype`, or in its few bits.
 
     Args:
-        checkpoint: `.pth` with the state under "trans".
+        checkpoint: `.pth` with the state under "trans", or `.safetensors`.
         options: `n_head` if it does not follow from the width; others are compared with the weights. Names are
             those of the upstream scripts.
         rope_precision: how rotary angles are computed, see `MotionLMConfig`.
+        dtype: of the model.
+        low: `motionmillion.quantization.low_bit_arguments`, for low-bit weights.
 
     Raises:
         ValueError: for options that are unknown or do not fit the weights, and weights that are missing or left over.
@@ -82,11 +91,11 @@ def load_upstream_lm(
     config = _config(state, options, rope_precision, checkpoint)
     sources = _sources(config)
     _check_weights(config, sources, state, checkpoint)
-    lm = MotionLM(config).eval()
-    with torch.no_grad():
-        for name, parameter in lm.named_parameters():
-            parameter.copy_(_finite(sources[name], state, checkpoint))
-    return lm
+    del state  # each weight maps the file again, to free its pages
+    weights = {
+        name: StoredWeight(functools.partial(_read, entry, checkpoint), dtype) for name, entry in sources.items()
+    }
+    return MotionLM.from_state(config, weights, checkpoint, dtype=dtype, **low)
 
 
 def convert_lm(
@@ -239,6 +248,10 @@ def _check_weights(
                 f"checkpoint must fit its options, got {str(source)!r} with {sources[name].name} of shape "
                 f"{list(theirs.shape)}, {theirs.dtype}, for {expected}; check the options"
             )
+
+
+def _read(entry: _Source, checkpoint: str | Path) -> Tensor:
+    return _finite(entry, open_state(checkpoint, "trans", only=entry.name), checkpoint)
 
 
 def _finite(entry: _Source, state: Mapping[str, Tensor], source: str | Path) -> Tensor:

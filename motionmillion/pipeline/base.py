@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 from motionmillion.configuration import check_device, check_number, check_whole, shown
 from motionmillion.motion import Motion
 from motionmillion.pipeline.checks import check_seconds
-from motionmillion.pipeline.folder import find_pipeline, read_pipeline_settings, write_pipeline_parts
+from motionmillion.pipeline.folder import find_pipeline, layout_of, read_pipeline_settings, write_pipeline_parts
 from motionmillion.pipeline.options import Options
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.text.prompts import check_texts
@@ -167,8 +167,12 @@ class MotionPipeline:
     ) -> Self:
         """Load a bundled model by name, a folder, or a hub id; returns the class of its kind.
 
+        A folder is one of ours or holds weights as another project publishes them, see
+        `motionmillion.pipeline.layouts`.
+
         Args:
-            dtype: of the model; a tokenizer and the text encoder stay in float32.
+            dtype: of the model; a tokenizer and the text encoder stay in float32, but the large text encoders of other
+                projects follow bfloat16.
             quantization: low-bit weights of a language model, a name of `motionmillion.quantization`.
 
         Raises:
@@ -182,7 +186,11 @@ class MotionPipeline:
             raise ValueError(f"pipeline must be of a known kind, got {settings['kind']!r} in {str(folder)!r}")
         if not issubclass(found, cls):
             raise ValueError(f"pipeline must be {cls.noun}, got {found.noun} in {str(folder)!r}; use MotionPipeline")
-        made: Any = found.load(folder, settings["defaults"], device, dtype, quantization)
+        layout = layout_of(folder)
+        if layout is not None:
+            made: Any = layout.load(folder, device, dtype, quantization)
+        else:
+            made = found.load(folder, settings["defaults"], device, dtype, quantization)
         return made
 
     @classmethod

