@@ -9,14 +9,16 @@ interval and the number of values it was made of.
 Unusual: motions are named by paths relative to the folder of `results.json`, so that a folder can be moved.
 """
 
+import contextlib
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from motionmillion.io.files import existing_file, write_text
+from motionmillion.io.files import PathError, existing_file, write_text
 
 FORMAT = 1
 RESULTS = "results.json"
@@ -161,6 +163,42 @@ class Results:
             raise ValueError(
                 f"results must be a results.json that `motionmillion evaluate` wrote, got {str(path)!r}"
             ) from None
+
+
+def check_results_folder(
+    folder: str | Path,
+    names: Sequence[str],
+    suite: str,
+    system: str,
+    overwrite: bool = False,
+    same: Mapping[str, Any] | None = None,
+) -> None:
+    """Raise `PathError` where results would replace files that are not earlier results of the same evaluation.
+
+    Args:
+        names: files that will be written into `folder` besides `results.json`.
+        suite, system: what is evaluated; a repeated evaluation of the same suite and system may replace its files.
+        overwrite: whether other files may be replaced.
+        same: entries of the protocol that must be equal, too.
+    """
+    folder = Path(folder)
+    there = [name for name in (RESULTS, *names) if os.path.lexists(folder / name)]
+    if not there or overwrite:
+        return
+    problem = "which is not the result of an evaluation"
+    with contextlib.suppress(ValueError, OSError):
+        earlier = Results.load(folder)
+        known = {**earlier.protocol, "suite": earlier.suite, "system": earlier.system}
+        wanted = {"suite": suite, "system": system, **(same or {})}
+        differing = [key for key, value in wanted.items() if known.get(key) != value]
+        if not differing:
+            return
+        key = differing[0]
+        problem = f"made with the {key} {known.get(key)!r} instead of {wanted[key]!r}"
+    raise PathError(
+        f"output must be new or of the same evaluation, got {str(folder / there[0])!r}, {problem}; choose another "
+        "folder or add --overwrite"
+    )
 
 
 def _group(entry: dict[str, Any]) -> ResultGroup:

@@ -46,6 +46,7 @@ class Evaluation:
         resamples, repeats, seed: for intervals and random draws; `seed` also selects captions.
         limit: number of prompts per category; 0: all.
         ask_again: repeat questions that the judge answered unclearly.
+        overwrite: replace the results of another evaluation in `output`.
         device: device of the models.
     """
 
@@ -71,6 +72,7 @@ class Evaluation:
     seed: int = 0
     limit: int = 0
     ask_again: bool = False
+    overwrite: bool = False
     device: str = "cpu"
 
     @property

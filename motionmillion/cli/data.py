@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from motionmillion.cli.options import DeviceOption, find_device
+from motionmillion.cli.options import DeviceOption, OverwriteOption, find_device
 
 data_app = typer.Typer(name="data", help="Prepare data for training.", no_args_is_help=True)
 
@@ -41,14 +41,16 @@ def audit(
     ] = None,
     split: Annotated[list[str] | None, typer.Option(help="Only clips of this split. Repeat.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most this number of clips, spread over the folder.")] = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Find broken clips: elbows bent backwards, joints that flip, bodies that float, files that cannot be read."""
     from motionmillion.data.audit import audit_folder
     from motionmillion.data.clips import SPLITS
-    from motionmillion.io.files import check_writable, write_text
+    from motionmillion.io.files import write_text
+    from motionmillion.io.outputs import check_outputs
 
     if output is not None:
-        check_writable(output)
+        check_outputs([output], overwrite=overwrite)
     report = audit_folder(folder, split or SPLITS, limit)
     typer.echo(report.table())
     if output is not None:

@@ -5,35 +5,56 @@ from typing import Annotated
 
 import typer
 
-from motionmillion.cli.options import READABLE, WRITABLE, DeviceOption, ModelOption, find_device
+from motionmillion.cli.options import (
+    READABLE,
+    WRITABLE,
+    DeviceOption,
+    ModelOption,
+    OverwriteOption,
+    SourceFpsOption,
+    UpOption,
+    find_device,
+    given_reading,
+    progress,
+)
 
 
 def export(
-    source: Annotated[Path, typer.Argument(help=f"Motion file: {READABLE}.")],
-    output: Annotated[list[Path], typer.Argument(help=f"Files to write: {WRITABLE}.")],
+    files: Annotated[list[Path], typer.Argument(help=f"Motion files: {READABLE}.", metavar="SOURCE...")],
+    output: Annotated[
+        list[Path] | None,
+        typer.Option("-o", "--output", help=f"File to write ({WRITABLE}), or a folder. Repeat for several."),
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="Format of the files in an output folder, such as bvh. Repeat for several."),
+    ] = None,
     fps: Annotated[float | None, typer.Option(help="Resample to this frame rate.")] = None,
     canonical: Annotated[bool, typer.Option(help="Put the motion on the floor, at the origin, facing +z.")] = False,
-    source_fps: Annotated[float | None, typer.Option(help="Frame rate of a source without one.")] = None,
-    up: Annotated[
-        str | None, typer.Option(help="Vertical axis of the source, y or z, if not its format's default.")
-    ] = None,
+    source_fps: SourceFpsOption = None,
+    up: UpOption = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
-    """Convert a motion file to other formats.
+    """Convert motion files to other formats: export walk.bvh -o walk.npz, or export *.bvh -o FOLDER --format npz.
 
     A .npy file may hold features of 272, 276 or 263 values per frame, or joint positions [T, 22, 3] with --source-fps.
+    "export walk.bvh walk.npz" also works if walk.npz does not exist. Nothing is written unless every source is read.
     """
-    from motionmillion.io import check_output
+    from motionmillion.cli.exporting import plan_files, split_files
     from motionmillion.motion import Motion
 
-    for path in output:
-        check_output(path)
-    # readers have their own defaults: pass only what was given
-    given = {name: value for name, value in (("fps", source_fps), ("up", up)) if value is not None}
-    motion = Motion.load(source, **given)
-    motion = motion.canonicalize() if canonical else motion
-    motion = motion.resample(fps) if fps is not None else motion
-    for path in output:
-        typer.echo(motion.save(path))
+    sources, outputs = split_files(files, output or [], overwrite)
+    plan = plan_files(sources, outputs, formats or [], overwrite)
+    reading = given_reading(source_fps, up)
+    # all motions first, so that nothing is written if a source cannot be read
+    motions = []
+    for source in progress(sources, "reading"):
+        motion = Motion.load(source, **reading)
+        motion = motion.canonicalize() if canonical else motion
+        motions.append(motion.resample(fps) if fps is not None else motion)
+    for motion, (_, paths) in progress(list(zip(motions, plan, strict=True)), "writing"):
+        for path in paths:
+            typer.echo(motion.save(path))
 
 
 def view(
@@ -41,19 +62,22 @@ def view(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="HTML file; default: next to the source.")
     ] = None,
+    source_fps: SourceFpsOption = None,
+    up: UpOption = None,
     browser: Annotated[bool, typer.Option(help="Open it in the web browser.")] = True,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Show a motion in the web browser."""
     import webbrowser
 
-    from motionmillion.io import check_output
+    from motionmillion.io.outputs import check_outputs
     from motionmillion.motion import Motion
 
     output = source.with_suffix(".html") if output is None else output
     if output.suffix.lower() != ".html":
         raise ValueError(f"output must end in .html to be viewed, got {str(output)!r}")
-    check_output(output)
-    page = Motion.load(source).save(output)
+    check_outputs([output], [source], overwrite)
+    page = Motion.load(source, **given_reading(source_fps, up)).save(output)
     typer.echo(page)
     if browser:
         webbrowser.open(page.resolve().as_uri())
@@ -69,7 +93,7 @@ def tokenize(
     shard_size: Annotated[int, typer.Option(help="Clips per Parquet file.")] = 256,
     device: DeviceOption = "auto",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start over; removes the shards of earlier runs.")
+        bool, typer.Option("--overwrite", help="Replace the code file; folders: remove the shards of earlier runs.")
     ] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Skip motions that cannot be read.")] = False,
 ) -> None:
@@ -80,7 +104,7 @@ def tokenize(
     if not source.is_dir():
         from motionmillion.cli.jobs import tokenize_file
 
-        typer.echo(tokenize_file(source, output, model))
+        typer.echo(tokenize_file(source, output, model, overwrite))
         return
     from motionmillion.data.clips import SPLITS
     from motionmillion.data.shards.tokenize import tokenize_folder
@@ -107,9 +131,10 @@ def detokenize(
         list[Path], typer.Option("-o", "--output", help=f"Motion file to write: {WRITABLE}. Repeat for several.")
     ],
     model: ModelOption = "mini",
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Turn codes back into a motion."""
     from motionmillion.cli.jobs import detokenize_file
 
-    for path in detokenize_file(source, output, model):
+    for path in detokenize_file(source, output, model, overwrite):
         typer.echo(path)

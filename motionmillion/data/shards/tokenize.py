@@ -28,6 +28,7 @@ from motionmillion.data.shards.resumable import ResumableFolder
 from motionmillion.data.shards.token_writer import ShardWriter, plan_shards
 from motionmillion.data.shards.tokens import COLUMNS, FILES, HEADER, OPTIONAL, check_pyarrow
 from motionmillion.io.files import PathError, check_writable
+from motionmillion.io.outputs import check_output_folder
 from motionmillion.provenance import files_hash, fingerprint
 from motionmillion.tokenizer import MotionTokenizer
 
@@ -69,6 +70,7 @@ def tokenize_folder(
         workers = usable_cores() if device == "cpu" else 1
     _check_options(splits, workers=workers, batch_size=batch_size, shard_size=shard_size)
     _check_output(output)
+    check_output_folder(output, [source])
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     try:
         # 1. list and plan; the numbers are those of the module's docstring
