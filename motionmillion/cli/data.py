@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from motionmillion.cli.options import DeviceOption, OverwriteOption, find_device
+from motionmillion.cli.options import DeviceOption, OverwriteOption, find_device, progress
 
 data_app = typer.Typer(name="data", help="Prepare data for training.", no_args_is_help=True)
 
@@ -31,6 +31,23 @@ def describe(
     from motionmillion.data.describing.folders import DescribeOptions, describe_folder
 
     typer.echo(describe_folder(folder, output, DescribeOptions(count, seed, append, overwrite)), err=True)
+
+
+@data_app.command("check")
+def check(
+    folder: Annotated[Path, typer.Argument(help="Motion set, or folder of motion files.")],
+    limit: Annotated[int | None, typer.Option(help="At most this number of clips, spread over the folder.")] = None,
+) -> None:
+    """Show what training finds in a folder: clips, captions, splits, rigs, frame rates, lengths, and what is wrong.
+
+    Exit code 1 if there are problems.
+    """
+    from motionmillion.data.check import check_folder
+
+    report = check_folder(folder, limit, lambda records: progress(records, "reading"))
+    typer.echo(report.text())
+    if report.problems:
+        raise typer.Exit(1)
 
 
 @data_app.command("audit")

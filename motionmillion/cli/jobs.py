@@ -15,7 +15,7 @@ import numpy as np
 
 from motionmillion.configuration import check_whole
 from motionmillion.io import check_output, write_motion
-from motionmillion.io.files import atomic_path
+from motionmillion.io.files import PathError, atomic_path, read_text
 from motionmillion.io.outputs import check_outputs
 from motionmillion.motion import Motion
 from motionmillion.pipeline.checks import check_length
@@ -169,8 +169,8 @@ def read_prompts(prompts: Sequence[str], file: Path | None, empty: bool = False)
     texts = list(prompts)
     if file is not None:
         try:
-            texts += [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-        except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+            texts += [line for line in read_text(file).splitlines() if line.strip()]
+        except PathError:
             raise ValueError(f"prompts file must be an existing UTF-8 text file, got {str(file)!r}") from None
     from motionmillion.text.prompts import check_texts
 
