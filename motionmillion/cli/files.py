@@ -41,10 +41,11 @@ def export(
     "export walk.bvh walk.npz" also works if walk.npz does not exist. Nothing is written unless every source is read.
     """
     from motionmillion.cli.exporting import plan_files, split_files
-    from motionmillion.motion import Motion
 
     sources, outputs = split_files(files, output or [], overwrite)
     plan = plan_files(sources, outputs, formats or [], overwrite)
+    from motionmillion.motion import Motion  # torch, which takes long
+
     reading = given_reading(source_fps, up)
     # all motions first, so that nothing is written if a source cannot be read
     motions = []
@@ -71,12 +72,13 @@ def view(
     import webbrowser
 
     from motionmillion.io.outputs import check_outputs
-    from motionmillion.motion import Motion
 
     output = source.with_suffix(".html") if output is None else output
     if output.suffix.lower() != ".html":
         raise ValueError(f"output must end in .html to be viewed, got {str(output)!r}")
     check_outputs([output], [source], overwrite)
+    from motionmillion.motion import Motion  # torch, which takes long
+
     page = Motion.load(source, **given_reading(source_fps, up)).save(output)
     typer.echo(page)
     if browser:
@@ -102,6 +104,8 @@ def tokenize(
     Options from --split on apply to folders. To resume after an interruption, run the same command again.
     """
     if not source.is_dir():
+        if output.suffix.lower() != ".npy":  # before torch is imported
+            raise ValueError(f"code file must end in .npy, got {str(output)!r}")
         from motionmillion.cli.jobs import tokenize_file
 
         typer.echo(tokenize_file(source, output, model, overwrite))
@@ -134,6 +138,10 @@ def detokenize(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Turn codes back into a motion."""
+    from motionmillion.io import check_output
+
+    for path in output:  # before torch is imported
+        check_output(path)
     from motionmillion.cli.jobs import detokenize_file
 
     for path in detokenize_file(source, output, model, overwrite):

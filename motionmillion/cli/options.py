@@ -23,7 +23,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from motionmillion.io import readable_suffixes, writable_suffixes
+from motionmillion.io import check_output, readable_suffixes, writable_suffixes
 from motionmillion.pipeline.options import DIT, FLOW, KINDS, LENGTH, SAMPLING, SPEED, RunOptions
 
 OUTPUT, INPUT, REWRITING = "Output", "Prompts and motion files", "Rewriting"
@@ -96,6 +96,8 @@ def with_model_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(**values: Any) -> None:
+        for path in values["output"] if isinstance(values.get("output"), list) else ():
+            check_output(path)  # the options' own checks import torch, which takes long
         taken = {name: values.pop(name) for name in added if name in values}
         command(**values, options=_collected(taken))
 

@@ -46,8 +46,8 @@ def train_evaluator(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     # 1. checks that need nothing loaded
     data = data_options(recipe)
     say_lines(data.check_clips(captioned=True, val=2))
-    check_output(recipe, resume)
     arguments = training_arguments(recipe)
+    check_output(recipe, resume)
     config = TextMotionEvaluatorConfig(**recipe.model)
     # 2. clips and texts
     clips = data.clips(recipe.seed)

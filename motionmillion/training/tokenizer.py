@@ -86,8 +86,8 @@ def train_tokenizer(recipe: Recipe, resume: bool = False, data: TokenizerData | 
     options = data_options(recipe)
     if data is None:
         say_lines(options.check_clips(captioned=False))
-    check_output(recipe, resume)
     arguments = training_arguments(recipe)
+    check_output(recipe, resume)
     set_seed(recipe.seed)
     model = MotionTokenizer(MotionTokenizerConfig(**recipe.model))
     data = load_tokenizer_data(recipe, model.representation) if data is None else data

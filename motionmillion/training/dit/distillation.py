@@ -102,8 +102,8 @@ def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
             f"data.start_from must be left out, got {data.start_from!r}; the student starts as its teacher"
         )
     say_lines(data.check_clips(captioned=True))
-    check_output(recipe, resume)
     arguments = training_arguments(recipe)
+    check_output(recipe, resume)
     # 2. teacher and student
     teacher = load_dit(folder, arguments.device)
     distiller = Distiller(teacher, options)

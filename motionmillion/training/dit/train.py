@@ -83,8 +83,8 @@ def train_dit(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     if started is not None:
         data = data.completed(started.parent, recipe.data)
     say_lines(data.check_clips(captioned=True))
-    check_output(recipe, resume)
     arguments = training_arguments(recipe)
+    check_output(recipe, resume)
     # 2. clips and texts
     sources = dit_sources(recipe, data)
     encoder = data.encoder(arguments.device)

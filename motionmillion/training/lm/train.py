@@ -71,8 +71,8 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     lora = lora_options(recipe, data)
     if lora:
         check_peft()
-    check_output(recipe, resume)
     arguments = training_arguments(recipe)
+    check_output(recipe, resume)
     # 2. the parts of the pipeline
     parts = _parts(recipe, data)
     set_seed(recipe.seed)
