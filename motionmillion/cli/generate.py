@@ -60,9 +60,15 @@ def generate(
             help='Part of one motion: --timeline "4: a person walks". Repeat for each part.', rich_help_panel=INPUT
         ),
     ] = None,
-    prefix: Annotated[Path | None, typer.Option(help="Motion file to continue.", rich_help_panel=INPUT)] = None,
+    prefix: Annotated[
+        Path | None,
+        typer.Option(help="Motion file to continue; --seconds is the length of the new part.", rich_help_panel=INPUT),
+    ] = None,
     end: Annotated[
-        Path | None, typer.Option(help="Motion file to end with, after --prefix.", rich_help_panel=INPUT)
+        Path | None,
+        typer.Option(
+            help="Motion file to end with, after --prefix and the --seconds in between.", rich_help_panel=INPUT
+        ),
     ] = None,
     source_fps: Annotated[
         float | None, typer.Option(help="Frame rate of input motion files without one.", rich_help_panel=INPUT)
