@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from motionmillion.configuration import unknown_key_error
-from motionmillion.io.files import existing_file, write_text
+from motionmillion.configuration import shown, unknown_key_error
+from motionmillion.io.files import existing_file, read_text, write_text
 from motionmillion.text.prompts import check_texts
 
 FORMAT = 1
@@ -132,16 +132,19 @@ class Suite:
             ValueError: for a file that is missing or has another format.
         """
         path = existing_file(path)
+        needs = "suite must be a JSON object with name, version and a list of prompts"
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            entries, name, version = data["prompts"], str(data["name"]), str(data["version"])
-            if not isinstance(entries, list) or data.get("format", FORMAT) != FORMAT:
-                raise TypeError
-        except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError):
+            data = json.loads(read_text(path, "suite"))
+        except json.JSONDecodeError as error:
             raise ValueError(
-                f"suite must be a JSON object with name, version and a list of prompts, got {str(path)!r}"
+                f"{needs}, got {str(path)!r}, which is no JSON at line {error.lineno}, column {error.colno}: "
+                f"{error.msg}"
             ) from None
-        return Suite(name, version, tuple(_prompt(entry, path) for entry in entries), path.name)
+        problem = _problem(data)
+        if problem:
+            raise ValueError(f"{needs}, got {str(path)!r} {problem}")
+        prompts = tuple(_prompt(entry, path, number) for number, entry in enumerate(data["prompts"], 1))
+        return Suite(str(data["name"]), str(data["version"]), prompts, path.name)
 
 
 def known_file(path: Path, sha256: str) -> bool:
@@ -170,10 +173,29 @@ def _entry(prompt: Prompt) -> dict[str, Any]:
     return {key: value for key, value in asdict(prompt).items() if value not in (None, ())}
 
 
-def _prompt(entry: Any, path: Path) -> Prompt:
+def _problem(data: Any) -> str:
+    """What is wrong with the content of a suite's file, apart from its prompts; "" if nothing is."""
+    if not isinstance(data, dict):
+        return f"with a {type(data).__name__} at its top"
+    lost = [key for key in ("name", "version", "prompts") if key not in data]
+    if lost:
+        return f"without the key {lost[0]!r}"
+    if not isinstance(data["prompts"], list):
+        return f"with prompts that are a {type(data['prompts']).__name__}"
+    known = {"format", "name", "version", "prompts"}
+    if set(data) - known:
+        return f"with the unknown key {min(set(data) - known)!r}"
+    return "" if data.get("format", FORMAT) == FORMAT else f"of format {data['format']!r} instead of {FORMAT}"
+
+
+def _prompt(entry: Any, path: Path, number: int) -> Prompt:
     known = set(Prompt.__dataclass_fields__)
-    if not isinstance(entry, dict) or not {"id", "text", "category"} <= set(entry):
-        raise ValueError(f"prompt must have id, text and category, got {entry!r} in {str(path)!r}")
+    lost = [key for key in ("id", "text", "category") if not isinstance(entry, dict) or key not in entry]
+    if lost:
+        raise ValueError(
+            f"prompt must have id, text and category, got no {lost[0]} in prompt {number} of {str(path)!r}: "
+            f"{shown(entry)}"
+        )
     if set(entry) - known:
         raise unknown_key_error(f"prompt {entry['id']!r} of {str(path)!r}", set(entry) - known, known)
     distractors = entry.get("distractors", [])

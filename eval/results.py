@@ -9,14 +9,16 @@ interval and the number of values it was made of.
 Unusual: motions are named by paths relative to the folder of `results.json`, so that a folder can be moved.
 """
 
+import contextlib
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from motionmillion.io.files import existing_file, write_text
+from motionmillion.io.files import PathError, read_text, write_text
 
 FORMAT = 1
 RESULTS = "results.json"
@@ -149,18 +151,69 @@ class Results:
             ValueError: if there is none, or it is none of ours.
         """
         path = Path(path) / RESULTS if Path(path).is_dir() else Path(path)
+        data: Any = None
         try:
-            data = json.loads(existing_file(path).read_text(encoding="utf-8"))
-            if data.pop("format") != FORMAT:
+            data = json.loads(read_text(path, "results"))
+            if data["format"] != FORMAT:
                 raise KeyError("format")
+            del data["format"]
             data["measures"] = [Measure(**entry) for entry in data["measures"]]
             data["groups"] = [_group(entry) for entry in data["groups"]]
             data["samples"] = [SampleResult(**entry) for entry in data["samples"]]
             return Results(**data)
-        except (UnicodeDecodeError, json.JSONDecodeError, AttributeError, KeyError, TypeError):
+        except (json.JSONDecodeError, AttributeError, KeyError, TypeError):
+            kind = _other_kind(data)
             raise ValueError(
-                f"results must be a results.json that `motionmillion evaluate` wrote, got {str(path)!r}"
+                "results must be a results.json that `motionmillion evaluate` wrote, got "
+                f"{str(path)!r}{kind and f', which is {kind}'}"
             ) from None
+
+
+def check_results_folder(
+    folder: str | Path,
+    names: Sequence[str],
+    suite: str,
+    system: str,
+    overwrite: bool = False,
+    same: Mapping[str, Any] | None = None,
+) -> None:
+    """Raise `PathError` where results would replace files that are not earlier results of the same evaluation.
+
+    Args:
+        names: files that will be written into `folder` besides `results.json`.
+        suite, system: what is evaluated; a repeated evaluation of the same suite and system may replace its files.
+        overwrite: whether other files may be replaced.
+        same: entries of the protocol that must be equal, too.
+    """
+    folder = Path(folder)
+    there = [name for name in (RESULTS, *names) if os.path.lexists(folder / name)]
+    if not there or overwrite:
+        return
+    problem = "which is not the result of an evaluation"
+    with contextlib.suppress(ValueError, OSError):
+        earlier = Results.load(folder)
+        known = {**earlier.protocol, "suite": earlier.suite, "system": earlier.system}
+        wanted = {"suite": suite, "system": system, **(same or {})}
+        differing = [key for key, value in wanted.items() if known.get(key) != value]
+        if not differing:
+            return
+        key = differing[0]
+        problem = f"made with the {key} {known.get(key)!r} instead of {wanted[key]!r}"
+    raise PathError(
+        f"output must be new or of the same evaluation, got {str(folder / there[0])!r}, {problem}; choose another "
+        "folder or add --overwrite"
+    )
+
+
+def _other_kind(data: Any) -> str:
+    """What a JSON file of another command is, in words; "" if unknown."""
+    if not isinstance(data, dict):
+        return ""
+    kinds = {"rows": "a table of motionmillion bench", "outcomes": "a table of motionmillion compare"}
+    kinds |= {"votes": "a rater's file for compare votes", "systems": "a comparison of motionmillion compare"}
+    if "format" in data and "protocol" in data:
+        return f"of format {data['format']!r}, that of another version"
+    return next((words for key, words in kinds.items() if key in data), "")
 
 
 def _group(entry: dict[str, Any]) -> ResultGroup:

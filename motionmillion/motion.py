@@ -11,6 +11,7 @@ Shapes: T frames, J joints.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,28 @@ class Motion:
         if stop <= start:
             raise ValueError(f"slice must leave at least one frame, got {start}:{stop} of {self.num_frames}")
         return self.replace(rotations=self.rotations[start:stop], translation=self.translation[start:stop])
+
+    @staticmethod
+    def join(pieces: Iterable["Motion"]) -> "Motion":
+        """Concatenate motions unchanged, such as the pieces of `MotionPipeline.stream`.
+
+        Frame rate, skeleton and caption are those of the first.
+
+        Raises:
+            ValueError: for no pieces, and pieces of different frame rates or skeletons.
+        """
+        pieces = list(pieces)
+        if not pieces:
+            raise ValueError("pieces must hold at least one motion, got none")
+        first = pieces[0]
+        for piece in pieces:
+            if piece.fps != first.fps or piece.skeleton.names != first.skeleton.names:
+                raise ValueError(
+                    f"pieces must have one frame rate and skeleton, got {piece.fps:g} and {first.fps:g} frames per "
+                    f"second with {len(piece.skeleton.names)} and {len(first.skeleton.names)} joints; resample them"
+                )
+        rotations = torch.cat([piece.rotations for piece in pieces])
+        return first.replace(rotations=rotations, translation=torch.cat([piece.translation for piece in pieces]))
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write a file, its format chosen by suffix: .npz .bvh .npy .html .mp4 .png; see `motionmillion.io`."""

@@ -125,3 +125,14 @@ def test_mirror_is_a_rigid_reflection_of_rotations(turning_motion):
         ),
         atol=1e-4,
     )
+
+
+def test_pieces_are_joined_unchanged(turning_motion):
+    pieces = [turning_motion.slice(0, 7), turning_motion.slice(7, 40), turning_motion.slice(40, 300)]
+    whole = Motion.join(piece for piece in pieces)
+    assert torch.equal(whole.rotations, turning_motion.rotations)
+    assert torch.equal(whole.translation, turning_motion.translation) and whole.fps == turning_motion.fps
+    with pytest.raises(ValueError, match="pieces must hold at least one motion"):
+        Motion.join([])
+    with pytest.raises(ValueError, match="pieces must have one frame rate and skeleton, got 20 and 30"):
+        Motion.join([pieces[0], pieces[1].resample(20)])

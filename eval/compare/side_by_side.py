@@ -28,6 +28,7 @@ from motionmillion.io.files import write_text
 
 AXES = ("text alignment", "smoothness", "plausibility")
 TIE = 0.1
+SIDE_BY_SIDE = "side_by_side"
 JSON, MARKDOWN = "side_by_side.json", "side_by_side.md"
 
 Winner = Literal["first", "second", "tie"]
@@ -119,7 +120,7 @@ class SideBySide:
         parts = {"totals": totals, **self.facts, "notes": list(self.notes), "outcomes": outcomes}
         return {"suite": self.suite, "first": self.systems[0], "second": self.systems[1], **parts}
 
-    def save(self, folder: str | Path, name: str = "side_by_side") -> list[Path]:
+    def save(self, folder: str | Path, name: str = SIDE_BY_SIDE) -> list[Path]:
         """Write `side_by_side.json` and `side_by_side.md`, or files with another name."""
         text = json.dumps(self.as_dict(), indent=1, ensure_ascii=False) + "\n"
         folder = Path(folder)

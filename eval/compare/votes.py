@@ -76,6 +76,11 @@ def _read(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         raise wrong from None
+    if isinstance(data, dict) and "outcomes" in data:
+        raise ValueError(
+            f"votes must be files that raters saved from the page, got {str(path)!r}, which is the count of such "
+            "files by motionmillion compare; name the raters' files"
+        )
     if not isinstance(data, dict) or (data.get("kind"), data.get("format")) != (KIND, FORMAT):
         raise wrong
     systems, votes = data.get("systems"), data.get("votes")

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motionmillion.eval.prompts import Prompt, Suite
-from motionmillion.eval.results import Results, SampleResult
+from motionmillion.eval.results import Results, SampleResult, check_results_folder
 from motionmillion.eval.run.evaluation import Evaluation
 from motionmillion.eval.run.generation import generate_suite, sample_files
 from motionmillion.eval.suites import SuiteKind
@@ -61,7 +61,7 @@ def evaluate_suite(evaluation: Evaluation) -> Outcome:
     evaluation.check()
     # import torch and the rest only now
     from motionmillion.eval.judges.ask import ask_all
-    from motionmillion.eval.report import write_report
+    from motionmillion.eval.report.report import MARKDOWN, PAGE, write_report
     from motionmillion.eval.run.questions import ANSWERS, judge_notes, suite_judge, with_answers
     from motionmillion.eval.suites.scores import Batch
 
@@ -69,6 +69,8 @@ def evaluate_suite(evaluation: Evaluation) -> Outcome:
     # 1. prompts, evaluator and other models
     clips = kind.clips(evaluation.source)
     whole = kind.read(evaluation.source, clips)
+    system = evaluation.name or plain_name(evaluation.model or evaluation.motions or "", 1)
+    check_results_folder(output, (MARKDOWN, PAGE), whole.name, system, evaluation.overwrite)
     suite = _limited(whole, evaluation.limit)
     scorer = _scorer(evaluation.evaluator, evaluation.calibration, evaluation.nrdf, evaluation.smpl, evaluation.device)
     spec, cache = evaluation.judge or kind.judge, output / ANSWERS
@@ -98,7 +100,7 @@ def evaluate_suite(evaluation: Evaluation) -> Outcome:
     # 6. files
     results = Results(
         suite=suite.name,
-        system=evaluation.name or plain_name(evaluation.model or evaluation.motions or "", 1),
+        system=system,
         protocol=_protocol(evaluation, suite, scorer, judge, answers, made),
         measures=[measure for measure in scores.measures if any(measure.name in g.values for g in scores.groups)],
         groups=scores.groups,

@@ -47,6 +47,7 @@ class Evaluation:
         resamples, repeats, seed: for intervals and random draws; `seed` also selects captions.
         limit: number of prompts per category; 0: all.
         ask_again: repeat questions that the judge answered unclearly.
+        overwrite: replace the results of another evaluation in `output`.
         device: device of the models.
     """
 
@@ -72,6 +73,7 @@ class Evaluation:
     seed: int = 0
     limit: int = 0
     ask_again: bool = False
+    overwrite: bool = False
     device: str = "cpu"
 
     @property

@@ -18,7 +18,7 @@ from motionmillion.eval.distribution import r_precision
 from motionmillion.eval.measures import CALIBRATED, TEXT, Sample, suite_measures
 from motionmillion.eval.prompts import Suite
 from motionmillion.eval.results import EVERYTHING, Estimate, Measure, ResultGroup, SampleResult
-from motionmillion.eval.scoring import Embedded, estimates
+from motionmillion.eval.scoring import FEWEST_TEXTS, Embedded, estimates
 from motionmillion.eval.statistics.calibration import Calibration
 from motionmillion.eval.statistics.intervals import repeated
 
@@ -86,6 +86,9 @@ def category_scores(batch: Batch) -> Scores:
         "Text alignment is what the evaluator sees; it knows the movements that it was trained on.",
         CALIBRATION_NOTE,
     ]
+    texts = len({sample.prompt.text for sample in batch.samples})
+    if texts < FEWEST_TEXTS:
+        notes.append(f"Text alignment is left out: it needs motions of {FEWEST_TEXTS} different texts, got {texts}.")
     return _with_retrieval(Scores(measures, groups, notes), batch)
 
 

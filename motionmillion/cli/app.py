@@ -7,15 +7,18 @@ commands, so that `--help` is fast.
 """
 
 import sys
+from typing import Annotated
 
 import typer
 
+from motionmillion import __version__
 from motionmillion.cli.bench import bench
 from motionmillion.cli.convert import convert
 from motionmillion.cli.data import data_app
 from motionmillion.cli.evaluate import compare_app, evaluate
 from motionmillion.cli.files import detokenize, export, tokenize, view
 from motionmillion.cli.generate import generate
+from motionmillion.cli.messages import message_of, usage_message
 from motionmillion.cli.train import train
 
 app = typer.Typer(
@@ -24,6 +27,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"motionmillion {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Text to 3D human motion with motion-token language models."""
+
 
 app.command()(generate)
 app.command()(evaluate)
@@ -41,14 +60,14 @@ app.add_typer(data_app)
 def main() -> None:
     """Entry point of the console script."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        sys.exit(app(prog_name="motionmillion", standalone_mode=False) or 0)
     except (ValueError, OSError, ImportError) as error:
-        message = str(error)
+        message = message_of(error)
     except Exception as error:  # typer's errors, whose base class differs between versions
         if type(error).__name__ == "Abort":
             sys.exit(130)
         if not hasattr(error, "format_message"):
             raise
-        message = f"{error.format_message()} See motionmillion --help."  # type: ignore[attr-defined]
+        message = usage_message(error)
     print("motionmillion:", " ".join(message.split()), file=sys.stderr)
     sys.exit(2)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from motionmillion.cli.options import DeviceOption, find_device
+from motionmillion.cli.options import DeviceOption, OverwriteOption, find_device
 
 
 class Benched(StrEnum):
@@ -51,6 +51,7 @@ def bench(
         Path | None, typer.Option("-o", "--output", help="Folder for report.md and results.json.")
     ] = None,
     device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Benchmark the speed and memory of a part of the library.
 
@@ -61,6 +62,10 @@ def bench(
     flow: seconds per motion with latents and a flow head and with MotionDiT, compared with codes.
     """
     where = find_device(device)
+    if output is not None:
+        from motionmillion.io.outputs import check_outputs
+
+        check_outputs([output / "report.md", output / "results.json"], overwrite=overwrite)
     if part is Benched.eval:
         from motionmillion.bench.eval import bench_eval_files
 

@@ -57,6 +57,7 @@ def convert(
     Converting a language model takes the memory of two or three of its files, whatever its size.
     """
     from motionmillion.convert import convert_dit, convert_evaluator, convert_lm, convert_tokenizer
+    from motionmillion.io.files import check_new_folder
 
     of_tokenizer = dict(mean=mean, std=std)
     of_lm = dict(rope_precision=rope_precision, dtype=dtype, tokenizer=tokenizer, text_encoder=text_encoder)
@@ -70,6 +71,7 @@ def convert(
     for name, value in unfit.get(part, of_none).items():
         if value is not None:
             raise ValueError(f"--{name.replace('_', '-')} must be left out for a {part.value}, got {str(value)!r}")
+    check_new_folder(output)  # before the checkpoint is read
     if part is Converted.checkpoint:
         from motionmillion.training.export import export_checkpoint
 

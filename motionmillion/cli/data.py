@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from motionmillion.cli.options import DeviceOption, find_device
+from motionmillion.cli.options import DeviceOption, OverwriteOption, find_device, progress
 
 data_app = typer.Typer(name="data", help="Prepare data for training.", no_args_is_help=True)
 
@@ -33,6 +33,23 @@ def describe(
     typer.echo(describe_folder(folder, output, DescribeOptions(count, seed, append, overwrite)), err=True)
 
 
+@data_app.command("check")
+def check(
+    folder: Annotated[Path, typer.Argument(help="Motion set, or folder of motion files.")],
+    limit: Annotated[int | None, typer.Option(help="At most this number of clips, spread over the folder.")] = None,
+) -> None:
+    """Show what training finds in a folder: clips, captions, splits, rigs, frame rates, lengths, and what is wrong.
+
+    Exit code 1 if there are problems.
+    """
+    from motionmillion.data.check import check_folder
+
+    report = check_folder(folder, limit, lambda records: progress(records, "reading"))
+    typer.echo(report.text())
+    if report.problems:
+        raise typer.Exit(1)
+
+
 @data_app.command("audit")
 def audit(
     folder: Annotated[Path, typer.Argument(help="Folder of motions.")],
@@ -41,14 +58,16 @@ def audit(
     ] = None,
     split: Annotated[list[str] | None, typer.Option(help="Only clips of this split. Repeat.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most this number of clips, spread over the folder.")] = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Find broken clips: elbows bent backwards, joints that flip, bodies that float, files that cannot be read."""
     from motionmillion.data.audit import audit_folder
     from motionmillion.data.clips import SPLITS
-    from motionmillion.io.files import check_writable, write_text
+    from motionmillion.io.files import write_text
+    from motionmillion.io.outputs import check_outputs
 
     if output is not None:
-        check_writable(output)
+        check_outputs([output], overwrite=overwrite)
     report = audit_folder(folder, split or SPLITS, limit)
     typer.echo(report.table())
     if output is not None:

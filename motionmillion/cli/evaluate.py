@@ -18,6 +18,7 @@ from motionmillion.cli.mapping import ForeignMappingOption, read_mapping
 from motionmillion.cli.options import (
     FOREIGN,
     MEASURES,
+    OverwriteOption,
     RunDeviceOption,
     RunOptions,
     find_device,
@@ -133,6 +134,7 @@ def evaluate(
     plots: Annotated[
         bool, typer.Option(help="tokenizer: draw plots (needs matplotlib).", rich_help_panel=MEASURES)
     ] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the results of another evaluation.")] = False,
     *,
     options: RunOptions,
     device: RunDeviceOption = "auto",
@@ -152,7 +154,7 @@ def evaluate(
         raise ValueError("output must name a folder, got none; add -o FOLDER")
     _check_unused(ctx, chosen)
     if chosen == TOKENIZER:
-        _tokenizer(model or "mini", data, split, output, seed, options.batch_size, device, resamples, plots)
+        _tokenizer(model or "mini", data, split, output, seed, options.batch_size, device, resamples, plots, overwrite)
         return
     from motionmillion.eval.run.evaluate import evaluate_suite
     from motionmillion.eval.run.evaluation import Evaluation, ForeignMotions
@@ -184,6 +186,7 @@ def evaluate(
                 seed=seed,
                 limit=limit,
                 ask_again=ask_again,
+                overwrite=overwrite,
                 device=find_device(device),
             )
         )
@@ -215,11 +218,12 @@ def compare_results(
     results: Annotated[list[Path], typer.Argument(help="Folders of results, or results.json files, of one suite.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for comparison.md, .json and .html.")],
     seed: Annotated[int, typer.Option(help="Seed of the tests and intervals.")] = 0,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Tabulate several systems; differences from the first are tested on paired samples."""
     from motionmillion.eval.compare.files import compare_files
 
-    for path in compare_files(results, output, seed):
+    for path in compare_files(results, output, seed, overwrite):
         typer.echo(path)
 
 
@@ -232,11 +236,12 @@ def compare_side_by_side(
         int | None, typer.Option(help="Prompts on the page, spread over categories; default: all.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the order of prompts and sides on the page.")] = 0,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Wins, ties and losses by prompt and axis with a sign test, and a page for blind human votes."""
     from motionmillion.eval.compare.files import side_by_side_files
 
-    for path in side_by_side_files(first, second, output, seed, prompts):
+    for path in side_by_side_files(first, second, output, seed, prompts, overwrite=overwrite):
         typer.echo(path)
 
 
@@ -244,11 +249,12 @@ def compare_side_by_side(
 def compare_votes(
     votes: Annotated[list[Path], typer.Argument(help="JSON files that raters saved from the page.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the tables.")],
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Count human votes: wins, ties and losses with a sign test, and inter-rater agreement."""
     from motionmillion.eval.compare.files import count_votes_files
 
-    for path in count_votes_files(votes, output):
+    for path in count_votes_files(votes, output, overwrite):
         typer.echo(path)
 
 
@@ -262,17 +268,21 @@ def _tokenizer(
     device: str,
     resamples: int,
     plots: bool,
+    overwrite: bool,
 ) -> None:
     from motionmillion.eval.suites.tokenizer.run import evaluate_folders
 
     where = find_device(device)
-    table, paths = evaluate_folders(model, data or [], split, output, seed, batch_size, where, resamples, plots)
+    table, paths = evaluate_folders(
+        model, data or [], split, output, seed, batch_size, where, resamples, plots, overwrite
+    )
     typer.echo(table + "\n")
     for path in paths:
         typer.echo(path)
 
 
 _TOKENIZER_OPTIONS = {"model", "data", "split", "output", "seed", "batch_size", "device", "resamples", "plots"}
+_TOKENIZER_OPTIONS |= {"overwrite"}
 _FOREIGN_OPTIONS = {"fps", "up", "mapping", "representation", "route", "allow_missing"}
 _GENERATION_OPTIONS = {"num_samples", *model_options()}
 

@@ -6,18 +6,30 @@ from typing import Annotated
 import typer
 
 from motionmillion.cli.mapping import MappingOption, check_mapping, load_motion, mapping_text, read_mapping
-from motionmillion.cli.options import READABLE, WRITABLE, DeviceOption, ModelOption, find_device
-
-SourceFpsOption = Annotated[float | None, typer.Option(help="Frame rate of a source without one.")]
-UpOption = Annotated[
-    str | None, typer.Option(help="Vertical axis of the source, y or z, if not its format's default.")
-]
-IndexOption = Annotated[int | None, typer.Option(help="Which motion or person of a source of several, from 0.")]
+from motionmillion.cli.options import (
+    READABLE,
+    WRITABLE,
+    DeviceOption,
+    IndexOption,
+    ModelOption,
+    OverwriteOption,
+    SourceFpsOption,
+    UpOption,
+    find_device,
+    progress,
+)
 
 
 def export(
-    source: Annotated[Path, typer.Argument(help=f"Motion file: {READABLE}.")],
-    output: Annotated[list[Path] | None, typer.Argument(help=f"Files to write: {WRITABLE}.")] = None,
+    files: Annotated[list[Path], typer.Argument(help=f"Motion files: {READABLE}.", metavar="SOURCE...")],
+    output: Annotated[
+        list[Path] | None,
+        typer.Option("-o", "--output", help=f"File to write ({WRITABLE}), or a folder. Repeat for several."),
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="Format of the files in an output folder, such as bvh. Repeat for several."),
+    ] = None,
     fps: Annotated[float | None, typer.Option(help="Resample to this frame rate.")] = None,
     canonical: Annotated[bool, typer.Option(help="Put the motion on the floor, at the origin, facing +z.")] = False,
     source_fps: SourceFpsOption = None,
@@ -27,29 +39,35 @@ def export(
     show_mapping: Annotated[
         bool, typer.Option("--show-mapping", help="BVH: print which joint is taken for which, as YAML for --mapping.")
     ] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
-    """Convert a motion file to other formats.
+    """Convert motion files to other formats: export walk.bvh -o walk.npz, or export *.bvh -o FOLDER --format npz.
 
     A .npy file may hold features of 272, 276 or 263 values per frame, or joint positions [T, 22, 3] with --source-fps;
     .npz, .npy, .pkl and .pt also SMPL parameters as other projects save them.
+    "export walk.bvh walk.npz" also works if walk.npz does not exist. Nothing is written unless every source is read.
     """
-    from motionmillion.io import check_output
+    from motionmillion.cli.exporting import plan_files, split_files
 
     named = read_mapping(mapping)
-    check_mapping(named, [source])
-    if show_mapping:
-        typer.echo(mapping_text(source, named))
-    elif not output:
-        raise ValueError("output must name at least one file to write, got none; or add --show-mapping")
-    for path in output or []:
-        check_output(path)
-    if not output:
+    if show_mapping and not output and (len(files) == 1 or all(path.exists() for path in files)):
+        check_mapping(named, files)
+        typer.echo("\n".join(mapping_text(source, named) for source in files))
         return
-    motion = load_motion(source, named, fps=source_fps, up=up, index=index)
-    motion = motion.canonicalize() if canonical else motion
-    motion = motion.resample(fps) if fps is not None else motion
-    for path in output:
-        typer.echo(motion.save(path))
+    sources, outputs = split_files(files, output or [], overwrite)
+    check_mapping(named, sources)
+    plan = plan_files(sources, outputs, formats or [], overwrite)
+    if show_mapping:
+        typer.echo("\n".join(mapping_text(source, named) for source in sources))
+    # all motions first, so that nothing is written if a source cannot be read
+    motions = []
+    for source in progress(sources, "reading"):
+        motion = load_motion(source, named, fps=source_fps, up=up, index=index)
+        motion = motion.canonicalize() if canonical else motion
+        motions.append(motion.resample(fps) if fps is not None else motion)
+    for motion, (_, paths) in progress(list(zip(motions, plan, strict=True)), "writing"):
+        for path in paths:
+            typer.echo(motion.save(path))
 
 
 def view(
@@ -57,23 +75,24 @@ def view(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="HTML file; default: next to the source.")
     ] = None,
-    browser: Annotated[bool, typer.Option(help="Open it in the web browser.")] = True,
     source_fps: SourceFpsOption = None,
     up: UpOption = None,
+    browser: Annotated[bool, typer.Option(help="Open it in the web browser.")] = True,
     index: IndexOption = None,
     mapping: MappingOption = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Show a motion in the web browser."""
     import webbrowser
 
-    from motionmillion.io import check_output
+    from motionmillion.io.outputs import check_outputs
 
     named = read_mapping(mapping)
     check_mapping(named, [source])
     output = source.with_suffix(".html") if output is None else output
     if output.suffix.lower() != ".html":
         raise ValueError(f"output must end in .html to be viewed, got {str(output)!r}")
-    check_output(output)
+    check_outputs([output], [source], overwrite)
     page = load_motion(source, named, fps=source_fps, up=up, index=index).save(output)
     typer.echo(page)
     if browser:
@@ -91,7 +110,7 @@ def tokenize(
     shard_size: Annotated[int, typer.Option(help="Clips per Parquet file.")] = 256,
     device: DeviceOption = "auto",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start over; removes the shards of earlier runs.")
+        bool, typer.Option("--overwrite", help="Replace the code file; folders: remove the shards of earlier runs.")
     ] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Skip motions that cannot be read.")] = False,
 ) -> None:
@@ -100,11 +119,13 @@ def tokenize(
     Options from --split on apply to folders. To resume after an interruption, run the same command again.
     """
     if not source.is_dir():
+        if output.suffix.lower() != ".npy":  # before torch is imported
+            raise ValueError(f"code file must end in .npy, got {str(output)!r}")
         from motionmillion.cli.jobs import tokenize_file
 
         named = read_mapping(mapping)
         check_mapping(named, [source])
-        typer.echo(tokenize_file(source, output, model, named))
+        typer.echo(tokenize_file(source, output, model, named, overwrite))
         return
     if mapping:
         raise ValueError(f"--mapping must come with one motion file, got the folder {str(source)!r}; leave it out")
@@ -133,9 +154,14 @@ def detokenize(
         list[Path], typer.Option("-o", "--output", help=f"Motion file to write: {WRITABLE}. Repeat for several.")
     ],
     model: ModelOption = "mini",
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Turn codes back into a motion."""
+    from motionmillion.io import check_output
+
+    for path in output:  # before torch is imported
+        check_output(path)
     from motionmillion.cli.jobs import detokenize_file
 
-    for path in detokenize_file(source, output, model):
+    for path in detokenize_file(source, output, model, overwrite):
         typer.echo(path)

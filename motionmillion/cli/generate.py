@@ -45,6 +45,12 @@ def generate(
     resume: Annotated[
         bool, typer.Option("--resume", help="Skip motions whose files already exist.", rich_help_panel=OUTPUT)
     ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace output files that exist, but never a source.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
     prompts_file: Annotated[
         Path | None, typer.Option(help="Text file with one sentence per line.", rich_help_panel=INPUT)
     ] = None,
@@ -54,9 +60,15 @@ def generate(
             help='Part of one motion: --timeline "4: a person walks". Repeat for each part.', rich_help_panel=INPUT
         ),
     ] = None,
-    prefix: Annotated[Path | None, typer.Option(help="Motion file to continue.", rich_help_panel=INPUT)] = None,
+    prefix: Annotated[
+        Path | None,
+        typer.Option(help="Motion file to continue; --seconds is the length of the new part.", rich_help_panel=INPUT),
+    ] = None,
     end: Annotated[
-        Path | None, typer.Option(help="Motion file to end with, after --prefix.", rich_help_panel=INPUT)
+        Path | None,
+        typer.Option(
+            help="Motion file to end with, after --prefix and the --seconds in between.", rich_help_panel=INPUT
+        ),
     ] = None,
     source_fps: Annotated[
         float | None, typer.Option(help="Frame rate of input motion files without one.", rich_help_panel=INPUT)
@@ -140,15 +152,19 @@ def generate(
     if parts and (prompts or prompts_file):
         raise ValueError(f"prompts must be left out with timeline, got {prompts or str(prompts_file)!r}")
     texts = read_prompts([text for text, _ in parts] or prompts or [], prompts_file, empty=bool(reference))
+    sources = [file for file in (prompts_file, prefix, end, edit, rewrite_cache, *(reference or [])) if file]
     if rewrite is not None:
+        # outputs are checked before a language model is loaded, and again with its prompts
+        output_jobs(texts[:1] if parts else texts, output or [], num_samples, seed, resume, False, sources, overwrite)
         texts = rewrite_prompts(texts, rewrite, rewrite_cache, rewrite_errors, where)
     elif rewrite_cache is not None:
         raise ValueError(f"rewrite_cache must come with rewrite, got {str(rewrite_cache)!r} alone; name a model")
     parts = tuple((text, seconds) for text, (_, seconds) in zip(texts, parts, strict=False))
     # a timeline is one motion: its parts share one prompt and one set of files
     whole = ["; ".join(texts)] if parts else texts
-    jobs = output_jobs(whole, output or [], num_samples, seed, resume, settled=rewrite is None)
-    reading = {name: value for name, value in (("fps", source_fps), ("up", up)) if value is not None}
+    settled = rewrite is None
+    jobs = output_jobs(whole, output or [], num_samples, seed, resume, settled, sources, overwrite)
+    reading = dict(fps=source_fps, up=up)
     given = [load_motion(file, named, **reading) if file else None for file in (prefix, end, edit)]
     request = Request(
         parts,

@@ -16,7 +16,8 @@ import numpy as np
 from motionmillion.cli.mapping import load_motion
 from motionmillion.configuration import check_whole
 from motionmillion.io import check_output, write_motion
-from motionmillion.io.files import atomic_path
+from motionmillion.io.files import PathError, atomic_path, read_text
+from motionmillion.io.outputs import check_outputs
 from motionmillion.motion import Motion
 from motionmillion.pipeline.checks import check_length
 from motionmillion.pipeline.folder import find_pipeline, folder_options, load_tokenizer
@@ -169,8 +170,8 @@ def read_prompts(prompts: Sequence[str], file: Path | None, empty: bool = False)
     texts = list(prompts)
     if file is not None:
         try:
-            texts += [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-        except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+            texts += [line for line in read_text(file).splitlines() if line.strip()]
+        except PathError:
             raise ValueError(f"prompts file must be an existing UTF-8 text file, got {str(file)!r}") from None
     from motionmillion.text.prompts import check_texts
 
@@ -180,7 +181,14 @@ def read_prompts(prompts: Sequence[str], file: Path | None, empty: bool = False)
 
 
 def output_jobs(
-    prompts: Sequence[str], outputs: Sequence[Path], num_samples: int, seed: int, resume: bool, settled: bool = True
+    prompts: Sequence[str],
+    outputs: Sequence[Path],
+    num_samples: int,
+    seed: int,
+    resume: bool,
+    settled: bool = True,
+    sources: Sequence[Path] = (),
+    overwrite: bool = False,
 ) -> list[Job]:
     """One job per motion, with numbered files if there are several; checks all outputs before loading anything.
 
@@ -188,9 +196,11 @@ def output_jobs(
         resume: skip jobs whose files all exist.
         settled: whether prompts are the same in every run, so that an existing file of another prompt is an error;
             prompts rewritten by a language model may differ.
+        sources: files that the command reads, which are never written.
+        overwrite: whether other files may be replaced; with `resume`, unfinished jobs replace theirs in any case.
 
     Raises:
-        ValueError: for outputs that cannot be written, and files to skip that hold another prompt.
+        ValueError: for outputs that exist or cannot be written, and files to resume that hold another prompt.
     """
     if not outputs:
         raise ValueError("output must name at least one file, got none; add -o motion.html")
@@ -206,11 +216,11 @@ def output_jobs(
         numbered = [path.with_stem(f"{path.stem}-{number:0{digits}d}") for path in outputs]
         files = tuple(outputs) if len(rows) == 1 else tuple(numbered)
         # seeds and file names depend only on the index, so skipping jobs changes nothing else
-        if resume and all(file.exists() for file in files):
-            if settled:
-                _check_prompt(prompt, files)
-        else:
+        if resume and settled:
+            _check_prompt(prompt, [file for file in files if file.exists()])
+        if not (resume and all(file.exists() for file in files)):
             jobs.append(Job(prompt, sample_seed(seed, sample), files, row))
+    check_outputs([file for job in jobs for file in job.files], sources, overwrite or resume)
     return jobs
 
 
@@ -283,9 +293,12 @@ def rewrite_prompts(
     return [rewrite.rewritten for rewrite in rewrites]
 
 
-def tokenize_file(source: Path, output: Path, model: str, mapping: dict[str, str] | None = None) -> Path:
+def tokenize_file(
+    source: Path, output: Path, model: str, mapping: dict[str, str] | None = None, overwrite: bool = False
+) -> Path:
     """Write the codes `[N]` of a motion file; the suffix of `output` is .npy, and `mapping` is that of `read_bvh`."""
     _check_code_file(output)
+    check_outputs([output], [source], overwrite)
     motion = load_motion(source, mapping or {})
     tokenizer = load_tokenizer(model)
     features = tokenizer.representation.encode(motion.canonicalize())
@@ -294,13 +307,14 @@ def tokenize_file(source: Path, output: Path, model: str, mapping: dict[str, str
     return output
 
 
-def detokenize_file(source: Path, outputs: Sequence[Path], model: str) -> list[Path]:
+def detokenize_file(source: Path, outputs: Sequence[Path], model: str, overwrite: bool = False) -> list[Path]:
     """Decode a code file and write the motion to every file of `outputs`."""
     import torch
 
     _check_code_file(source)
     for path in outputs:
         check_output(path)
+    check_outputs(outputs, [source], overwrite)
     try:
         codes = np.load(source, allow_pickle=False)
     except FileNotFoundError:

@@ -18,17 +18,19 @@ import inspect
 import sys
 import typing
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from motionmillion.io import readable_suffixes, writable_suffixes
+from motionmillion.io import check_output, readable_suffixes, writable_suffixes
 from motionmillion.pipeline.options import DIT, FLOW, KINDS, LENGTH, SAMPLING, SPEED, RunOptions
 
 OUTPUT, INPUT, REWRITING = "Output", "Prompts and motion files", "Rewriting"
 FOREIGN, MEASURES = "Motions of another system", "Measures"
 """Panels of `--help`, apart from model options: `SAMPLING`, `LENGTH`, `DIT`, `SPEED` and one for flows."""
+
+Item = TypeVar("Item")
 
 READABLE, WRITABLE = (
     f"{', '.join(known[:-1])} or {known[-1]}" for known in (readable_suffixes(), writable_suffixes())
@@ -40,9 +42,21 @@ _DEVICE = '"cpu", "cuda", or "auto" for a GPU if there is one.'
 DeviceOption = Annotated[str, typer.Option(help=_DEVICE)]
 RunDeviceOption = Annotated[str, typer.Option(help=_DEVICE, rich_help_panel=SPEED)]
 
+SourceFpsOption = Annotated[float | None, typer.Option("--source-fps", help="Frame rate of a source without one.")]
+UpOption = Annotated[
+    str | None, typer.Option("--up", help="Vertical axis of the source, y or z, if not its format's default.")
+]
+IndexOption = Annotated[
+    int | None, typer.Option("--index", help="Which motion or person of a source of several, from 0.")
+]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace output files that exist, but never a source.")
+]
+
 __all__ = ["DIT", "FOREIGN", "INPUT", "LENGTH", "MEASURES", "OUTPUT", "READABLE", "REWRITING", "SAMPLING", "SPEED"]
-__all__ += ["DeviceOption", "ModelOption", "RunDeviceOption", "RunOptions", "find_device", "model_options", "WRITABLE"]
-__all__ += ["warnings_as_lines", "with_model_options"]
+__all__ += ["DeviceOption", "IndexOption", "ModelOption", "OverwriteOption", "RunDeviceOption"]
+__all__ += ["RunOptions", "find_device", "model_options", "WRITABLE"]
+__all__ += ["SourceFpsOption", "UpOption", "progress", "warnings_as_lines", "with_model_options"]
 
 _PANELS = (SAMPLING, LENGTH, FLOW, DIT, SPEED)
 """Panels of model options, in order."""
@@ -85,6 +99,8 @@ def with_model_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(**values: Any) -> None:
+        for path in values["output"] if isinstance(values.get("output"), list) else ():
+            check_output(path)  # the options' own checks import torch, which takes long
         taken = {name: values.pop(name) for name in added if name in values}
         command(**values, options=_collected(taken))
 
@@ -108,6 +124,19 @@ def find_device(name: str) -> str:
     from motionmillion.configuration import check_device
 
     return check_device(name)
+
+
+def progress(items: Sequence[Item], description: str) -> Iterator[Item]:
+    """The items, with a progress bar on standard error if there is more than one and it is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=len(items) < 2 or not console.is_terminal) as bar:
+        task = bar.add_task(description, total=len(items))
+        for item in items:
+            yield item
+            bar.advance(task)
 
 
 @contextlib.contextmanager

@@ -12,27 +12,32 @@ Two kinds of folder are supported:
   `[N, 22, 3]`, `trans` `[N, 3]`) and `skeleton.json` (fps); y up, metres;
 - any folder of motion files that `motionmillion.io` reads: the captions of `x.npz` are in `x.txt`, one per line; the
   split comes from `train.txt`, `val.txt`, `test.txt` (one file name per line) if they exist, else from a hash of the
-  subject, which is the name of the file's folder, or of the file itself if it is in the top folder.
+  subject, which is the name of the file's folder, or of the file itself if it is in the top folder; see
+  `motionmillion.data.folder_files`. A caption of HumanML3D with times becomes a clip of its own, `x_0.5-2`.
 
-Unusual: splits never cut through a subject.
+Unusual: splits without lists never cut through a subject if there are at least three.
 """
 
 import functools
-import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import roma
 import torch
 
-from motionmillion.io import readable_suffixes
+from motionmillion.data.folder_files import MotionFile, find_files
+from motionmillion.data.splits import SPLITS, split_of_subject
 from motionmillion.io.arrays import get_array, open_arrays
+from motionmillion.io.files import read_text
 from motionmillion.motion import Motion
 
-SPLITS = ("train", "val", "test")
+__all__ = ["OWN_SOURCES", "SPLITS", "ClipReader", "ClipRecord", "Listing", "MotionClip", "description_of"]
+__all__ += ["list_clips", "list_folder", "load_clips", "sources_of", "split_of_subject"]
+
 OWN_SOURCES = ("kinematic", "measured", "watched")
 """Sources of captions that describe the clip itself, rather than its whole take."""
 
@@ -108,6 +113,7 @@ class ClipRecord:
     Args:
         file: the motion file, or the shard of a motion set, relative to the folder.
         take, start, end: range of frames in a take of a shard; a motion file has no take.
+        seconds: span of a motion file that this clip is; None: all of it.
         others: see `MotionClip`.
     """
 
@@ -124,33 +130,87 @@ class ClipRecord:
     take: str = ""
     start: int = 0
     end: int = 0
+    seconds: tuple[float, float] | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """The fields, for fingerprints; without `seconds` where there is no span, as in earlier versions."""
+        return {name: value for name, value in vars(self).items() if name != "seconds" or value is not None}
 
 
-def load_clips(folder: str | Path, splits: Iterable[str] = SPLITS) -> list[MotionClip]:
+@dataclass(frozen=True)
+class Listing:
+    """The clips of a folder.
+
+    Args:
+        left_out: one line for each kind of file that is left out, with a count.
+        rule: how the splits were made, in words.
+    """
+
+    records: list[ClipRecord]
+    left_out: list[str]
+    rule: str
+
+
+def load_clips(
+    folder: str | Path,
+    splits: Iterable[str] = SPLITS,
+    skip_bad: bool = False,
+    report: Callable[[str], None] | None = None,
+    progress: Callable[[list[ClipRecord]], Iterable[ClipRecord]] = iter,
+) -> list[MotionClip]:
     """All clips of a folder that belong to `splits`, in the order of the folder's list or file names.
+
+    Args:
+        skip_bad: leave out clips that cannot be read, and names in lists that match none, instead of failing.
+        report: called with one line for each clip that is left out.
+        progress: iterates over the records, such as with a progress bar.
 
     Raises:
         ValueError: if the folder does not exist, holds no motion, or a file in it cannot be read.
     """
-    records = list_clips(folder, splits)
-    return list(map(ClipReader(folder), records))
+    records, read, clips = list_clips(folder, splits, skip_bad), ClipReader(folder), []
+    for record in progress(records):
+        try:
+            clips.append(read(record))
+        except (ValueError, OSError) as error:
+            if not skip_bad:
+                raise
+            if report is not None:
+                report(f"left out {record.name!r}: {' '.join(str(error).split())}")
+    if not clips:
+        raise ValueError(f"folder must hold a motion that can be read, got {len(records)} that cannot in {folder}")
+    return clips
 
 
-def list_clips(folder: str | Path, splits: Iterable[str] = SPLITS) -> list[ClipRecord]:
+def list_clips(folder: str | Path, splits: Iterable[str] = SPLITS, skip_bad: bool = False) -> list[ClipRecord]:
     """Records of the clips of a folder that belong to `splits`, in the order of `load_clips`; reads no motion.
+
+    Args:
+        skip_bad: leave out names in lists that match no file, instead of failing.
 
     Raises:
         ValueError: if the folder does not exist or lists no motion, or its list is damaged.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ValueError(f"folder must be an existing folder of motions, got {str(folder)!r}")
     splits = tuple(splits)
-    records = _list_motion_set(folder) if (folder / "clips.jsonl").exists() else _list_files(folder)
-    records = [record for record in records if record.split in splits]
+    records = [record for record in list_folder(folder, skip_bad).records if record.split in splits]
     if not records:
         raise ValueError(f"folder must hold motions of the splits {splits}, got none in {str(folder)!r}")
     return records
+
+
+def list_folder(folder: str | Path, skip_bad: bool = False) -> Listing:
+    """All clips of a folder, what is left out of it and how its splits are made; reads no motion.
+
+    Raises:
+        ValueError: if the folder does not exist, or its list is damaged.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"folder must be an existing folder of motions, got {str(folder)!r}")
+    if (folder / "clips.jsonl").exists():
+        return Listing(_list_motion_set(folder), [], "by clips.jsonl")
+    found = find_files(folder, skip_bad)
+    return Listing([record for file in found.files for record in _records_of(file)], found.left_out, found.rule)
 
 
 class ClipReader:
@@ -163,11 +223,12 @@ class ClipReader:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._shard = functools.lru_cache(maxsize=4)(self._read_shard)
+        self._whole = functools.lru_cache(maxsize=1)(Motion.load)  # several clips may be spans of one file
 
     def __call__(self, record: ClipRecord) -> MotionClip:
         path = self.folder / record.file
         try:
-            motion = self._cut(record) if record.take else Motion.load(path)
+            motion = self._cut(record) if record.take else _span(self._whole(path), record.seconds)
         except (ValueError, OSError) as error:
             if str(path) in str(error):
                 raise
@@ -189,7 +250,7 @@ class ClipReader:
 
     @functools.cached_property
     def _fps(self) -> float:
-        return float(json.loads((self.folder / "skeleton.json").read_text(encoding="utf-8"))["fps"])
+        return float(json.loads(read_text(self.folder / "skeleton.json", "skeleton.json"))["fps"])
 
     def _cut(self, record: ClipRecord) -> Motion:
         rows, poses, trans = self._shard(record.file)
@@ -215,7 +276,7 @@ class ClipReader:
 def _list_motion_set(folder: Path) -> list[ClipRecord]:
     """Records of a motion set, from its `clips.jsonl`."""
     records = []
-    for number, line in enumerate((folder / "clips.jsonl").read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(folder / "clips.jsonl", "clips.jsonl").splitlines(), 1):
         if not line.strip():
             continue
         try:
@@ -247,30 +308,35 @@ def _list_motion_set(folder: Path) -> list[ClipRecord]:
     return [replace(record, ends=record.end == last[record.take]) for record in records]
 
 
-def _list_files(folder: Path) -> list[ClipRecord]:
-    """Records of a folder of motion files, with captions from text files and splits from lists or subjects."""
-    listed = {split: folder / f"{split}.txt" for split in SPLITS}
-    chosen = {
-        name.strip(): split
-        for split, path in listed.items()
-        if path.exists()
-        for name in path.read_text().splitlines()
-        if name.strip()
-    }
-    records, suffixes = [], readable_suffixes()
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes):
-        inside = path.relative_to(folder)
-        subject = inside.parent.as_posix() if len(inside.parts) > 1 else inside.stem
-        split = chosen.get(inside.as_posix()) or chosen.get(inside.with_suffix("").as_posix())
-        split = split or ("train" if chosen else split_of_subject(subject))
-        text = path.with_suffix(".txt")
-        captions = tuple(s for s in map(str.strip, text.read_text().splitlines()) if s) if text.exists() else ()
-        name = inside.with_suffix("").as_posix()
-        records.append(ClipRecord(name, inside.as_posix(), split, captions, subject))
+def _records_of(file: MotionFile) -> list[ClipRecord]:
+    """The clips of a motion file: the whole of it, unless all of its captions have spans, and each span."""
+    spans = dict.fromkeys(caption.seconds for caption in file.captions)
+    if not spans or None in spans:
+        spans = {None: None, **spans}
+    records = []
+    for span in spans:
+        captions = tuple(caption.text for caption in file.captions if caption.seconds == span)
+        whole = ClipRecord(file.name, file.path, file.split, captions, file.subject)
+        if span is None:
+            records.append(whole)
+        else:
+            name = f"{file.name}_{span[0]:g}-{span[1]:g}"
+            records.append(replace(whole, name=name, whole=False, own_captions=captions, ends=False, seconds=span))
     return records
 
 
-def split_of_subject(subject: str) -> str:
-    """A stable split for a subject: about 80 % train, 10 % val, 10 % test, by a hash of the name."""
-    share = int(hashlib.sha256(subject.encode()).hexdigest()[:8], 16) / 2**32
-    return "train" if share < 0.8 else "val" if share < 0.9 else "test"
+def _span(motion: Motion, seconds: tuple[float, float] | None) -> Motion:
+    """The part of a motion between two times; it may end after the motion, as in HumanML3D.
+
+    Raises:
+        ValueError: if fewer than two frames are left.
+    """
+    if seconds is None:
+        return motion
+    start, stop = (min(round(time * motion.fps), motion.num_frames) for time in seconds)
+    if stop - start < 2:
+        raise ValueError(
+            f"seconds of a caption must lie in the motion, got {seconds[0]:g} to {seconds[1]:g} of "
+            f"{motion.seconds:.2f} s"
+        )
+    return motion.slice(start, stop)

@@ -94,6 +94,25 @@ def write_bytes(data: bytes, path: str | Path) -> Path:
     return Path(path)
 
 
+def read_text(path: str | Path, name: str = "path") -> str:
+    """The text of a file in UTF-8, on every platform; a byte order mark is left out.
+
+    Args:
+        name: name of the file in errors.
+
+    Raises:
+        MissingFileError: if it does not exist.
+        PathError: if it is a folder or not readable, or its text is not UTF-8.
+    """
+    try:
+        return existing_file(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PathError(
+            f"{name} must be a text file in UTF-8, got {str(path)!r}, which is not (byte {error.start}); save it as "
+            "UTF-8"
+        ) from None
+
+
 def existing_file(path: str | Path) -> Path:
     """Return `path` if it is a readable file.
 

@@ -100,7 +100,7 @@ class MotionPipeline:
         raise NotImplementedError
 
     def inbetween(self, prompt: str, start: Motion, end: Motion, seconds: float, **options: Any) -> Motion:
-        """A motion that begins with `start`, ends with `end`, and follows the prompt in between."""
+        """One motion of `start`, `seconds` of new motion that follow the prompt, and `end`."""
         raise NotImplementedError
 
     def stream(
@@ -110,7 +110,7 @@ class MotionPipeline:
         seed: int = 0,
         **options: Any,
     ) -> Iterator[Motion]:
-        """Yield a motion in pieces while it is being generated."""
+        """Yield a motion in pieces while it is being generated; `Motion.join` puts them together."""
         raise NotImplementedError
 
     def edit(self, motion: Motion, prompt: str, **options: Any) -> Motion:

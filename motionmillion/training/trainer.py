@@ -34,6 +34,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import rotate_checkpoints
 from transformers.utils import logging
 
+from motionmillion.configuration import unknown_key_error
 from motionmillion.io.files import atomic_path
 from motionmillion.training.distributed import process_arguments, safe_unpickling, zero_stage
 from motionmillion.training.order import SeededCollator, SeededDataset, Visits
@@ -260,6 +261,9 @@ def training_arguments(recipe: Recipe) -> MotionTrainingArguments:
         save_total_limit=2,
         use_cache=True,  # unused in training, but saved in the model's config
     )
+    known = {field.name for field in dataclasses.fields(MotionTrainingArguments) if field.init}
+    if set(recipe.training) - known:
+        raise unknown_key_error("training", set(recipe.training) - known, known)
     forced = {key: processes.pop(key) for key in ("deepspeed", "accelerator_config") if key in processes}
     try:
         arguments = MotionTrainingArguments(**{**defaults, **processes, **recipe.training, **forced})

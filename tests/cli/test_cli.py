@@ -114,7 +114,7 @@ def test_checkpoints_that_do_not_fit_are_not_converted(run, tmp_path):
 def test_export_and_view(run, tmp_path):
     motion = synthesize("turn", seed=0, seconds=2)
     source = motion.save(tmp_path / "turn.npz")
-    code, out, _ = run("export", source, tmp_path / "turn.bvh", tmp_path / "turn.html", "--fps", 60)
+    code, out, _ = run("export", source, "-o", tmp_path / "turn.bvh", "-o", tmp_path / "turn.html", "--fps", 60)
     assert code == 0 and len(out.splitlines()) == 2
     assert Motion.load(tmp_path / "turn.bvh").fps == pytest.approx(60, abs=0.01)
     assert run("view", source, "--no-browser", "-o", tmp_path / "page.html")[0] == 0

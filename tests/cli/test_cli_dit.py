@@ -42,7 +42,8 @@ def test_a_reference_is_followed_and_the_gate_says_why(run, model, walk, tmp_pat
 
 def test_joint_positions_are_a_reference_too(run, model, walk, tmp_path):
     np.save(tmp_path / "joints.npy", Motion.load(walk).positions().numpy())
-    flags = ("--model", model, "--reference", tmp_path / "joints.npy", "-o", tmp_path / "out.npz", "--judge", "none")
+    flags = ("--model", model, "--reference", tmp_path / "joints.npy", "-o", tmp_path / "out.npz")
+    flags += ("--judge", "none", "--overwrite")
     code, _, err = run("generate", "jump", *flags, "--source-fps", 30, "--reference-mode", "both", "--shift", 2)
     assert code == 0 and "resampled from 30 to 20" in err and Motion.load(tmp_path / "out.npz").num_frames == 60
     code, _, err = run("generate", "jump", *flags)
@@ -94,7 +95,7 @@ def test_edits(run, model, walk, tmp_path):
 
 
 def test_the_other_calls_are_the_same(run, model, walk, tmp_path):
-    flags = ("--model", model, "-o", tmp_path / "out.npz")
+    flags = ("--model", model, "-o", tmp_path / "out.npz", "--overwrite")
     assert run("generate", "--timeline", "1: jump", "--timeline", "0.5: run", *flags)[0] == 0
     assert Motion.load(tmp_path / "out.npz").num_frames == 30
     assert run("generate", "jump", "--prefix", walk, "--seconds", 1, *flags)[0] == 0

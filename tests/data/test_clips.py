@@ -79,13 +79,18 @@ def test_damaged_lists_are_named(tmp_path, line):
 
 
 def test_folder_of_files_with_captions_and_split_lists(tmp_path):
-    for seed, name in enumerate(("anna/one", "anna/two", "ben/three")):
+    for seed, name in enumerate(("anna/one", "anna/two", "ben/three", "cleo/four")):
         synthesize("turn", seed=seed, seconds=2).save(tmp_path / f"{name}.npz")
         (tmp_path / f"{name}.txt").write_text(f"caption of {name}\n\nanother\n")
     clips = load_clips(tmp_path)
-    assert {c.name: c.subject for c in clips} == {"anna/one": "anna", "anna/two": "anna", "ben/three": "ben"}
+    assert {c.name: c.subject for c in clips} == {
+        "anna/one": "anna",
+        "anna/two": "anna",
+        "ben/three": "ben",
+        "cleo/four": "cleo",
+    }
     assert clips[0].captions == ("caption of anna/one", "another") and clips[0].motion.caption == "caption of anna/one"
-    assert clips[0].split == clips[1].split == split_of_subject("anna")
+    assert clips[0].split == clips[1].split and {clip.split for clip in clips} == {"train", "val", "test"}
     (tmp_path / "val.txt").write_text("ben/three\n")
     assert {c.name: c.split for c in load_clips(tmp_path)}["ben/three"] == "val"
 

@@ -169,3 +169,15 @@ def test_mbench_measures_each_dimension_on_its_own_prompts():
     assert not any("stands in for Pose_Quality" in note for note in scores.notes)
     own = mbench_scores(batch(8, ["mine", "yours"], values)).groups[0].values
     assert own["Jitter_Degree"].count == 8
+
+
+@pytest.mark.parametrize("count", [1, 4, 5])
+def test_text_alignment_among_a_few_texts_is_left_out(turning_motion, count):
+    scorer = Scorer(None, Calibration.bundled(), PosePrior.bundled())  # type: ignore[arg-type]
+    own = batch(count, ["one"], {"jerk": float})
+    motion = turning_motion.slice(0, 40)
+    samples = [replace(sample, motion=motion, positions=motion.positions()) for sample in own.samples]
+    for row in scorer.rows(samples, own.embedded):
+        assert ("text_alignment_percent" in row.values) == (count >= 5) and "smoothness_percent" in row.values
+    few = f"Text alignment is left out: it needs motions of 5 different texts, got {count}."
+    assert (few in category_scores(own).notes) == (count < 5)

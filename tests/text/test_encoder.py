@@ -3,6 +3,7 @@
 import json
 import random
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -257,3 +258,23 @@ def test_a_pipeline_says_which_prompt_is_cut(tiny_pipeline):
     long = f"a person walks {'and walks ' * 80}"
     with pytest.warns(UserWarning, match='prompt "a person walks and walks and walks and ...'):
         tiny_pipeline.read([long])
+
+
+@pytest.mark.parametrize(
+    ("text", "foreign"),
+    [
+        ("a person pirouettes", False),
+        ("a ballerina does glissades and finishes in an arabesque", False),
+        ("JumpSmallForward", False),
+        ("eine Person geht vorwärts und winkt", True),
+        ("una persona camina hacia adelante y saluda", True),
+        ("человек идёт вперёд", True),
+        ("一个人向前走", True),
+    ],
+)
+def test_texts_in_an_unknown_language_are_warned_of(text_encoder, text, foreign):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        text_encoder.warn_of_cuts([text])
+        text_encoder.warn_of_cuts([text])
+    assert len(caught) == foreign and all("language that the text encoder" in str(w.message) for w in caught)

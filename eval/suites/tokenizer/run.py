@@ -24,7 +24,16 @@ from typing import Any
 
 from motionmillion.data.clips import SPLITS, load_clips
 from motionmillion.eval.report.tables import Cell, Table
-from motionmillion.eval.results import EVERYTHING, Better, Estimate, Measure, ResultGroup, Results, SampleResult
+from motionmillion.eval.results import (
+    EVERYTHING,
+    Better,
+    Estimate,
+    Measure,
+    ResultGroup,
+    Results,
+    SampleResult,
+    check_results_folder,
+)
 from motionmillion.eval.suites.tokenizer.page import tokenizer_page
 from motionmillion.eval.suites.tokenizer.plots import check_matplotlib, write_plots
 from motionmillion.eval.suites.tokenizer.report import Group, TokenizerReport, check_sizes, tokenizer_report
@@ -34,6 +43,7 @@ from motionmillion.provenance import file_hashes, machine, plain_name, versions
 from motionmillion.tokenizer import MotionTokenizer
 
 SUITE = "tokenizer"
+FILES = ("clips.jsonl", "report.md", "report.html", "error_by_category.png", "acceleration.png", "code_usage.png")
 MEASURES = {
     "mpjpe_mm": "MPJPE, root-aligned, position route (mm)",
     "mpjpe_rotations_mm": "MPJPE, root-aligned, rotation route (mm)",
@@ -91,6 +101,7 @@ def evaluate_folders(
     device: str = "cpu",
     resamples: int = 2000,
     plots: bool = True,
+    overwrite: bool = False,
 ) -> tuple[str, list[Path]]:
     """Measure a tokenizer on one split of motion folders and write all files into the folder `output`.
 
@@ -99,6 +110,7 @@ def evaluate_folders(
         data: folders of motions, see `motionmillion.data.clips`.
         seed, resamples: for the bootstrap intervals.
         batch_size: clips per batch; does not affect the results.
+        overwrite: replace the results of another evaluation in `output`.
 
     Returns:
         the main table (Markdown) and the files written.
@@ -109,6 +121,8 @@ def evaluate_folders(
     """
     output = Path(output)
     names = _check(data, split, output, seed, batch_size, resamples)
+    same = {"data": [plain_name(folder, 1) for folder in data], "split": split}
+    check_results_folder(output, FILES, SUITE, plain_name(model), overwrite, same)
     if plots:
         check_matplotlib()
     from rich.console import Console
@@ -122,12 +136,7 @@ def evaluate_folders(
         advance = partial(progress.advance, task)
         report = tokenizer_report(tokenizer, datasets, batch_size, resamples, seed, advance)
         progress.update(task, description="writing", total=None)
-        options = {
-            "model": plain_name(model),
-            "data": [plain_name(folder, 1) for folder in data],
-            "split": split,
-            "seed": seed,
-        }
+        options = {"model": plain_name(model), **same, "seed": seed}
         options |= {"batch_size": batch_size, "device": str(tokenizer.device), "resamples": resamples}
         return main_table(report), write_report(report, protocol(tokenizer, options), output, plots)
 

@@ -22,7 +22,7 @@ from rich.progress import Progress
 from motionmillion.configuration import check_whole
 from motionmillion.data.clips import SPLITS, ClipReader, ClipRecord, list_clips
 from motionmillion.data.describing.wording import describe_motion
-from motionmillion.io.files import PathError, atomic_path, check_writable, write_text
+from motionmillion.io.files import PathError, atomic_path, check_writable, read_text, write_text
 
 MEASURED = "measured"
 """The `source` of the generated captions in a motion set."""
@@ -148,7 +148,7 @@ def _describe_set(
         check_writable(output)
         if output.exists():
             raise PathError(f"output must be a new file, got {str(output)!r}; name another, or remove it")
-    lines = (folder / "clips.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = read_text(folder / "clips.jsonl", "clips.jsonl").splitlines()
     entries = [json.loads(line) for line in lines if line.strip()]
     read = ClipReader(folder)
 
@@ -202,4 +202,4 @@ def _try(
 
 
 def _lines(path: Path) -> list[str]:
-    return [line for line in map(str.strip, path.read_text(encoding="utf-8").splitlines()) if line]
+    return [line for line in map(str.strip, read_text(path, "captions").splitlines()) if line]

@@ -29,7 +29,8 @@ from motionmillion.data.shards.resumable import ResumableFolder
 from motionmillion.data.shards.texts import FILES, HEADER, INDEX, text_key
 from motionmillion.data.shards.tokens import HEADER as TOKENS
 from motionmillion.data.shards.tokens import check_pyarrow, load_token_shards
-from motionmillion.io.files import PathError, atomic_path, check_writable, existing_file
+from motionmillion.io.files import PathError, atomic_path, check_writable, read_text
+from motionmillion.io.outputs import check_output_folder
 from motionmillion.provenance import file_stamps, fingerprint
 from motionmillion.text.encoder import MINILM, TextEncoder, check_texts
 
@@ -47,10 +48,7 @@ def read_captions(source: str | Path) -> Iterator[str]:
             yield from clip.captions
             yield from clip.own_captions
         return
-    try:
-        lines = existing_file(source).read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise ValueError(f"source must be a folder or a UTF-8 text file, got {str(source)!r}") from None
+    lines = read_text(source, "source").splitlines()
     yield from (line.strip() for line in lines if line.strip())
 
 
@@ -90,6 +88,7 @@ def encode_text(
     if output.is_file():
         raise PathError(f"output must be a folder, got the file {str(output)!r}; name another")
     check_writable(output / HEADER)
+    check_output_folder(output, sources)
     captions = dict.fromkeys(itertools.chain.from_iterable(map(read_captions, sources)))
     texts = sorted(captions, key=lambda text: (len(text), text))
     if not texts:

@@ -141,6 +141,6 @@ def plan_shards(records: Sequence[ClipRecord], source: str | Path, shard_size: i
     plan = []
     for start in range(0, len(records), shard_size):
         part = tuple(records[start : start + shard_size])
-        lines = [stamps.get("skeleton.json"), *([vars(record), stamps.get(record.file)] for record in part)]
+        lines = [stamps.get("skeleton.json"), *([record.facts(), stamps.get(record.file)] for record in part)]
         plan.append(PlannedShard(part, fingerprint(lines)))
     return plan

@@ -22,12 +22,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 import motionmillion
+from motionmillion.data.check import check_listing
 from motionmillion.data.clips import SPLITS, ClipRecord, list_clips
 from motionmillion.data.shards.encoding_pool import Piece, Results, encode_pieces, usable_cores
 from motionmillion.data.shards.resumable import ResumableFolder
 from motionmillion.data.shards.token_writer import ShardWriter, plan_shards
 from motionmillion.data.shards.tokens import COLUMNS, FILES, HEADER, OPTIONAL, check_pyarrow
 from motionmillion.io.files import PathError, check_writable
+from motionmillion.io.outputs import check_output_folder
 from motionmillion.provenance import files_hash, fingerprint
 from motionmillion.tokenizer import MotionTokenizer
 
@@ -56,7 +58,8 @@ def tokenize_folder(
         batch_size: clips encoded together.
         shard_size: clips per shard.
         overwrite: start over if `output` holds another run.
-        skip_bad: skip motions that cannot be read, with a message, instead of failing.
+        skip_bad: skip motions that cannot be read, and names in lists that match none, with a message, instead of
+            failing.
 
     Raises:
         ImportError: without pyarrow.
@@ -69,10 +72,15 @@ def tokenize_folder(
         workers = usable_cores() if device == "cpu" else 1
     _check_options(splits, workers=workers, batch_size=batch_size, shard_size=shard_size)
     _check_output(output)
+    check_output_folder(output, [source])
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     try:
         # 1. list and plan; the numbers are those of the module's docstring
-        records = list_clips(source, splits)
+        for line in check_listing([source], {}, captioned=False, skip_bad=skip_bad):
+            console.print(line)
+        records = list_clips(source, splits, skip_bad)
+        if not any(record.captions for record in records):
+            console.print("no clip has a caption, so a language model cannot be trained on these codes")
         folder = _make_folder(output, records, model, splits, shard_size)
         # 2. compare with earlier output
         folder.check(overwrite)
@@ -115,7 +123,7 @@ def _make_folder(
         },
         "splits": list(splits),
         "shard_size": shard_size,
-        "source": {"clips": len(records), "sha256": fingerprint([vars(record) for record in records])},
+        "source": {"clips": len(records), "sha256": fingerprint([record.facts() for record in records])},
     }
     shards = math.ceil(len(records) / shard_size)
     return ResumableFolder(output, FILES, made_by, columns=[*COLUMNS, *OPTIONAL], shards=shards)

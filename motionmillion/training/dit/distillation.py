@@ -31,6 +31,7 @@ from torch.utils.data import DataLoader
 from transformers import set_seed
 
 from motionmillion.configuration import check_number
+from motionmillion.data.progress import say_lines
 from motionmillion.data.sets.flow_pairs import FlowPairs, collate_flow
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.few_step import Distiller, FewStep
@@ -100,8 +101,9 @@ def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
         raise ValueError(
             f"data.start_from must be left out, got {data.start_from!r}; the student starts as its teacher"
         )
-    check_output(recipe, resume)
+    say_lines(data.check_clips(captioned=True))
     arguments = training_arguments(recipe)
+    check_output(recipe, resume)
     # 2. teacher and student
     teacher = load_dit(folder, arguments.device)
     distiller = Distiller(teacher, options)

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from motionmillion.configuration import check_share, check_whole, unknown_key_error
-from motionmillion.data.clips import SPLITS, MotionClip, load_clips
+from motionmillion.data.clips import SPLITS, MotionClip
 from motionmillion.data.sets.flow_pairs import Source, check_names
 from motionmillion.data.sets.references import Corruption
 from motionmillion.features import get
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.pipeline.options import DiTOptions
 from motionmillion.training.recipe import Recipe
-from motionmillion.training.sections import TextToMotionSection, option, read_section
+from motionmillion.training.sections import TextToMotionSection, option, read_folder, read_section
 
 _SOURCE_FILE = "source.json"
 _SOURCE_KEYS = ("folder", "text_share", "trusted_text", "trusted_reference", "share", "splits")
@@ -73,7 +73,11 @@ def dit_data_options(recipe: Recipe) -> DiTSection:
 
 def dit_sources(recipe: Recipe, data: DiTSection) -> tuple[list[Source], list[Source]]:
     """Training and validation sources of the section `data` of a recipe."""
-    loaded = [_source_clips(entry) for entry in data.sources] if data.sources else [({}, data.clips(recipe.seed))]
+    loaded = (
+        [_source_clips(entry, data.skip_bad) for entry in data.sources]
+        if data.sources
+        else [({}, data.clips(recipe.seed))]
+    )
     training, validation = [], []
     for settings, clips in loaded:
         settings = {"text_share": data.text_share, **settings}
@@ -85,11 +89,11 @@ def dit_sources(recipe: Recipe, data: DiTSection) -> tuple[list[Source], list[So
     return training, validation
 
 
-def _source_clips(entry: Any) -> tuple[dict[str, Any], list[MotionClip]]:
+def _source_clips(entry: Any, skip_bad: bool) -> tuple[dict[str, Any], list[MotionClip]]:
     """The clips of one source, and how they are used."""
     settings = source_settings(entry)
     splits, folder = settings.pop("splits", None), settings.pop("folder")
-    clips = load_clips(folder, splits or SPLITS)
+    clips = read_folder(str(folder), skip_bad, splits or SPLITS)
     return settings, [clip.replace(split="train") for clip in clips] if splits else clips
 
 

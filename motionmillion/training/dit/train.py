@@ -3,6 +3,7 @@
 | key of `data` | meaning |
 |---|---|
 | folder, synthetic | where clips come from: a folder or a list of folders, or a number of synthetic clips |
+| skip_bad | leave out clips that cannot be read, and names in lists that match none, and list them |
 | variants, speed, trim | versions of each clip, see `motionmillion.data.augment.random_variant` |
 | own_caption_share | fraction of visits in which a window of a longer take is described by a caption of its own |
 | caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
@@ -42,6 +43,7 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import set_seed
 
+from motionmillion.data.progress import say_lines
 from motionmillion.data.sets.flow_pairs import FlowPairs, Source, collate_flow
 from motionmillion.features.stats import FeatureStats, feature_stats
 from motionmillion.lm.dit.model import MotionDiT
@@ -80,8 +82,9 @@ def train_dit(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     started = find_dit(str(data.start_from), "data.start_from") if data.start_from else None
     if started is not None:
         data = data.completed(started.parent, recipe.data)
-    check_output(recipe, resume)
+    say_lines(data.check_clips(captioned=True))
     arguments = training_arguments(recipe)
+    check_output(recipe, resume)
     # 2. clips and texts
     sources = dit_sources(recipe, data)
     encoder = data.encoder(arguments.device)

@@ -61,26 +61,25 @@ class _Source:
 
     def state(self) -> list[Any]:
         """Everything that identifies the clips without reading a motion; part of the cache's key."""
-        folders = self.data.folder or []
-        folders = [folders] if isinstance(folders, str) else folders
         rules = Path(self.data.caption_rules).read_text(encoding="utf-8") if self.data.caption_rules else ""
-        return [rules, *(_folder_state(folder) for folder in folders)]
+        return [rules, *(_folder_state(folder, self.data.skip_bad) for folder in self.data.folders)]
 
 
 def _deciding(data: LMSection) -> dict[str, Any]:
     """Options that determine codes and captions, apart from folders and caption rules."""
     compose = None if data.compose is None else asdict(data.compose)
-    return {"synthetic": data.synthetic, **data.versions, "compose": compose}
+    own = {"synthetic": data.synthetic, **data.versions, "compose": compose}
+    return own | {"skip_bad": True} if data.skip_bad else own
 
 
-def _folder_state(folder: str) -> list[Any]:
+def _folder_state(folder: str, skip_bad: bool) -> list[Any]:
     """Every clip of a folder, with the size and modification time of its files."""
-    records, stamps = list_clips(folder), {}
+    records, stamps = list_clips(folder, skip_bad=skip_bad), {}
     for name in {"skeleton.json", *(record.file for record in records)}:
         with contextlib.suppress(OSError):
             found = os.stat(Path(folder) / name)
             stamps[name] = [found.st_size, found.st_mtime_ns]
-    return [[vars(record) for record in records], stamps]
+    return [[record.facts() for record in records], stamps]
 
 
 def _settings(tokenizer: MotionTokenizer) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 | key of `data` | meaning |
 |---|---|
 | folder, synthetic | where clips come from: a folder or a list of folders, or a number of synthetic clips |
+| skip_bad | leave out clips that cannot be read, and names in lists that match none, and list them |
 | variants, speed, trim | versions of each clip, see `motionmillion.data.augment.random_variant` |
 | own_caption_share | fraction of visits in which a window of a longer take is described by a caption of its own |
 | caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
@@ -38,6 +39,7 @@ from typing import Any
 
 from transformers import set_seed
 
+from motionmillion.data.progress import say_lines
 from motionmillion.data.sets.latents import latent_statistics
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.lm.latents.model import MotionFlowLM
@@ -65,11 +67,12 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     """Train, validate on the `val` split, write the pipeline `<output>/final`; returns the validation figures."""
     # 1. checks that need nothing loaded
     data = lm_data_options(recipe)
+    say_lines(data.check_clips(captioned=True))
     lora = lora_options(recipe, data)
     if lora:
         check_peft()
-    check_output(recipe, resume)
     arguments = training_arguments(recipe)
+    check_output(recipe, resume)
     # 2. the parts of the pipeline
     parts = _parts(recipe, data)
     set_seed(recipe.seed)

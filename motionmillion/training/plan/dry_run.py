@@ -35,6 +35,7 @@ from motionmillion.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from motionmillion.training.lm.options import LMSection
+    from motionmillion.training.sections import ClipsSection
 
 SAMPLE_POSITIONS = 100
 """Default mean number of positions of a packed sample: text, about 3.6 s of motion, END."""
@@ -98,6 +99,7 @@ def _tokenizer(recipe: Recipe, arguments: Any, target: Target, notes: list[str])
 
     data = data_options(recipe)
     _note_missing(asdict(data), ("folder",), notes)
+    _check_clips(data, notes, captioned=False)
     config = MotionTokenizerConfig(**recipe.model)
     with torch.device("meta"):
         parameters = count_parameters(MotionTokenizer(config))
@@ -119,6 +121,7 @@ def _evaluator(recipe: Recipe, arguments: Any, target: Target, notes: list[str])
 
     data = data_options(recipe)
     _note_missing(asdict(data), ("folder", "caption_rules"), notes)
+    _check_clips(data, notes, val=2)
     config = TextMotionEvaluatorConfig(**recipe.model)
     with torch.device("meta"):
         parameters = count_parameters(TextMotionEvaluator(config))
@@ -144,6 +147,7 @@ def _lm(
     data = completed(recipe, data)
     paths = ("folder", "tokens", "tokenizer", "text_features", "start_from", "caption_rules")
     _note_missing(asdict(data), paths, notes)
+    _check_clips(data, notes)
     config = lm_config(recipe, data, path, notes)
     shape = lm_shape(config, lora)
     step = _step(config, data, arguments, target)
@@ -173,6 +177,7 @@ def _dit(
 
     data = dit_data_options(recipe)
     _note_missing(asdict(data), ("folder", "text_features", "caption_rules"), notes)
+    _check_clips(data, notes)
     config: MotionDiTConfig
     if part == "few-step":
         config = trained_dit_config(str(few_step_options(recipe).teacher), "model.teacher", path, notes)
@@ -294,6 +299,12 @@ def _note_missing(data: dict[str, Any], keys: tuple[str, ...], notes: list[str])
         for folder in given if isinstance(given, list) else [given]:
             if folder and str(folder) not in bundled() and not Path(str(folder)).exists():
                 notes.append(f"data.{key} is not there yet: {folder}")
+
+
+def _check_clips(data: "ClipsSection", notes: list[str], captioned: bool = True, val: int = 1) -> None:
+    """Check the clips as training does, if their folders exist."""
+    if all(Path(folder).exists() for folder in data.folders):
+        notes.extend(data.check_clips(captioned, val))
 
 
 def _processes(gpus: int) -> str:

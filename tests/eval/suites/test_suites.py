@@ -171,7 +171,10 @@ def test_suites_need_prompts_with_different_ids():
         ('{"name": "x", "version": "1", "prompts": {}}', "list of prompts"),
         ('{"format": 9, "name": "x", "version": "1", "prompts": []}', "list of prompts"),
         ('{"name": "x", "version": "1", "prompts": []}', "at least one prompt"),
-        ('{"name": "x", "version": "1", "prompts": ["a"]}', "must have id, text and category, got 'a'"),
+        (
+            '{"name": "x", "version": "1", "prompts": ["a"]}',
+            "category, got no id in prompt 1 of .*: 'a'",
+        ),
         ('{"name": "x", "version": "1", "prompts": [{"id": "a", "text": "b"}]}', "must have id, text and category"),
         (
             '{"name": "x", "version": "1", "prompts": [{"id": "a", "text": "b", "category": "c", "leval": "d"}]}',

@@ -1,0 +1,40 @@
+"""Errors as the command line shows them: one line, with remedies that exist there.
+
+    message_of(ValueError("accelerate must be installed; run: pip install \"motionmillion[train]\""))
+    # accelerate must be installed; run: pip install "accelerate>=1.10" "datasets>=4"
+
+Unusual: an extra such as `motionmillion[train]` cannot be installed by name unless the package is on an index, so the
+packages that it stands for are named instead.
+"""
+
+import importlib.metadata
+import re
+
+_EXTRA = re.compile(r'"motionmillion\[([\w-]+)\]"')
+
+
+def message_of(error: Exception) -> str:
+    """The message of an error in one line."""
+    return _EXTRA.sub(lambda found: packages_of(found[1]) or found[0], " ".join(str(error).split()))
+
+
+def usage_message(error: Exception) -> str:
+    """The message of one of typer's errors, which points to the help of the command at hand."""
+    context = getattr(error, "ctx", None)
+    command = getattr(context, "command_path", "") or "motionmillion"
+    return f"{error.format_message()} See {command} --help."  # type: ignore[attr-defined]
+
+
+def packages_of(extra: str) -> str:
+    """The packages of an extra of this distribution, quoted for a shell; "" if it is not installed."""
+    try:
+        lines = importlib.metadata.requires("motionmillion") or []
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+    found = []
+    for line in lines:
+        requirement, _, marker = line.partition(";")
+        if re.search(rf"extra\s*==\s*[\"']{re.escape(extra)}[\"']", marker):
+            nested = re.match(r"motionmillion\[([\w-]+)\]", requirement)
+            found.append(packages_of(nested[1]) if nested else f'"{requirement.strip()}"')
+    return " ".join(found)

@@ -1,0 +1,218 @@
+"""Files of a folder of motions: which are motions, their captions and their splits; no motion is read.
+
+    found = find_files(Path("my_motions"))
+    found.files[0].name, found.files[0].split, found.files[0].captions
+    found.left_out                          # ["Mean.npy is no motion", ...]
+
+| what | where |
+|---|---|
+| motions | every file with a suffix that `motionmillion.io` reads, apart from those of `_OTHERS` and hidden files |
+| captions of `x.npz` | `x.txt` beside it, or in `texts` in place of its folder, as in HumanML3D; one per line |
+| spans | lines of HumanML3D, `sentence#tags#from#to`: of these seconds, or of everything if both are 0 |
+| splits | `train.txt`, `val.txt` and `test.txt`, one name per line; without any, see `motionmillion.data.splits` |
+
+A name in a list is a path relative to the folder or a bare name, with or without its suffix. Unusual: a name that
+matches no file, or several, is an error, and with a `train.txt` motions that no list names are left out.
+"""
+
+import math
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from motionmillion.data.splits import SPLITS, split_files
+from motionmillion.io import readable_suffixes
+from motionmillion.io.files import read_text
+
+_OTHERS = {"mean.npy", "std.npy", "shape.npz"}
+"""Files that data sets put beside their motions: statistics of features, and AMASS's shape of a subject."""
+
+_TEXTS = "texts"
+_JOINTS, _FEATURES = "new_joints", "new_joint_vecs"
+"""HumanML3D's folders, which hold the same clips twice."""
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption and the seconds that it describes; None: all."""
+
+    text: str
+    seconds: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class MotionFile:
+    """A motion file of a folder.
+
+    Args:
+        path: relative to the folder.
+        name: `path` without its suffix.
+        subject: name of the file's folder, or of the file itself in the top folder.
+    """
+
+    path: str
+    name: str
+    subject: str
+    split: str
+    captions: tuple[Caption, ...] = ()
+
+
+@dataclass
+class FoundFiles:
+    """The motion files of a folder.
+
+    Args:
+        left_out: one line for each kind of file that is left out, with a count.
+        rule: how the splits were made, in words.
+    """
+
+    files: list[MotionFile]
+    left_out: list[str] = field(default_factory=list)
+    rule: str = ""
+
+
+def find_files(folder: Path, skip_bad: bool = False) -> FoundFiles:
+    """Find the motion files of a folder.
+
+    Args:
+        skip_bad: leave out names in lists that match no file, instead of failing.
+
+    Raises:
+        ValueError: for lists and captions that are not UTF-8, names in lists that match no file or several or are in
+            two lists, and damaged lines of HumanML3D.
+    """
+    paths, left_out = _motion_paths(folder)
+    captions = {path: _captions_of(folder, path) for path in paths}
+    lists = {split: path for split in SPLITS if (path := folder / f"{split}.txt").is_file()}
+    subjects = {path: path.parent.as_posix() if len(path.parts) > 1 else path.stem for path in paths}
+    if lists:
+        chosen, unmatched = _listed(lists, paths, skip_bad)
+        left_out += unmatched
+        rest = [path for path in paths if path not in chosen]
+        rule = f"by {', '.join(path.name for path in lists.values())}"
+        if rest and "train" in lists:
+            left_out.append(f"{len(rest)} motions that no list names, such as {rest[0].as_posix()!r}")
+        elif rest:
+            chosen |= dict.fromkeys(rest, "train")
+            rule += "; motions that they do not name are in train, for want of a train.txt"
+    else:
+        told = {path: bool(captions[path]) for path in paths}
+        chosen, rule = split_files(subjects, told)
+    files = [
+        MotionFile(path.as_posix(), path.with_suffix("").as_posix(), subjects[path], chosen[path], captions[path])
+        for path in paths
+        if path in chosen
+    ]
+    return FoundFiles(files, left_out, rule)
+
+
+def _motion_paths(folder: Path) -> tuple[list[Path], list[str]]:
+    """Motion files relative to the folder, in order, and what was left out, in words."""
+    suffixes = readable_suffixes()
+    found = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    motions, others = [], Counter[str]()
+    both = {_JOINTS, _FEATURES} <= {path.parts[0] for path in found}
+    for path in found:
+        if any(part.startswith(".") for part in path.parts):
+            others["hidden files"] += 1
+        elif path.name.lower() in _OTHERS:
+            others[f"{path.name}, which is no motion"] += 1
+        elif both and path.parts[0] == _JOINTS:
+            others[f"files of {_JOINTS}, which hold the clips of {_FEATURES}"] += 1
+        else:
+            motions.append(path)
+    return motions, [f"{count} {what}" for what, count in others.items()]
+
+
+def _listed(lists: dict[str, Path], paths: list[Path], skip_bad: bool) -> tuple[dict[Path, str], list[str]]:
+    """The split of every listed file, and what was left out, in words."""
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        whole = path.as_posix(), path.with_suffix("").as_posix()
+        for name in dict.fromkeys((*whole, path.name, path.stem)):
+            by_name[_key(name)].append(path)
+    chosen: dict[Path, str] = {}
+    left_out = []
+    for split, file in lists.items():
+        names = [name for name in map(str.strip, read_text(file, "list of a split").splitlines()) if name]
+        unmatched = []
+        for name in names:
+            found = _matching(name.replace("\\", "/").removeprefix("./"), by_name, file)
+            if found is None:
+                unmatched.append(name)
+            elif chosen.setdefault(found, split) != split:
+                raise ValueError(
+                    f"{file.name} must name motions of no other list, got {name!r}, which is in {chosen[found]}.txt "
+                    f"too, in {str(file.parent)!r}; remove it from one"
+                )
+        if unmatched:
+            few = f"{len(unmatched)} of {len(names)} lines of {file.name} that match no motion file, such as "
+            few += repr(unmatched[0])
+            if not skip_bad:
+                raise ValueError(
+                    f"{file.name} must name motion files of its folder, got {few} in {str(file.parent)!r}; correct "
+                    "the lines, or leave them out with skip_bad"
+                )
+            left_out.append(few)
+    return chosen, left_out
+
+
+def _key(name: str) -> str:
+    """A file name for comparisons: systems differ in how they compose and decode letters with accents."""
+    return unicodedata.normalize("NFC", name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
+
+def _matching(name: str, by_name: dict[str, list[Path]], file: Path) -> Path | None:
+    """The file that a line of a list names; None if there is none."""
+    key = _key(name)
+    found = by_name.get(key, [])
+    exact = [path for path in found if key in (_key(path.as_posix()), _key(path.with_suffix("").as_posix()))]
+    found = exact or found
+    if len(found) > 1:
+        raise ValueError(
+            f"{file.name} must name each motion so that one file matches, got {name!r} for "
+            f"{found[0].as_posix()!r} and {found[1].as_posix()!r}; name the folder, too"
+        )
+    return found[0] if found else None
+
+
+def _captions_of(folder: Path, path: Path) -> tuple[Caption, ...]:
+    """Captions of a motion file, from the text file beside it, or that in the folder of texts."""
+    below = Path(*path.parts[1:]) if len(path.parts) > 1 else path
+    for place in (folder / path, folder / _TEXTS / below, folder / _TEXTS / path):
+        if place.with_suffix(".txt").is_file():
+            return tuple(read_captions(place.with_suffix(".txt")))
+    return ()
+
+
+def read_captions(path: str | Path) -> Iterator[Caption]:
+    """Captions of a text file, one per line, plain or in the form of HumanML3D.
+
+    Raises:
+        ValueError: if it is missing or not UTF-8, or a line of HumanML3D has times that are no span.
+    """
+    for number, line in enumerate(read_text(path, "captions").splitlines(), 1):
+        if not line.strip():
+            continue
+        parts = line.rsplit("#", 3)
+        times = [_seconds(part) for part in parts[2:]] if len(parts) == 4 else []
+        if not times or None in times:
+            yield Caption(line.strip())
+            continue
+        start, stop = (0.0 if time is None or math.isnan(time) else time for time in times)
+        text = parts[0].strip()
+        if not text or not (0 <= start < stop < math.inf or start == stop == 0):
+            raise ValueError(
+                f"captions must be lines of a sentence, or sentence#tags#from#to with times in order, got line "
+                f"{number} of {str(path)!r}: {line.strip()[:80]!r}; correct it"
+            )
+        yield Caption(text, None if stop == 0 else (start, stop))
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
