@@ -34,10 +34,12 @@ def read_mapping(values: Sequence[str] | None) -> dict[str, str]:
     Raises:
         ValueError: for a value that is no pair and no readable YAML file, and for unknown SMPL22 names.
     """
-    from motionmillion.skeleton import SMPL22
+    if not values:
+        return {}
+    from motionmillion.skeleton import SMPL22  # imports torch, which takes long
 
     mapping: dict[str, str] = {}
-    for value in values or []:
+    for value in values:
         joint, sign, name = value.partition("=")
         if sign and joint.strip() in SMPL22.names and name.strip():
             mapping[joint.strip()] = name.strip()
