@@ -28,7 +28,7 @@ def open_arrays(path: str | Path) -> Iterator[np.lib.npyio.NpzFile]:
         ValueError: if the file is missing, truncated, or not a `.npz` file.
     """
     path = existing_file(path)
-    if not zipfile.is_zipfile(path):
+    if not is_zip(path):
         raise ValueError(f"path must be a whole .npz file, got {str(path)!r}, which is truncated or of another kind")
     try:
         arrays = np.load(path, allow_pickle=False)
@@ -66,6 +66,14 @@ def load_array(path: str | Path) -> np.ndarray:
         return np.load(path, allow_pickle=False)
     except _BROKEN as error:
         raise _unreadable(repr(str(path)), error) from error
+
+
+def is_zip(path: str | Path) -> bool:
+    """Whether a file is a zip archive; damaged ones are none."""
+    try:
+        return zipfile.is_zipfile(path)
+    except _BROKEN:
+        return False
 
 
 def to_finite(array: np.ndarray, name: str, path: str | Path) -> np.ndarray:

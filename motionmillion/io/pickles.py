@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from motionmillion.io.arrays import load_array
+from motionmillion.io.arrays import is_zip, load_array
 from motionmillion.io.files import existing_file
 from motionmillion.io.pickle_machine import LIMIT, Machine, RefusedError, short
 
@@ -51,7 +51,7 @@ def load_checkpoint(path: str | Path) -> Any:
     try:
         return _by_torch(path)
     except Exception as error:  # files with NumPy arrays inside, and many kinds of damage
-        if not zipfile.is_zipfile(path):
+        if not is_zip(path):
             try:
                 return load_pickle(path)
             except ValueError:
@@ -139,7 +139,7 @@ def check_zip(path: str | Path) -> None:
     """Raise `ValueError` if the members of a zip file (`.npz`, `.pt`) are together larger than `LIMIT`."""
     if Path(path).stat().st_size > LIMIT:
         raise _too_large(path)
-    if zipfile.is_zipfile(path):
+    if is_zip(path):
         try:
             with zipfile.ZipFile(path) as archive:
                 size = sum(member.file_size for member in archive.infolist())
