@@ -35,6 +35,8 @@ _FORMATS = {
     ".bvh": _Format("bvh:read_bvh", "bvh:write_bvh"),
     ".amc": _Format("amc:read_amc", None),
     ".fbx": _Format("fbx:read_fbx", None),
+    ".glb": _Format("gltf_nodes:read_gltf", None),
+    ".gltf": _Format("gltf_nodes:read_gltf", None),
     ".npy": _Format("features:read_features", "features:write_features"),
     ".pkl": _Format("objects:read_object", None),
     ".pt": _Format("objects:read_object", None),
