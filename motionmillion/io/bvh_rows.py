@@ -15,9 +15,12 @@ from decimal import Decimal
 
 import numpy as np
 
-_BLOCK = 1 << 23
+_BLOCK = 1 << 21
 _SPACE = np.zeros(256, bool)
 _SPACE[list(b" \t\r\n\v\f")] = True
+_POINT = ord(".")
+_EXACT = 1 << 53
+_POWERS = 10.0 ** np.arange(19)
 _PADDING = b"\x00\x1a \t\r\n"
 _COMMENT = re.compile(rb"^[ \t]*(#|//|;)[^\n]*", re.MULTILINE)
 _RATES = (10, 12, 15, 20, 24, 25, 30, 40, 48, 50, 60, 72, 75, 80, 90, 100, 120, 144, 150, 180, 200, 240, 250, 300)
@@ -135,12 +138,39 @@ def _numbers(text: bytes) -> np.ndarray:
     """The numbers of a text up to the first word that is none."""
     if not text.strip():
         return np.zeros(0)
+    values = _fixed_point(text)
+    return _parsed(text, np.float64) if values is None else values
+
+
+def _fixed_point(text: bytes) -> np.ndarray | None:
+    """The numbers of a text if all have as many decimals, four times faster; None otherwise.
+
+    They are read as whole numbers without their points. A whole number below 2**53 divided by a power of ten is
+    rounded once, so the result is the nearest number, as from `float`.
+    """
+    characters = np.frombuffer(text, np.uint8)
+    inside = ~_SPACE[characters]
+    ends = np.flatnonzero(np.diff(inside, append=False) & inside) + 1
+    points = np.flatnonzero(characters == _POINT)
+    if len(points) != len(ends) or not len(ends):
+        return None
+    decimals = int(ends[0] - points[0]) - 1
+    if not 0 < decimals < len(_POWERS) or (ends - points != decimals + 1).any() or (points[1:] < ends[:-1]).any():
+        return None
+    whole = _parsed(text.replace(b".", b""), np.int64)
+    if len(whole) != len(ends) or (np.abs(whole) >= _EXACT).any():
+        return None
+    return whole / _POWERS[decimals]
+
+
+def _parsed(text: bytes, kind: type) -> np.ndarray:
+    """The numbers of a text up to the first word that is none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
-            return np.fromstring(text, sep=" ")
+            return np.fromstring(text, dtype=kind, sep=" ")
         except ValueError:
-            return np.zeros(0)
+            return np.zeros(0, kind)
 
 
 def _bad_line(text: bytes, comma: bool, number: int, path: str) -> ValueError:

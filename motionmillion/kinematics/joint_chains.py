@@ -174,7 +174,7 @@ def _near_parent(tree: Tree, joint: int) -> bool:
 
 def _gap(tree: Tree, chain: Mapping[str, int], joint: int) -> float:
     """A bone without length is unlikely."""
-    above = [*chain.values()][-1] if chain else None
+    above = list(chain.values())[-1] if chain else None
     return 0.0 if above is None or tree.distance(above, joint) > _NEAR else _COINCIDENT
 
 

@@ -205,7 +205,10 @@ def _real(tree: Tree, joints: list[int]) -> list[int]:
 
 def _meeting(trunk: list[int], limbs: list[list[int]]) -> int:
     """The first joint of `trunk`, which is listed towards the root, that is an ancestor of all limbs."""
-    return next(joint for joint in trunk if all(joint in limb for limb in limbs))
+    for joint in trunk:
+        if all(joint in limb for limb in limbs):
+            return joint
+    raise ValueError("joints must hang on one root, got limbs and head on different ones; the hierarchy is damaged")
 
 
 def _check_order(parents: Sequence[int], found: dict[str, int], names: Sequence[str], path: str) -> None:

@@ -146,6 +146,25 @@ def test_rows_in_several_blocks(monkeypatch: pytest.MonkeyPatch):
         read_rows(b"HEAD\n" + b"\n".join(broken), 5, 1, 40, str(len(table)), "x.bvh")
 
 
+@pytest.mark.parametrize("form", ["%.6f", "%.2f", "%.0f", "%.9g", "%r", "%+.4f", "%.12f", "%e"])
+def test_numbers_are_those_of_python(form: str):
+    generator = np.random.default_rng(0)
+    numbers = generator.normal(size=(60, 7)) * 10.0 ** generator.integers(-3, 4, size=(60, 7))
+    words = [[form % value for value in row] for row in numbers.tolist()]
+    data = "\n".join(" ".join(row) for row in words).encode()
+    expected = np.array([[float(word) for word in row] for row in words])
+    np.testing.assert_array_equal(read_rows(data + b"\n", 0, 0, 7, "60", "x.bvh"), expected)
+
+
+@pytest.mark.parametrize("word", ["-", ".", "-.", "1.2.3", "1-2", "--1", "1e", "0x10", "1_0", "1f"])
+def test_words_that_are_no_numbers(word: str):
+    with pytest.raises(ValueError, match="line 2: a frame must be finite numbers"):
+        read_rows(f"1 2 3\n1 {word} 3\n1 2 3\n".encode(), 0, 0, 3, "3", "x.bvh")
+    for word in (".5", "5.", "-.5", "+5", "1e-3", "12345678901234567890", "0.1234567890123456789", "-0.0"):
+        read = read_rows(f"1 {word} 3\n".encode(), 0, 0, 3, "1", "x.bvh")
+        assert read[0, 1] == float(word)
+
+
 def test_forward_kinematics_is_that_of_the_definition(text: str):
     tree = parsed(text)
     positions, rotations = tree.forward_kinematics()

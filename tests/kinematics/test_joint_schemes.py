@@ -56,7 +56,7 @@ def schemes() -> dict[str, dict[str, str]]:
     table: dict[str, dict[str, str]] = {}
     for line in _TABLE.strip().splitlines():
         scheme, trunk, sides, pattern, limbs = (cell.strip() for cell in line.split("|"))
-        names = dict(zip(TRUNK, trunk.split(), strict=True))
+        names: dict[str, str] = dict(zip(TRUNK, trunk.split(), strict=True))
         for side, word in zip(("left", "right"), sides.split(), strict=True):
             for limb, spelled in zip(LIMBS, limbs.split(), strict=True):
                 names[f"{side}_{limb}"] = pattern.format(s=word, j=spelled)
