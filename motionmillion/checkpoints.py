@@ -155,9 +155,14 @@ def _finite(value: Any) -> bool:
     if is_traceable_wrapper_subclass(value):
         return all(_finite(getattr(value, name)) for name in value.__tensor_flatten__()[0])
     if value.is_floating_point():
-        return bool(value.isfinite().all())
+        return is_finite(value)
     scales = [getattr(value, "SCB", None), getattr(getattr(value, "quant_state", None), "absmax", None)]
     return all(_finite(scale) for scale in scales if isinstance(scale, torch.Tensor))
+
+
+def is_finite(value: Tensor) -> bool:
+    """Whether a tensor is free of NaN and infinity, without a copy of it."""
+    return not value.numel() or all(bool(end.isfinite()) for end in value.aminmax())
 
 
 def _check_config(folder: Path, model_type: str) -> None:

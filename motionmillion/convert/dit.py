@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motionmillion.checkpoints import StoredWeight, open_state
+from motionmillion.checkpoints import StoredWeight, is_finite, open_state
 from motionmillion.configuration import MODEL_DTYPES, find_dtype, unknown_key_error
 from motionmillion.convert.options import check_sizes, read_options
 from motionmillion.convert.state import converted_folder, read_statistics, require, save_converted, statistics
@@ -122,7 +122,7 @@ def _names_of_weights(config: MotionDiTConfig, state: Mapping[str, Tensor], sour
 
 def _read(name: str, checkpoint: str | Path) -> Tensor:
     value = _open(checkpoint)[name]
-    if not bool(value.isfinite().all()):
+    if not is_finite(value):
         raise ValueError(
             f"checkpoint must hold finite weights, got NaN or infinity in {str(checkpoint)!r}: {name}; take another"
         )

@@ -32,7 +32,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import GenerationConfig
 
-from motionmillion.checkpoints import StoredWeight, open_state, quiet_transformers
+from motionmillion.checkpoints import StoredWeight, is_finite, open_state, quiet_transformers
 from motionmillion.configuration import MODEL_DTYPES, find_dtype
 from motionmillion.convert.options import PUBLISHED_LMS, check_lm_options, nominal_codes, read_options
 from motionmillion.convert.state import require
@@ -256,7 +256,7 @@ def _read(entry: _Source, checkpoint: str | Path) -> Tensor:
 
 def _finite(entry: _Source, state: Mapping[str, Tensor], source: str | Path) -> Tensor:
     value = entry.read(state)
-    if not bool(value.isfinite().all()):
+    if not is_finite(value):
         raise ValueError(
             f"checkpoint must hold finite weights, got NaN or infinity in {str(source)!r}: {entry.name}; take another"
         )
