@@ -24,6 +24,7 @@ from motionmillion.pipeline import MotionPipeline
 from motionmillion.pipeline.dit.pipeline import DiTPipeline
 
 
+@pytest.mark.slow
 def test_every_kind_takes_its_turns_at_every_number_of_steps(tmp_path):
     shown = bench_flow_files(["mini"], [], [1, 2], 0.4, 2, None, 4, "float32", 2, "cpu", tmp_path)
     assert (tmp_path / "report.md").read_text() == shown + "\n"

@@ -10,6 +10,7 @@ from motionmillion.bench.measure import read_bandwidth
 from motionmillion.bench.packing import bench_packing, packing_report, real_lengths
 
 
+@pytest.mark.slow
 def test_every_setting_gives_the_tokens_of_the_baseline(tmp_path):
     table = bench_decoding_files(["mini"], [1, 3], ["dynamic", "static"], "float32", 12, 1, 240, "cpu", tmp_path)
     assert (tmp_path / "report.md").read_text() == table + "\n"

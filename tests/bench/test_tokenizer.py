@@ -23,6 +23,7 @@ def test_the_baseline_gives_our_numbers_by_the_published_way():
     assert baseline.loss(features).item() == pytest.approx(output.loss.item(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_rows_say_what_ran_and_what_it_took(tmp_path):
     table = bench_tokenizer_files([65536], [8], 32, 8, 2, "cpu", tmp_path)
     assert (tmp_path / "report.md").read_text() == table + "\n"
@@ -40,6 +41,7 @@ def test_rows_say_what_ran_and_what_it_took(tmp_path):
     assert "| encode | 64000 | 8 x 32 | float32 |" in table
 
 
+@pytest.mark.slow
 def test_every_call_reports_progress():
     lines: list[str] = []
     rows = bench_tokenizer([256], [1], 4, 8, 1, ["float32"], progress=lines.append)

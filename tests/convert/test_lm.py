@@ -305,6 +305,7 @@ print(kilobytes("VmHWM") - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux, which can tell a process's peak")
 def test_memory_is_that_of_shards_and_not_of_the_model(tmp_path):
     config = MotionLMConfig(

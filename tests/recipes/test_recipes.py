@@ -233,6 +233,7 @@ def test_scripts_are_sound(script, environment):
     subprocess.run([checker, str(path)], check=True)
 
 
+@pytest.mark.slow
 def test_launch_starts_the_processes_of_a_dry_run_that_writes_nothing_and_needs_no_deepspeed(environment, tmp_path):
     shutil.copytree(ROOT / "recipes/lm", tmp_path / "recipes/lm")
     (tmp_path / "deepspeed.py").write_text("raise ImportError('not installed')")

@@ -125,6 +125,7 @@ def test_milestones_follow_a_warm_up_in_steps_of_the_run(tmp_path):
     assert rates == pytest.approx([5e-4, 1e-3, 1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4, 2.5e-4])
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(trained_tokenizer, tmp_path):
     model = {**TOKENIZER["model"], "quantizer": {"type": "vq", "size": 16, "codebook_dim": 4}}
     training = {**TOKENIZER["training"], "ema_decay": 0.5}

@@ -82,6 +82,7 @@ def test_shards_hold_the_codes_of_the_single_files(motions, model, expected, tmp
     assert about["skipped"] == [] and "codes" in about["columns"]
 
 
+@pytest.mark.slow
 def test_workers_and_batches_change_nothing(motions, model, expected, tmp_path):
     folder = tokenize_folder(motions, tmp_path / "two", model, workers=2, batch_size=3, shard_size=4)
     assert contents(folder) == expected

@@ -303,6 +303,7 @@ ask_all(make_judge(sys.argv[1] + "#tiny", rendering=Rendering(fps=2, size=64), p
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(server, tmp_path):
     cache = tmp_path / "cache.jsonl"
     run = subprocess.Popen([sys.executable, "-c", KILLED, server.address, str(cache)])

@@ -220,6 +220,7 @@ class Judge(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_a_judge_that_goes_down_keeps_partial_results_and_says_so(tmp_path, suite, motions):
     pytest.importorskip("PIL")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Judge)

@@ -132,6 +132,7 @@ def test_a_fresh_head_says_no_velocity():
     assert not head(torch.randn(5, 2), torch.rand(5), torch.randn(5, 32)).any()
 
 
+@pytest.mark.slow
 def test_it_learns_two_modes_that_last_and_where_they_end():
     """Sequences of five times +2 or five times -1, by a coin; the text doubles the length."""
     torch.manual_seed(0)
