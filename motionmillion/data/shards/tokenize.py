@@ -76,14 +76,15 @@ def tokenize_folder(
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     try:
         # 1. list and plan; the numbers are those of the module's docstring
-        for line in check_listing([source], {}, captioned=False, skip_bad=skip_bad):
-            console.print(line)
+        lines = check_listing([source], {}, captioned=False, skip_bad=skip_bad)
         records = list_clips(source, splits, skip_bad)
         if not any(record.captions for record in records):
-            console.print("no clip has a caption, so a language model cannot be trained on these codes")
+            lines.append("no clip has a caption, so a language model cannot be trained on these codes")
         folder = _make_folder(output, records, model, splits, shard_size)
         # 2. compare with earlier output
         folder.check(overwrite)
+        for line in lines:
+            console.print(line)
         writer = ShardWriter(folder, plan_shards(records, source, shard_size), skip_bad, console.print)
         # 3. encode and write; 4. is `writer.finish`
         work = encode_pieces(writer.start(), source, model, device, batch_size, workers)
