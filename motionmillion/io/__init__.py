@@ -32,6 +32,7 @@ class _Format(NamedTuple):
 _FORMATS = {
     ".npz": _Format("smpl:read_smpl", "smpl:write_smpl"),
     ".bvh": _Format("bvh:read_bvh", "bvh:write_bvh"),
+    ".glb": _Format(None, "glb:write_glb"),
     ".npy": _Format("features:read_features", "features:write_features"),
     ".html": _Format(None, "html:write_html"),
     ".mp4": _Format(None, "video:write_mp4"),
