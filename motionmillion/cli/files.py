@@ -5,9 +5,18 @@ from typing import Annotated
 
 import typer
 
-from motionmillion.cli.options import READABLE, WRITABLE, DeviceOption, ModelOption, find_device
+from motionmillion.cli.options import (
+    READABLE,
+    WRITABLE,
+    DeviceOption,
+    ModelOption,
+    OutputOptions,
+    find_device,
+    with_output_options,
+)
 
 
+@with_output_options
 def export(
     source: Annotated[Path, typer.Argument(help=f"Motion file: {READABLE}.")],
     output: Annotated[list[Path], typer.Argument(help=f"Files to write: {WRITABLE}.")],
@@ -17,6 +26,8 @@ def export(
     up: Annotated[
         str | None, typer.Option(help="Vertical axis of the source, y or z, if not its format's default.")
     ] = None,
+    *,
+    writing: OutputOptions,
 ) -> None:
     """Convert a motion file to other formats.
 
@@ -27,13 +38,14 @@ def export(
 
     for path in output:
         check_output(path)
+    writing.check(output)
     # readers have their own defaults: pass only what was given
     given = {name: value for name, value in (("fps", source_fps), ("up", up)) if value is not None}
     motion = Motion.load(source, **given)
     motion = motion.canonicalize() if canonical else motion
     motion = motion.resample(fps) if fps is not None else motion
     for path in output:
-        typer.echo(motion.save(path))
+        typer.echo(motion.save(path, **writing.of(path)))
 
 
 def view(

@@ -17,14 +17,17 @@ from motionmillion.cli.options import (
     REWRITING,
     SAMPLING,
     ModelOption,
+    OutputOptions,
     RunDeviceOption,
     RunOptions,
     find_device,
     warnings_as_lines,
     with_model_options,
+    with_output_options,
 )
 
 
+@with_output_options
 @with_model_options
 def generate(
     prompts: Annotated[list[str] | None, typer.Argument(help="Sentences; one motion (or more) for each.")] = None,
@@ -114,6 +117,7 @@ def generate(
         ),
     ] = "raise",
     device: RunDeviceOption = "auto",
+    writing: OutputOptions,
 ) -> None:
     """Generate motions from sentences.
 
@@ -133,6 +137,7 @@ def generate(
     from motionmillion.motion import Motion
 
     where = find_device(device)
+    writing.check(output or [])
     parts = read_timeline(timeline or [])
     if parts and (prompts or prompts_file):
         raise ValueError(f"prompts must be left out with timeline, got {prompts or str(prompts_file)!r}")
@@ -159,4 +164,4 @@ def generate(
     )
     request.check_rows(len(texts))
     with warnings_as_lines():
-        generate_files(jobs, model, where, options, request)
+        generate_files(jobs, model, where, options, request, writing)

@@ -66,7 +66,14 @@ def main(source: str, target: str) -> None:
 
 def seams(joints: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray, tuple[str, ...], bool]]:
     """Planes (a point and a normal towards skin or shoe), the joints whose vertices they cut, and whether it is a shoe."""
-    found = [(joints["neck"] + [0, 0.0, 0], np.array([0, 1.0, 0.25]), ("neck", "head", "spine3", "left_collar", "right_collar"), False)]
+    found = [
+        (
+            joints["neck"] + [0, 0.0, 0],
+            np.array([0, 1.0, 0.25]),
+            ("neck", "head", "spine3", "left_collar", "right_collar"),
+            False,
+        )
+    ]
     for side in ("left", "right"):
         forearm = joints[f"{side}_wrist"] - joints[f"{side}_elbow"]
         found.append((joints[f"{side}_wrist"] + 0.02 * forearm, forearm, (f"{side}_elbow", f"{side}_wrist"), False))

@@ -41,7 +41,9 @@ class Reader:
 
     def _array(self, accessor: dict) -> np.ndarray:
         view = self.json["bufferViews"][accessor["bufferView"]]
-        assert view.get("byteOffset", 0) % 4 == 0 and view.get("byteOffset", 0) + view["byteLength"] <= len(self.binary)
+        assert view.get("byteOffset", 0) % 4 == 0 and view.get("byteOffset", 0) + view["byteLength"] <= len(
+            self.binary
+        )
         shape = (accessor["count"], *WIDTHS[accessor["type"]])
         dtype = np.dtype(TYPES[accessor["componentType"]])
         assert view["byteLength"] == int(np.prod(shape)) * dtype.itemsize
@@ -190,9 +192,7 @@ def test_quaternions_do_not_flip(tmp_path: Path):
 
 
 def test_skeleton_of_another_person_and_another_creature(motion: Motion, tmp_path: Path):
-    tall = Skeleton(
-        SMPL22.names, SMPL22.parents, tuple((x * 1.2, y * 1.2, z * 1.2) for x, y, z in SMPL22.offsets)
-    )
+    tall = Skeleton(SMPL22.names, SMPL22.parents, tuple((x * 1.2, y * 1.2, z * 1.2) for x, y, z in SMPL22.offsets))
     grown = Motion(motion.rotations, motion.translation * 1.2, skeleton=tall)
     human = Reader(write_glb(grown, tmp_path / "tall.glb", body="human"))
     same = Reader(write_glb(motion, tmp_path / "wave.glb", body="human"))

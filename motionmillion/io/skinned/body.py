@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 
 from motionmillion.motion import Motion
 from motionmillion.skeleton import Skeleton
@@ -67,7 +66,7 @@ class SkinnedBody:
     def rest_height(self) -> float:
         """Height of the pelvis above the soles in the rest pose, metres."""
         matrices = np.tile(np.eye(4), (len(self.skeleton), 1, 1))
-        matrices[:, :3, 3] = rest_positions(self.skeleton)
+        matrices[:, :3, 3] = self.skeleton.rest_positions().numpy()
         return -float(self._skin((matrices @ self.inverse_bind)[None])[..., 1].min())
 
     def dress(self, motion: Motion) -> Motion:
@@ -92,12 +91,6 @@ class SkinnedBody:
             moved = (matrices[:, self.joints[:, slot], :3] @ points[None, :, :, None])[..., 0]
             posed += self.weights[:, slot, None] * moved
         return posed
-
-
-def rest_positions(skeleton: Skeleton) -> np.ndarray:
-    """Joint positions `[J, 3]` of the rest pose with the root at the origin, metres."""
-    identity = torch.eye(3, dtype=torch.float64).repeat(len(skeleton), 1, 1)
-    return skeleton.forward_kinematics(identity, torch.zeros(3, dtype=torch.float64))[0].numpy()
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

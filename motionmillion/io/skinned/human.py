@@ -13,7 +13,7 @@ from importlib.resources import files
 import numpy as np
 
 from motionmillion.io.arrays import get_array, open_arrays
-from motionmillion.io.skinned.body import Part, SkinnedBody, rest_positions
+from motionmillion.io.skinned.body import Part, SkinnedBody
 from motionmillion.skeleton import SMPL22, Skeleton
 
 _PARTS = (
@@ -57,13 +57,13 @@ def make_human(skeleton: Skeleton) -> SkinnedBody:
         inverse_bind=given["inverse_bind"].astype(np.float64),
     )
     scale = _leg(own) / _leg(skeleton)
-    standing = -float(rest_positions(skeleton)[:, 1].min())  # pelvis above the lowest joint
+    standing = -float(skeleton.rest_positions()[:, 1].min())  # pelvis above the lowest joint
     return replace(body, scale=scale, lift=body.rest_height - scale * standing)
 
 
 def _leg(skeleton: Skeleton) -> float:
     """Length of the left leg from the hip to the ankle, metres."""
-    points = rest_positions(skeleton)[[skeleton.index(f"left_{name}") for name in _LEG]]
+    points = skeleton.rest_positions().numpy()[[skeleton.index(f"left_{name}") for name in _LEG]]
     length = float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
     if not length > 1e-3:
         raise ValueError(f'skeleton must have legs for body "human", got {length:.3g} m; use body="mannequin"')

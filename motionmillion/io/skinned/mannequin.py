@@ -12,7 +12,7 @@ Shapes: V vertices, F triangles.
 import numpy as np
 
 from motionmillion.io.figure import COLORS, Figure, Limb
-from motionmillion.io.skinned.body import Part, SkinnedBody, rest_positions
+from motionmillion.io.skinned.body import Part, SkinnedBody
 from motionmillion.kinematics.rotations import swing
 from motionmillion.skeleton import Skeleton
 
@@ -25,7 +25,7 @@ _PART_NAMES = {"left": "left side", "right": "right side", "centre": "trunk", "h
 def make_mannequin(skeleton: Skeleton) -> SkinnedBody:
     """The mannequin on the joints of `skeleton`; a skeleton of one joint is a ball."""
     figure = Figure.of(skeleton)
-    rest = rest_positions(skeleton)
+    rest = skeleton.rest_positions().numpy()
     limbs = figure.limbs or (Limb(0, 0, 0.05, 0.05, "centre"),)
     points = np.array([rest[joint] + offset for joint, offset in figure.anchors])
     vertices: list[np.ndarray] = []
