@@ -43,10 +43,11 @@ def write_fbx(
         ValueError: as for `write_glb`, and if Blender fails, with its last line.
     """
     command = _blender()
-    rate = fps if fps is not None else (motion if isinstance(motion, Motion) else [*motion, Motion][0]).fps  # type: ignore[union-attr]
+    motions = [motion] if isinstance(motion, Motion) else list(motion)
     with tempfile.TemporaryDirectory() as folder, atomic_path(path) as temporary:
-        source = write_glb(motion, Path(folder) / "motion.glb", body, root_motion, fps, names)
-        run(command, [str(source), os.path.abspath(temporary), repr(float(rate))])
+        source = write_glb(motions, Path(folder) / "motion.glb", body, root_motion, fps, names)
+        rate = float(motions[0].fps if fps is None else fps)
+        run(command, [str(source), os.path.abspath(temporary), repr(rate)])
         if not temporary.is_file():
             raise ValueError(f"path must be written by Blender, got nothing for {str(path)!r}")
     return Path(path)

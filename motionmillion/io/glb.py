@@ -6,7 +6,7 @@
 
 The file holds the joints as a tree of nodes in a T-pose, a mesh with up to four joints per vertex, one material per
 part of the body, and for each motion an animation named by its caption: all joint rotations and the pelvis path,
-linear between frames. glTF's units and axes are ours: metres, y up, facing +z. Times are seconds; the first frame is at 0.
+linear between frames. glTF's units and axes are ours: metres, y up, facing +z. Times are seconds, from 0.
 Unusual: `human` has its own proportions, so its joints are those of `SkinnedBody.dress(motion)`, not of the motion;
 with "mannequin" they are the motion's own.
 

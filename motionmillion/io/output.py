@@ -39,16 +39,12 @@ class OutputOptions:
 
     bvh_unit: Literal["cm", "m", "inch"] | None = _option((".bvh",), "unit", BVH, "Unit of length; default: cm.")
     bvh_names: Naming | None = _option((".bvh",), "names", BVH, "Joint names; default: smpl.")
-    bvh_rest: Literal["T", "A"] | None = _option(
-        (".bvh",), "rest", BVH, "Rest pose: T, or A with lowered arms; default: T."
-    )
+    bvh_rest: Literal["T", "A"] | None = _option((".bvh",), "rest", BVH, "Rest pose, A with lowered arms; default: T.")
     bvh_t_pose: bool = _flag((".bvh",), "t_pose_first_frame", BVH, "Add a T-pose before the motion.")
     body: Literal["human", "mannequin"] | None = _option(_SKINNED, "body", BODY, "Body; default: human.")
     joint_names: Naming | None = _option(_SKINNED, "names", BODY, "Joint names; default: smpl.")
     in_place: bool = _flag(_SKINNED, "root_motion", BODY, "Keep the pelvis above the origin.", value=False)
-    smpl_model: Literal["smplh", "smplx"] | None = _option(
-        (".npz",), "model", SMPL, "Body model of the poses; default: smplh."
-    )
+    smpl_model: Literal["smplh", "smplx"] | None = _option((".npz",), "model", SMPL, "Body model; default: smplh.")
 
     def check(self, paths: Iterable[str | Path]) -> None:
         """Raise `ValueError` for an option that applies to none of the files."""
@@ -56,9 +52,8 @@ class OutputOptions:
         for field, value in self._given():
             if not suffixes & set(field.metadata["suffixes"]):
                 wanted = " or ".join(field.metadata["suffixes"])
-                raise ValueError(
-                    f"{field.name} must come with a {wanted} output, got {value!r} for {sorted(suffixes)}"
-                )
+                given = ", ".join(sorted(suffixes)) or "no file"
+                raise ValueError(f"{field.name} must come with a {wanted} output, got {value!r} for {given}")
 
     def of(self, path: str | Path) -> dict[str, Any]:
         """Keywords of the writer of `path`."""

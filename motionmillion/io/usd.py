@@ -28,6 +28,7 @@ from motionmillion.kinematics.naming import joint_names
 from motionmillion.motion import Motion
 
 _ROOT = "/Person"
+_REACH = 1.3  # metres; no point of an adult is farther from the pelvis
 
 
 def write_usd(
@@ -140,17 +141,13 @@ class _Stage:
         mesh.CreateSubdivisionSchemeAttr("none")
         mesh.CreateNormalsAttr(vt.Vec3fArray.FromNumpy(body.normals.astype(np.float32)))
         mesh.SetNormalsInterpolation("vertex")
-        mesh.CreateExtentAttr(
-            vt.Vec3fArray([_vector(self.gf, body.vertices.min(0)), _vector(self.gf, body.vertices.max(0))])
-        )
+        corners = [_vector(self.gf, body.vertices.min(0)), _vector(self.gf, body.vertices.max(0))]
+        mesh.CreateExtentAttr(vt.Vec3fArray(corners))
         binding = self.skel.BindingAPI.Apply(mesh.GetPrim())
         binding.CreateSkeletonRel().SetTargets([skeleton.GetPath()])
-        binding.CreateJointIndicesPrimvar(False, 4).Set(
-            vt.IntArray.FromNumpy(body.joints.reshape(-1).astype(np.int32))
-        )
-        binding.CreateJointWeightsPrimvar(False, 4).Set(
-            vt.FloatArray.FromNumpy(body.weights.reshape(-1).astype(np.float32))
-        )
+        indices, weights = body.joints.reshape(-1).astype(np.int32), body.weights.reshape(-1).astype(np.float32)
+        binding.CreateJointIndicesPrimvar(False, 4).Set(vt.IntArray.FromNumpy(indices))
+        binding.CreateJointWeightsPrimvar(False, 4).Set(vt.FloatArray.FromNumpy(weights))
         binding.CreateGeomBindTransformAttr(self.gf.Matrix4d(1))
         self._materials(mesh)
 
@@ -212,14 +209,10 @@ class _Stage:
                 binding.CreateAnimationSourceRel().SetTargets([animation.GetPath()])
 
     def _extent(self, root: Any) -> None:
-        """The box of the body in every frame of the bound animation, for viewers that frame it."""
-        lows, highs = [], []
-        for place in self.clips[0].path:
-            lows.append(place - 1.3)
-            highs.append(place + 1.3)
+        """A box around the body in every frame of the first animation, for viewers."""
         extent = root.CreateExtentAttr()
-        for frame, (low, high) in enumerate(zip(lows, highs, strict=True)):
-            extent.Set(self.vt.Vec3fArray([_vector(self.gf, low), _vector(self.gf, high)]), frame)
+        for frame, place in enumerate(self.clips[0].path):
+            extent.Set(self.vt.Vec3fArray([_vector(self.gf, place - _REACH), _vector(self.gf, place + _REACH)]), frame)
 
 
 def _vector(gf: Any, values: Any) -> Any:

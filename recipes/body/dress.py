@@ -2,9 +2,9 @@
 
     python recipes/body/dress.py raw.npz motionmillion/bundled/body/human.npz
 
-`raw.npz` holds a mesh on SMPL22's joints: `v` [V, 3] metres in the bind pose, `f` [F, 3], `j` and `w` [V, 4] joints and
-weights, `ibm` [22, 4, 4] inverse bind matrices, `off` [22, 3] joint offsets of the T-pose, `scale` of the pelvis path.
-Clothes are the body's own surface, low-pass filtered so that no anatomy shows, and moved outwards by a few millimetres.
+`raw.npz` holds a mesh on SMPL22's joints: `v` [V, 3] metres in the bind pose, `f` [F, 3], `j` and `w` [V, 4] joints
+and weights, `ibm` [22, 4, 4] inverse bind matrices, and `off` [22, 3] joint offsets of the T-pose.
+Clothes are the body's own surface, low-pass filtered so that no anatomy shows, and moved outwards by some millimetres.
 Triangles are cut along the seams, so that no colour ends in a zigzag.
 
 Shapes: V vertices, F triangles.
@@ -20,8 +20,8 @@ import scipy.sparse.csgraph
 from motionmillion.skeleton import SMPL22
 
 PARTS = ("suit", "shoes", "skin", "eyes")
-MOUTH = 60
-"""Loose pieces with more vertices than an eye and fewer than this many times two are the inside of the mouth."""
+EYE, MOUTH = 60, 120
+"""Most vertices of the loose pieces that are eyes and the inside of the mouth."""
 
 CHEST, CHEST_ROUNDS = ("spine2", "spine3", "left_collar", "right_collar"), 25
 
@@ -65,15 +65,9 @@ def main(source: str, target: str) -> None:
 
 
 def seams(joints: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray, tuple[str, ...], bool]]:
-    """Planes (a point and a normal towards skin or shoe), the joints whose vertices they cut, and whether it is a shoe."""
-    found = [
-        (
-            joints["neck"] + [0, 0.0, 0],
-            np.array([0, 1.0, 0.25]),
-            ("neck", "head", "spine3", "left_collar", "right_collar"),
-            False,
-        )
-    ]
+    """Planes (a point and a normal towards skin or shoe), the joints whose vertices they cut, whether it is a shoe."""
+    collar = ("neck", "head", "spine3", "left_collar", "right_collar")
+    found = [(joints["neck"], np.array([0, 1.0, 0.25]), collar, False)]
     for side in ("left", "right"):
         forearm = joints[f"{side}_wrist"] - joints[f"{side}_elbow"]
         found.append((joints[f"{side}_wrist"] + 0.02 * forearm, forearm, (f"{side}_elbow", f"{side}_wrist"), False))
@@ -88,10 +82,10 @@ def without_mouth(
     """The mesh without the piece inside the mouth, and which vertices belong to the eyes."""
     _, piece = scipy.sparse.csgraph.connected_components(adjacency(faces, len(vertices)), directed=False)
     size = np.bincount(piece)[piece]
-    mouth = (size > MOUTH) & (size < 2 * MOUTH)
+    mouth = (size > EYE) & (size <= MOUTH)
     new = np.cumsum(~mouth) - 1
     faces = new[faces[~mouth[faces].any(1)]]
-    return vertices[~mouth], faces, weights[~mouth], size[~mouth] <= MOUTH
+    return vertices[~mouth], faces, weights[~mouth], size[~mouth] <= EYE
 
 
 def cut(

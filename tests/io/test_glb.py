@@ -47,7 +47,7 @@ class Reader:
         shape = (accessor["count"], *WIDTHS[accessor["type"]])
         dtype = np.dtype(TYPES[accessor["componentType"]])
         assert view["byteLength"] == int(np.prod(shape)) * dtype.itemsize
-        array = np.frombuffer(self.binary, dtype, int(np.prod(shape)), view.get("byteOffset", 0)).reshape(shape)
+        array = np.frombuffer(self.binary, dtype, int(np.prod(shape)), start).reshape(shape)
         assert np.isfinite(array).all()
         if "min" in accessor:
             np.testing.assert_array_equal(np.float32(accessor["min"]), np.atleast_1d(array.min(0)))

@@ -3,8 +3,8 @@
     body = make_mannequin(motion.skeleton)
 
 Every limb of `motionmillion.io.figure.Figure` becomes a closed tapered capsule. A limb inside one bone is rigid; one
-between two bones (of the trunk, a shoulder, a foot) blends smoothly from the first bone to the second. Joints, path and
-height are exactly the motion's own.
+between two bones (of the trunk, a shoulder, a foot) blends smoothly from the first bone to the second. Joints, path
+and height are exactly the motion's own.
 
 Shapes: V vertices, F triangles.
 """

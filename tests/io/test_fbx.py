@@ -1,0 +1,40 @@
+"""FBX through Blender: the one line without it; with it, a file with the joints and the animations."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import pytest
+
+from motionmillion.io import check_output
+from motionmillion.io.fbx import run, write_fbx
+from motionmillion.motion import Motion
+
+pytest.importorskip("pygltflib", reason='needs pip install "motionmillion[glb]"')
+
+BLENDER = importlib.util.find_spec("bpy") is not None or shutil.which("blender") is not None
+
+
+@pytest.mark.skipif(BLENDER, reason="needs a computer without Blender")
+def test_without_blender(motion: Motion, tmp_path: Path):
+    for write in (check_output, motion.save):
+        with pytest.raises(ImportError, match=r"^Blender must be installed to write \.fbx files; .* pip install bpy"):
+            write(tmp_path / "wave.fbx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_of_blender_is_one_line():
+    with pytest.raises(ValueError, match="^Blender must export the file, got exit code 3: no armature$"):
+        run(["sh", "-c", "echo starting; echo no armature >&2; exit 3"], [])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not BLENDER, reason="needs Blender or its package bpy")
+def test_with_blender(motion: Motion, tmp_path: Path):
+    path = write_fbx([motion, motion.mirror()], tmp_path / "moves.fbx", names="mixamo")
+    data = path.read_bytes()
+    assert data.startswith(b"Kaydara FBX Binary")
+    for word in (b"mixamorig:LeftForeArm", b"AnimationStack", b"Deformer", b"a person walks 2"):
+        assert word in data
+    assert b"Icosphere" not in data
+    assert [file.name for file in tmp_path.iterdir()] == ["moves.fbx"]
