@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from motionmillion.kinematics.naming import joint_names
-from motionmillion.kinematics.rotations import axis_rotation
+from motionmillion.kinematics.rotations import axis_rotation, swing
 from motionmillion.skeleton import SMPL22, Skeleton
 
 UNITS = {"m": 1.0, "cm": 100.0, "inch": 1 / 0.0254}
 """File units per metre."""
 RESTS = ("T", "A")
 _A_POSE = np.deg2rad(45.0)
-"""How far the arms of the A-pose hang below those of the T-pose, radians."""
+"""How far the upper arms of the A-pose hang below those of the T-pose, radians."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,10 @@ class BvhRig:
         turns = np.tile(np.eye(3), (len(skeleton), 1, 1))
         if rest == "A":
             for side, sign in (("left", -1.0), ("right", 1.0)):
-                for joint in ("shoulder", "elbow", "wrist"):
-                    turns[skeleton.index(f"{side}_{joint}")] = axis_rotation(np.array(sign * _A_POSE), 2)
+                arm = [skeleton.index(f"{side}_{joint}") for joint in ("shoulder", "elbow", "wrist")]
+                bone = np.array(skeleton.offsets[arm[1]])
+                # the smallest rotation, as readers assume that know rest poses only by their bones
+                turns[arm] = swing(bone, axis_rotation(np.array(sign * _A_POSE), 2) @ bone)
         above = turns[np.maximum(skeleton.parents, 0)]
         offsets = (above @ np.array(skeleton.offsets)[:, :, None])[..., 0]
         return BvhRig(joint_names(skeleton, names), offsets, turns, skeleton.parents)

@@ -41,9 +41,8 @@ class Reader:
 
     def _array(self, accessor: dict) -> np.ndarray:
         view = self.json["bufferViews"][accessor["bufferView"]]
-        assert view.get("byteOffset", 0) % 4 == 0 and view.get("byteOffset", 0) + view["byteLength"] <= len(
-            self.binary
-        )
+        start = view.get("byteOffset", 0)
+        assert start % 4 == 0 and start + view["byteLength"] <= len(self.binary)
         shape = (accessor["count"], *WIDTHS[accessor["type"]])
         dtype = np.dtype(TYPES[accessor["componentType"]])
         assert view["byteLength"] == int(np.prod(shape)) * dtype.itemsize

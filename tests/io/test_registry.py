@@ -15,7 +15,7 @@ from motionmillion.skeleton import Skeleton
 
 def test_suffixes():
     assert {".npz", ".bvh", ".npy"} <= set(readable_suffixes())
-    assert {".npz", ".bvh", ".npy", ".html", ".mp4", ".png"} <= set(writable_suffixes())
+    assert {".npz", ".bvh", ".npy", ".html", ".mp4", ".png", ".glb", ".fbx", ".usd"} <= set(writable_suffixes())
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".bvh", ".npy"])
@@ -27,20 +27,22 @@ def test_save_and_load(motion: Motion, tmp_path: Path, suffix: str):
     torch.testing.assert_close(again.positions(), start.positions(), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["wave.fbx", "wave", "wave.html"])
+@pytest.mark.parametrize("name", ["wave.obj", "wave", "wave.html"])
 def test_unknown_suffix_to_read(tmp_path: Path, name: str):
     with pytest.raises(ValueError, match=r"path must end in one of \['.npz', '.bvh', '.npy'.*got '.*wave"):
         read_motion(tmp_path / name)
 
 
 def test_unknown_suffix_to_write(motion: Motion, tmp_path: Path):
-    with pytest.raises(ValueError, match=r"path must end in one of .*'.html'.*got '.*wave\.fbx'"):
-        write_motion(motion, tmp_path / "wave.fbx")
+    with pytest.raises(ValueError, match=r"path must end in one of .*'.html'.*got '.*wave\.obj'"):
+        write_motion(motion, tmp_path / "wave.obj")
     assert os.listdir(tmp_path) == []
 
 
 def test_unknown_option(motion: Motion, tmp_path: Path):
-    with pytest.raises(ValueError, match=r"options for \.bvh must be among \['scale'\], got 'colour'"):
+    with pytest.raises(
+        ValueError, match=r"options for \.bvh must be among \['scale', 'unit', 'names', .*\], got 'colour'"
+    ):
         write_motion(motion, tmp_path / "wave.bvh", colour="red")
     assert os.listdir(tmp_path) == []
 
