@@ -71,6 +71,11 @@ class Skeleton:
             raise ValueError(f"name must be a joint of the skeleton, got {name!r}; the joints are {self.names}")
         return self.names.index(name)
 
+    def rest_positions(self) -> Tensor:
+        """Joint positions `[J, 3]` of the rest pose with the root at the origin, metres, float64."""
+        identity = torch.eye(3, dtype=torch.float64).repeat(len(self), 1, 1)
+        return self.forward_kinematics(identity, identity.new_zeros(3))[0]
+
     def forward_kinematics(self, rotations: Tensor, translation: Tensor) -> tuple[Tensor, Tensor]:
         """Global joint positions and rotations; batched and differentiable, one step per depth of the tree.
 

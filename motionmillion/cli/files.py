@@ -12,14 +12,17 @@ from motionmillion.cli.options import (
     DeviceOption,
     IndexOption,
     ModelOption,
+    OutputOptions,
     OverwriteOption,
     SourceFpsOption,
     UpOption,
     find_device,
     progress,
+    with_output_options,
 )
 
 
+@with_output_options
 def export(
     files: Annotated[list[Path], typer.Argument(help=f"Motion files: {READABLE}.", metavar="SOURCE...")],
     output: Annotated[
@@ -40,6 +43,8 @@ def export(
         bool, typer.Option("--show-mapping", help="BVH: print which joint is taken for which, as YAML for --mapping.")
     ] = False,
     overwrite: OverwriteOption = False,
+    *,
+    writing: OutputOptions,
 ) -> None:
     """Convert motion files to other formats: export walk.bvh -o walk.npz, or export *.bvh -o FOLDER --format npz.
 
@@ -56,6 +61,7 @@ def export(
         return
     sources, outputs = split_files(files, output or [], overwrite)
     check_mapping(named, sources)
+    writing.check(outputs)
     plan = plan_files(sources, outputs, formats or [], overwrite)
     if show_mapping:
         typer.echo("\n".join(mapping_text(source, named) for source in sources))
@@ -67,7 +73,7 @@ def export(
         motions.append(motion.resample(fps) if fps is not None else motion)
     for motion, (_, paths) in progress(list(zip(motions, plan, strict=True)), "writing"):
         for path in paths:
-            typer.echo(motion.save(path))
+            typer.echo(motion.save(path, **writing.of(path)))
 
 
 def view(

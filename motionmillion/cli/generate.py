@@ -18,14 +18,17 @@ from motionmillion.cli.options import (
     REWRITING,
     SAMPLING,
     ModelOption,
+    OutputOptions,
     RunDeviceOption,
     RunOptions,
     find_device,
     warnings_as_lines,
     with_model_options,
+    with_output_options,
 )
 
 
+@with_output_options
 @with_model_options
 def generate(
     prompts: Annotated[list[str] | None, typer.Argument(help="Sentences; one motion (or more) for each.")] = None,
@@ -128,6 +131,7 @@ def generate(
         ),
     ] = "raise",
     device: RunDeviceOption = "auto",
+    writing: OutputOptions,
 ) -> None:
     """Generate motions from sentences.
 
@@ -148,6 +152,7 @@ def generate(
     named = read_mapping(mapping)
     check_mapping(named, [prefix, end, edit, *(reference or [])])
     where = find_device(device)
+    writing.check(output or [])
     parts = read_timeline(timeline or [])
     if parts and (prompts or prompts_file):
         raise ValueError(f"prompts must be left out with timeline, got {prompts or str(prompts_file)!r}")
@@ -178,4 +183,4 @@ def generate(
     )
     request.check_rows(len(texts))
     with warnings_as_lines():
-        generate_files(jobs, model, where, options, request)
+        generate_files(jobs, model, where, options, request, writing)

@@ -18,6 +18,7 @@ from motionmillion.configuration import check_whole
 from motionmillion.io import check_output, write_motion
 from motionmillion.io.files import PathError, atomic_path, read_text
 from motionmillion.io.outputs import check_outputs
+from motionmillion.io.write_options import OutputOptions
 from motionmillion.motion import Motion
 from motionmillion.pipeline.checks import check_length
 from motionmillion.pipeline.folder import find_pipeline, folder_options, load_tokenizer
@@ -249,12 +250,18 @@ def _caption(file: Path) -> str:
 
 
 def generate_files(
-    jobs: Sequence[Job], model: str, device: str, options: RunOptions, request: Request | None = None
+    jobs: Sequence[Job],
+    model: str,
+    device: str,
+    options: RunOptions,
+    request: Request | None = None,
+    writing: OutputOptions | None = None,
 ) -> None:
     """Generate the motions of `jobs` in batches; the files of a batch are written as soon as it is done.
 
     Args:
         request: conditions besides the prompts of `jobs`.
+        writing: options of the files' writers.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -262,6 +269,7 @@ def generate_files(
     from motionmillion.pipeline import MotionPipeline
 
     request = Request() if request is None else request
+    writing = OutputOptions() if writing is None else writing
     # all checks come before the model is loaded, which takes long
     check_length("seconds", options.given.get("seconds"))
     request.check(options.given)
@@ -276,7 +284,7 @@ def generate_files(
             part = jobs[start : start + options.batch_size]
             for job, motion in zip(part, request.motions(pipe, part, options.given), strict=True):
                 for file in job.files:
-                    write_motion(motion, file)
+                    write_motion(motion, file, **writing.of(file))
                     print(file, flush=True)
                 progress.advance(task)
 

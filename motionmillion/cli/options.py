@@ -5,7 +5,8 @@
 
 The decorator replaces the parameter `options` by one command-line option for every field of the options classes of all
 kinds of model, with the help text and panel defined for the field, and passes the given values as one `RunOptions`. So
-`generate` and `evaluate` have the same options, and an option is added by adding a field.
+`generate` and `evaluate` have the same options, and an option is added by adding a field. `with_output_options` does
+the same with the parameter `writing` and `motionmillion.io.output.OutputOptions`, for commands that write motions.
 
 Unusual: typer builds commands from signatures, so the decorator sets `__signature__` and `__annotations__`. Options
 default to None, because the actual default depends on the model; flags can only be turned on.
@@ -24,6 +25,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from motionmillion.io import check_output, readable_suffixes, writable_suffixes
+from motionmillion.io.write_options import OutputOptions
 from motionmillion.pipeline.options import DIT, FLOW, KINDS, LENGTH, SAMPLING, SPEED, RunOptions
 
 OUTPUT, INPUT, REWRITING = "Output", "Prompts and motion files", "Rewriting"
@@ -54,9 +56,10 @@ OverwriteOption = Annotated[
 ]
 
 __all__ = ["DIT", "FOREIGN", "INPUT", "LENGTH", "MEASURES", "OUTPUT", "READABLE", "REWRITING", "SAMPLING", "SPEED"]
-__all__ += ["DeviceOption", "IndexOption", "ModelOption", "OverwriteOption", "RunDeviceOption"]
+__all__ += ["DeviceOption", "IndexOption", "ModelOption", "OutputOptions", "OverwriteOption", "RunDeviceOption"]
 __all__ += ["RunOptions", "find_device", "model_options", "WRITABLE"]
-__all__ += ["SourceFpsOption", "UpOption", "progress", "warnings_as_lines", "with_model_options"]
+__all__ += ["SourceFpsOption", "UpOption", "progress", "warnings_as_lines"]
+__all__ += ["with_model_options", "with_output_options"]
 
 _PANELS = (SAMPLING, LENGTH, FLOW, DIT, SPEED)
 """Panels of model options, in order."""
@@ -89,10 +92,29 @@ def _panel(parameter: inspect.Parameter) -> str:
 
 def with_model_options(command: Callable[..., None]) -> Callable[..., None]:
     """The command with the options of `model_options` in place of its parameter `options`."""
-    signature, added = inspect.signature(command), model_options()
+    return _with_options(command, "options", model_options(), _collected)
+
+
+def with_output_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with one option for every field of `OutputOptions` in place of its parameter `writing`."""
+    hints = typing.get_type_hints(OutputOptions)
+    added = {
+        field.name: _parameter(field, hints[field.name], of_call=False) for field in dataclasses.fields(OutputOptions)
+    }
+    return _with_options(command, "writing", added, lambda values: OutputOptions(**values))
+
+
+def _with_options(
+    command: Callable[..., None],
+    name: str,
+    added: dict[str, inspect.Parameter],
+    collect: Callable[[dict[str, Any]], Any],
+) -> Callable[..., None]:
+    """The command with the parameters `added` in place of `name`, which gets what `collect` makes of their values."""
+    signature = inspect.signature(command)
     parameters: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
-        if parameter.name == "options":
+        if parameter.name == name:
             parameters += added.values()
         else:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
@@ -101,8 +123,8 @@ def with_model_options(command: Callable[..., None]) -> Callable[..., None]:
     def run(**values: Any) -> None:
         for path in values["output"] if isinstance(values.get("output"), list) else ():
             check_output(path)  # the options' own checks import torch, which takes long
-        taken = {name: values.pop(name) for name in added if name in values}
-        command(**values, options=_collected(taken))
+        taken = {key: values.pop(key) for key in added if key in values}
+        command(**values, **{name: collect(taken)})
 
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

@@ -5,7 +5,7 @@
 
 A new format is one new file with a reader or a writer, and one new line in `_FORMATS`, or in code of your own
 `register(".mine", read_mine, write_mine)`. Options are passed to the format's own function: see
-`motionmillion.io.smpl`, `.bvh`, `.features`, `.html` and `.video`.
+`motionmillion.io.smpl`, `.bvh`, `.glb`, `.gltf_nodes`, `.fbx`, `.fbx_read`, `.usd`, `.features`, `.html` and `.video`.
 `.npy` holds features of any representation, joint positions or SMPL parameters, distinguished by the array's shape;
 `.pkl` and `.pt` files of other projects, see `motionmillion.io.content`; `.txt` the caption.
 Unusual: nothing heavy is imported before a file is read or written.
@@ -24,19 +24,27 @@ __all__ = ["check_output", "read_motion", "readable_suffixes", "register", "writ
 
 
 class _Format(NamedTuple):
-    """Functions, or where they are: "module:function" in motionmillion.io; None if there is none."""
+    """Functions, or where they are: "module:function" in motionmillion.io; None if there is none.
+
+    `check` raises the error of a writer whose package or program is missing.
+    """
 
     reader: str | Callable[..., Any] | None
     writer: str | Callable[..., Any] | None
+    check: str | None = None
 
 
 _FORMATS = {
     ".npz": _Format("smpl:read_smpl", "smpl:write_smpl"),
     ".bvh": _Format("bvh:read_bvh", "bvh:write_bvh"),
     ".amc": _Format("amc:read_amc", None),
-    ".fbx": _Format("fbx:read_fbx", None),
-    ".glb": _Format("gltf_nodes:read_gltf", None),
+    ".glb": _Format("gltf_nodes:read_gltf", "glb:write_glb", "glb:check_glb"),
     ".gltf": _Format("gltf_nodes:read_gltf", None),
+    ".fbx": _Format("fbx_read:read_fbx", "fbx:write_fbx", "fbx:check_fbx"),
+    ".usd": _Format(None, "usd:write_usd", "usd:check_usd"),
+    ".usda": _Format(None, "usd:write_usd", "usd:check_usd"),
+    ".usdc": _Format(None, "usd:write_usd", "usd:check_usd"),
+    ".usdz": _Format(None, "usd:write_usd", "usd:check_usd"),
     ".npy": _Format("features:read_features", "features:write_features"),
     ".pkl": _Format("objects:read_object", None),
     ".pt": _Format("objects:read_object", None),
@@ -113,19 +121,26 @@ def write_motion(motion: "Motion", path: str | Path, **options: Any) -> Path:
 
 
 def check_output(path: str | Path) -> None:
-    """Raise the errors of `write_motion` for this path early; call it before a long computation."""
+    """Raise the errors of `write_motion` for this path early, also of missing packages; for long computations."""
     from motionmillion.io.files import check_writable
 
     if Path(path).suffix.lower() not in writable_suffixes():
         raise ValueError(f"path must end in one of {writable_suffixes()} to be written, got {str(path)!r}")
     check_writable(path)
+    check = _FORMATS[Path(path).suffix.lower()].check
+    if check is not None:
+        _found(check)()
+
+
+def _found(given: str | Callable[..., Any]) -> Callable[..., Any]:
+    if not isinstance(given, str):
+        return given
+    module, attribute = given.split(":")
+    return getattr(importlib.import_module(f"motionmillion.io.{module}"), attribute)
 
 
 def _function(given: str | Callable[..., Any], path: str | Path, options: dict[str, Any]) -> Callable[..., Any]:
-    function = given
-    if isinstance(function, str):
-        module, attribute = function.split(":")
-        function = getattr(importlib.import_module(f"motionmillion.io.{module}"), attribute)
+    function = _found(given)
     known = [option for option in inspect.signature(function).parameters if option not in ("motion", "path")]
     for option in options:
         if option not in known:

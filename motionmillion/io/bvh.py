@@ -1,11 +1,13 @@
 """BVH files: writing motions, and reading any hierarchy onto the SMPL22 body.
 
     write_bvh(motion, "wave.bvh")
+    write_bvh(motion, "wave.bvh", unit="m", names="mixamo", rest="A")
     motion = read_bvh("cmu_walk.bvh")
     motion = read_bvh("rig.bvh", mapping={"left_hip": "Bone.012", "left_knee": "Bone.013"})
 
 Writing: SMPL22's names and rest pose (a T-pose), y up, rotations as Zrotation Xrotation Yrotation (the first is
-applied last), and CENTIMETRES by default, as most tools expect; `scale=1` writes metres.
+applied last), and CENTIMETRES by default, as most tools expect; other units, joint names (Mixamo's, CMU's, Unreal's)
+and an A-pose on request (`motionmillion.io.bvh_rig`).
 Reading: joints are mapped by name and by their position in the tree (`motionmillion.kinematics.joint_names`), and the
 motion is retargeted to SMPL22 from any rest pose (`motionmillion.kinematics.retarget`). BVH files do not specify their
 unit: by default it is inferred by scaling the legs to SMPL22's length, so that centimetres, inches and CMU's own unit
@@ -21,8 +23,9 @@ import numpy as np
 
 from motionmillion.io.arrays import exact_rotations
 from motionmillion.io.bvh_file import parse_bvh
+from motionmillion.io.bvh_rig import BvhRig, units_per_metre, with_t_pose
 from motionmillion.io.files import atomic_path, existing_file
-from motionmillion.io.trees import TreeOptions, check_scale, motion_of_tree
+from motionmillion.io.trees import TreeOptions, motion_of_tree
 from motionmillion.kinematics.rotations import axis_rotation
 from motionmillion.motion import Motion
 from motionmillion.skeleton import Skeleton
@@ -38,23 +41,41 @@ _CHUNK = 1024
 _OTHER_END_SITE = (0.0, 0.05, 0.0)
 
 
-def write_bvh(motion: Motion, path: str | Path, scale: float = 100.0) -> Path:
+def write_bvh(
+    motion: Motion,
+    path: str | Path,
+    scale: float | None = None,
+    unit: str | None = None,
+    names: str = "smpl",
+    rest: str = "T",
+    t_pose_first_frame: bool = False,
+) -> Path:
     """Write a motion as BVH.
 
     Args:
-        scale: file units per metre; 100 writes centimetres.
+        scale: file units per metre, instead of `unit`.
+        unit: "cm" (the default), "m" or "inch".
+        names: joint names, "smpl", "mixamo", "cmu" or "unreal".
+        rest: pose of the hierarchy without rotations: "T", or "A" with the arms 45 degrees lower.
+        t_pose_first_frame: add a frame in a T-pose before the motion, which some programs need for retargeting; it is
+            read back as a frame of the motion.
 
     Raises:
-        ValueError: if `scale` is not positive, or the folder cannot be written.
+        ValueError: for an unknown option or one that the skeleton does not have, `scale` that is not positive or given
+            with `unit`, or a folder that cannot be written.
     """
-    scale = check_scale(scale)
+    scale = units_per_metre(scale, unit)
+    rig = BvhRig.of(motion.skeleton, names, rest)
     rotations = exact_rotations(motion)
+    root = motion.translation.detach().cpu().double().numpy() * scale
+    if t_pose_first_frame:
+        standing = -float(motion.skeleton.rest_positions()[:, 1].min())  # feet on the floor
+        rotations, root = with_t_pose(rotations, root, standing * scale)
     angles = np.empty((*rotations.shape[:2], 3))
     for start in range(0, len(angles), _CHUNK):
-        angles[start : start + _CHUNK] = _euler_zxy(rotations[start : start + _CHUNK])
+        angles[start : start + _CHUNK] = _euler_zxy(rig.rotations(rotations[start : start + _CHUNK]))
     angles = np.rad2deg(_continuous(angles))[:, _depth_first(motion.skeleton)]  # [T, J, 3]
-    root = motion.translation.detach().cpu().double().numpy() * scale
-    lines = ["HIERARCHY", *_hierarchy(motion.skeleton, scale), "MOTION", f"Frames: {motion.num_frames}"]
+    lines = ["HIERARCHY", *_hierarchy(motion.skeleton, rig, scale), "MOTION", f"Frames: {len(root)}"]
     lines.append(f"Frame Time: {1.0 / motion.fps:.10f}\n")
     row = " ".join(["%.6f"] * (3 + angles[0].size)) + "\n"
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
@@ -96,25 +117,25 @@ def read_bvh(
     return motion_of_tree(parse_bvh(existing_file(path).read_bytes(), str(path)), str(path), options)
 
 
-def _hierarchy(skeleton: Skeleton, scale: float) -> list[str]:
+def _hierarchy(skeleton: Skeleton, rig: BvhRig, scale: float) -> list[str]:
     lines: list[str] = []
 
     def joint_lines(joint: int, depth: int) -> None:
         tab = "\t" * depth
         # the root's position is animated
-        offset = np.array(skeleton.offsets[joint]) * scale if joint else np.zeros(3)
+        offset = rig.offsets[joint] * scale if joint else np.zeros(3)
         channels = "CHANNELS 3 Zrotation Xrotation Yrotation"
         if joint == 0:
             channels = "CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation"
         name = skeleton.names[joint]
-        lines.extend([f"{tab}{'JOINT' if joint else 'ROOT'} {name}", f"{tab}{{"])
+        lines.extend([f"{tab}{'JOINT' if joint else 'ROOT'} {rig.names[joint]}", f"{tab}{{"])
         lines.extend([f"{tab}\t{_offset(offset)}", f"{tab}\t{channels}"])
         children = [child for child, parent in enumerate(skeleton.parents) if parent == joint]
         for child in children:
             joint_lines(child, depth + 1)
         if not children:
             # leaf joints need an End Site
-            tip = np.array(_END_SITES.get(name, _OTHER_END_SITE)) * scale
+            tip = rig.turns[joint] @ np.array(_END_SITES.get(name, _OTHER_END_SITE)) * scale
             lines.extend([f"{tab}\tEnd Site", f"{tab}\t{{", f"{tab}\t\t{_offset(tip)}", f"{tab}\t}}"])
         lines.append(f"{tab}}}")
 

@@ -1,77 +1,86 @@
-"""Reading `.fbx` files, binary and ASCII, with the package `ufbx` (extra `fbx`).
+"""FBX by way of Blender: the body and the animations of our GLB file, for Unreal, Unity, Maya and 3ds Max.
 
-    motion = read_fbx("walk.fbx")
-    motion = read_fbx("walks.fbx", index=1)       # the second animation of the file
+    motion.save("wave.fbx")                                     # or write_fbx([walk, run], "moves.fbx")
 
-The rest pose is the bind pose of the skins, where there are any, else that of the nodes. Axes and units are those that
-the file states; legs are scaled to SMPL22's all the same (see `motionmillion.io.bvh`). Meshes are dropped.
-Unusual: the file is read in a process of its own, since `ufbx` can crash (see `motionmillion.io.fbx_nodes`).
+There is no free library that writes skinned FBX files from Python, so Blender does it: its Python package `bpy`, if
+this Python has it, or the program `blender`, if it is on the PATH. It runs in a process of its own
+(`motionmillion/io/blender_export.py`), imports a GLB file and exports it. Options are those of `write_glb`.
+Unusual: Blender has one frame rate for a file, that of the first motion; other motions keep their speed.
 """
 
 import importlib.util
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from motionmillion.io.files import existing_file
-from motionmillion.io.options import choose
-from motionmillion.io.trees import PosedTree, TreeOptions, motion_of_tree
+from motionmillion.io.files import atomic_path
+from motionmillion.io.glb import check_glb, write_glb
 from motionmillion.motion import Motion
 
-_LONGEST = 600
-"""Seconds that reading a file may take."""
+_SCRIPT = Path(__file__).with_name("blender_export.py")
+_SECONDS = 600
 
 
-def read_fbx(
+def write_fbx(
+    motion: Motion | Sequence[Motion],
     path: str | Path,
-    scale: float | None = None,
-    up: str | None = None,
-    mapping: Mapping[str, str] | None = None,
+    body: str = "auto",
+    root_motion: bool = True,
     fps: float | None = None,
-    index: int | None = None,
-) -> Motion:
-    """Read an animation of an FBX file onto SMPL22.
+    names: str = "smpl",
+) -> Path:
+    """Write one motion or several as the animations of one skinned body.
 
     Args:
-        scale, up, mapping: see `motionmillion.io.bvh.read_bvh`; a unit is a metre here.
-        fps: frames per second to sample the animation at; None takes the file's own.
-        index: which animation of several; None takes the first, with a warning.
+        motion, body, root_motion, fps, names: as for `motionmillion.io.glb.write_glb`.
 
     Raises:
-        ValueError: if `ufbx` is not installed, the file is missing, damaged or without animation, or its joints cannot
-            be mapped.
+        ImportError: if Blender or pygltflib is missing.
+        ValueError: as for `write_glb`, and if Blender fails, with its last line.
     """
-    options = TreeOptions(scale, up, mapping)
-    path = existing_file(path)
-    if importlib.util.find_spec("ufbx") is None:
-        raise ValueError(f"reading {str(path)!r} needs the package ufbx; run pip install 'motionmillion[fbx]'")
-    if fps is not None and not 0 < fps < 1e4:
-        raise ValueError(f"fps must be a positive number, got {fps!r}")
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "nodes.npz"
-        command = [sys.executable, "-m", "motionmillion.io.fbx_nodes", str(path), str(output)]
-        command += ["--index", str(index or 0), *([] if fps is None else ["--fps", str(fps)])]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST)
-        except subprocess.TimeoutExpired:
-            raise ValueError(f"path must be an FBX file that is read in {_LONGEST} s, got {str(path)!r}") from None
-        if done.returncode == 2 and done.stderr:
-            raise ValueError(done.stderr.strip().splitlines()[-1])
-        if done.returncode != 0:
-            raise ValueError(
-                f"path must be a whole FBX file, got {str(path)!r}, on which ufbx failed; export it again"
-            )
-        with np.load(output, allow_pickle=False) as arrays:
-            choose(int(arrays["animations"]), index, path, "animations")
-            tree = PosedTree.from_matrices(
-                [str(name) for name in arrays["names"]],
-                [int(parent) for parent in arrays["parents"]],
-                float(arrays["fps"]),
-                arrays["rest"],
-                arrays["posed"],
-            )
-    return motion_of_tree(tree, str(path), options)
+    command = _blender()
+    motions = [motion] if isinstance(motion, Motion) else list(motion)
+    with tempfile.TemporaryDirectory() as folder, atomic_path(path) as temporary:
+        source = write_glb(motions, Path(folder) / "motion.glb", body, root_motion, fps, names)
+        rate = float(motions[0].fps if fps is None else fps)
+        run(command, [str(source), os.path.abspath(temporary), repr(rate)])
+        if not temporary.is_file():
+            raise ValueError(f"path must be written by Blender, got nothing for {str(path)!r}")
+    return Path(path)
+
+
+def run(command: Sequence[str], arguments: Sequence[str]) -> None:
+    """Run the script in Blender.
+
+    Raises:
+        ValueError: if it fails.
+    """
+    result = subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL, check=False
+    )
+    if result.returncode:
+        lines = (result.stderr.strip() or result.stdout.strip() or "no message").splitlines()
+        raise ValueError(f"Blender must export the file, got exit code {result.returncode}: {lines[-1]}")
+
+
+def check_fbx() -> None:
+    """Raise `ImportError` with the remedy if Blender or the package that writes `.glb` files is missing."""
+    check_glb()
+    _blender()
+
+
+def _blender() -> list[str]:
+    """The command that runs the script in Blender, up to the script's own arguments."""
+    if importlib.util.find_spec("bpy") is not None:
+        return [sys.executable, str(_SCRIPT)]
+    program = shutil.which("blender")
+    if program is None:
+        raise ImportError(
+            "Blender must be installed to write .fbx files; install it from https://www.blender.org or run: "
+            "pip install bpy (or write .glb, which the same programs open)"
+        )
+    return [program, "--background", "--factory-startup", "--python-exit-code", "1", "--python", str(_SCRIPT), "--"]

@@ -3,8 +3,8 @@
     python -m motionmillion.io.fbx_nodes walk.fbx walk.npz --index 0 --fps 30
 
 Version 0.0.5 of `ufbx` counts references wrongly in some calls and then ends the whole process, so that
-`motionmillion.io.fbx` calls this module in another one, and this module keeps every list that it reads and leaves out
-those calls. Problems of the file are printed as one line, with exit code 2.
+`motionmillion.io.fbx_read` runs this module in another one, and this module keeps every list that it reads and leaves
+out those calls. Problems of the file are printed as one line, with exit code 2.
 
 Arrays: `names` [N], `parents` [N], `fps`, `rest` [N, 4, 4], `posed` [T, N, 4, 4], `animations` (how many there are).
 """

@@ -8,6 +8,7 @@
 | poses | axis-angle of every joint relative to its parent, radians, `[T, 156]`: 22 body joints, then hands |
 | trans | SMPL's root translation `[T, 3]`, metres |
 | betas, gender, mocap_framerate, dmpls | body shape (zeros), "neutral", frames per second, soft tissue (zeros) |
+| surface_model_type, mocap_frame_rate, root_orient, pose_body, pose_jaw, ... | SMPL-X only; `poses` is `[T, 165]` |
 | up_axis, caption | our additions: "z" or "y", and the caption |
 
 That is what is written. What is read besides, such as rotation matrices and the names of other projects, is in
@@ -38,9 +39,10 @@ from motionmillion.io.files import atomic_path
 from motionmillion.io.smpl_tables import SMPL_PELVIS, Reading
 from motionmillion.io.tables import Table
 from motionmillion.motion import Motion
-from motionmillion.skeleton import SMPL22
+from motionmillion.skeleton import SMPL22, SMPLX_PELVIS
 
-_AMASS_WIDTH = 156
+_MODELS = {"smplh": (156, np.array(SMPL_PELVIS)), "smplx": (165, np.array(SMPLX_PELVIS))}
+"""Width of `poses` and place of the pelvis of the body models to write."""
 
 
 def read_smpl(
@@ -68,17 +70,20 @@ def read_smpl(
         return motion_of_content(Table.of_npz(arrays, path), Reading(up, fps, index, sixd))
 
 
-def write_smpl(motion: Motion, path: str | Path, up: str = "z") -> Path:
-    """Write a motion in AMASS' layout for SMPL-H (hands at rest), which Blender's add-ons open.
+def write_smpl(motion: Motion, path: str | Path, up: str = "z", model: str = "smplh") -> Path:
+    """Write a motion in AMASS' layout for SMPL-H or SMPL-X (hands and face at rest), which Blender's add-ons open.
 
     Args:
         up: "z" as in AMASS, or "y"; stored under the key `up_axis`.
+        model: "smplh", or "smplx" with the keys of AMASS' SMPL-X files, `poses` `[T, 165]` and its parts.
 
     Raises:
-        ValueError: if the motion's joints are not SMPL22's, or `up` is unknown.
+        ValueError: if the motion's joints are not SMPL22's, or `up` or `model` is unknown.
     """
     if up not in ("y", "z"):
         raise ValueError(f'up must be "y" or "z", got {up!r}')
+    if model not in _MODELS:
+        raise ValueError(f"model must be one of {sorted(_MODELS)}, got {model!r}")
     if motion.skeleton.names != SMPL22.names:
         raise ValueError(f"motion must use the SMPL22 joints, got {len(motion.skeleton)} joints of another skeleton")
     rotations = torch.from_numpy(exact_rotations(motion))  # [T, 22, 3, 3]
@@ -87,19 +92,36 @@ def write_smpl(motion: Motion, path: str | Path, up: str = "z") -> Path:
         turn = turn_of(up).mT
         rotations[:, 0] = turn @ rotations[:, 0]
         translation = translation @ turn.mT
-    # zeros behind the body joints: flat hands
-    poses = np.zeros((motion.num_frames, _AMASS_WIDTH))
+    # zeros behind the body joints: flat hands, and for SMPL-X also jaw and eyes
+    width, pelvis = _MODELS[model]
+    poses = np.zeros((motion.num_frames, width))
     poses[:, :66] = roma.rotmat_to_rotvec(rotations).flatten(1).numpy()
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
             file,
             poses=poses,
-            trans=translation.numpy() - np.array(SMPL_PELVIS),
+            trans=translation.numpy() - pelvis,
             betas=np.zeros(16),
             dmpls=np.zeros((motion.num_frames, 8)),
             gender=np.array("neutral"),
             mocap_framerate=np.array(motion.fps),
             up_axis=np.array(up),
             caption=np.array(motion.caption),
+            **(_smplx_keys(poses, motion) if model == "smplx" else {}),
         )
     return Path(path)
+
+
+def _smplx_keys(poses: np.ndarray, motion: Motion) -> dict[str, np.ndarray]:
+    """What AMASS' SMPL-X files hold besides the keys of its SMPL-H files."""
+    return {
+        "surface_model_type": np.array("smplx"),
+        "mocap_frame_rate": np.array(motion.fps),
+        "mocap_time_length": np.array(motion.seconds),
+        "num_betas": np.array(16),
+        "root_orient": poses[:, :3],
+        "pose_body": poses[:, 3:66],
+        "pose_jaw": poses[:, 66:69],
+        "pose_eye": poses[:, 69:75],
+        "pose_hand": poses[:, 75:],
+    }

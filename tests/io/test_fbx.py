@@ -1,77 +1,40 @@
-"""FBX: the motion of the same rig's BVH file, and everything that can be wrong with a file."""
+"""FBX through Blender: the one line without it; with it, a file with the joints and the animations."""
 
-import sys
+import importlib.util
+import shutil
 from pathlib import Path
 
 import pytest
-import roma
 
-from motionmillion.io import fbx
+from motionmillion.io import check_output
+from motionmillion.io.fbx import run, write_fbx
 from motionmillion.motion import Motion
 
-sys.path[:0] = [str(Path(__file__).parents[2] / "recipes/files"), str(Path(__file__).parent)]
-from fbx_text import fbx_text  # noqa: E402
-from rigs import Rig, walk  # noqa: E402
+pytest.importorskip("pygltflib", reason='needs pip install "motionmillion[glb]"')
 
-needs_ufbx = pytest.mark.skipif(fbx.importlib.util.find_spec("ufbx") is None, reason="ufbx is not installed")
+BLENDER = importlib.util.find_spec("bpy") is not None or shutil.which("blender") is not None
 
 
-@needs_ufbx
-def test_the_motion_of_the_bvh_file_of_the_same_rig(tmp_path: Path):
-    rig = Rig().along([1.0, 0.0, 0.0])
-    (tmp_path / "x.fbx").write_text(fbx_text(rig, *walk(20)), encoding="utf-8")
-    (tmp_path / "x.bvh").write_text(rig.bvh(*walk(20)), encoding="utf-8")
-    motion, base = Motion.load(tmp_path / "x.fbx"), Motion.load(tmp_path / "x.bvh")
-    assert (motion.fps, motion.num_frames) == (30.0, 20)
-    assert roma.rotmat_geodesic_distance(motion.rotations, base.rotations).max() < 2e-3
-    assert (motion.positions() - base.positions()).abs().max() < 1e-3
+@pytest.mark.skipif(BLENDER, reason="needs a computer without Blender")
+def test_without_blender(motion: Motion, tmp_path: Path):
+    for write in (check_output, motion.save):
+        with pytest.raises(ImportError, match=r"^Blender must be installed to write \.fbx files; .* pip install bpy"):
+            write(tmp_path / "wave.fbx")
+    assert list(tmp_path.iterdir()) == []
 
 
-@needs_ufbx
-def test_several_animations_and_another_frame_rate(tmp_path: Path):
-    path = tmp_path / "x.fbx"
-    path.write_text(fbx_text(Rig(), *walk(7), takes=2), encoding="utf-8")
-    with pytest.warns(UserWarning, match="holds 2 animations, of which the first is read"):
-        motion = Motion.load(path, fps=60.0)
-    assert (motion.fps, motion.num_frames) == (60.0, 13)
-    with pytest.raises(ValueError, match=r"index must be 0 to 1 for the 2 animations"):
-        Motion.load(path, index=2)
+def test_a_failure_of_blender_is_one_line():
+    with pytest.raises(ValueError, match="^Blender must export the file, got exit code 3: no armature$"):
+        run(["sh", "-c", "echo starting; echo no armature >&2; exit 3"], [])
 
 
-@needs_ufbx
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "path must be a whole FBX file"),
-        (b"Kaydara FBX Binary  \x00\x1a\x00" + b"\x07" * 40, "path must be a whole FBX file"),
-        (b"; FBX 7.4.0 project file\nObjects: {\n}\n", "must hold an animation, got none"),
-    ],
-)
-def test_files_that_are_wrong(tmp_path: Path, content: bytes, message: str):
-    path = tmp_path / "x.fbx"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=message):
-        Motion.load(path)
-
-
-def test_without_ufbx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "x.fbx").write_text("; FBX")
-    monkeypatch.setattr(fbx.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"needs the package ufbx; run pip install 'motionmillion\[fbx\]'"):
-        Motion.load(tmp_path / "x.fbx")
-
-
-def test_a_reader_that_crashes_is_an_error_of_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The process of its own ends by a signal, as ufbx' faults have it."""
-    pytest.importorskip("ufbx")
-    (tmp_path / "x.fbx").write_text("; FBX")
-    monkeypatch.setattr(fbx.sys, "executable", _crashing(tmp_path))
-    with pytest.raises(ValueError, match="on which ufbx failed; export it again"):
-        Motion.load(tmp_path / "x.fbx")
-
-
-def _crashing(folder: Path) -> str:
-    script = folder / "python"
-    script.write_text("#!/bin/sh\nkill -SEGV $$\n")
-    script.chmod(0o755)
-    return str(script)
+@pytest.mark.slow
+@pytest.mark.skipif(not BLENDER, reason="needs Blender or its package bpy")
+def test_with_blender(motion: Motion, tmp_path: Path):
+    path = write_fbx([motion, motion.mirror()], tmp_path / "moves.fbx", names="mixamo")
+    data = path.read_bytes()
+    assert data.startswith(b"Kaydara FBX Binary")
+    for word in (b"mixamorig:LeftForeArm", b"AnimationStack", b"Deformer", b"a person walks 2"):
+        assert word in data
+    assert b"Icosphere" not in data
+    assert [file.name for file in tmp_path.iterdir()] == ["moves.fbx"]

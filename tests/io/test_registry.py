@@ -15,7 +15,7 @@ from motionmillion.skeleton import Skeleton
 
 def test_suffixes():
     assert {".npz", ".bvh", ".npy"} <= set(readable_suffixes())
-    assert {".npz", ".bvh", ".npy", ".html", ".mp4", ".png"} <= set(writable_suffixes())
+    assert {".npz", ".bvh", ".npy", ".html", ".mp4", ".png", ".glb", ".fbx", ".usd"} <= set(writable_suffixes())
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".bvh", ".npy"])
@@ -40,7 +40,9 @@ def test_unknown_suffix_to_write(motion: Motion, tmp_path: Path):
 
 
 def test_unknown_option(motion: Motion, tmp_path: Path):
-    with pytest.raises(ValueError, match=r"options for \.bvh must be among \['scale'\], got 'colour'"):
+    with pytest.raises(
+        ValueError, match=r"options for \.bvh must be among \['scale', 'unit', 'names', .*\], got 'colour'"
+    ):
         write_motion(motion, tmp_path / "wave.bvh", colour="red")
     assert os.listdir(tmp_path) == []
 

@@ -139,3 +139,19 @@ def test_unknown_up_leaves_no_file(motion: Motion, tmp_path: Path):
     with pytest.raises(ValueError, match="up must be"):
         write_smpl(motion, tmp_path / "wave.npz", up="x")
     assert os.listdir(tmp_path) == []
+
+
+def test_smplx_files(motion: Motion, tmp_path: Path):
+    """The keys and widths of AMASS' SMPL-X files; the pelvis is that of SMPL-X, and the motion is read back."""
+    path = motion.save(tmp_path / "wave.npz", model="smplx")
+    with np.load(path) as arrays:
+        assert arrays["poses"].shape == (24, 165) and arrays["trans"].shape == (24, 3)
+        assert str(arrays["surface_model_type"]) == "smplx" and str(arrays["gender"]) == "neutral"
+        assert int(arrays["mocap_frame_rate"]) == 30 and arrays["betas"].shape == (16,)
+        parts = [arrays[key] for key in ("root_orient", "pose_body", "pose_jaw", "pose_eye", "pose_hand")]
+        np.testing.assert_array_equal(np.concatenate(parts, axis=1), arrays["poses"])
+        assert not arrays["poses"][:, 66:].any()
+    again = Motion.load(path)
+    torch.testing.assert_close(again.positions(), motion.positions(), atol=1e-5, rtol=0)
+    with pytest.raises(ValueError, match=r"model must be one of \['smplh', 'smplx'\], got 'smpl'"):
+        motion.save(tmp_path / "no.npz", model="smpl")

@@ -1,0 +1,42 @@
+"""Run by Blender's Python, not imported by the library: GLB in, FBX out.
+
+    python blender_export.py motion.glb motion.fbx 30.0
+    blender --background --python blender_export.py -- motion.glb motion.fbx 30.0
+
+Unusual: stands alone, because Blender's Python has no motionmillion. The glTF importer adds a sphere as the shape of
+bones, which is removed.
+"""
+
+import sys
+
+
+def main(source: str, target: str, fps: float) -> None:
+    """Import the body and the animations of `source` and export them to `target`."""
+    import bpy  # type: ignore[import-not-found]  # pyright: ignore[reportMissingImports]
+
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    # Blender's rate is a whole number divided by a base
+    scene.render.fps = max(1, round(fps))
+    scene.render.fps_base = scene.render.fps / fps
+    bpy.ops.import_scene.gltf(filepath=source)
+    for thing in list(bpy.data.objects):
+        skinned = thing.type == "MESH" and any(part.type == "ARMATURE" for part in thing.modifiers)
+        if thing.type != "ARMATURE" and not skinned:
+            bpy.data.objects.remove(thing, do_unlink=True)
+    ends = [action.frame_range[1] for action in bpy.data.actions]
+    scene.frame_start, scene.frame_end = 0, int(max(ends, default=0) + 0.5)
+    bpy.ops.export_scene.fbx(
+        filepath=target,
+        object_types={"ARMATURE", "MESH"},
+        add_leaf_bones=False,
+        bake_anim=True,
+        bake_anim_use_all_actions=True,
+        bake_anim_use_nla_strips=False,
+        bake_anim_simplify_factor=0.0,
+    )
+
+
+if __name__ == "__main__":
+    given = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
+    main(given[0], given[1], float(given[2]))
