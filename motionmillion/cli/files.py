@@ -40,7 +40,7 @@ def export(
     index: IndexOption = None,
     mapping: MappingOption = None,
     show_mapping: Annotated[
-        bool, typer.Option("--show-mapping", help="BVH: print which joint is taken for which, as YAML for --mapping.")
+        bool, typer.Option("--show-mapping", help="Print which joint is taken for which, as YAML for --mapping.")
     ] = False,
     overwrite: OverwriteOption = False,
     *,
@@ -61,8 +61,8 @@ def export(
         return
     sources, outputs = split_files(files, output or [], overwrite)
     check_mapping(named, sources)
-    writing.check(outputs)
     plan = plan_files(sources, outputs, formats or [], overwrite)
+    writing.check(path for _, paths in plan for path in paths)
     if show_mapping:
         typer.echo("\n".join(mapping_text(source, named) for source in sources))
     # all motions first, so that nothing is written if a source cannot be read

@@ -1,10 +1,11 @@
-"""The option `--mapping` of every command that reads motion files: which joint of a BVH file is which.
+"""The option `--mapping` of every command that reads motion files: which joint of a file is which.
 
     motionmillion export soma.bvh soma.html --mapping left_hip=LeftLeg --mapping right_hip=RightLeg
     motionmillion export rig.bvh --show-mapping > rig.yaml && motionmillion view rig.bvh --mapping rig.yaml
 
 A value is `SMPL22 joint=joint of the file`, or the path of a YAML file of such pairs; later ones override earlier
-ones. Joints that are not named are found automatically. The option applies to the BVH files of a command.
+ones. Joints that are not named are found automatically. The option applies to formats whose joints have names, such
+as BVH and GLB.
 """
 
 from collections.abc import Sequence
@@ -18,14 +19,15 @@ from motionmillion.cli.options import FOREIGN, INPUT, warnings_as_lines
 if TYPE_CHECKING:
     from motionmillion.motion import Motion
 
-_HELP = "BVH: SMPL22 joint=joint of the file, or a YAML file of such pairs. Repeat for several."
+_HELP = "SMPL22 joint=joint of a BVH, AMC, FBX or GLB file, or a YAML file of such pairs. Repeat for several."
 MappingOption = Annotated[list[str] | None, typer.Option("--mapping", help=_HELP)]
 InputMappingOption = Annotated[list[str] | None, typer.Option("--mapping", help=_HELP, rich_help_panel=INPUT)]
 ForeignMappingOption = Annotated[
     list[str] | None, typer.Option("--mapping", help=f"motions: {_HELP}", rich_help_panel=FOREIGN)
 ]
 _FILES = (".yaml", ".yml", ".json")
-_BVH = ".bvh"
+_TREES = (".bvh", ".amc", ".fbx", ".glb", ".gltf")
+_NAMED = f"{', '.join(_TREES[:-1])} or {_TREES[-1]}"
 
 
 def read_mapping(values: Sequence[str] | None) -> dict[str, str]:
@@ -77,14 +79,16 @@ def _from_file(path: str) -> dict[str, str]:
 
 
 def check_mapping(mapping: dict[str, str], paths: Sequence[Path | None]) -> None:
-    """Raise `ValueError` if there is a mapping, but no BVH file that it applies to."""
+    """Raise `ValueError` if there is a mapping, but no file that it applies to."""
     given = [str(path) for path in paths if path is not None]
-    if mapping and not any(path.lower().endswith(_BVH) for path in given):
-        raise ValueError(f"--mapping must come with a {_BVH} file, got {', '.join(given) or 'no file'}; leave it out")
+    if mapping and not any(path.lower().endswith(_TREES) for path in given):
+        raise ValueError(
+            f"--mapping must come with a {_NAMED} file, got {', '.join(given) or 'no file'}; leave it out"
+        )
 
 
 def load_motion(path: Path, mapping: dict[str, str], **options: Any) -> "Motion":
-    """The motion of a file; the mapping applies if it is a BVH file, and options that are None are left out.
+    """The motion of a file; the mapping applies if its joints have names, and options that are None are left out.
 
     Messages name the options of the command line, and warnings are lines.
     """
@@ -92,28 +96,28 @@ def load_motion(path: Path, mapping: dict[str, str], **options: Any) -> "Motion"
     from motionmillion.motion import Motion
 
     given = {name: value for name, value in options.items() if value is not None}
-    if mapping and path.suffix.lower() == _BVH:
+    if mapping and path.suffix.lower() in _TREES:
         given["mapping"] = mapping
     with option_names(fps="--source-fps", up="--up", index="--index", mapping="--mapping"), warnings_as_lines():
         return Motion.load(path, **given)
 
 
 def mapping_text(path: Path, mapping: dict[str, str]) -> str:
-    """YAML of the joints of a BVH file: SMPL22 joint -> its joint, and in comments those that are not used.
+    """YAML of the joints of a file: SMPL22 joint -> its joint, and in comments those that are not used.
 
     Raises:
-        ValueError: for a file that is no BVH file or damaged, and for names in `mapping` that it does not hold.
+        ValueError: for a file of another format or a damaged one, and for names in `mapping` that it does not hold.
     """
     import yaml
 
-    from motionmillion.io.bvh_file import parse_bvh
-    from motionmillion.io.files import existing_file
+    from motionmillion.io.trees import read_tree
     from motionmillion.kinematics.joint_names import find_joints
     from motionmillion.skeleton import SMPL22
 
-    if path.suffix.lower() != _BVH:
-        raise ValueError(f"--show-mapping must come with a {_BVH} file, got {str(path)!r}")
-    tree = parse_bvh(existing_file(path).read_bytes(), str(path))
+    if path.suffix.lower() not in _TREES:
+        raise ValueError(f"--show-mapping must come with a {_NAMED} file, got {str(path)!r}")
+    with warnings_as_lines():
+        tree = read_tree(path)
     found = find_joints(tree.names, tree.parents, mapping, str(path), tree.rest_positions())
     pairs = {joint: tree.names[found[joint]] if joint in found else None for joint in SMPL22.names}
     used = set(found.values())

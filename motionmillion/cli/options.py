@@ -121,8 +121,9 @@ def _with_options(
 
     @functools.wraps(command)
     def run(**values: Any) -> None:
-        for path in values["output"] if isinstance(values.get("output"), list) else ():
-            check_output(path)  # the options' own checks import torch, which takes long
+        if name == "options" and isinstance(values.get("output"), list):
+            for path in values["output"]:
+                check_output(path)  # the options' own checks import torch, which takes long
         taken = {key: values.pop(key) for key in added if key in values}
         command(**values, **{name: collect(taken)})
 

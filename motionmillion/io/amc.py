@@ -58,6 +58,11 @@ def read_amc(
         ValueError: if a file is missing or damaged (with the line), joints cannot be mapped, or an option is wrong.
     """
     options = TreeOptions(scale, up, mapping)
+    return motion_of_tree(amc_tree(path, skeleton, fps), str(path), options)
+
+
+def amc_tree(path: str | Path, skeleton: str | Path | None = None, fps: float | None = None) -> PosedTree:
+    """The joints of a file as they are in it."""
     path = existing_file(path)
     bones = _read_skeleton(existing_file(skeleton) if skeleton is not None else _skeleton_beside(path))
     if fps is None:
@@ -65,7 +70,7 @@ def read_amc(
             f"{str(path)!r} has no frame rate; {_CMU_RATE:g} is taken, {option('fps')} sets it", stacklevel=2
         )
     rate = _CMU_RATE if fps is None else check_number("fps", fps)
-    return motion_of_tree(_pose(bones, _read_frames(path, bones), rate), str(path), options)
+    return _pose(bones, _read_frames(path, bones), rate)
 
 
 def _skeleton_beside(path: Path) -> Path:

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from motionmillion.io.arrays import exact_rotations
-from motionmillion.io.bvh_file import parse_bvh
+from motionmillion.io.bvh_file import BvhTree, parse_bvh
 from motionmillion.io.bvh_rig import BvhRig, units_per_metre, with_t_pose
 from motionmillion.io.files import atomic_path, existing_file
 from motionmillion.io.trees import TreeOptions, motion_of_tree
@@ -114,7 +114,12 @@ def read_bvh(
             ones), or an argument is out of range.
     """
     options = TreeOptions(scale, up, mapping, align)
-    return motion_of_tree(parse_bvh(existing_file(path).read_bytes(), str(path)), str(path), options)
+    return motion_of_tree(bvh_tree(path), str(path), options)
+
+
+def bvh_tree(path: str | Path) -> BvhTree:
+    """The joints of a file as they are in it."""
+    return parse_bvh(existing_file(path).read_bytes(), str(path))
 
 
 def _hierarchy(skeleton: Skeleton, rig: BvhRig, scale: float) -> list[str]:

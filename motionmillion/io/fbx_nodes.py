@@ -10,6 +10,7 @@ Arrays: `names` [N], `parents` [N], `fps`, `rest` [N, 4, 4], `posed` [T, N, 4, 4
 """
 
 import argparse
+import contextlib
 import sys
 from typing import Any
 
@@ -17,8 +18,8 @@ import numpy as np
 import ufbx
 
 _MOST_FRAMES = 500_000
-_MEMORY = 4 << 30
-"""Bytes that reading a file may take."""
+_MEMORY = 8 << 30
+"""Bytes that this process may take, where the system can limit them."""
 
 
 def read_nodes(path: str, index: int, fps: float | None) -> dict[str, np.ndarray]:
@@ -27,12 +28,9 @@ def read_nodes(path: str, index: int, fps: float | None) -> dict[str, np.ndarray
     Raises:
         ValueError: for a damaged file, and one without that animation.
     """
-    limits = ufbx.AllocatorOpts(memory_limit=_MEMORY)
     try:
         scene = ufbx.load_file(
             path,
-            temp_allocator=limits,
-            result_allocator=limits,
             target_axes=ufbx.axes_right_handed_y_up,
             target_unit_meters=1.0,
             ignore_geometry=True,
@@ -124,13 +122,17 @@ def main() -> int:
     parser.add_argument("--index", type=int, default=0)
     parser.add_argument("--fps", type=float)
     given = parser.parse_args()
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     try:
         arrays = read_nodes(given.path, given.index, given.fps)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
     with open(given.output, "wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]
     return 0
 
 

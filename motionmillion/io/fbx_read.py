@@ -46,6 +46,11 @@ def read_fbx(
             be mapped.
     """
     options = TreeOptions(scale, up, mapping)
+    return motion_of_tree(fbx_tree(path, fps, index), str(path), options)
+
+
+def fbx_tree(path: str | Path, fps: float | None = None, index: int | None = None) -> PosedTree:
+    """The joints of a file as they are in it."""
     path = existing_file(path)
     if importlib.util.find_spec("ufbx") is None:
         raise ValueError(f"reading {str(path)!r} needs the package ufbx; run pip install 'motionmillion[fbx]'")
@@ -67,11 +72,10 @@ def read_fbx(
             )
         with np.load(output, allow_pickle=False) as arrays:
             choose(int(arrays["animations"]), index, path, "animations")
-            tree = PosedTree.from_matrices(
+            return PosedTree.from_matrices(
                 [str(name) for name in arrays["names"]],
                 [int(parent) for parent in arrays["parents"]],
                 float(arrays["fps"]),
                 arrays["rest"],
                 arrays["posed"],
             )
-    return motion_of_tree(tree, str(path), options)

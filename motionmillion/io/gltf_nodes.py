@@ -54,17 +54,21 @@ def read_gltf(
         ValueError: if the file is missing, damaged or without animation, or its joints cannot be mapped.
     """
     options = TreeOptions(scale, up, mapping)
+    return motion_of_tree(gltf_tree(path, fps, index), str(path), options)
+
+
+def gltf_tree(path: str | Path, fps: float | None = None, index: int | None = None) -> PosedTree:
+    """The joints of a file as they are in it."""
     path = existing_file(path)
     if fps is not None and not 0 < fps < 1e4:
         raise ValueError(f"fps must be a positive number, got {fps!r}")
     file = _File(path)
     try:
-        tree = _posed(file, fps, index)
+        return _posed(file, fps, index)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError) as error:
         if isinstance(error, _GltfError) or str(error).startswith("index must"):
             raise ValueError(str(error)) from None
         raise file.damaged(f"{type(error).__name__}: {error}") from None
-    return motion_of_tree(tree, str(path), options)
 
 
 class _GltfError(ValueError):

@@ -107,7 +107,7 @@ def write_smpl(motion: Motion, path: str | Path, up: str = "z", model: str = "sm
             mocap_framerate=np.array(motion.fps),
             up_axis=np.array(up),
             caption=np.array(motion.caption),
-            **(_smplx_keys(poses, motion) if model == "smplx" else {}),
+            **(_smplx_keys(poses, motion) if model == "smplx" else {}),  # type: ignore[arg-type]
         )
     return Path(path)
 

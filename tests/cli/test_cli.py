@@ -180,7 +180,7 @@ def test_motions_are_put_together_from_the_command_line(run, tmp_path):
         (["export", "nosuch.bvh", "x.html"], "path must name an existing file"),
         (["export", "nosuch.xyz", "x.html"], "path must end in one of"),
         (["tokenize", "nosuch.npz", "-o", "codes.txt"], "code file must end in .npy"),
-        (["tokenize", ".", "-o", "codes"], "folder must hold motions of the splits"),
+        (["tokenize", ".", "-o", "codes"], "folder must hold motions"),
         (["tokenize", ".", "-o", "codes.npy"], "output must be a folder where the source is one"),
         (["tokenize", ".", "-o", "codes", "--split", "tset"], "splits must be among train, val, test, got tset"),
         (["tokenize", ".", "-o", "codes", "--workers", "0"], "workers must be at least 1"),

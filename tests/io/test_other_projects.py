@@ -259,7 +259,7 @@ def test_the_command_line_names_its_own_options(tmp_path: Path, run, matrices: n
     code, _, err = run("export", path, tmp_path / "b.bvh", "--source-fps", 30)
     assert code == 0 and err.startswith("motionmillion: ") and err.count("\n") == 1 and "--up z keeps" in err
     joints = save(tmp_path / "a.npy", np.zeros((2, 22, 3, 5)))
-    assert "--index 1 reads the next" in run("export", joints, tmp_path / "b.bvh")[2]
+    assert "--index 1 reads the next" in run("export", joints, tmp_path / "c.bvh")[2]
 
 
 @pytest.mark.slow
