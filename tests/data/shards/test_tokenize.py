@@ -71,7 +71,7 @@ def test_shards_hold_the_codes_of_the_single_files(motions, model, expected, tmp
     records = list_clips(motions)
     assert len(clips) == len(records) == 10
     for clip, record in zip(clips, records, strict=True):
-        codes = np.load(tokenize_file(motions / record.file, tmp_path / "codes.npy", str(model)))
+        codes = np.load(tokenize_file(motions / record.file, tmp_path / "codes.npy", str(model), overwrite=True))
         assert clip.codes.tolist() == codes.tolist() and len(codes) == -(-clip.frames // 4)
         for name in ("name", "split", "subject", "captions", "whole", "own_captions"):
             assert getattr(clip, name) == getattr(record, name)
