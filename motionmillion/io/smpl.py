@@ -27,6 +27,7 @@ Source: Loper et al., SMPL (2015); Mahmood et al., AMASS (2019), file layout.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import roma
@@ -96,6 +97,7 @@ def write_smpl(motion: Motion, path: str | Path, up: str = "z", model: str = "sm
     width, pelvis = _MODELS[model]
     poses = np.zeros((motion.num_frames, width))
     poses[:, :66] = roma.rotmat_to_rotvec(rotations).flatten(1).numpy()
+    more: dict[str, Any] = _smplx_keys(poses, motion) if model == "smplx" else {}
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
             file,
@@ -107,7 +109,7 @@ def write_smpl(motion: Motion, path: str | Path, up: str = "z", model: str = "sm
             mocap_framerate=np.array(motion.fps),
             up_axis=np.array(up),
             caption=np.array(motion.caption),
-            **(_smplx_keys(poses, motion) if model == "smplx" else {}),  # type: ignore[arg-type]
+            **more,
         )
     return Path(path)
 

@@ -23,6 +23,7 @@ PARTS = ("suit", "shoes", "skin", "eyes")
 EYE, MOUTH = 60, 120
 """Most vertices of the loose pieces that are eyes and the inside of the mouth."""
 
+Seam = tuple[np.ndarray, np.ndarray, tuple[str, ...], bool]
 CHEST, CHEST_ROUNDS = ("spine2", "spine3", "left_collar", "right_collar"), 25
 
 
@@ -64,10 +65,10 @@ def main(source: str, target: str) -> None:
     print(f"{len(vertices)} vertices, {len(faces)} triangles, {Path(target).stat().st_size} bytes")
 
 
-def seams(joints: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray, tuple[str, ...], bool]]:
+def seams(joints: dict[str, np.ndarray]) -> list[Seam]:
     """Planes (a point and a normal towards skin or shoe), the joints whose vertices they cut, whether it is a shoe."""
-    collar = ("neck", "head", "spine3", "left_collar", "right_collar")
-    found = [(joints["neck"], np.array([0, 1.0, 0.25]), collar, False)]
+    collar: tuple[str, ...] = ("neck", "head", "spine3", "left_collar", "right_collar")
+    found: list[Seam] = [(joints["neck"], np.array([0, 1.0, 0.25]), collar, False)]
     for side in ("left", "right"):
         forearm = joints[f"{side}_wrist"] - joints[f"{side}_elbow"]
         found.append((joints[f"{side}_wrist"] + 0.02 * forearm, forearm, (f"{side}_elbow", f"{side}_wrist"), False))
@@ -114,7 +115,7 @@ def cut(
         sides: list[float] = []
         for a, b in zip(face, face[1:] + face[:1], strict=True):
             ring.append(a)
-            sides.append(height[a])
+            sides.append(float(height[a]))
             if height[a] * height[b] < 0:
                 ring.append(between(a, b))
                 sides.append(0.0)
@@ -164,11 +165,11 @@ def without_slivers(
     return vertices[used], new[faces[keep]], weights[used], part[keep]
 
 
-def adjacency(faces: np.ndarray, size: int) -> scipy.sparse.csr_matrix:
+def adjacency(faces: np.ndarray, size: int) -> scipy.sparse.csr_array:
     """Symmetric matrix `[V, V]` with 1 where an edge is."""
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     both = np.concatenate([edges, edges[:, ::-1]])
-    matrix = scipy.sparse.coo_matrix((np.ones(len(both)), tuple(both.T)), (size, size)).tocsr()
+    matrix = scipy.sparse.coo_array((np.ones(len(both)), tuple(both.T)), (size, size)).tocsr()
     matrix.data[:] = 1.0
     return matrix
 

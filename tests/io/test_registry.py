@@ -47,7 +47,7 @@ def test_unknown_option(motion: Motion, tmp_path: Path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".bvh", ".npy", ".html", ".mp4", ".png"])
+@pytest.mark.parametrize("suffix", [".npz", ".bvh", ".glb", ".npy", ".html", ".mp4", ".png"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_values_that_are_not_finite_leave_no_file(motion: Motion, tmp_path: Path, suffix: str, value: float):
     motion.translation[20, 1] = value
@@ -56,7 +56,7 @@ def test_values_that_are_not_finite_leave_no_file(motion: Motion, tmp_path: Path
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".bvh", ".npy", ".html", ".mp4", ".png"])
+@pytest.mark.parametrize("suffix", [".npz", ".bvh", ".glb", ".npy", ".html", ".mp4", ".png"])
 def test_a_folder_that_is_a_file_leaves_no_file(motion: Motion, tmp_path: Path, suffix: str):
     (tmp_path / "folder").write_text("not a folder")
     with pytest.raises(ValueError, match="path must lie in a writable folder"):
@@ -73,7 +73,7 @@ def test_another_joint_count_leaves_no_file(tmp_path: Path, suffix: str):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("suffix", [".bvh", ".html", ".png"])
+@pytest.mark.parametrize("suffix", [".bvh", ".glb", ".html", ".png"])
 def test_another_skeleton_can_be_written_and_drawn(tmp_path: Path, suffix: str):
     skeleton = Skeleton(names=("root", "tip"), parents=(-1, 0), offsets=((0.0, 0.0, 0.0), (0.0, 1.0, 0.0)))
     motion = Motion(torch.eye(3).repeat(3, 2, 1, 1), torch.zeros(3, 3), skeleton=skeleton)
