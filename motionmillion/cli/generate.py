@@ -51,6 +51,10 @@ def generate(
             "--overwrite", help="Replace output files that exist, but never a source.", rich_help_panel=OUTPUT
         ),
     ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Repair feet, floor and jitter before writing.", rich_help_panel=OUTPUT),
+    ] = False,
     prompts_file: Annotated[
         Path | None, typer.Option(help="Text file with one sentence per line.", rich_help_panel=INPUT)
     ] = None,
@@ -178,4 +182,4 @@ def generate(
     )
     request.check_rows(len(texts))
     with warnings_as_lines():
-        generate_files(jobs, model, where, options, request)
+        generate_files(jobs, model, where, options, request, repair)

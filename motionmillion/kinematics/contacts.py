@@ -22,6 +22,9 @@ from motionmillion.skeleton import SMPL22
 FEET = np.array([[SMPL22.names.index(f"{side}_{part}") for part in ("ankle", "foot")] for side in ("left", "right")])
 """Joints of the parts of the feet, `[F, P]`."""
 
+_LOWEST, _STILL, _STANDING, _PERCENT = 0.01, 0.3, 0.2, 10.0
+"""Toes that stand: metres above the lowest joint, metres per second, share of the frames; percentile of the heights."""
+
 
 @dataclass(frozen=True)
 class ContactLimits:
@@ -30,7 +33,7 @@ class ContactLimits:
     begin_height: tuple[float, float] = (0.09, 0.05)
     keep_height: tuple[float, float] = (0.11, 0.06)
     begin_speed: float = 0.5
-    keep_speed: float = 1.2
+    keep_speed: float = 0.8
     landing: float = 0.2
     shortest: float = 0.07
 
@@ -84,12 +87,19 @@ def find_contacts(
 
 
 def floor_level(positions: np.ndarray, fps: float) -> float:
-    """Height of the floor below joints `[T, J, 3]`: a low percentile of the lowest joint's height over the frames.
+    """Height of the floor below joints `[T, 22, 3]`: that of the lowest toes that stand.
 
-    A median over a tenth of a second comes first, so that single frames below the floor do not count.
+    It is a low percentile over the frames in which toes are the lowest joint and still, or, where a body never stands,
+    over all frames of the lowest joint. A median over a tenth of a second comes first, so that single frames below the
+    floor do not count.
     """
+    toes = positions[:, FEET[:, 1]]  # [T, F, 3]
     low = positions[..., 1].min(1)
-    return float(np.percentile(np.median(windows(low, round(0.05 * fps)), axis=-1), 5.0))
+    stands = (toes[..., 1] < low[:, None] + _LOWEST) & (floor_speed(toes, fps) < _STILL)
+    heights = np.median(windows(low, round(0.05 * fps)), axis=-1)
+    if stands.any(1).mean() < _STANDING:
+        return float(np.percentile(heights, _PERCENT))
+    return float(min(np.percentile(values, _PERCENT) for values in (heights[stands.any(1)], toes[..., 1].min(1))))
 
 
 def floor_speed(points: np.ndarray, fps: float) -> np.ndarray:

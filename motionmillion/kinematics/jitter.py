@@ -14,6 +14,7 @@ Shapes: T frames, J joints, W frames of a window.
 """
 
 import functools
+import math
 
 import numpy as np
 import roma
@@ -27,6 +28,8 @@ _RADIUS, _NOISE_RADIUS = 0.1, 0.5
 _FOURTH = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
 _STRENGTH = 3.0
 """Energy, in units of the jitter's, below which the remainder of the fit is dropped."""
+_SWIFT = 1.5
+"""Speed of a joint's rotation, radians per second, at which half as much is dropped: nobody sees jitter there."""
 _MEDIAN = 0.79
 """Median of the squared length of a normal vector of three numbers, over its mean."""
 
@@ -43,7 +46,7 @@ def steady_rotations(rotations: np.ndarray, fps: float) -> np.ndarray:
     quaternions = roma.rotmat_to_unitquat(torch.from_numpy(rotations)).numpy()  # x, y, z, w
     steps = _around(len(rotations), _radius(fps))
     relative = _relative(quaternions[:, None], quaternions[steps])  # [T, W, J, 3]
-    turn = roma.rotvec_to_rotmat(torch.from_numpy(_shift(_odd(relative, steps), fps))).numpy()
+    turn = roma.rotvec_to_rotmat(torch.from_numpy(_shift(_odd(relative, steps), fps, _SWIFT))).numpy()
     return rotations @ turn
 
 
@@ -52,7 +55,7 @@ def steady_path(path: np.ndarray, fps: float) -> np.ndarray:
     if fps < LOWEST_FPS or len(path) < 3:
         return path
     steps = _around(len(path), _radius(fps))
-    return path + _shift(_odd((path[steps] - path[:, None])[:, :, None], steps), fps)[:, 0]
+    return path + _shift(_odd((path[steps] - path[:, None])[:, :, None], steps), fps, math.inf)[:, 0]
 
 
 def _radius(fps: float) -> int:
@@ -96,8 +99,11 @@ def _fit(radius: int) -> np.ndarray:
     return np.linalg.solve((powers * fade) @ powers.T, powers * fade)[0]
 
 
-def _shift(relative: np.ndarray, fps: float) -> np.ndarray:
-    """Movement `[T, J, 3]` of each frame towards the fit, from its neighbours `[T, W, J, 3]` relative to it."""
+def _shift(relative: np.ndarray, fps: float, swift: float) -> np.ndarray:
+    """Movement `[T, J, 3]` of each frame towards the fit, from its neighbours `[T, W, J, 3]` relative to it.
+
+    From the speed `swift`, per second, on, more and more of the remainder is kept.
+    """
     radius = (relative.shape[1] - 1) // 2
     fit = _fit(radius)
     towards = np.einsum("w,twjc->tjc", fit, relative)
@@ -109,5 +115,7 @@ def _shift(relative: np.ndarray, fps: float) -> np.ndarray:
     near = windows((towards**2).sum(-1), radius)
     fade = 1.0 - (np.arange(-radius, radius + 1) / (radius + 1)) ** 2
     energy = near @ (fade / fade.sum())
-    kept = np.clip(1.0 - _STRENGTH * (remainder**2).sum() * jitter / np.maximum(energy, 1e-18), 0.0, 1.0)
+    slope = np.einsum("w,twjc->tjc", np.arange(-radius, radius + 1) / (2 * radius + 1), relative)
+    speed = np.linalg.norm(slope, axis=-1) * fps * 3.0 / (radius * (radius + 1))
+    kept = np.clip(1.0 - _STRENGTH / (1.0 + (speed / swift) ** 2) * (remainder**2).sum() * jitter / np.maximum(energy, 1e-18), 0.0, 1.0)
     return towards * (1.0 - kept)[..., None]

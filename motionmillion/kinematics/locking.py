@@ -18,7 +18,7 @@ import numpy as np
 
 from motionmillion.kinematics.contacts import FEET, floor_speed, runs, windows
 
-LEASH = 0.08
+LEASH = 0.065
 """Distance along the floor between a foot and its anchor, metres, from which the anchor follows the foot."""
 CORE = 0.5
 """Seconds of a contact that set its anchor."""

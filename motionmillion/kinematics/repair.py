@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-import roma
 import torch
 
 from motionmillion.kinematics.contacts import FEET, find_contacts, floor_level
@@ -28,6 +27,10 @@ from motionmillion.skeleton import SMPL22
 
 _FAR_BELOW = 0.3
 """Deepest point below the floor, metres, that is lifted; deeper means that the floor is not level."""
+_SOLE = (0.0, 0.03)
+"""Heights of the lowest toes, metres, that are right with the floor at 0: their joint is that far above the sole."""
+_LOWERED = 0.03
+"""Most that the hips come down for feet to reach their anchors, metres."""
 _FEET = set(FEET.flatten().tolist())
 _BODY = [joint for joint in range(len(SMPL22)) if joint not in _FEET]
 
@@ -38,7 +41,8 @@ class RepairOptions:
 
     Args:
         feet: feet that touch the floor stay where they are, by inverse kinematics.
-        floor: the motion is moved to put the floor at height 0, and what is below it is lifted.
+        floor: the motion is moved to put the floor at height 0, unless the toes' joints stand up to 3 cm above it
+            already, and what is below the floor is lifted.
         jitter: rotations and path are steadied.
         swing: feet that swing just above the floor are lifted by up to 3.5 cm.
         floor_height: height of the floor in the motion, metres; None finds it.
@@ -87,6 +91,8 @@ def _repair(motion: Motion, options: RepairOptions, before: _Contacts | None) ->
     """The repaired motion with contacts `[T, F, P]` and anchors `[T, F, P, 3]`."""
     device, fps, skeleton = motion.rotations.device, motion.fps, motion.skeleton
     rotations, root = (v.detach().cpu().double().numpy() for v in (motion.rotations, motion.translation))
+    # a step towards orthonormal matrices: errors of a file must not add up along a leg
+    rotations = 0.5 * rotations @ (3.0 * np.eye(3) - rotations.swapaxes(-1, -2) @ rotations)
     # 1. steady rotations and path
     if options.jitter:
         rotations, root = steady_rotations(rotations, fps), steady_path(root, fps)
@@ -94,10 +100,10 @@ def _repair(motion: Motion, options: RepairOptions, before: _Contacts | None) ->
     points, _ = posed(skeleton, rotations, root)
     level = floor_level(points, fps) if options.floor_height is None else options.floor_height
     if options.floor:
-        root = root - np.array([0.0, level, 0.0])
-        points = points - np.array([0.0, level, 0.0])
-        level = 0.0
-        depth = -points[:, _BODY, 1].min(1)
+        height = level if _SOLE[0] <= level <= _SOLE[1] else 0.0
+        root, points = (v + np.array([0.0, height - level, 0.0]) for v in (root, points))
+        level = height
+        depth = level - points[:, _BODY, 1].min(1)
         up = envelope(np.where(depth < _FAR_BELOW, depth.clip(0.0), 0.0), fps, 0.1, 0.1)
         root = root + up[:, None] * np.array([0.0, 1.0, 0.0])
         points = points + up[:, None, None] * np.array([0.0, 1.0, 0.0])
@@ -117,12 +123,11 @@ def _repair(motion: Motion, options: RepairOptions, before: _Contacts | None) ->
         ankles[..., 1], toes[..., 1] = ankles[..., 1] + sunk, toes[..., 1] + sunk
     # 5. lower the hips where legs are too short, and bend the legs
     if options.feet or options.swing or options.floor:
-        down = envelope(np.minimum(lowering(points, ankles), 0.1), fps, 0.1, 0.1)
+        down = envelope(np.minimum(lowering(points, ankles), _LOWERED), fps, 0.034, 0.1)
         root = root - down[:, None] * np.array([0.0, 1.0, 0.0])
         rotations = move_legs(skeleton, rotations, root, ankles, toes)
-    clean = roma.special_procrustes(torch.from_numpy(rotations))
-    made = motion.replace(rotations=clean.to(device), translation=torch.from_numpy(root).to(device))
-    return made, contacts, locks
+    turned, path = torch.from_numpy(rotations).to(device), torch.from_numpy(root).to(device)
+    return motion.replace(rotations=turned, translation=path), contacts, locks
 
 
 def repaired_stream(
