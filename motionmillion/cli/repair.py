@@ -1,7 +1,7 @@
 """The command `motionmillion repair`: sliding feet, floor and jitter of motion files. Heavy imports wait inside.
 
-    motionmillion repair walk.bvh -o walk_repaired.bvh
-    motionmillion repair *.bvh -o FOLDER --format bvh --no-floor
+motionmillion repair walk.bvh -o walk_repaired.bvh
+motionmillion repair *.bvh -o FOLDER --format bvh --no-floor
 """
 
 from pathlib import Path

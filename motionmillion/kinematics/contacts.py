@@ -23,7 +23,7 @@ FEET = np.array([[SMPL22.names.index(f"{side}_{part}") for part in ("ankle", "fo
 """Joints of the parts of the feet, `[F, P]`."""
 
 _LOWEST, _STILL, _STANDING, _PERCENT = 0.01, 0.3, 0.2, 10.0
-"""Toes that stand: metres above the lowest joint, metres per second, share of the frames; percentile of the heights."""
+"""Toes that stand: metres above the lowest joint, metres per second, share of the frames; percentile of heights."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def runs(flags: np.ndarray) -> list[tuple[int, int]]:
 
 
 def windows(values: np.ndarray, radius: int) -> np.ndarray:
-    """Values `[T, ...]` in windows of 2 * `radius` + 1 frames, `[T, ..., W]`; the first and last frames are repeated."""
+    """Values `[T, ...]` in windows of 2 * `radius` + 1 frames, `[T, ..., W]`; end frames are repeated."""
     padded = np.pad(values, [(radius, radius)] + [(0, 0)] * (values.ndim - 1), mode="edge")
     return np.lib.stride_tricks.sliding_window_view(padded, 2 * radius + 1, axis=0)
 

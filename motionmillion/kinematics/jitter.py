@@ -8,7 +8,7 @@ a second of them (Savitzky and Golay, 1964). What the fit leaves out is jitter o
 measured by fourth differences over a second, which hardly see a person's movement; where the remainder is much larger
 than it, as in the hit of a punch, it is kept, with a Wiener filter's weight in between.
 
-Unusual: below `LOWEST_FPS` a movement cannot be told from jitter, and nothing is changed. The first and last frames stay.
+Unusual: below `LOWEST_FPS` a movement cannot be told from jitter, and nothing is changed. The end frames stay.
 
 Shapes: T frames, J joints, W frames of a window.
 """
@@ -117,5 +117,7 @@ def _shift(relative: np.ndarray, fps: float, swift: float) -> np.ndarray:
     energy = near @ (fade / fade.sum())
     slope = np.einsum("w,twjc->tjc", np.arange(-radius, radius + 1) / (2 * radius + 1), relative)
     speed = np.linalg.norm(slope, axis=-1) * fps * 3.0 / (radius * (radius + 1))
-    kept = np.clip(1.0 - _STRENGTH / (1.0 + (speed / swift) ** 2) * (remainder**2).sum() * jitter / np.maximum(energy, 1e-18), 0.0, 1.0)
+    strength = _STRENGTH / (1.0 + (speed / swift) ** 2)
+    expected = (remainder**2).sum() * jitter
+    kept = np.clip(1.0 - strength * expected / np.maximum(energy, 1e-18), 0.0, 1.0)
     return towards * (1.0 - kept)[..., None]

@@ -15,7 +15,8 @@ import torch
 from motionmillion.kinematics.rotations import swing, unit
 from motionmillion.skeleton import SMPL22, Skeleton
 
-_LEGS = np.array([[SMPL22.names.index(f"{s}_{p}") for p in ("hip", "knee", "ankle", "foot")] for s in ("left", "right")])
+_PARTS = ("hip", "knee", "ankle", "foot")
+_LEGS = np.array([[SMPL22.names.index(f"{side}_{part}") for part in _PARTS] for side in ("left", "right")])
 _STRAIGHT = 0.05
 """Weight of the thigh's own sideways axis beside the sine of the knee's bend, which has no axis in a straight leg."""
 LONGEST = 0.998
@@ -41,7 +42,7 @@ def lowering(points: np.ndarray, ankles: np.ndarray) -> np.ndarray:
 def move_legs(
     skeleton: Skeleton, rotations: np.ndarray, root: np.ndarray, ankles: np.ndarray, toes: np.ndarray
 ) -> np.ndarray:
-    """Local rotations `[T, J, 3, 3]` whose ankles and toes are at the targets `[T, F, 3]`, as far as the legs reach."""
+    """Local rotations `[T, J, 3, 3]` with ankles and toes at the targets `[T, F, 3]`, as far as the legs reach."""
     points, turned = posed(skeleton, rotations, root)
     rotations = rotations.copy()
     for side, (hip, knee, ankle, foot) in enumerate(_LEGS):

@@ -3,9 +3,9 @@
     locks = find_locks(points, contacts, fps)         # anchors of contacts [T, F, P, 3]
     ankles, toes = foot_targets(points, locks, fps)   # [T, F, 3] each
 
-Each contact has one anchor, the mean of its first frames weighted by how still they are. Where a foot has moved further
-than `LEASH` from it, it is dragged along. Before and after a contact the distance from the anchor is taken back along a
-cubic that begins with the foot's own velocity, so that neither position nor velocity jumps.
+Each contact has one anchor, the mean of its first frames weighted by how still they are. Where a foot has moved
+further than `LEASH` from it, it is dragged along. Before and after a contact the distance from the anchor is taken
+back along a cubic that begins with the foot's own velocity, so that neither position nor velocity jumps.
 
 Unusual: anchors depend on the beginning of a contact only, so that a motion can be repaired while it is being made.
 
@@ -33,9 +33,7 @@ _MOST_LIFT = 0.035
 _MOVING = (0.3, 0.55)  # metres per second
 
 
-def find_locks(
-    points: np.ndarray, contacts: np.ndarray, fps: float, before: np.ndarray | None = None
-) -> np.ndarray:
+def find_locks(points: np.ndarray, contacts: np.ndarray, fps: float, before: np.ndarray | None = None) -> np.ndarray:
     """Anchor of each part of a foot in each frame `[T, F, P, 3]`, NaN where it is free.
 
     Args:
@@ -56,13 +54,13 @@ def find_locks(
             anchor = before[side, part] if known else np.average(path[head], axis=0, weights=weight[head])
             if not known:  # a landing that is still too far away is left to the release
                 apart = np.linalg.norm((path[start:stop] - anchor)[:, [0, 2]], axis=-1)
-                start += int(np.flatnonzero(apart <= max(LEASH, apart[: core].min()))[0])
+                start += int(np.flatnonzero(apart <= max(LEASH, apart[:core].min()))[0])
             locks[start:stop, side, part] = _leashed(path[start:stop], anchor, fps)
     return locks
 
 
 def _leashed(path: np.ndarray, anchor: np.ndarray, fps: float) -> np.ndarray:
-    """Anchor in each frame `[T, 3]`: it stays unless the foot is further away than the leash, and then follows softly."""
+    """Anchor in each frame `[T, 3]`: it stays unless the foot is further away than the leash, then follows softly."""
     anchors = np.repeat(anchor[None], len(path), axis=0)
     # the height stays; along the floor the anchor closes in on the leash's end, by half within 0.05 s
     follow = 1.0 - 0.5 ** (1.0 / (0.05 * fps))
@@ -113,7 +111,7 @@ def envelope(values: np.ndarray, fps: float, hold: float, fade: float) -> np.nda
 
 
 def _released(path: np.ndarray, lock: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
-    """Shift `[T, 3]` of a point `[T, 3]` to its anchors and, around contacts, back to 0; and its weight `[T]`, 0 to 1."""
+    """Shift `[T, 3]` of a point `[T, 3]` to its anchors and, around contacts, back to 0; its weight `[T]`, 0 to 1."""
     held = np.isfinite(lock[:, 0])
     shift = np.where(held[:, None], lock - path, 0.0)
     shift[:, 1] *= 1.0 - _smoothstep((np.abs(shift[:, 1]) - _LEVEL[0]) / (_LEVEL[1] - _LEVEL[0]))

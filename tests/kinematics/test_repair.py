@@ -63,8 +63,8 @@ def test_sliding_feet_are_held():
     assert contact_speed(walk, contacts) > 0.1
     assert contact_speed(fixed, contacts) < 0.25 * contact_speed(walk, contacts)
     assert apart(fixed, walk) < 0.015
-    # the upper body is not touched, but for the height of the hips
-    assert torch.equal(fixed.rotations[:, 12:], walk.rotations[:, 12:]) or apart(fixed, walk) < 0.015
+    # the upper body turns as before
+    assert torch.allclose(fixed.rotations[:, 12:], walk.rotations[:, 12:], atol=1e-6)
 
 
 def test_bones_keep_their_lengths_and_knees_bend_as_before():
@@ -117,9 +117,10 @@ def test_accents_are_kept(fps: float):
     vectors = torch.zeros(len(time), 22, 3)
     vectors[:, 18, 1] = 1.57 * torch.exp(-((time / 0.12) ** 2))
     rotations = roma.rotvec_to_rotmat(vectors)
-    punch = shaken(Motion(rotations, torch.zeros(len(time), 3) + UP, fps=fps), 0.3, 0.001)
+    clean = Motion(rotations, torch.zeros(len(time), 3) + UP, fps=fps)
+    punch = shaken(clean, 0.3, 0.001)
     fixed = repaired(punch, JITTER)
-    speeds = [float(m.positions()[:, 20].diff(dim=0).norm(dim=-1).max()) for m in (punch, fixed)]
+    speeds = [float(m.positions()[:, 20].diff(dim=0).norm(dim=-1).max()) for m in (clean, fixed)]
     assert speeds[1] == pytest.approx(speeds[0], rel=0.05)
     assert find_faults(fixed).jerk < find_faults(punch).jerk
 
@@ -127,7 +128,7 @@ def test_accents_are_kept(fps: float):
 def test_the_filter_does_not_depend_on_the_heading():
     """In the tangent space there is no special direction."""
     rough = shaken(synthesize("walk", seed=0, seconds=2))
-    rotations, turn = rough.rotations.double().numpy(), np.array(roma.rotvec_to_rotmat(torch.tensor([0.3, 2.0, -1.0])))
+    rotations, turn = rough.rotations.double().numpy(), roma.rotvec_to_rotmat(torch.tensor([0.3, 2.0, -1.0])).numpy()
     assert np.abs(steady_rotations(turn @ rotations, 30.0) - turn @ steady_rotations(rotations, 30.0)).max() < 1e-5
 
 
@@ -187,12 +188,13 @@ def test_motions_without_standing_feet_stay(action: str):
         motion = synthesize("jump", seed=0, seconds=3)
     else:
         motion = lying()
-        if action != "lie":  # face down: on the floor, or in water far above any floor
+        if action != "lie":  # face down and forward: on the floor, or in water far above it
             turn = roma.rotvec_to_rotmat(torch.tensor([0.0, 0.0, torch.pi]))
             rotations = motion.rotations.clone()
             rotations[:, 0] = turn @ rotations[:, 0]
             time = torch.arange(motion.num_frames)[:, None] / motion.fps
-            motion = motion.replace(rotations=rotations, translation=motion.translation * 0.5 + time * 0.8)
+            path = motion.translation + time * torch.tensor([0.0, 0.0, 0.8]) + UP * (action == "swim")
+            motion = motion.replace(rotations=rotations, translation=path)
     fixed = repaired(motion, RepairOptions(True, False, True, True))
     assert apart(fixed, motion) < 0.015
     peak = [float(m.positions()[..., 1].max()) for m in (motion, fixed)]
@@ -247,7 +249,7 @@ def test_a_stream_yields_before_its_source_ends():
 
 
 def test_bad_input_is_refused():
-    walk = sliding_walk(seconds=1.0)
+    walk = sliding_walk(seconds=2.0)
     with pytest.raises(ValueError, match="feet must be True or False, got 'no'"):
         walk.repaired(feet="no")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="floor_height must be finite, got nan"):
