@@ -49,10 +49,11 @@ def find_locks(points: np.ndarray, contacts: np.ndarray, fps: float, before: np.
     for side, part in np.ndindex(2, 2):
         path, weight = parts[:, side, part], still[:, side, part]
         for start, stop in runs(contacts[:, side, part]):
-            known = start == 0 and before is not None and bool(np.isfinite(before[side, part]).all())
             head = slice(start, min(start + core, stop))
-            anchor = before[side, part] if known else np.average(path[head], axis=0, weights=weight[head])
-            if not known:  # a landing that is still too far away is left to the release
+            anchor = np.average(path[head], axis=0, weights=weight[head])
+            if start == 0 and before is not None and np.isfinite(before[side, part]).all():
+                anchor = before[side, part]
+            else:  # a landing that is still too far away is left to the release
                 apart = np.linalg.norm((path[start:stop] - anchor)[:, [0, 2]], axis=-1)
                 start += int(np.flatnonzero(apart <= max(LEASH, apart[:core].min()))[0])
             locks[start:stop, side, part] = _leashed(path[start:stop], anchor, fps)

@@ -5,7 +5,7 @@
 Four seeds of six prompts from the bundled model, and 20 clips of the folder's val and test splits with noise: each
 joint shakes by 0.35 degrees in every frame and wanders by 1.3 degrees within a third of a second, the path by 1.5 and
 10 mm. Accents are the peak speeds of wrists above 2.5 m/s and of ankles above 4 m/s in 16 clips of the category
-`fight` (without noise) and in the model's kicks; what is shown is the mean and the range of after / before. Prints Markdown.
+`fight` (without noise) and in the model's kicks; the mean and the range of after / before are shown. Prints Markdown.
 
 Unusual: the distance (MPJPE) is that from the motion before the repair, including the shift of its floor to height 0.
 """
@@ -116,7 +116,7 @@ def table(made: dict[str, list[mm.Motion]], clips: list[mm.Motion], fights: list
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", help="folder of real motions with the splits val and test")
     table(generated(), *real(parser.parse_args().folder))
 
