@@ -4,7 +4,7 @@
     print(before.sliding, "->", after.sliding)
 
 Unusual: a foot slides, in this count, wherever its toes are within 5 cm of the lowest joint of the clip and move
-faster than 0.5 m/s, at 20 frames per second. That includes feet that swing low: a real walk has 0.1 to 0.4 such frames.
+faster than 0.5 m/s, at 20 frames per second. That includes feet that swing low: 0.1 to 0.4 of a real walk's frames.
 """
 
 from dataclasses import dataclass
