@@ -17,8 +17,9 @@ import math
 import numpy as np
 
 from motionmillion.kinematics.contacts import FEET, floor_speed, runs, windows
+from motionmillion.skeleton import SMPL22
 
-LEASH = 0.065
+LEASH = 0.06
 """Distance along the floor between a foot and its anchor, metres, from which the anchor follows the foot."""
 CORE = 0.5
 """Seconds of a contact that set its anchor."""
@@ -31,6 +32,9 @@ CLEARANCE = 0.056
 """Height of the toes' joint that a foot in the air has at least, metres; that of a standing foot is 1 to 3 cm."""
 _MOST_LIFT = 0.035
 _MOVING = (0.3, 0.55)  # metres per second
+_UPRIGHT = (0.5, 0.7)
+"""Heights of the pelvis, as shares of the leg, up to which a body is down, and from which it is up."""
+_LEG = [SMPL22.names.index(f"left_{part}") for part in ("hip", "knee", "ankle")]
 
 
 def find_locks(points: np.ndarray, contacts: np.ndarray, fps: float, before: np.ndarray | None = None) -> np.ndarray:
@@ -95,11 +99,22 @@ def foot_targets(points: np.ndarray, locks: np.ndarray, fps: float) -> tuple[np.
     return ankles + toe_weight * excess, toes - (1.0 - toe_weight) * excess
 
 
-def lift(toes: np.ndarray, locks: np.ndarray, floor: float, fps: float) -> np.ndarray:
-    """How far to lift feet that swing close to the floor, `[T, F]`, metres."""
+def lift(points: np.ndarray, toes: np.ndarray, locks: np.ndarray, floor: float, fps: float) -> np.ndarray:
+    """How far to lift feet that swing close to the floor, `[T, F]`, metres; none while a body lies, crawls or sits.
+
+    Args:
+        points: joint positions `[T, J, 3]`, metres.
+        toes: where the toes will be `[T, F, 3]`.
+        locks: anchors `[T, F, P, 3]`, NaN where a foot is free.
+        floor: height of the floor.
+        fps: frames per second.
+    """
+    leg = np.linalg.norm(np.diff(points[0, _LEG], axis=0), axis=-1).sum()
+    hips = (points[:, 0, 1] - floor) / leg
+    upright = _smoothstep((hips - _UPRIGHT[0]) / (_UPRIGHT[1] - _UPRIGHT[0]))[:, None]
     free = np.isnan(locks[:, :, 1, 0])
     moving = _smoothstep((floor_speed(toes, fps) - _MOVING[0]) / (_MOVING[1] - _MOVING[0]))
-    need = np.clip(floor + CLEARANCE - toes[..., 1], 0.0, _MOST_LIFT) * moving * free
+    need = np.clip(floor + CLEARANCE - toes[..., 1], 0.0, _MOST_LIFT) * moving * free * upright
     return envelope(need, fps, 0.034, 0.034)
 
 

@@ -44,7 +44,7 @@ class RepairOptions:
         floor: the motion is moved to put the floor at height 0, unless the toes' joints stand up to 3 cm above it
             already, and what is below the floor is lifted.
         jitter: rotations and path are steadied.
-        swing: feet that swing just above the floor are lifted by up to 3.5 cm.
+        swing: feet of an upright body that swing just above the floor are lifted by up to 3.5 cm.
         floor_height: height of the floor in the motion, metres; None finds it.
 
     Raises:
@@ -115,7 +115,7 @@ def _repair(motion: Motion, options: RepairOptions, before: _Contacts | None) ->
     held = locks if options.feet else np.full(locks.shape, np.nan)
     ankles, toes = foot_targets(points, held, fps)
     if options.swing:
-        raised = lift(toes, locks, level, fps)
+        raised = lift(points, toes, locks, level, fps)
         ankles[..., 1], toes[..., 1] = ankles[..., 1] + raised, toes[..., 1] + raised
     if options.floor:
         sunk = envelope((level - toes[..., 1]).clip(0.0), fps, 0.034, 0.034)
