@@ -145,6 +145,30 @@ class Motion:
             raise ValueError(f"slice must leave at least one frame, got {start}:{stop} of {self.num_frames}")
         return self.replace(rotations=self.rotations[start:stop], translation=self.translation[start:stop])
 
+    def repaired(
+        self,
+        feet: bool = True,
+        floor: bool = True,
+        jitter: bool = True,
+        swing: bool = True,
+        floor_height: float | None = None,
+    ) -> "Motion":
+        """The motion without sliding feet, feet in the floor and jitter; see `motionmillion.kinematics.repair`.
+
+        Args:
+            feet: feet that touch the floor stay where they are.
+            floor: the floor is put at height 0 and what is below it is lifted.
+            jitter: rotations and path are steadied, accents kept.
+            swing: feet that swing just above the floor are lifted.
+            floor_height: height of the floor in the motion, metres; None finds it.
+
+        Raises:
+            ValueError: for a skeleton of other joints than SMPL22's.
+        """
+        from motionmillion.kinematics.repair import RepairOptions, repaired
+
+        return repaired(self, RepairOptions(feet, floor, jitter, swing, floor_height))
+
     @staticmethod
     def join(pieces: Iterable["Motion"]) -> "Motion":
         """Concatenate motions unchanged, such as the pieces of `MotionPipeline.stream`.

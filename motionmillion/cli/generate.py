@@ -54,6 +54,10 @@ def generate(
             "--overwrite", help="Replace output files that exist, but never a source.", rich_help_panel=OUTPUT
         ),
     ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Repair feet, floor and jitter before writing.", rich_help_panel=OUTPUT),
+    ] = False,
     prompts_file: Annotated[
         Path | None, typer.Option(help="Text file with one sentence per line.", rich_help_panel=INPUT)
     ] = None,
@@ -183,4 +187,4 @@ def generate(
     )
     request.check_rows(len(texts))
     with warnings_as_lines():
-        generate_files(jobs, model, where, options, request, writing)
+        generate_files(jobs, model, where, options, request, writing, repair)

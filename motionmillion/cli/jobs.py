@@ -256,12 +256,14 @@ def generate_files(
     options: RunOptions,
     request: Request | None = None,
     writing: OutputOptions | None = None,
+    repair: bool = False,
 ) -> None:
     """Generate the motions of `jobs` in batches; the files of a batch are written as soon as it is done.
 
     Args:
         request: conditions besides the prompts of `jobs`.
         writing: options of the files' writers.
+        repair: whether motions are repaired before they are written.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -283,6 +285,7 @@ def generate_files(
         for start in range(0, len(jobs), options.batch_size):
             part = jobs[start : start + options.batch_size]
             for job, motion in zip(part, request.motions(pipe, part, options.given), strict=True):
+                motion = motion.repaired() if repair else motion
                 for file in job.files:
                     write_motion(motion, file, **writing.of(file))
                     print(file, flush=True)

@@ -1,19 +1,26 @@
-"""Joints and inverse kinematics, joining, retargeting, joint names."""
+"""Joints and inverse kinematics, joining, retargeting, joint names, contacts and repair."""
 
 from typing import TYPE_CHECKING
 
 from motionmillion.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from motionmillion.kinematics.contacts import find_contacts
+    from motionmillion.kinematics.faults import Faults, find_faults
     from motionmillion.kinematics.joining import continue_from, joined
     from motionmillion.kinematics.joints import motion_from_joints, rotations_from_joints
+    from motionmillion.kinematics.repair import RepairOptions, repaired, repaired_stream
 
-__all__ = ["continue_from", "joined", "motion_from_joints", "rotations_from_joints"]
+__all__ = ["Faults", "RepairOptions", "continue_from", "find_contacts", "find_faults", "joined", "motion_from_joints"]
+__all__ += ["repaired", "repaired_stream", "rotations_from_joints"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "contacts": ["find_contacts"],
+        "faults": ["Faults", "find_faults"],
         "joining": ["continue_from", "joined"],
         "joints": ["motion_from_joints", "rotations_from_joints"],
+        "repair": ["RepairOptions", "repaired", "repaired_stream"],
     },
 )

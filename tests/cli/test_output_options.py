@@ -17,7 +17,7 @@ def test_export_passes_options_to_the_writers(run, source, tmp_path):
     pytest.importorskip("pygltflib", reason='needs pip install "motionmillion[glb]"')
     flags = ("--bvh-unit", "inch", "--bvh-names", "unreal", "--bvh-rest", "A", "--bvh-t-pose")
     flags += ("--body", "mannequin", "--in-place", "--joint-names", "mixamo")
-    code, out, err = run("export", source, tmp_path / "a.bvh", tmp_path / "a.glb", *flags)
+    code, out, err = run("export", source, "-o", tmp_path / "a.bvh", "-o", tmp_path / "a.glb", *flags)
     assert code == 0 and out.splitlines() == [str(tmp_path / "a.bvh"), str(tmp_path / "a.glb")], err
     expected = dict(unit="inch", names="unreal", rest="A", t_pose_first_frame=True)
     again = write_bvh(Motion.load(source), tmp_path / "b.bvh", **expected)

@@ -103,7 +103,7 @@ def test_packed_rows_hold_several_samples():
         ("training.fsdp=true", "training must name deepspeed or fsdp, got both"),
         ("training.bf16=perhaps", "bf16"),
         ("training.tf32=perhaps", "training.tf32 must be true or false"),
-        ("training.max_stepz=3", "training must hold arguments"),
+        ("training.max_stepz=3", "training must hold known keys only"),
         ("training.per_device_train_batch_size=0", "per_device_train_batch_size must be a whole number"),
         ("model.size=2b", "name must be one of"),
         ("model.widht=3", "LM config must hold known keys only, got 'widht'"),

@@ -217,7 +217,7 @@ def test_overrides_change_values(tmp_path):
         ({"data": {}}, "data must name either folder or synthetic"),
         ({"data": {"folder": "nosuch"}}, "folder must be an existing"),
         ({"model": {"widht": 3}}, "'widht'; did you mean width"),
-        ({"training": {"max_stepz": 3}}, "training must hold arguments"),
+        ({"training": {"max_stepz": 3}}, "training must hold known keys only"),
         ({"data": {**TOKENIZER["data"], "copies": "two"}}, "copies must be a whole number"),
         ({"model": 5}, "model must be a section"),
         ({"training": {"ema_decay": 1.0}}, "ema_decay must be in"),

@@ -111,7 +111,7 @@ def test_captions_of_every_kind_of_source(tmp_path):
     (tmp_path / "more.txt").write_text(" sits \n\nwalks\n")
     assert list(read_captions(tmp_path / "more.txt")) == ["sits", "walks"]
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\xff")
-    for bad, message in (("binary.txt", "UTF-8 text file"), ("nosuch", "existing file")):
+    for bad, message in (("binary.txt", "text file in UTF-8"), ("nosuch", "existing file")):
         with pytest.raises(ValueError, match=message):
             list(read_captions(tmp_path / bad))
 
