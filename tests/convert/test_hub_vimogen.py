@@ -134,6 +134,7 @@ def test_sampling_is_that_of_the_index(folder):
     refused(folder, "steps must be")
 
 
+@pytest.mark.slow
 def test_bfloat16_from_text_to_file(original, run, tmp_path):
     exact = MotionPipeline.from_pretrained(original)
     half = MotionPipeline.from_pretrained(original, dtype=torch.bfloat16)
