@@ -125,7 +125,7 @@ def _repair(motion: Motion, options: RepairOptions, before: _Contacts | None) ->
     if options.feet or options.swing or options.floor:
         down = envelope(np.minimum(lowering(points, ankles), _LOWERED), fps, 0.034, 0.1)
         root = root - down[:, None] * np.array([0.0, 1.0, 0.0])
-        rotations = move_legs(skeleton, rotations, root, ankles, toes)
+        rotations = move_legs(skeleton, rotations, root, ankles, toes, fps)
     turned, path = torch.from_numpy(rotations).to(device), torch.from_numpy(root).to(device)
     return motion.replace(rotations=turned, translation=path), contacts, locks
 

@@ -83,7 +83,7 @@ def test_legs_whose_targets_are_their_places_do_not_move():
     rotations, root = walk.rotations.double().numpy(), walk.translation.double().numpy()
     points, _ = posed(walk.skeleton, rotations, root)
     ankles, toes = points[:, FEET[:, 0]], points[:, FEET[:, 1]]
-    assert np.abs(move_legs(walk.skeleton, rotations, root, ankles, toes) - rotations).max() < 1e-5
+    assert np.abs(move_legs(walk.skeleton, rotations, root, ankles, toes, walk.fps) - rotations).max() < 1e-5
 
 
 def test_legs_reach_targets_within_their_length():
@@ -92,7 +92,7 @@ def test_legs_reach_targets_within_their_length():
     points, _ = posed(walk.skeleton, rotations, root)
     shift = np.array([0.04, 0.05, -0.03])
     ankles, toes = points[:, FEET[:, 0]] + shift, points[:, FEET[:, 1]] + shift
-    moved, _ = posed(walk.skeleton, move_legs(walk.skeleton, rotations, root, ankles, toes), root)
+    moved, _ = posed(walk.skeleton, move_legs(walk.skeleton, rotations, root, ankles, toes, walk.fps), root)
     assert np.abs(moved[:, FEET[:, 0]] - ankles).max() < 2e-3
     assert np.abs(moved[:, FEET[:, 1]] - toes).max() < 2e-3
 
