@@ -19,6 +19,7 @@ from motionmillion.cli.evaluate import compare_app, evaluate
 from motionmillion.cli.files import detokenize, export, tokenize, view
 from motionmillion.cli.generate import generate
 from motionmillion.cli.messages import message_of, usage_message
+from motionmillion.cli.retargeting import retarget
 from motionmillion.cli.train import train
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ app.command()(evaluate)
 app.add_typer(compare_app)
 app.command()(export)
 app.command()(view)
+app.command()(retarget)
 app.command()(tokenize)
 app.command()(detokenize)
 app.command()(train)

@@ -7,7 +7,7 @@ A value is `SMPL22 joint=joint of the file`, or the path of a YAML file of such 
 ones. Joints that are not named are found automatically. The option applies to the BVH files of a command.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -104,20 +104,26 @@ def mapping_text(path: Path, mapping: dict[str, str]) -> str:
     Raises:
         ValueError: for a file that is no BVH file or damaged, and for names in `mapping` that it does not hold.
     """
-    import yaml
-
     from motionmillion.io.bvh_file import parse_bvh
     from motionmillion.io.files import existing_file
     from motionmillion.kinematics.joint_names import find_joints
-    from motionmillion.skeleton import SMPL22
 
     if path.suffix.lower() != _BVH:
         raise ValueError(f"--show-mapping must come with a {_BVH} file, got {str(path)!r}")
     tree = parse_bvh(existing_file(path).read_bytes(), str(path))
     found = find_joints(tree.names, tree.parents, mapping, str(path), tree.rest_positions())
-    pairs = {joint: tree.names[found[joint]] if joint in found else None for joint in SMPL22.names}
+    return mapping_lines(path.name, tree.names, found)
+
+
+def mapping_lines(title: str, names: Sequence[str], found: Mapping[str, int]) -> str:
+    """YAML of the joints found among `names`, as `mapping_text` has it."""
+    import yaml
+
+    from motionmillion.skeleton import SMPL22
+
+    pairs = {joint: names[found[joint]] if joint in found else None for joint in SMPL22.names}
     used = set(found.values())
-    unused = [name for joint, name in enumerate(tree.names) if joint not in used and not name.endswith(" end")]
-    lines = [f"# {path.name}: joint of SMPL22: joint of the file (null: there is none)"]
+    unused = [name for joint, name in enumerate(names) if joint not in used and not name.endswith(" end")]
+    lines = [f"# {title}: joint of SMPL22: joint of the file (null: there is none)"]
     lines += yaml.safe_dump(pairs, sort_keys=False, allow_unicode=True, width=1000).splitlines()
     return "\n".join([*lines, *(f"# not used: {name}" for name in unused)])

@@ -33,6 +33,7 @@ from motionmillion.io.gltf_nodes import (
     posed_matrices,
     rest_matrices,
 )
+from motionmillion.io.options import option
 from motionmillion.kinematics.joint_names import map_joints
 from motionmillion.kinematics.rotations import nearest
 from motionmillion.kinematics.targets import Carried, Target
@@ -103,8 +104,8 @@ def _read(file: GltfFile, index: int | None, mapping: dict[str, str]) -> GlbChar
     if index is None and len(made) > 1:
         names = ", ".join(repr(character.target.names[found["pelvis"]]) for character, found in made[:4])
         raise GltfError(
-            f"{str(file.path)!r} must hold one character, got {len(made)}, with the hips {names}; choose one with "
-            "index=0 in Python, --index 0 on the command line"
+            f"{str(file.path)!r} must hold one character, got {len(made)}, with the hips {names}; choose one "
+            f"with {option('index', 0)}"
         )
     if not 0 <= (index or 0) < len(made):
         raise GltfError(f"index must be 0 to {len(made) - 1} for the characters of {str(file.path)!r}, got {index}")

@@ -216,7 +216,9 @@ def ordered(file: GltfFile, nodes: list[dict[str, Any]], joints: set[int]) -> tu
     """The joints and what they hang from, parents before children, and the places of their parents."""
     above = {child: number for number, node in enumerate(nodes) for child in node.get("children", [])}
     # tips that do not move are joints too
-    joints = joints | {child for joint in joints for child in nodes[joint].get("children", []) if "mesh" not in nodes[child]}
+    joints = joints | {
+        child for joint in joints for child in nodes[joint].get("children", []) if "mesh" not in nodes[child]
+    }
     depths: dict[int, int] = {}
     for joint in joints:
         chain = [joint]
@@ -229,7 +231,9 @@ def ordered(file: GltfFile, nodes: list[dict[str, Any]], joints: set[int]) -> tu
     return order, [order.index(above[number]) if number in above else -1 for number in order]
 
 
-def animation_keys(file: GltfFile, animation: dict[str, Any]) -> dict[tuple[int, str], tuple[np.ndarray, np.ndarray, str]]:
+def animation_keys(
+    file: GltfFile, animation: dict[str, Any]
+) -> dict[tuple[int, str], tuple[np.ndarray, np.ndarray, str]]:
     """Times `[K]`, values and interpolation of each node's translation, rotation and scale."""
     found = {}
     for channel in animation["channels"]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from motionmillion.io import bvh_rows
-from motionmillion.io.bvh import _continuous, read_bvh, write_bvh
+from motionmillion.io.bvh import read_bvh, unwrapped, write_bvh
 from motionmillion.io.bvh_file import BvhTree, parse_bvh
 from motionmillion.io.bvh_rows import frame_rate, read_rows
 from motionmillion.kinematics.rotations import axis_rotation
