@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from motionmillion.io.axes import check_up
 from motionmillion.io.bare_skeletons import BareSkeleton, write_bare_bvh, write_bare_glb
 from motionmillion.io.bvh_file import BvhTree, parse_bvh
 from motionmillion.io.files import existing_file
@@ -82,6 +83,7 @@ def read_character(
         ValueError: for another suffix, a file that is missing, damaged or no character, or joints that cannot be
             mapped (listing the missing ones).
     """
+    check_up(up)
     path, given = Path(path), dict(mapping or {})
     suffix = path.suffix.lower()
     if suffix not in TARGETS:

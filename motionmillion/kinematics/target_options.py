@@ -17,7 +17,7 @@ class RetargetOptions:
 
     feet: bool = field(
         default=True,
-        metadata={"help": "Place feet by two-bone IK where the motion has them, so that they do not slide."},
+        metadata={"help": "Place feet by two-bone IK where the motion has them: they do not slide."},
     )
     hands: bool = field(
         default=False, metadata={"help": "Place hands by two-bone IK too, where the motion has them about the hips."}

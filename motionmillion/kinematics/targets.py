@@ -180,7 +180,7 @@ class ToTarget:
         return rest[mapping[child]] - rest[mapping[name]]
 
     def _ball(self, side: str) -> np.ndarray:
-        """The vector `[3]` from the ankle to the ball of the foot in the rest pose; made up where there are no toes."""
+        """The vector `[3]` from the ankle to the ball of the foot in the rest pose; made up without toes."""
         if f"{side}_foot" in self.bodies.mapping:
             return self._bone(f"{side}_ankle", f"{side}_foot")
         longer = _ANKLE * self.bodies.leg / -_FOOT[side][1]
