@@ -102,7 +102,13 @@ class Glb:
     def __init__(self, bodies: list[Body], skin: bool = True) -> None:
         self.data = b""
         self.json: dict[str, Any] = {"asset": {"version": "2.0", "extras": {"author": "Zoë"}}, "nodes": []}
-        self.json |= {"scene": 0, "scenes": [{"nodes": []}], "bufferViews": [], "accessors": [], "extras": {"a": [1.0]}}
+        self.json |= {
+            "scene": 0,
+            "scenes": [{"nodes": []}],
+            "bufferViews": [],
+            "accessors": [],
+            "extras": {"a": [1.0]},
+        }
         for body in bodies:
             self.add_body(body, skin)
 
@@ -161,7 +167,9 @@ class Glb:
         bind[:, :3, :3] /= np.linalg.norm(bind[:, :3, :1], axis=1, keepdims=True)
         inverse = self.array(np.linalg.inv(bind).swapaxes(1, 2).reshape(-1, 16), "MAT4")
         primitive = {"attributes": attributes, "indices": self.array(indices, "SCALAR", 5123), "material": 0}
-        self.json.setdefault("materials", [{"name": "skin", "extensions": {"KHR_materials_unlit": {}}, "extras": {"b": 2}}])
+        self.json.setdefault(
+            "materials", [{"name": "skin", "extensions": {"KHR_materials_unlit": {}}, "extras": {"b": 2}}]
+        )
         self.json.setdefault("meshes", []).append({"name": "body", "primitives": [primitive]})
         skins = self.json.setdefault("skins", [])
         skins.append({"joints": list(range(first, first + len(inside))), "inverseBindMatrices": inverse})
