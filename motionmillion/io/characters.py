@@ -91,8 +91,7 @@ def read_character(
         raise ValueError(f"target must end in one of {list(TARGETS)}, got {str(path)!r}{more}")
     if suffix == ".glb":
         glb = read_glb(path, index, given)
-        joints = map_joints(glb.target.names, glb.target.parents, given, str(path), glb.target.rest)
-        return Character(glb.target, joints, glb.frames, glb.bones, np.eye(3), glb=glb)
+        return Character(glb.target, glb.joints, glb.frames, glb.bones, np.eye(3), glb=glb)
     return _from_bvh(existing_file(path), given, up) if suffix == ".bvh" else _from_fbx(existing_file(path), given)
 
 

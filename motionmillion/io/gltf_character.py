@@ -14,7 +14,7 @@ Shapes: T frames, N joints.
 import json
 import struct
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import numpy as np
 import roma
 import torch
 
-from motionmillion.io.files import existing_file, write_bytes
+from motionmillion.io.files import PathError, existing_file, write_bytes
 from motionmillion.io.gltf_nodes import (
     GltfError,
     GltfFile,
@@ -53,6 +53,7 @@ class GlbCharacter:
         bones: which joints belong to a skin, `[N]`.
         order: the node of each joint.
         placed: matrices `[N, 4, 4]` of the nodes as they stand in the file.
+        joints: SMPL22 name -> joint.
     """
 
     file: GltfFile
@@ -61,6 +62,7 @@ class GlbCharacter:
     bones: np.ndarray
     order: list[int]
     placed: np.ndarray
+    joints: dict[str, int] = field(default_factory=dict)
 
 
 def read_glb(path: str | Path, index: int | None = None, mapping: dict[str, str] | None = None) -> GlbCharacter:
@@ -78,10 +80,10 @@ def read_glb(path: str | Path, index: int | None = None, mapping: dict[str, str]
     file = GltfFile(path)
     try:
         return _read(file, index, mapping or {})
-    except (KeyError, IndexError, TypeError, AttributeError, RecursionError, np.linalg.LinAlgError) as error:
-        raise ValueError(str(file.damaged(f"{type(error).__name__}: {error}"))) from None
-    except GltfError as error:
+    except (GltfError, PathError) as error:
         raise ValueError(str(error)) from None
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise ValueError(str(file.damaged(f"{type(error).__name__}: {error}"))) from None
 
 
 def _read(file: GltfFile, index: int | None, mapping: dict[str, str]) -> GlbCharacter:
@@ -90,7 +92,7 @@ def _read(file: GltfFile, index: int | None, mapping: dict[str, str]) -> GlbChar
     if not skinned:
         warnings.warn(f"{str(file.path)!r} has no skin, so that only its nodes will move", stacklevel=4)
     made, failed = [], None
-    for joints in groups:
+    for joints in filter(None, groups):
         character = _character(file, nodes, joints)
         try:
             found = map_joints(
@@ -100,7 +102,8 @@ def _read(file: GltfFile, index: int | None, mapping: dict[str, str]) -> GlbChar
         except ValueError as error:
             failed = failed or error
     if not made:
-        raise failed or GltfError(f"{str(file.path)!r} must hold a character with joints, got none")
+        none = f"{str(file.path)!r} must hold a character with joints, got none"
+        raise GltfError(none if failed is None else str(failed))
     if index is None and len(made) > 1:
         names = ", ".join(repr(character.target.names[found["pelvis"]]) for character, found in made[:4])
         raise GltfError(
@@ -111,7 +114,7 @@ def _read(file: GltfFile, index: int | None, mapping: dict[str, str]) -> GlbChar
         raise GltfError(f"index must be 0 to {len(made) - 1} for the characters of {str(file.path)!r}, got {index}")
     character, found = made[index or 0]
     _check_scales(character, set(found.values()), nodes)
-    return character
+    return replace(character, joints=found)
 
 
 def _groups(file: GltfFile, nodes: list[dict[str, Any]]) -> list[set[int]]:

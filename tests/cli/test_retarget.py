@@ -16,7 +16,7 @@ from characters import Glb, mixamo, plain  # noqa: E402
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    return synthesize("walk", seed=0, seconds=1).save(tmp_path / "walk.npz")
+    return synthesize("walk", seed=0, seconds=2).slice(0, 30).save(tmp_path / "walk.npz")
 
 
 @pytest.fixture
