@@ -11,16 +11,19 @@ Shapes: T frames, J joints.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import roma
 import torch
 from torch import Tensor
 
 from motionmillion.skeleton import SMPL22, Skeleton
+
+if TYPE_CHECKING:
+    from motionmillion.kinematics.target_options import RetargetOptions
 
 FPS_RANGE = (0.1, 1000.0)
 """Valid frame rates; others are probably mistakes, and resampling could exhaust the memory."""
@@ -168,6 +171,25 @@ class Motion:
         from motionmillion.kinematics.repair import RepairOptions, repaired
 
         return repaired(self, RepairOptions(feet, floor, jitter, swing, floor_height))
+
+    def retarget(
+        self,
+        skeleton: Skeleton,
+        options: "RetargetOptions | None" = None,
+        mapping: Mapping[str, str] | None = None,
+    ) -> "Motion":
+        """The motion on a skeleton of any joint names, proportions and rest pose.
+
+        Args:
+            options: feet and hands placed by IK, and the scale of the path.
+            mapping: SMPL22 name -> name in the skeleton, for joints that are not found automatically.
+
+        Raises:
+            ValueError: if the skeleton's joints cannot be mapped, listing the missing ones, or it has no legs.
+        """
+        from motionmillion.kinematics.targets import onto_skeleton
+
+        return onto_skeleton(self, skeleton, options, mapping)
 
     @staticmethod
     def join(pieces: Iterable["Motion"]) -> "Motion":

@@ -20,6 +20,7 @@ from motionmillion.cli.files import detokenize, export, tokenize, view
 from motionmillion.cli.generate import generate
 from motionmillion.cli.messages import message_of, usage_message
 from motionmillion.cli.repair import repair
+from motionmillion.cli.retargeting import retarget
 from motionmillion.cli.train import train
 
 app = typer.Typer(
@@ -51,6 +52,7 @@ app.add_typer(compare_app)
 app.command()(export)
 app.command()(repair)
 app.command()(view)
+app.command()(retarget)
 app.command()(tokenize)
 app.command()(detokenize)
 app.command()(train)

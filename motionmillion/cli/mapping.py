@@ -8,7 +8,7 @@ ones. Joints that are not named are found automatically. The option applies to f
 as BVH and GLB.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -108,20 +108,26 @@ def mapping_text(path: Path, mapping: dict[str, str]) -> str:
     Raises:
         ValueError: for a file of another format or a damaged one, and for names in `mapping` that it does not hold.
     """
-    import yaml
-
     from motionmillion.io.trees import read_tree
     from motionmillion.kinematics.joint_names import find_joints
-    from motionmillion.skeleton import SMPL22
 
     if path.suffix.lower() not in _TREES:
         raise ValueError(f"--show-mapping must come with a {_NAMED} file, got {str(path)!r}")
     with warnings_as_lines():
         tree = read_tree(path)
     found = find_joints(tree.names, tree.parents, mapping, str(path), tree.rest_positions())
-    pairs = {joint: tree.names[found[joint]] if joint in found else None for joint in SMPL22.names}
+    return mapping_lines(path.name, tree.names, found)
+
+
+def mapping_lines(title: str, names: Sequence[str], found: Mapping[str, int]) -> str:
+    """YAML of the joints found among `names`, as `mapping_text` has it."""
+    import yaml
+
+    from motionmillion.skeleton import SMPL22
+
+    pairs = {joint: names[found[joint]] if joint in found else None for joint in SMPL22.names}
     used = set(found.values())
-    unused = [name for joint, name in enumerate(tree.names) if joint not in used and not name.endswith(" end")]
-    lines = [f"# {path.name}: joint of SMPL22: joint of the file (null: there is none)"]
+    unused = [name for joint, name in enumerate(names) if joint not in used and not name.endswith(" end")]
+    lines = [f"# {title}: joint of SMPL22: joint of the file (null: there is none)"]
     lines += yaml.safe_dump(pairs, sort_keys=False, allow_unicode=True, width=1000).splitlines()
     return "\n".join([*lines, *(f"# not used: {name}" for name in unused)])

@@ -74,7 +74,7 @@ def write_bvh(
     angles = np.empty((*rotations.shape[:2], 3))
     for start in range(0, len(angles), _CHUNK):
         angles[start : start + _CHUNK] = _euler_zxy(rig.rotations(rotations[start : start + _CHUNK]))
-    angles = np.rad2deg(_continuous(angles))[:, _depth_first(motion.skeleton)]  # [T, J, 3]
+    angles = np.rad2deg(unwrapped(angles))[:, _depth_first(motion.skeleton)]  # [T, J, 3]
     lines = ["HIERARCHY", *_hierarchy(motion.skeleton, rig, scale), "MOTION", f"Frames: {len(root)}"]
     lines.append(f"Frame Time: {1.0 / motion.fps:.10f}\n")
     row = " ".join(["%.6f"] * (3 + angles[0].size)) + "\n"
@@ -175,7 +175,7 @@ def _euler_zxy(rotations: np.ndarray) -> np.ndarray:
     return np.stack([z, x, y], axis=-1)
 
 
-def _continuous(angles: np.ndarray) -> np.ndarray:
+def unwrapped(angles: np.ndarray) -> np.ndarray:
     """Unwrap angles `[T, J, 3]` to minimise jumps from frame to frame, so that curves stay editable."""
     flip = np.array([1.0, -1.0, 1.0])
     result = np.empty_like(angles)

@@ -6,7 +6,8 @@ Version 0.0.5 of `ufbx` counts references wrongly in some calls and then ends th
 `motionmillion.io.fbx_read` runs this module in another one, and this module keeps every list that it reads and leaves
 out those calls. Problems of the file are printed as one line, with exit code 2.
 
-Arrays: `names` [N], `parents` [N], `fps`, `rest` [N, 4, 4], `posed` [T, N, 4, 4], `animations` (how many there are).
+Arrays: `names` [N], `parents` [N], `fps`, `rest` [N, 4, 4], `posed` [T, N, 4, 4], `animations` (how many there are),
+`bones` [N] (whether the node is a bone).
 """
 
 import argparse
@@ -22,8 +23,11 @@ _MEMORY = 8 << 30
 """Bytes that this process may take, where the system can limit them."""
 
 
-def read_nodes(path: str, index: int, fps: float | None) -> dict[str, np.ndarray]:
+def read_nodes(path: str, index: int, fps: float | None, rest_only: bool = False) -> dict[str, np.ndarray]:
     """Every bone, and what it hangs from, at every frame of an animation, y up and in metres.
+
+    Args:
+        rest_only: leave the animation out; `posed` has no frames.
 
     Raises:
         ValueError: for a damaged file, and one without that animation.
@@ -40,6 +44,8 @@ def read_nodes(path: str, index: int, fps: float | None) -> dict[str, np.ndarray
         raise ValueError(f"path must be a whole FBX file, got {path!r} ({reason})") from None
     stacks = list(scene.anim_stacks)
     moving = [stack for stack in stacks if stack.time_end > stack.time_begin]
+    if rest_only:
+        return _arrays(scene, 30.0, [], len(moving))
     if not moving:
         raise ValueError(f"{path!r} must hold an animation, got none; export it with its animation")
     if not 0 <= index < len(moving):
@@ -51,10 +57,20 @@ def read_nodes(path: str, index: int, fps: float | None) -> dict[str, np.ndarray
     frames = round((end - begin) * rate) + 1
     if not 0 < rate < 1e4 or frames > _MOST_FRAMES:
         raise ValueError(f"{path!r} must have at most {_MOST_FRAMES} frames, got {frames} at {rate:g} a second")
+    times = [begin + t / rate for t in range(frames)]
+    return _arrays(scene, rate, times, len(moving), animation)
+
+
+def _arrays(
+    scene: Any, rate: float, times: list[float], animations: int, animation: Any = None
+) -> dict[str, np.ndarray]:
+    """The arrays of the module's docstring, posed at some times."""
     nodes, parents = _joints(list(scene.nodes))
-    posed = np.empty((frames, len(nodes), 4, 4))
+    posed = np.empty((len(times), len(nodes), 4, 4))
     for number, node in enumerate(nodes):
-        local = np.stack([_placed(ufbx.evaluate_transform(animation, node, begin + t / rate)) for t in range(frames)])
+        if not times:
+            continue
+        local = np.stack([_placed(ufbx.evaluate_transform(animation, node, time)) for time in times])
         posed[:, number] = local if parents[number] < 0 else posed[:, parents[number]] @ local
     rest = np.stack([_matrix(node.node_to_world) for node in nodes])
     numbers = {node.typed_id: number for number, node in enumerate(nodes)}
@@ -69,7 +85,8 @@ def read_nodes(path: str, index: int, fps: float | None) -> dict[str, np.ndarray
         fps=np.array(rate),
         rest=rest,
         posed=posed.astype(np.float32),
-        animations=np.array(len(moving)),
+        animations=np.array(animations),
+        bones=np.array([node.bone is not None for node in nodes]),
     )
 
 
@@ -121,13 +138,14 @@ def main() -> int:
     parser.add_argument("output")
     parser.add_argument("--index", type=int, default=0)
     parser.add_argument("--fps", type=float)
+    parser.add_argument("--rest", action="store_true", help="only the rest pose")
     given = parser.parse_args()
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     try:
-        arrays = read_nodes(given.path, given.index, given.fps)
+        arrays = read_nodes(given.path, given.index, given.fps, given.rest)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

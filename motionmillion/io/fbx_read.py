@@ -52,14 +52,30 @@ def read_fbx(
 def fbx_tree(path: str | Path, fps: float | None = None, index: int | None = None) -> PosedTree:
     """The joints of a file as they are in it."""
     path = existing_file(path)
-    if importlib.util.find_spec("ufbx") is None:
-        raise ValueError(f"reading {str(path)!r} needs the package ufbx; run pip install 'motionmillion[fbx]'")
     if fps is not None and not 0 < fps < 1e4:
         raise ValueError(f"fps must be a positive number, got {fps!r}")
+    arrays = node_arrays(path, ["--index", str(index or 0), *([] if fps is None else ["--fps", str(fps)])])
+    choose(int(arrays["animations"]), index, path, "animations")
+    return PosedTree.from_matrices(
+        [str(name) for name in arrays["names"]],
+        [int(parent) for parent in arrays["parents"]],
+        float(arrays["fps"]),
+        arrays["rest"],
+        arrays["posed"],
+    )
+
+
+def node_arrays(path: Path, arguments: list[str]) -> dict[str, np.ndarray]:
+    """The arrays that `motionmillion.io.fbx_nodes` makes of a file.
+
+    Raises:
+        ValueError: if `ufbx` is not installed, or the file cannot be read.
+    """
+    if importlib.util.find_spec("ufbx") is None:
+        raise ValueError(f"reading {str(path)!r} needs the package ufbx; run pip install 'motionmillion[fbx]'")
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "nodes.npz"
-        command = [sys.executable, "-m", "motionmillion.io.fbx_nodes", str(path), str(output)]
-        command += ["--index", str(index or 0), *([] if fps is None else ["--fps", str(fps)])]
+        command = [sys.executable, "-m", "motionmillion.io.fbx_nodes", str(path), str(output), *arguments]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST)
         except subprocess.TimeoutExpired:
@@ -71,11 +87,4 @@ def fbx_tree(path: str | Path, fps: float | None = None, index: int | None = Non
                 f"path must be a whole FBX file, got {str(path)!r}, on which ufbx failed; export it again"
             )
         with np.load(output, allow_pickle=False) as arrays:
-            choose(int(arrays["animations"]), index, path, "animations")
-            return PosedTree.from_matrices(
-                [str(name) for name in arrays["names"]],
-                [int(parent) for parent in arrays["parents"]],
-                float(arrays["fps"]),
-                arrays["rest"],
-                arrays["posed"],
-            )
+            return dict(arrays)

@@ -62,20 +62,20 @@ def gltf_tree(path: str | Path, fps: float | None = None, index: int | None = No
     path = existing_file(path)
     if fps is not None and not 0 < fps < 1e4:
         raise ValueError(f"fps must be a positive number, got {fps!r}")
-    file = _File(path)
+    file = GltfFile(path)
     try:
         return _posed(file, fps, index)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        if isinstance(error, _GltfError) or str(error).startswith("index must"):
+        if isinstance(error, GltfError) or str(error).startswith("index must"):
             raise ValueError(str(error)) from None
         raise file.damaged(f"{type(error).__name__}: {error}") from None
 
 
-class _GltfError(ValueError):
+class GltfError(ValueError):
     """An error whose message is complete."""
 
 
-class _File:
+class GltfFile:
     """The JSON of a file, and its arrays."""
 
     def __init__(self, path: Path) -> None:
@@ -92,8 +92,8 @@ class _File:
         except (ValueError, RecursionError) as error:
             raise self.damaged(str(error)) from None
 
-    def damaged(self, reason: str) -> _GltfError:
-        return _GltfError(f"path must be a whole glTF file, got {str(self.path)!r} ({' '.join(reason.split())[:120]})")
+    def damaged(self, reason: str) -> GltfError:
+        return GltfError(f"path must be a whole glTF file, got {str(self.path)!r} ({' '.join(reason.split())[:120]})")
 
     def _chunks(self, data: bytes) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = {}
@@ -116,7 +116,7 @@ class _File:
             return base64.b64decode(uri.split(",", 1)[1])
         beside = (self.path.parent / unquote(uri)).resolve()
         if self.path.parent.resolve() not in beside.parents:
-            raise _GltfError(f"buffers of {str(self.path)!r} must lie in its folder, got {uri[:80]!r}")
+            raise GltfError(f"buffers of {str(self.path)!r} must lie in its folder, got {uri[:80]!r}")
         return existing_file(beside).read_bytes()
 
     def array(self, number: int) -> np.ndarray:
@@ -125,7 +125,7 @@ class _File:
         width, kind = _WIDTHS[accessor["type"]], np.dtype(_TYPES[accessor["componentType"]])
         count = int(accessor["count"])
         if "sparse" in accessor or "bufferView" not in accessor:
-            raise _GltfError(f"accessors of {str(self.path)!r} must be plain, got a sparse one; export it again")
+            raise GltfError(f"accessors of {str(self.path)!r} must be plain, got a sparse one; export it again")
         view = self.json["bufferViews"][accessor["bufferView"]]
         data = self.buffer(view["buffer"])
         start = int(view.get("byteOffset", 0)) + int(accessor.get("byteOffset", 0))
@@ -137,54 +137,92 @@ class _File:
         if accessor.get("normalized"):
             values = np.maximum(values / np.iinfo(kind).max, -1.0)
         if not np.isfinite(values).all():
-            raise _GltfError(f"accessors of {str(self.path)!r} must be finite, got NaN or infinity in {number}")
+            raise GltfError(f"accessors of {str(self.path)!r} must be finite, got NaN or infinity in {number}")
         return values
 
 
-def _posed(file: _File, fps: float | None, index: int | None) -> PosedTree:
+def _posed(file: GltfFile, fps: float | None, index: int | None) -> PosedTree:
     """The nodes of one animation, at every frame."""
     nodes = file.json.get("nodes", [])
     moving = [a for a in file.json.get("animations", []) if any("node" in c["target"] for c in a["channels"])]
     if not moving:
-        raise _GltfError(f"{str(file.path)!r} must hold an animation, got none; export it with its animation")
+        raise GltfError(f"{str(file.path)!r} must hold an animation, got none; export it with its animation")
     if len(nodes) > _MOST_NODES:
-        raise _GltfError(f"{str(file.path)!r} must have at most {_MOST_NODES} nodes, got {len(nodes)}")
+        raise GltfError(f"{str(file.path)!r} must have at most {_MOST_NODES} nodes, got {len(nodes)}")
     animation = moving[choose(len(moving), index, file.path, "animations")]
-    order, parents = _order(file, nodes, animation)
-    keys = _keys(file, animation)
+    joints = {joint for skin in file.json.get("skins", []) for joint in skin["joints"]}
+    joints = joints or {channel["target"]["node"] for channel in animation["channels"] if "node" in channel["target"]}
+    order, parents = ordered(file, nodes, joints)
+    keys = animation_keys(file, animation)
+    rate, posed = posed_matrices(file, keys, order, parents, fps)
+    rest = rest_matrices(file, order, parents)
+    return PosedTree.from_matrices(node_names(nodes, order), parents, rate, rest, posed)
+
+
+def node_names(nodes: list[dict[str, Any]], order: list[int]) -> list[str]:
+    """The names of nodes; those without one are called by their number."""
+    return [str(nodes[number].get("name", f"node{number}")) for number in order]
+
+
+def posed_matrices(
+    file: GltfFile,
+    keys: Mapping[tuple[int, str], tuple[np.ndarray, np.ndarray, str]],
+    order: list[int],
+    parents: list[int],
+    fps: float | None = None,
+) -> tuple[float, np.ndarray]:
+    """The frame rate of an animation, and global matrices `[T, N, 4, 4]` of the nodes in `order` at every frame."""
+    nodes = file.json["nodes"]
     times = [key[0] for key in keys.values()]
     begin, end = min(t[0] for t in times), max(t[-1] for t in times)
     rate = _rate(times) if fps is None else fps
     frames = round((end - begin) * rate) + 1
     if frames > _MOST_FRAMES:
-        raise _GltfError(f"{str(file.path)!r} must have at most {_MOST_FRAMES} frames, got {frames}; pass a lower fps")
+        raise GltfError(f"{str(file.path)!r} must have at most {_MOST_FRAMES} frames, got {frames}; pass a lower fps")
     at = begin + np.arange(frames) / rate
     posed = np.empty((frames, len(order), 4, 4), dtype=np.float32)
-    rest = np.empty((len(order), 4, 4))
     for place, number in enumerate(order):
-        own = _local(nodes[number])
+        own = node_matrix(nodes[number])
         moved = {path: _sampled(*keys[number, path], at) for node, path in keys if node == number}
-        local = _local({**nodes[number], **moved}, frames) if moved else np.broadcast_to(own, (frames, 4, 4))
+        local = node_matrix({**nodes[number], **moved}, frames) if moved else np.broadcast_to(own, (frames, 4, 4))
         above = parents[place]
         posed[:, place] = local if above < 0 else posed[:, above] @ local
+    return rate, posed
+
+
+def rest_matrices(file: GltfFile, order: list[int], parents: list[int]) -> np.ndarray:
+    """Global matrices `[N, 4, 4]` of the nodes in `order` in the rest pose: the bind pose of skins, else the nodes'.
+
+    A bind pose is given in the mesh's coordinates; it is placed where the first joint of its skin is.
+    """
+    rest = np.empty((len(order), 4, 4))
+    for place, number in enumerate(order):
+        own, above = node_matrix(file.json["nodes"][number]), parents[place]
         rest[place] = own if above < 0 else rest[above] @ own
+    placed = rest.copy()
     for skin in file.json.get("skins", []):
-        if "inverseBindMatrices" in skin:
-            matrices = file.array(skin["inverseBindMatrices"]).reshape(-1, 4, 4).swapaxes(-1, -2)
-            for number, matrix in zip(skin["joints"], matrices, strict=False):
-                if number in order and abs(np.linalg.det(matrix)) > 1e-12:
-                    rest[order.index(number)] = np.linalg.inv(matrix)
-    names = [str(nodes[number].get("name", f"node{number}")) for number in order]
-    return PosedTree.from_matrices(names, parents, rate, rest, posed)
+        binds = {order.index(number): matrix for number, matrix in bind_matrices(file, skin) if number in order}
+        for place, matrix in binds.items():
+            rest[place] = placed[min(binds)] @ np.linalg.inv(binds[min(binds)]) @ matrix
+    return rest
 
 
-def _order(file: _File, nodes: list[dict[str, Any]], animation: dict[str, Any]) -> tuple[list[int], list[int]]:
+def bind_matrices(file: GltfFile, skin: Mapping[str, Any]) -> list[tuple[int, np.ndarray]]:
+    """The joints of a skin and their matrices `[4, 4]` in the mesh's coordinates, where the skin has any."""
+    if "inverseBindMatrices" not in skin:
+        return []
+    matrices = file.array(skin["inverseBindMatrices"]).reshape(-1, 4, 4).swapaxes(-1, -2)
+    pairs = zip(skin["joints"], matrices, strict=False)
+    return [(number, np.linalg.inv(matrix)) for number, matrix in pairs if abs(np.linalg.det(matrix)) > 1e-12]
+
+
+def ordered(file: GltfFile, nodes: list[dict[str, Any]], joints: set[int]) -> tuple[list[int], list[int]]:
     """The joints and what they hang from, parents before children, and the places of their parents."""
     above = {child: number for number, node in enumerate(nodes) for child in node.get("children", [])}
-    joints = {joint for skin in file.json.get("skins", []) for joint in skin["joints"]}
-    joints = joints or {channel["target"]["node"] for channel in animation["channels"] if "node" in channel["target"]}
     # tips that do not move are joints too
-    joints |= {child for joint in joints for child in nodes[joint].get("children", []) if "mesh" not in nodes[child]}
+    joints = joints | {
+        child for joint in joints for child in nodes[joint].get("children", []) if "mesh" not in nodes[child]
+    }
     depths: dict[int, int] = {}
     for joint in joints:
         chain = [joint]
@@ -197,7 +235,9 @@ def _order(file: _File, nodes: list[dict[str, Any]], animation: dict[str, Any]) 
     return order, [order.index(above[number]) if number in above else -1 for number in order]
 
 
-def _keys(file: _File, animation: dict[str, Any]) -> dict[tuple[int, str], tuple[np.ndarray, np.ndarray, str]]:
+def animation_keys(
+    file: GltfFile, animation: dict[str, Any]
+) -> dict[tuple[int, str], tuple[np.ndarray, np.ndarray, str]]:
     """Times `[K]`, values and interpolation of each node's translation, rotation and scale."""
     found = {}
     for channel in animation["channels"]:
@@ -210,7 +250,7 @@ def _keys(file: _File, animation: dict[str, Any]) -> dict[tuple[int, str], tuple
             raise file.damaged("an animation has times or values that do not fit")
         found[target["node"], target["path"]] = times, values, way
     if not found:
-        raise _GltfError(f"{str(file.path)!r} must hold moving nodes, got morph targets only")
+        raise GltfError(f"{str(file.path)!r} must hold moving nodes, got morph targets only")
     return found
 
 
@@ -257,7 +297,7 @@ def _slerp(first: torch.Tensor, last: torch.Tensor, share: torch.Tensor) -> torc
     return roma.quat_product(first, roma.rotvec_to_unitquat(roma.unitquat_to_rotvec(relative) * share[:, None]))
 
 
-def _local(node: Mapping[str, Any], frames: int | None = None) -> np.ndarray:
+def node_matrix(node: Mapping[str, Any], frames: int | None = None) -> np.ndarray:
     """The matrix `[4, 4]` of a node's transform, or `[T, 4, 4]` if some of it moves."""
     shape = () if frames is None else (frames,)
     if frames is None and "matrix" in node:

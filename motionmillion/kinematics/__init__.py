@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from motionmillion.kinematics.joining import continue_from, joined
     from motionmillion.kinematics.joints import motion_from_joints, rotations_from_joints
     from motionmillion.kinematics.repair import RepairOptions, repaired, repaired_stream
+    from motionmillion.kinematics.target_options import RetargetOptions
 
-__all__ = ["Faults", "RepairOptions", "continue_from", "find_contacts", "find_faults", "joined", "motion_from_joints"]
-__all__ += ["repaired", "repaired_stream", "rotations_from_joints"]
+__all__ = ["Faults", "RepairOptions", "RetargetOptions", "continue_from", "find_contacts", "find_faults", "joined"]
+__all__ += ["motion_from_joints", "repaired", "repaired_stream", "rotations_from_joints"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -22,5 +23,6 @@ __getattr__, __dir__ = lazy_names(
         "joining": ["continue_from", "joined"],
         "joints": ["motion_from_joints", "rotations_from_joints"],
         "repair": ["RepairOptions", "repaired", "repaired_stream"],
+        "target_options": ["RetargetOptions"],
     },
 )

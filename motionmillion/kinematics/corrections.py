@@ -86,6 +86,7 @@ class Corrections:
     Attributes:
         matrices: SMPL22 name -> `[3, 3]`; the source's rotation times it is SMPL's global rotation.
         swung: names of the joints whose bones point exactly where the source's do.
+        by_clip: the parts of the body, "arms", "legs" or "trunk", in whose rest pose nobody could be.
 
     Raises:
         ValueError: if left and right cannot be told apart, since hips and shoulders are at one point.
@@ -97,7 +98,7 @@ class Corrections:
         self.swung: set[str] = set()
         self._rest_only: dict[str, np.ndarray] = {}
         self._turned: dict[str, np.ndarray] = {}  # SMPL's global rotations [T, 3, 3] so far
-        self._by_clip: set[str] = set()
+        self.by_clip: set[str] = set()
         names, trunk = list(bodies.mapping), list(dict.fromkeys(["pelvis", bodies.chest]))
         for name in trunk:
             self._keep(name, self._trunk(name, _ALIKE))
@@ -105,10 +106,10 @@ class Corrections:
         if bodies.same_lengths:
             self.matrices = {name: self._by_rest(name) for name in names}
             return
-        self._by_clip = {_region(name) for name in names if self._inhuman(name)}
-        if self._by_clip:
+        self.by_clip = {_region(name) for name in names if self._inhuman(name)}
+        if self.by_clip:
             # the trunk goes with any other part: a rig without a human pose shows no bend of neck and spine either
-            self._by_clip.add("trunk")
+            self.by_clip.add("trunk")
         if any(self._inhuman(name) for name in (*bodies.spine, bodies.chest)):
             # the trunk of the rest pose is not straight
             for name in trunk:
@@ -175,10 +176,10 @@ class Corrections:
             return self._rest_only[name]
         child = self.bodies.child(name)
         above = self.bodies.parent(name)
-        if name == "head" and "trunk" not in self._by_clip:
+        if name == "head" and "trunk" not in self.by_clip:
             above = self.bodies.chest
         # a joint without a bone of its own turns with the bone above
-        found = self.matrices if child is None and _region(name) in self._by_clip else self._rest_only
+        found = self.matrices if child is None and _region(name) in self.by_clip else self._rest_only
         correction = found[above]
         if child is not None:
             smpl, source = self.bodies.bone(name, child)
@@ -221,7 +222,7 @@ class Corrections:
 
     def _by_clip_too(self, name: str, correction: np.ndarray) -> np.ndarray:
         """A constant of the rest pose, corrected by what the clip shows."""
-        by_clip, bends = _region(name) in self._by_clip, name not in self.swung
+        by_clip, bends = _region(name) in self.by_clip, name not in self.swung
         child = self.bodies.child(name)
         if by_clip and bends and child is not None and _kind(name) != "collar":
             above = self.matrices[self.bodies.parent(name)]

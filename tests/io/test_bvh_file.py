@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from motionmillion.io import bvh_rows
-from motionmillion.io.bvh import _continuous, read_bvh, write_bvh
+from motionmillion.io.bvh import read_bvh, unwrapped, write_bvh
 from motionmillion.io.bvh_file import BvhTree, parse_bvh
 from motionmillion.io.bvh_rows import frame_rate, read_rows
 from motionmillion.kinematics.rotations import axis_rotation
@@ -203,7 +203,7 @@ def test_curves_are_unwrapped_frame_by_frame(step: float):
         near = [a + 2 * np.pi * np.round((before - a) / (2 * np.pi)) for a in both]
         costs = [np.abs(choice - before).sum(-1, keepdims=True) for choice in near]
         expected[frame] = np.where(costs[0] <= costs[1], *near)
-    np.testing.assert_allclose(_continuous(angles), expected, atol=1e-9)
+    np.testing.assert_allclose(unwrapped(angles), expected, atol=1e-9)
 
 
 def _mutated(data: bytes, generator: np.random.Generator) -> bytes:

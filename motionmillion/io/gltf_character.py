@@ -1,0 +1,329 @@
+"""A character in a `.glb` file: its skeleton as a target, and its file with one more animation.
+
+    character = read_glb("hero.glb")
+    write_glb_animation(character, carried, fps=30.0, path="out.glb")
+
+The file is kept: meshes, materials, skins, textures, extras and other animations stay as they are, byte for byte, and
+the new animation comes last. The rest pose is the bind pose of the skins. Armatures may be scaled and turned (Mixamo's
+0.01, roots with z up), and nodes may have matrices. Fingers and other joints without a counterpart are not animated.
+Unusual: a node that gets an animation must not have a matrix, so that its matrix is taken apart.
+
+Shapes: T frames, N joints.
+"""
+
+import json
+import struct
+import warnings
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import roma
+import torch
+
+from motionmillion.io.files import PathError, existing_file, write_bytes
+from motionmillion.io.gltf_nodes import (
+    GltfError,
+    GltfFile,
+    animation_keys,
+    node_matrix,
+    node_names,
+    ordered,
+    posed_matrices,
+    rest_matrices,
+)
+from motionmillion.io.options import option
+from motionmillion.kinematics.joint_names import map_joints
+from motionmillion.kinematics.rotations import nearest
+from motionmillion.kinematics.targets import Carried, Target
+
+_UNEVEN = 0.02
+_POSED = 1e-3
+"""Nodes that differ from the bind pose by more, as a share of the size of the body, are posed."""
+
+
+@dataclass(frozen=True, eq=False)
+class GlbCharacter:
+    """A character and its file.
+
+    Args:
+        target: the body, in metres.
+        frames: rotations `[N, 3, 3]` of the joints in the rest pose.
+        bones: which joints belong to a skin, `[N]`.
+        order: the node of each joint.
+        placed: matrices `[N, 4, 4]` of the nodes as they stand in the file.
+        joints: SMPL22 name -> joint.
+    """
+
+    file: GltfFile
+    target: Target
+    frames: np.ndarray
+    bones: np.ndarray
+    order: list[int]
+    placed: np.ndarray
+    joints: dict[str, int] = field(default_factory=dict)
+
+
+def read_glb(path: str | Path, index: int | None = None, mapping: dict[str, str] | None = None) -> GlbCharacter:
+    """The character of a `.glb` file.
+
+    Args:
+        index: which character of several.
+        mapping: SMPL22 name -> name in the file, for joints that are not found automatically.
+
+    Raises:
+        ValueError: if the file is damaged, or holds no character, several, or one with mirrored or unevenly scaled
+            joints.
+    """
+    path = existing_file(path)
+    file = GltfFile(path)
+    try:
+        return _read(file, index, mapping or {})
+    except (GltfError, PathError) as error:
+        raise ValueError(str(error)) from None
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise ValueError(str(file.damaged(f"{type(error).__name__}: {error}"))) from None
+
+
+def _read(file: GltfFile, index: int | None, mapping: dict[str, str]) -> GlbCharacter:
+    nodes = file.json.get("nodes", [])
+    groups, skinned = _groups(file, nodes), bool(file.json.get("skins"))
+    if not skinned:
+        warnings.warn(f"{str(file.path)!r} has no skin, so that only its nodes will move", stacklevel=4)
+    made, failed = [], None
+    for joints in filter(None, groups):
+        character = _character(file, nodes, joints)
+        try:
+            found = map_joints(
+                character.target.names, character.target.parents, mapping, str(file.path), character.target.rest
+            )
+            made.append((character, found))
+        except ValueError as error:
+            failed = failed or error
+    if not made:
+        none = f"{str(file.path)!r} must hold a character with joints, got none"
+        raise GltfError(none if failed is None else str(failed))
+    if index is None and len(made) > 1:
+        names = ", ".join(repr(character.target.names[found["pelvis"]]) for character, found in made[:4])
+        raise GltfError(
+            f"{str(file.path)!r} must hold one character, got {len(made)}, with the hips {names}; choose one "
+            f"with {option('index', 0)}"
+        )
+    if not 0 <= (index or 0) < len(made):
+        raise GltfError(f"index must be 0 to {len(made) - 1} for the characters of {str(file.path)!r}, got {index}")
+    character, found = made[index or 0]
+    _check_scales(character, set(found.values()), nodes)
+    return replace(character, joints=found)
+
+
+def _groups(file: GltfFile, nodes: list[dict[str, Any]]) -> list[set[int]]:
+    """The joints of each character, the largest first: of skins that share joints or hang on one another."""
+    skins = [set(skin["joints"]) for skin in file.json.get("skins", [])] or [set(range(len(nodes)))]
+    above = {child: number for number, node in enumerate(nodes) for child in node.get("children", [])}
+    every = set().union(*skins)
+    groups: list[tuple[set[int], set[int]]] = []  # topmost joints, and joints
+    for skin in skins:
+        tops = set()
+        for joint in skin:
+            top, seen = joint, set()
+            while joint in above and joint not in seen:
+                seen.add(joint)
+                joint = above[joint]
+                top = joint if joint in every else top
+            tops.add(top)
+        alike = [group for group in groups if group[0] & tops]
+        groups = [group for group in groups if not group[0] & tops]
+        groups.append((tops.union(*(group[0] for group in alike)), skin.union(*(group[1] for group in alike))))
+    return sorted((joints for _, joints in groups), key=len, reverse=True)
+
+
+def _character(file: GltfFile, nodes: list[dict[str, Any]], joints: set[int]) -> GlbCharacter:
+    order, parents = ordered(file, nodes, joints)
+    placed = np.empty((len(order), 4, 4))
+    for place, number in enumerate(order):
+        own = node_matrix(nodes[number])
+        placed[place] = own if parents[place] < 0 else placed[parents[place]] @ own
+    rest = rest_matrices(file, order, parents)
+    turn = _upright(rest, placed)
+    rest[:, :3] = turn @ rest[:, :3]
+    frames = nearest(rest[:, :3, :3])
+    clip = _clip(file, order, parents, frames)
+    target = Target(
+        tuple(node_names(nodes, order)),
+        tuple(parents),
+        rest[:, :3, 3],
+        _floor(file, nodes, order, rest),
+        *clip,
+        path=str(file.path),
+    )
+    return GlbCharacter(file, target, frames, np.isin(order, list(joints)), order, placed)
+
+
+def _upright(rest: np.ndarray, placed: np.ndarray) -> np.ndarray:
+    """The rotation `[3, 3]` that undoes a turn of the bind pose because the nodes are posed."""
+    apart = np.linalg.norm(rest[:, :3, 3] - placed[:, :3, 3], axis=-1).max()
+    if apart <= _POSED * np.ptp(rest[:, :3, 3], axis=0).max():
+        return np.eye(3)
+    joints = np.abs(rest - placed).max((1, 2)) > 1e-9
+    first = int(np.argmax(joints)) if joints.any() else 0
+    # a mesh lies along its axes, in whatever pose its first joint is
+    turn = nearest(placed[first, :3, :3] @ np.linalg.inv(rest[first, :3, :3]))
+    axes = np.zeros((3, 3))
+    for row in np.argsort(-np.abs(turn).max(1)):
+        free = np.where(np.abs(axes).sum(0) == 0, np.abs(turn[row]), -1.0)
+        axes[row, free.argmax()] = np.sign(turn[row, free.argmax()]) or 1.0
+    return axes @ turn.T if np.linalg.det(axes) > 0 else np.eye(3)
+
+
+def _clip(file: GltfFile, order: list[int], parents: list[int], frames: np.ndarray) -> tuple[Any, Any]:
+    """Positions and rotations of the file's first animation of these joints, if there is one."""
+    for animation in file.json.get("animations", []):
+        if any(channel["target"].get("node") in order for channel in animation["channels"]):
+            try:
+                posed = posed_matrices(file, animation_keys(file, animation), order, parents)[1].astype(np.float64)
+            except GltfError:
+                continue
+            return posed[..., :3, 3], nearest(posed[..., :3, :3]) @ frames.swapaxes(-1, -2)
+    return None, None
+
+
+def _floor(file: GltfFile, nodes: list[dict[str, Any]], order: list[int], rest: np.ndarray) -> float | None:
+    """The height of the lowest vertex of the character's meshes in the bind pose; None without any."""
+    found = []
+    for node in nodes:
+        if "mesh" not in node or "skin" not in node:
+            continue
+        skin = file.json["skins"][node["skin"]]
+        if "inverseBindMatrices" not in skin or skin["joints"][0] not in order:
+            continue
+        inverse = file.array(skin["inverseBindMatrices"])[0].reshape(4, 4).T
+        mesh = rest[order.index(skin["joints"][0])] @ inverse  # from the mesh's coordinates
+        for primitive in file.json["meshes"][node["mesh"]]["primitives"]:
+            accessor = file.json["accessors"][primitive["attributes"]["POSITION"]]
+            if accessor.get("normalized") or "min" not in accessor:
+                continue
+            low, high = np.array(accessor["min"], float), np.array(accessor["max"], float)
+            corners = np.where(np.indices((2, 2, 2)).reshape(3, 8).T.astype(bool), high, low)
+            found.append((corners @ mesh[:3, :3].T + mesh[:3, 3])[:, 1].min())
+    return float(min(found)) if found else None
+
+
+def _check_scales(character: GlbCharacter, mapped: set[int], nodes: list[dict[str, Any]]) -> None:
+    """Raise `GltfError` for mirrored and unevenly scaled joints, which cannot be turned without shear."""
+    parents, path = character.target.parents, str(character.file.path)
+    checked = set()
+    for joint in mapped:
+        while joint >= 0 and joint not in checked:
+            checked.add(joint)
+            joint = parents[joint]
+    for joint in sorted(checked):
+        name, matrix = character.target.names[joint], node_matrix(nodes[character.order[joint]])[:3, :3]
+        scales = np.linalg.norm(matrix, axis=0)
+        if np.linalg.det(matrix) <= 0:
+            raise GltfError(
+                f"joints of {path!r} must not be mirrored, got {name!r} with a scale below or at 0; apply scales"
+            )
+        if scales.max() > scales.min() * (1 + _UNEVEN):
+            said = " x ".join(f"{scale:.3g}" for scale in scales)
+            raise GltfError(f"joints of {path!r} must be scaled evenly, got {name!r} with {said}; apply scales")
+
+
+def write_glb_animation(
+    character: GlbCharacter, carried: Carried, mapped: dict[str, int], fps: float, path: str | Path, name: str = ""
+) -> Path:
+    """Write the character's file with one more animation.
+
+    Args:
+        mapped: SMPL22 name -> joint, as given to `ToTarget`.
+        name: of the animation; a number is added if the file has one of that name.
+    """
+    content = json.loads(json.dumps(character.file.json))
+    parents, nodes = character.target.parents, content["nodes"]
+    moving = set()
+    for joint in mapped.values():
+        while joint != mapped["pelvis"]:
+            moving.add(joint)
+            joint = parents[joint]
+    rotations = carried.rotations @ character.frames
+    channels: list[tuple[int, str, np.ndarray]] = []
+    for joint in [mapped["pelvis"], *sorted(moving)]:
+        node, parent = character.order[joint], parents[joint]
+        _take_apart(nodes[node])
+        static = joint == mapped["pelvis"]
+        above = np.eye(4) if parent < 0 else character.placed[parent]
+        turn = nearest(above[None, :3, :3]) if static else rotations[:, parent]
+        channels.append((node, "rotation", quaternions(turn.swapaxes(-1, -2) @ rotations[:, joint])))
+        if static:
+            inverse = np.linalg.inv(above)
+            channels.append((node, "translation", carried.positions[:, joint] @ inverse[:3, :3].T + inverse[:3, 3]))
+    data = add_animation(content, character.file.binary or b"", channels, fps, name or "motion")
+    return write_bytes(pack(content, data), path)
+
+
+def quaternions(rotations: np.ndarray) -> np.ndarray:
+    """Quaternions `[T, 4]`, x y z w, of rotations `[T, 3, 3]`, without jumps of sign."""
+    found = roma.rotmat_to_unitquat(torch.from_numpy(np.ascontiguousarray(rotations))).numpy()
+    signs = np.sign((found[1:] * found[:-1]).sum(-1))
+    found[1:] *= np.cumprod(np.where(signs == 0, 1, signs))[:, None]
+    return found
+
+
+def _take_apart(node: dict[str, Any]) -> None:
+    """Replace the matrix of a node by translation, rotation and scale."""
+    if "matrix" not in node:
+        return
+    matrix = node_matrix(node)
+    del node["matrix"]
+    scales = np.linalg.norm(matrix[:3, :3], axis=0)
+    node["translation"], node["scale"] = matrix[:3, 3].tolist(), scales.tolist()
+    node["rotation"] = quaternions(nearest(matrix[None, :3, :3] / scales))[0].tolist()
+
+
+def add_animation(
+    content: dict[str, Any], binary: bytes, channels: list[tuple[int, str, np.ndarray]], fps: float, name: str
+) -> bytes:
+    """Add an animation to a file's JSON; returns its binary part with the values at the end.
+
+    Args:
+        channels: node, "rotation" or "translation", and values `[T, 4]` or `[T, 3]`.
+    """
+    buffers = content.setdefault("buffers", [])
+    if not buffers or "uri" in buffers[0]:
+        if buffers:
+            raise GltfError("the first buffer must be in the file, got one in a file of its own; save it as one .glb")
+        buffers.append({"byteLength": 0})
+    data = bytearray(binary + b"\0" * (-len(binary) % 4))
+    views, accessors = content.setdefault("bufferViews", []), content.setdefault("accessors", [])
+
+    def added(values: np.ndarray, **more: Any) -> int:
+        values = np.ascontiguousarray(values, dtype="<f4")
+        kind = {1: "SCALAR", 3: "VEC3", 4: "VEC4", 16: "MAT4"}[values[0].size]
+        views.append({"buffer": 0, "byteOffset": len(data), "byteLength": values.nbytes})
+        accessor = {"bufferView": len(views) - 1, "componentType": 5126, "count": len(values), "type": kind}
+        accessors.append(accessor | more)
+        data.extend(values.tobytes())
+        return len(accessors) - 1
+
+    times = np.arange(len(channels[0][2]), dtype="<f4") / np.float32(fps)
+    clock = added(times, min=[float(times[0])], max=[float(times[-1])])
+    animations = content.setdefault("animations", [])
+    taken, number, unique = {animation.get("name") for animation in animations}, 1, name
+    while unique in taken:
+        number, unique = number + 1, f"{name} {number + 1}"
+    made: dict[str, Any] = {"name": unique, "channels": [], "samplers": []}
+    for node, path, values in channels:
+        made["channels"].append({"sampler": len(made["samplers"]), "target": {"node": node, "path": path}})
+        made["samplers"].append({"input": clock, "output": added(values), "interpolation": "LINEAR"})
+    animations.append(made)
+    buffers[0]["byteLength"] = len(data)
+    return bytes(data)
+
+
+def pack(content: dict[str, Any], binary: bytes) -> bytes:
+    """The bytes of a `.glb` file."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    chunks = struct.pack("<I4s", len(text), b"JSON") + text
+    chunks += struct.pack("<I4s", len(binary), b"BIN\0") + binary
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
