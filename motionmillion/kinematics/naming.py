@@ -24,7 +24,8 @@ def _all_names(trunk: str, limbs: str, pattern: str, left: str, right: str) -> d
         limbs: words for hip, knee, ankle, foot, collar, shoulder, elbow and wrist.
         pattern: how a side and a word make a name.
     """
-    found: dict[str, str] = dict(zip(("pelvis", "spine1", "spine2", "spine3", "neck", "head"), trunk.split(), strict=True))
+    middle = ("pelvis", "spine1", "spine2", "spine3", "neck", "head")
+    found: dict[str, str] = dict(zip(middle, trunk.split(), strict=True))
     ours = ("hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist")
     for side, word in (("left", left), ("right", right)):
         for joint, name in zip(ours, limbs.split(), strict=True):
