@@ -27,6 +27,7 @@ MAPPED = ("tokenizer", "lm", "eval")
 ALLOWED = {
     (f"{PACKAGE}.io", f"{PACKAGE}.motion"): "for types only; io reads and writes motions, and Motion.save calls io",
     (f"{PACKAGE}.motion", f"{PACKAGE}.kinematics.targets"): "Motion.retarget calls it",
+    (f"{PACKAGE}.motion", f"{PACKAGE}.kinematics.repair"): "Motion.repaired calls it",
 }
 """Imports that may close a circle, importer first, each with its reason."""
 

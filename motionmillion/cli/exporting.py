@@ -34,7 +34,8 @@ def split_files(files: Sequence[Path], outputs: Sequence[Path], overwrite: bool)
         if not second.exists() or (overwrite and not readable and not second.is_dir()):
             return [files[0]], [second]
         raise ValueError(
-            f"output must be named with -o where it exists, got {str(second)!r}; write export {files[0]} -o {second}"
+            f"output must be named with -o, got two files that exist; write export {files[0]} -o NEW_FILE, or for "
+            "several sources -o FOLDER --format npz"
         )
     got = "none" if len(files) == 1 else f"{len(files)} files"
     raise ValueError(f"output must be named with -o, got {got} without it; write export {files[0]} ... -o OUTPUT")

@@ -218,8 +218,9 @@ class _Parser:
     def motion(self, trees: list[BvhTree]) -> BvhTree:
         """Read the rows, and return the largest tree with its columns of them."""
         count = self.labelled("Frames:", 1)
-        if not re.fullmatch(r"[+-]?\d+", count):
-            raise self.fail("Frames must be a whole number")
+        if not re.fullmatch(r"[+-]?\d+(\.0*)?", count):
+            count = "0"  # rows are counted
+        count = count.split(".")[0]
         step = self.labelled("Frame Time:", 1)
         seconds = self.numbers([step], 1, "Frame Time")[0]
         if seconds <= 0:

@@ -32,6 +32,8 @@ from torch import Tensor
 
 from motionmillion.io.arrays import to_finite
 
+_BENT = 0.1
+"""Radians by which knees are bent on the mean of a clip that tells the order of 6D rotations."""
 _TOLERANCE = 0.05
 SIXD = ("rows", "columns", "interleaved")
 _SIZES = {3: "axis-angle", 6: "6D", 9: "rotation matrices"}
@@ -84,7 +86,8 @@ def shape_rotations(array: np.ndarray, joints: tuple[int, ...]) -> np.ndarray | 
     return None
 
 
-def _from_6d(values: Tensor, sixd: str | None, key: str, path: str | Path) -> Tensor:
+def _from_6d(values: Tensor, given: str | None, key: str, path: str | Path) -> Tensor:
+    sixd = given
     pairs = {"rows": values.unflatten(-1, (2, 3)), "interleaved": values.unflatten(-1, (3, 2)).mT}
     misfit = {name: _misfit(pair) for name, pair in pairs.items()}
     if sixd is None:
@@ -98,7 +101,22 @@ def _from_6d(values: Tensor, sixd: str | None, key: str, path: str | Path) -> Te
     if bool((pair.norm(dim=-1) < 1e-3).any()):
         raise ValueError(f"{key} of {str(path)!r} must hold 6D rotations of unit vectors, got a vector of length 0")
     rotations = torch.as_tensor(roma.special_gramschmidt(pair.mT))  # the two vectors as columns
+    if given is None and sixd == "rows" and _knees_bend_forward(rotations.mT):
+        sixd = "columns"
     return rotations.mT if sixd == "rows" else rotations
+
+
+def _knees_bend_forward(rotations: Tensor) -> bool:
+    """Whether the knees of SMPL's local rotations `[T, n, 3, 3]` bend the wrong way on the mean of the clip.
+
+    Reading columns as rows gives the inverse rotations, in which they do. False for rotations without knees.
+    """
+    count = rotations.shape[1]
+    if count < 21:
+        return False
+    left = 3 if count in (21, 23) else 4  # without the root, or with it
+    bend = roma.rotmat_to_rotvec(rotations[:, left : left + 2])[..., 0].mean()
+    return bool(bend < -_BENT)
 
 
 def _misfit(pairs: Tensor) -> float:

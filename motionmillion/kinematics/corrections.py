@@ -28,6 +28,7 @@ from motionmillion.kinematics.rotations import (
     unit,
     whole_fit,
 )
+from motionmillion.skeleton import SMPL22
 
 
 class _Human(NamedTuple):
@@ -64,6 +65,7 @@ _RAMP = 15.0
 _LIMB_BONES = ("hip", "knee", "ankle", "shoulder", "elbow")
 _FREE_BEND = np.deg2rad(40.0)
 """By so much bones of spine, neck and collars may differ from SMPL's: their places within the trunk are the rig's."""
+_SAME_POSE = np.deg2rad(1.0)
 _ALIKE = np.deg2rad(60.0)
 _NECK_FORWARD = np.deg2rad(12.5)
 """How far the neck of an upright person leans forward from the line of the trunk."""
@@ -103,7 +105,7 @@ class Corrections:
         for name in trunk:
             self._keep(name, self._trunk(name, _ALIKE))
             self._rest_only[name] = self.matrices[name]
-        if bodies.same_lengths:
+        if bodies.same_lengths and self._stands_as_smpl():
             self.matrices = {name: self._by_rest(name) for name in names}
             return
         self.by_clip = {_region(name) for name in names if self._inhuman(name)}
@@ -169,6 +171,14 @@ class Corrections:
         return nearest(sum((np.outer(source, smpl) for smpl, source in bones), np.zeros((3, 3))))
 
     # By the rest pose
+
+    def _stands_as_smpl(self) -> bool:
+        """Whether the rest pose of a body of SMPL's lengths is SMPL's own, turned as a whole."""
+        for name in SMPL22.names[1:]:
+            smpl, source = self.bodies.bone(self.bodies.parent(name), name)
+            if angle_between(self.matrices["pelvis"] @ smpl, source) > _SAME_POSE:
+                return False
+        return True
 
     def _by_rest(self, name: str) -> np.ndarray:
         """The constant that the rest poses tell; below a joint it goes on from the rest pose, not from the clip."""

@@ -58,7 +58,7 @@ def test_the_mapping_is_shown_saved_edited_and_given_back(run, source: Path, her
         (("-o", "x.npz"), "output must end in one of ['.glb', '.bvh']"),
         (("-o", "x.glb", "--scale", "0"), "scale must be a positive number"),
         (("-o", "x.glb", "--mapping", "left_hip=Hip"), "mapping must name joints of"),
-        (("-o", "x.glb", "--source-mapping", "left_hip=Hip"), "--mapping must come with a .bvh file"),
+        (("-o", "x.glb", "--source-mapping", "left_hip=Hip"), "--mapping must come with a .bvh, .amc"),
     ],
 )
 def test_mistakes_are_one_line(run, source: Path, hero: Path, tmp_path: Path, monkeypatch, flags, message: str):
