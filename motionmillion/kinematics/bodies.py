@@ -97,6 +97,14 @@ class Bodies:
         child = self.child(name)
         return unit(np.array(TIPS[name]) if child is None and name in TIPS else self.bone(name, child or name)[0])
 
+    def tip(self, name: str) -> np.ndarray | None:
+        """Where a joint at the end of a limb points in the source's rest pose: to its End Site, or among its fingers."""
+        below = [joint for joint, parent in enumerate(self.parents) if parent == self.mapping[name]]
+        if not below:
+            return None
+        vector = self.rest[below].mean(0) - self.rest[self.mapping[name]]
+        return vector if np.linalg.norm(vector) > 0.01 * self.leg else None
+
     @cached_property
     def chest(self) -> str:
         """The joint from which neck and arms branch off."""

@@ -61,6 +61,7 @@ _RAISED = 35.0
 """Degrees to straight up: no rest pose has its upper arms nearer."""
 _BEND = 45.0
 """Degrees by which trunk, head, hand and toes can be bent against the part above, on the mean of a clip."""
+_TIP_AGREES = 15.0
 _RAMP = 15.0
 _LIMB_BONES = ("hip", "knee", "ankle", "shoulder", "elbow")
 _FREE_BEND = np.deg2rad(40.0)
@@ -239,6 +240,11 @@ class Corrections:
             # a rig with all bones in one line shows none of the lean of the neck
             straight = axis_rotation(_NECK_FORWARD * (name == "neck"), 0) @ unit(_up(SMPL_REST, SMPL))
             correction = swing(above @ straight, self.bodies.bone(name, child)[1]) @ above
+        if by_clip and child is None and (tip := self.bodies.tip(name)) is not None:
+            # it turns with the bone above, unless its own End Site or fingers point elsewhere
+            points = correction @ self.bodies.axis(name)
+            share = float(np.clip((np.rad2deg(angle_between(points, tip)) - _TIP_AGREES) / 10.0, 0.0, 1.0))
+            correction = power(swing(points, tip), share) @ correction
         rotations, target = self.source(name), self._target(name)
         if by_clip and _kind(name) == "collar":
             return whole_fit(rotations, target)

@@ -92,9 +92,6 @@ def find_up(positions: npt.ArrayLike, expected: str = "y") -> Up:
     best = max(fractions, key=lambda axis: (fractions[axis], axis == expected))
     if fractions[best] < _MOST or fractions[expected] >= 1 - _MOST:
         return Up(expected)
-    upside_down = float(UP_TURNS[best][1] @ UP_TURNS[expected][1]) < 0
-    if upside_down and fractions[expected] < _FEW:
-        return Up(expected, best)  # a handstand, or the axes of a camera
     if _stands(joints, best) and _cannot_lie(joints, expected, best):
         return Up(best)
     return Up(expected, best if fractions[expected] < _FEW else "")

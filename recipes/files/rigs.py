@@ -13,6 +13,7 @@ import numpy as np
 import roma
 import torch
 
+from motionmillion.kinematics.bodies import TIPS
 from motionmillion.kinematics.rotations import about, axis_rotation, swing, unit
 from motionmillion.skeleton import SMPL22
 
@@ -106,7 +107,8 @@ class Rig:
             for child in children(joint):
                 add(child, turned[:, joint])
             if not children(joint):
-                lines.extend(["End Site", "{", "OFFSET 0 8 0", "}"])
+                tip = self.frames[joint] @ (8.0 * np.array(TIPS[SMPL22.names[joint]]))
+                lines.extend(["End Site", "{", "OFFSET " + " ".join(f"{value:.6f}" for value in tip), "}"])
             lines.append("}")
 
         add(0, None)
