@@ -13,6 +13,7 @@ from pathlib import Path
 from motionmillion.io import check_output, readable_suffixes, writable_suffixes
 from motionmillion.io.files import existing_file
 from motionmillion.io.outputs import check_outputs
+from motionmillion.io.write_options import SKINNED
 
 
 def split_files(files: Sequence[Path], outputs: Sequence[Path], overwrite: bool) -> tuple[list[Path], list[Path]]:
@@ -39,6 +40,21 @@ def split_files(files: Sequence[Path], outputs: Sequence[Path], overwrite: bool)
         )
     got = "none" if len(files) == 1 else f"{len(files)} files"
     raise ValueError(f"output must be named with -o, got {got} without it; write export {files[0]} ... -o OUTPUT")
+
+
+def apart_from_shared(
+    sources: Sequence[Path], outputs: Sequence[Path], overwrite: bool = False
+) -> tuple[list[Path], list[Path]]:
+    """The outputs of each source, and those that hold the motions of all sources, which are checked.
+
+    Raises:
+        ValueError: for an output that must not be written.
+    """
+    shared = [path for path in outputs if len(sources) > 1 and path.suffix.lower() in SKINNED and not path.is_dir()]
+    for path in shared:
+        check_output(path)
+    check_outputs(shared, sources, overwrite)
+    return [path for path in outputs if path not in shared], shared
 
 
 def plan_files(

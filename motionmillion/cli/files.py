@@ -48,11 +48,14 @@ def export(
 ) -> None:
     """Convert motion files to other formats: export walk.bvh -o walk.npz, or export *.bvh -o FOLDER --format npz.
 
+    "export *.npz -o all.glb" writes the animations of all into one file; so do .fbx and .usd.
+
     A .npy file may hold features of 272, 276 or 263 values per frame, or joint positions [T, 22, 3] with --source-fps;
     .npz, .npy, .pkl and .pt also SMPL parameters as other projects save them.
     "export walk.bvh walk.npz" also works if walk.npz does not exist. Nothing is written unless every source is read.
     """
-    from motionmillion.cli.exporting import plan_files, split_files
+    from motionmillion.cli.exporting import apart_from_shared, plan_files, split_files
+    from motionmillion.io import write_motion
 
     named = read_mapping(mapping)
     if show_mapping and not output and (len(files) == 1 or all(path.exists() for path in files)):
@@ -61,8 +64,9 @@ def export(
         return
     sources, outputs = split_files(files, output or [], overwrite)
     check_mapping(named, sources)
+    outputs, shared = apart_from_shared(sources, outputs, overwrite)
     plan = plan_files(sources, outputs, formats or [], overwrite)
-    writing.check(path for _, paths in plan for path in paths)
+    writing.check([*shared, *(path for _, paths in plan for path in paths)])
     if show_mapping:
         typer.echo("\n".join(mapping_text(source, named) for source in sources))
     # all motions first, so that nothing is written if a source cannot be read
@@ -74,6 +78,8 @@ def export(
     for motion, (_, paths) in progress(list(zip(motions, plan, strict=True)), "writing"):
         for path in paths:
             typer.echo(motion.save(path, **writing.of(path)))
+    for path in shared:
+        typer.echo(write_motion(motions, path, **writing.of(path)))
 
 
 def view(

@@ -13,7 +13,7 @@ Unusual: nothing heavy is imported before a file is read or written.
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -103,10 +103,11 @@ def read_motion(path: str | Path, **options: Any) -> "Motion":
     return _function(entry.reader, path, options)(path, **options)
 
 
-def write_motion(motion: "Motion", path: str | Path, **options: Any) -> Path:
+def write_motion(motion: "Motion | Sequence[Motion]", path: str | Path, **options: Any) -> Path:
     """Write a motion to a file and return its path; missing folders are created.
 
     Args:
+        motion: one motion, or several for the formats of a skinned body.
         path: a file whose suffix is one of `writable_suffixes()`.
         options: passed to the format's writer, e.g. `columns=4` for `.png`.
 

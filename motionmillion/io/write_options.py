@@ -19,7 +19,8 @@ BVH, BODY, SMPL = "BVH files", "GLB, FBX and USD files", "NPZ files"
 """Panels of `--help`."""
 
 Naming = Literal["smpl", "mixamo", "cmu", "unreal"]
-_SKINNED = (".glb", ".fbx", ".usd", ".usda", ".usdc", ".usdz")
+SKINNED = (".glb", ".fbx", ".usd", ".usda", ".usdc", ".usdz")
+"""Formats of a skinned body, whose files hold one motion or several."""
 
 
 def _option(suffixes: tuple[str, ...], keyword: str, panel: str, help: str) -> Any:
@@ -41,9 +42,9 @@ class OutputOptions:
     bvh_names: Naming | None = _option((".bvh",), "names", BVH, "Joint names; default: smpl.")
     bvh_rest: Literal["T", "A"] | None = _option((".bvh",), "rest", BVH, "Rest pose, A with lowered arms; default: T.")
     bvh_t_pose: bool = _flag((".bvh",), "t_pose_first_frame", BVH, "Add a T-pose before the motion.")
-    body: Literal["human", "mannequin"] | None = _option(_SKINNED, "body", BODY, "Body; default: human.")
-    joint_names: Naming | None = _option(_SKINNED, "names", BODY, "Joint names; default: smpl.")
-    in_place: bool = _flag(_SKINNED, "root_motion", BODY, "Keep the pelvis above the origin.", value=False)
+    body: Literal["human", "mannequin"] | None = _option(SKINNED, "body", BODY, "Body; default: human.")
+    joint_names: Naming | None = _option(SKINNED, "names", BODY, "Joint names; default: smpl.")
+    in_place: bool = _flag(SKINNED, "root_motion", BODY, "Keep the pelvis above the origin.", value=False)
     smpl_model: Literal["smplh", "smplx"] | None = _option((".npz",), "model", SMPL, "Body model; default: smplh.")
 
     def check(self, paths: Iterable[str | Path]) -> None:

@@ -98,7 +98,7 @@ class Bodies:
         return unit(np.array(TIPS[name]) if child is None and name in TIPS else self.bone(name, child or name)[0])
 
     def tip(self, name: str) -> np.ndarray | None:
-        """Where a joint at the end of a limb points in the source's rest pose: to its End Site, or among its fingers."""
+        """Where a joint at the end of a limb points in the source's rest pose: to its End Site, or its fingers."""
         below = [joint for joint, parent in enumerate(self.parents) if parent == self.mapping[name]]
         if not below:
             return None

@@ -39,3 +39,13 @@ def test_an_unknown_choice(run, source, tmp_path):
     code, _, err = run("export", source, tmp_path / "a.bvh", "--bvh-unit", "mile")
     assert code == 2 and "mile" in err and "inch" in err
     assert not (tmp_path / "a.bvh").exists()
+
+
+def test_several_motions_in_one_file(run, source, tmp_path):
+    pytest.importorskip("pygltflib", reason='needs pip install "motionmillion[glb]"')
+    Motion.load(source).slice(0, 2).save(tmp_path / "short.npz")
+    code, out, err = run("export", source, tmp_path / "short.npz", "-o", tmp_path / "all.glb")
+    assert code == 0 and out.splitlines() == [str(tmp_path / "all.glb")], err
+    assert Motion.load(tmp_path / "all.glb", index=1).num_frames == 2
+    code, _, err = run("export", source, tmp_path / "short.npz", "-o", tmp_path / "all.glb")
+    assert code == 2 and "--overwrite" in err

@@ -31,6 +31,10 @@ COMMANDS = {
     "export, two of one name": ["export", "a.bvh", "set/a.npz", "-o", "new", "--format", "npz"],
     "export, old form": ["export", "a.bvh", "old.html"],
     "export, twice the same": ["export", "a.bvh", "-o", "new.npz", "-o", "./new.npz"],
+    "retarget": ["retarget", "a.bvh", "--to", "b.bvh", "-o", "c.bvh"],
+    "retarget, to the character": ["retarget", "a.bvh", "--to", "b.bvh", "-o", "b.bvh"],
+    "retarget, to its source": ["retarget", "a.bvh", "--to", "b.bvh", "-o", "a.bvh"],
+    "retarget, its mapping": ["retarget", "a.bvh", "--to", "b.bvh", "--save-mapping", "a.bvh"],
     "repair": ["repair", "a.bvh", "-o", "old.npz"],
     "repair, to itself": ["repair", "a.bvh", "-o", "a.bvh"],
     "view": ["view", "a.bvh", "--no-browser"],
@@ -166,7 +170,7 @@ def test_the_old_form_of_export_takes_exactly_two_files(run, folder):
     code, _, err = run("export", "a.bvh")
     assert code == 2 and "output must be named with -o, got none" in err
     code, _, err = run("export", "a.bvh", "new.npz")
-    assert code == 2 and "write export a.bvh -o new.npz" in err
+    assert code == 2 and "write export a.bvh -o NEW_FILE" in err
 
 
 @pytest.mark.parametrize(
