@@ -160,22 +160,24 @@ def motion_of_tree(tree: JointTree, path: str, options: TreeOptions, expected_up
     rest = tree.rest_positions()
     joints = map_joints(tree.names, tree.parents, options.mapping, path, rest)
     positions, rotations = tree.forward_kinematics(sample(tree.num_frames))
-    turn = UP_TURNS[settle_up(_smpl_order(positions, joints), options.up, expected_up, repr(path))]
+    up = settle_up(_smpl_order(positions, joints), options.up, expected_up, repr(path))
+    turn = UP_TURNS[up]
     own = _own_body(tree, rest, joints, options.scale)
     if own is not None:
         return _on_own_body(tree, joints, turn, *own)
     metres = None if options.scale is None else 1.0 / options.scale
-    retargeting = Retargeting(
-        joints, tree.parents, rest, positions @ turn.T, turn @ rotations, metres=metres, align=options.align
-    )
+    posed = (positions, rotations) if up == "y" else (positions @ turn.T, turn @ rotations)
+    retargeting = Retargeting(joints, tree.parents, rest, *posed, metres=metres, align=options.align)
     local = np.empty((tree.num_frames, len(SMPL22), 3, 3), dtype=np.float32)
     root = np.empty((tree.num_frames, 3))
     heights = []
     for start in range(0, len(root), _PIECE):
         part = slice(start, start + _PIECE)
         positions, rotations = tree.forward_kinematics(part)
-        local[part], root[part] = placed = retargeting(positions @ turn.T, turn @ rotations)
-        heights.append(retargeting.heights(positions @ turn.T, *placed))
+        if up != "y":
+            positions, rotations = positions @ turn.T, turn @ rotations
+        local[part], root[part] = placed = retargeting(positions, rotations)
+        heights.append(retargeting.heights(positions, *placed))
     source, lowest = np.min(heights, axis=0)
     root[:, 1] += source - lowest
     return Motion(torch.from_numpy(local), torch.from_numpy(root), fps=tree.fps)
