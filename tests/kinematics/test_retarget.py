@@ -175,3 +175,23 @@ def test_skeletons_of_motions(walk):
     again = on_smpl22(motion)
     assert again.skeleton is SMPL22
     assert degrees_apart(again.rotations.double().numpy(), read(Rig(), walk)[0]).max() < 0.1
+
+
+def test_a_body_of_smpl_s_own_lengths_in_another_rest_pose(walk):
+    """Its rest pose tells no more of twists than that of any other rig: legs and trunk as on SMPL's T-pose."""
+    plain = Rig(np.array(SMPL22.offsets) * 100)
+    expected, _ = read(plain, walk)
+    for rig in (plain.along([1.0, 0, 0]), plain.along([0, 0, -1.0], np.random.default_rng(1).uniform(-3, 3, 22))):
+        apart = degrees_apart(expected, read(rig, walk)[0])
+        for name in (
+            "pelvis",
+            "left_hip",
+            "right_hip",
+            "left_knee",
+            "right_knee",
+            "spine1",
+            "spine2",
+            "spine3",
+            "neck",
+        ):
+            assert apart[INDEX[name]] < 8.0, f"{name} differs by {apart[INDEX[name]]:.1f} degrees"
