@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from motionmillion.cli.options import FOREIGN, INPUT, warnings_as_lines
+from motionmillion.io import read_tree, tree_suffixes
 
 if TYPE_CHECKING:
     from motionmillion.motion import Motion
@@ -26,7 +27,7 @@ ForeignMappingOption = Annotated[
     list[str] | None, typer.Option("--mapping", help=f"motions: {_HELP}", rich_help_panel=FOREIGN)
 ]
 _FILES = (".yaml", ".yml", ".json")
-_TREES = (".bvh", ".amc", ".fbx", ".glb", ".gltf")
+_TREES = tuple(tree_suffixes())
 _NAMED = f"{', '.join(_TREES[:-1])} or {_TREES[-1]}"
 
 
@@ -108,7 +109,6 @@ def mapping_text(path: Path, mapping: dict[str, str]) -> str:
     Raises:
         ValueError: for a file of another format or a damaged one, and for names in `mapping` that it does not hold.
     """
-    from motionmillion.io.trees import read_tree
     from motionmillion.kinematics.joint_names import find_joints
 
     if path.suffix.lower() not in _TREES:

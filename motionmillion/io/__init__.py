@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from motionmillion.io.trees import JointTree
     from motionmillion.motion import Motion
 
 __all__ = ["check_output", "read_motion", "readable_suffixes", "register", "writable_suffixes", "write_motion"]
@@ -26,21 +27,23 @@ __all__ = ["check_output", "read_motion", "readable_suffixes", "register", "writ
 class _Format(NamedTuple):
     """Functions, or where they are: "module:function" in motionmillion.io; None if there is none.
 
-    `check` raises the error of a writer whose package or program is missing.
+    `check` raises the error of a writer whose package or program is missing; `tree` gives the named joints of a file
+    as they are in it, a `motionmillion.io.trees.JointTree`.
     """
 
     reader: str | Callable[..., Any] | None
     writer: str | Callable[..., Any] | None
     check: str | None = None
+    tree: str | None = None
 
 
 _FORMATS = {
     ".npz": _Format("smpl:read_smpl", "smpl:write_smpl"),
-    ".bvh": _Format("bvh:read_bvh", "bvh:write_bvh"),
-    ".amc": _Format("amc:read_amc", None),
-    ".glb": _Format("gltf_nodes:read_gltf", "glb:write_glb", "glb:check_glb"),
-    ".gltf": _Format("gltf_nodes:read_gltf", None),
-    ".fbx": _Format("fbx_read:read_fbx", "fbx:write_fbx", "fbx:check_fbx"),
+    ".bvh": _Format("bvh:read_bvh", "bvh:write_bvh", tree="bvh:bvh_tree"),
+    ".amc": _Format("amc:read_amc", None, tree="amc:amc_tree"),
+    ".glb": _Format("gltf_nodes:read_gltf", "glb:write_glb", "glb:check_glb", "gltf_nodes:gltf_tree"),
+    ".gltf": _Format("gltf_nodes:read_gltf", None, tree="gltf_nodes:gltf_tree"),
+    ".fbx": _Format("fbx_read:read_fbx", "fbx:write_fbx", "fbx:check_fbx", "fbx_read:fbx_tree"),
     ".usd": _Format(None, "usd:write_usd", "usd:check_usd"),
     ".usda": _Format(None, "usd:write_usd", "usd:check_usd"),
     ".usdc": _Format(None, "usd:write_usd", "usd:check_usd"),
@@ -85,6 +88,26 @@ def readable_suffixes() -> list[str]:
 def writable_suffixes() -> list[str]:
     """Suffixes that `write_motion` supports."""
     return [suffix for suffix, entry in _FORMATS.items() if entry.writer]
+
+
+def tree_suffixes() -> list[str]:
+    """Suffixes of the formats whose joints have names, which `read_tree` and the option `mapping` support."""
+    return [suffix for suffix, entry in _FORMATS.items() if entry.tree]
+
+
+def read_tree(path: str | Path) -> "JointTree":
+    """The joints of a file as they are in it, before they are mapped.
+
+    Args:
+        path: a file whose suffix is one of `tree_suffixes()`.
+
+    Raises:
+        ValueError: for another suffix, and a file that is missing or damaged.
+    """
+    entry = _FORMATS.get(Path(path).suffix.lower())
+    if entry is None or entry.tree is None:
+        raise ValueError(f"path must end in one of {tree_suffixes()} to have joints with names, got {str(path)!r}")
+    return _found(entry.tree)(path)
 
 
 def read_motion(path: str | Path, **options: Any) -> "Motion":

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from motionmillion.io.trees import check_scale
 from motionmillion.kinematics.naming import joint_names
 from motionmillion.kinematics.rotations import axis_rotation, swing
 from motionmillion.skeleton import SMPL22, Skeleton
@@ -81,9 +82,7 @@ def units_per_metre(scale: float | None = None, unit: str | None = None) -> floa
         return UNITS["cm" if unit is None else unit]
     if unit is not None:
         raise ValueError(f"unit must be left out with scale, got {unit!r} and {scale!r}")
-    if not (np.isfinite(scale) and scale > 0):
-        raise ValueError(f"scale must be a positive number of file units per metre, got {scale!r}")
-    return float(scale)
+    return check_scale(scale)
 
 
 def with_t_pose(local: np.ndarray, root: np.ndarray, height: float) -> tuple[np.ndarray, np.ndarray]:

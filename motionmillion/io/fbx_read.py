@@ -19,7 +19,7 @@ import numpy as np
 
 from motionmillion.io.files import existing_file
 from motionmillion.io.options import choose
-from motionmillion.io.trees import PosedTree, TreeOptions, motion_of_tree
+from motionmillion.io.trees import PosedTree, TreeOptions, check_rate, motion_of_tree
 from motionmillion.motion import Motion
 
 _LONGEST = 600
@@ -52,8 +52,7 @@ def read_fbx(
 def fbx_tree(path: str | Path, fps: float | None = None, index: int | None = None) -> PosedTree:
     """The joints of a file as they are in it."""
     path = existing_file(path)
-    if fps is not None and not 0 < fps < 1e4:
-        raise ValueError(f"fps must be a positive number, got {fps!r}")
+    check_rate(fps)
     arrays = node_arrays(path, ["--index", str(index or 0), *([] if fps is None else ["--fps", str(fps)])])
     choose(int(arrays["animations"]), index, path, "animations")
     return PosedTree.from_matrices(

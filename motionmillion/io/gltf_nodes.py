@@ -24,7 +24,7 @@ import torch
 
 from motionmillion.io.files import existing_file
 from motionmillion.io.options import choose
-from motionmillion.io.trees import PosedTree, TreeOptions, motion_of_tree
+from motionmillion.io.trees import PosedTree, TreeOptions, check_rate, motion_of_tree
 from motionmillion.kinematics.rotations import unit
 from motionmillion.motion import Motion
 
@@ -60,8 +60,7 @@ def read_gltf(
 def gltf_tree(path: str | Path, fps: float | None = None, index: int | None = None) -> PosedTree:
     """The joints of a file as they are in it."""
     path = existing_file(path)
-    if fps is not None and not 0 < fps < 1e4:
-        raise ValueError(f"fps must be a positive number, got {fps!r}")
+    check_rate(fps)
     file = GltfFile(path)
     try:
         return _posed(file, fps, index)

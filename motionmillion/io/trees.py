@@ -4,15 +4,14 @@
 
 Joints are mapped by name and place (`motionmillion.kinematics.joint_names`), the vertical axis is checked on the whole
 clip (`motionmillion.io.axes`), and the motion is retargeted (`motionmillion.kinematics.retarget`), in pieces, so that
-long files fit into memory. Formats only parse: a new one gives a `JointTree`, and is named in `_FILES`.
+long files fit into memory. Formats only parse: a new one gives a `JointTree`, by the function that the registry of
+`motionmillion.io` names.
 
 Shapes: T frames, N joints.
 """
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -31,17 +30,6 @@ _SAME_DIRECTION, _SAME_LENGTH = 0.02, 0.002
 """Bones that differ from SMPL22's by less are its own: radians, and metres."""
 _UNITS = (1.0, 39.3701, 100.0, 1000.0)
 """Metres, inches, centimetres, millimetres: units per metre."""
-
-
-_FILES = {
-    ".bvh": "bvh:bvh_tree",
-    ".amc": "amc:amc_tree",
-    ".fbx": "fbx_read:fbx_tree",
-    ".glb": "gltf_nodes:gltf_tree",
-    ".gltf": "gltf_nodes:gltf_tree",
-}
-"""Formats of trees, and the functions of motionmillion.io that give them."""
-TREE_SUFFIXES = tuple(_FILES)
 
 
 class JointTree(Protocol):
@@ -120,20 +108,10 @@ class TreeOptions:
             check_scale(self.scale)
 
 
-def read_tree(path: str | Path) -> JointTree:
-    """The joints of a file as they are in it, before they are mapped.
-
-    Args:
-        path: a file whose suffix is one of `TREE_SUFFIXES`.
-
-    Raises:
-        ValueError: for another suffix, and a file that is missing or damaged.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in _FILES:
-        raise ValueError(f"path must end in one of {list(TREE_SUFFIXES)} to have joints with names, got {str(path)!r}")
-    module, function = _FILES[suffix].split(":")
-    return getattr(importlib.import_module(f"motionmillion.io.{module}"), function)(path)
+def check_rate(fps: float | None) -> None:
+    """Raise `ValueError` for frames per second to sample at that are not positive, or beyond any recording."""
+    if fps is not None and not 0 < fps < 1e4:
+        raise ValueError(f"fps must be a positive number, got {fps!r}")
 
 
 def check_scale(scale: float) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from motionmillion.kinematics.contacts import windows
-from motionmillion.kinematics.rotations import swing, unit
+from motionmillion.kinematics.rotations import rotate, swing, unit
 from motionmillion.skeleton import SMPL22, Skeleton
 
 _PARTS = ("hip", "knee", "ankle", "foot")
@@ -53,10 +53,10 @@ def move_legs(
         thigh, shin = points[:, knee] - points[:, hip], points[:, ankle] - points[:, knee]
         axis = unit(np.cross(unit(thigh), unit(shin)) + _STRAIGHT * turned[:, hip, :, 0])
         bent = _bend(thigh, shin, axis, target - points[:, hip], fps)  # [T, 3, 3], of the shin about the knee
-        reach = thigh + _apply(bent, shin)
+        reach = thigh + rotate(bent, shin)
         whole = swing(reach, target - points[:, hip])
         sole = points[:, foot] - points[:, ankle]
-        tilt = swing(sole, toes[:, side] - (points[:, hip] + _apply(whole, reach)))
+        tilt = swing(sole, toes[:, side] - (points[:, hip] + rotate(whole, reach)))
         new_hip, new_knee = whole @ turned[:, hip], whole @ bent @ turned[:, knee]
         parent = skeleton.parents[hip]
         rotations[:, hip] = turned[:, parent].swapaxes(-1, -2) @ new_hip
@@ -93,7 +93,3 @@ def _about(axis: np.ndarray, angle: np.ndarray) -> np.ndarray:
     skew -= skew.swapaxes(-1, -2)
     sine, cosine = np.sin(angle)[:, None, None], np.cos(angle)[:, None, None]
     return np.eye(3) + sine * skew + (1.0 - cosine) * skew @ skew
-
-
-def _apply(rotations: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    return (rotations @ vectors[..., None])[..., 0]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from motionmillion.kinematics.rotations import swing, unit
+from motionmillion.kinematics.rotations import rotate, swing, unit
 
 _LONGEST, _SHORTEST = 0.9998, 1.02
 """The share of both bones' length that a limb spans at most, and of the difference of their lengths at least."""
@@ -46,16 +46,12 @@ def reach(start: np.ndarray, middle: np.ndarray, end: np.ndarray, goal: np.ndarr
     # the limb as it is, turned towards the goal, tells the side on which the middle joint is
     turn = swing(now, wanted)
     line = unit(wanted)
-    pole = _apply(turn, first + _AHEAD * whole[:, None] * unit(ahead))
+    pole = rotate(turn, first + _AHEAD * whole[:, None] * unit(ahead))
     pole = unit(pole - line * (pole * line).sum(-1, keepdims=True))
     along = (lengths[0] ** 2 - lengths[1] ** 2 + span**2) / (2 * span)
     aside = np.sqrt(np.maximum(lengths[0] ** 2 - along**2, 0.0))
     bend = start + line * along[:, None] + pole * aside[:, None]
     tip = start + line * span[:, None]
-    upper = swing(_apply(turn, first), bend - start) @ turn
-    lower = swing(_apply(upper, second), tip - bend) @ upper
+    upper = swing(rotate(turn, first), bend - start) @ turn
+    lower = swing(rotate(upper, second), tip - bend) @ upper
     return Reach(upper, lower, np.abs(distance - span))
-
-
-def _apply(rotations: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    return (rotations @ vectors[..., None])[..., 0]

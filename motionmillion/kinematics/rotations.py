@@ -58,6 +58,11 @@ def swing(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     return result
 
 
+def rotate(rotations: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Vectors `[..., 3]` turned by rotations `[..., 3, 3]`."""
+    return (rotations @ vectors[..., None])[..., 0]
+
+
 def nearest(matrices: np.ndarray) -> np.ndarray:
     """The rotations nearest to matrices `[..., 3, 3]`, by least squares."""
     found = roma.special_procrustes(torch.from_numpy(matrices))
