@@ -25,6 +25,7 @@ from motionmillion.eval.prompts import Prompt
 from motionmillion.eval.results import Better, Measure
 from motionmillion.eval.statistics.calibration import BANDED, SPEED
 from motionmillion.motion import Motion
+from motionmillion.progress import tracked
 
 TEXT, SMOOTH, PLAUSIBLE, MOVEMENT = "text alignment", "smoothness", "plausibility", "movement"
 
@@ -161,4 +162,4 @@ def suite_measures() -> list[Measure]:
 def raw_measures(samples: Sequence[Sample], pose_prior: PosePrior) -> dict[str, np.ndarray]:
     """The measures of samples: `[N]` by name, not calibrated."""
     motions = Motions(samples, pose_prior)
-    return {own.measure.name: own.values(motions) for own in MOTION_MEASURES}
+    return {own.measure.name: own.values(motions) for own in tracked(MOTION_MEASURES, "measuring", "measures")}

@@ -38,6 +38,7 @@ from motionmillion.eval.body.pose_prior import checked_motions, checked_rotation
 from motionmillion.eval.padded_clips import FPS
 from motionmillion.io.arrays import get_array, open_arrays, to_finite
 from motionmillion.motion import Motion
+from motionmillion.progress import tracked
 from motionmillion.skeleton import SMPL22
 
 WHERE = "SMPL from smpl.is.tue.mpg.de, SMPL-X from smpl-x.is.tue.mpg.de, SMPL+H from mano.is.tue.mpg.de"
@@ -170,4 +171,5 @@ def body_penetrations(motions: Sequence[Motion], body: BodyMesh) -> Tensor:
     Raises:
         ValueError: for no motions, or one that is not on SMPL22's joints.
     """
-    return torch.stack([body.penetrations(m.resample(FPS).rotations).mean() for m in checked_motions(motions)])
+    clips = tracked(checked_motions(motions), "measuring penetration", "motions")
+    return torch.stack([body.penetrations(clip.resample(FPS).rotations).mean() for clip in clips])

@@ -35,6 +35,7 @@ from motionmillion.eval.inputs import Numbers, to_tensors
 from motionmillion.features import Representation
 from motionmillion.features.stats import FeatureStats
 from motionmillion.motion import Motion
+from motionmillion.progress import tracked
 from motionmillion.provenance import weights_hash
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.text.prompts import check_texts
@@ -245,7 +246,7 @@ class TextMotionEvaluator(ExactStatistics, StrictLoading, PreTrainedModel):
                 raise ValueError(f"clips[{place}]: {error}") from None
         order = sorted(range(len(clips)), key=lambda index: clips[index].shape[0])
         found: list[Tensor] = [torch.empty(0)] * len(clips)
-        for start in range(0, len(order), _BATCH):
+        for start in tracked(range(0, len(order), _BATCH), "embedding motions", "batches"):
             part = order[start : start + _BATCH]
             batch = nn.utils.rnn.pad_sequence([clips[index] for index in part], batch_first=True).to(self.device)
             lengths = torch.tensor([clips[index].shape[0] for index in part], device=self.device)

@@ -11,6 +11,7 @@ from motionmillion.configuration import check_whole
 from motionmillion.eval.judges.cache import ReplyCache
 from motionmillion.eval.judges.judge import Answer, Asked, Judge, JudgeError, Question
 from motionmillion.eval.judges.replies import UnclearReplyError, read_choice, read_match
+from motionmillion.progress import progress_bar
 
 
 def ask_all(
@@ -18,7 +19,6 @@ def ask_all(
     questions: Sequence[Question],
     cache: str | Path | None = None,
     seed: int = 0,
-    progress: bool = False,
     stop_after: int = 3,
     ask_again: bool = False,
 ) -> list[Answer]:
@@ -27,7 +27,6 @@ def ask_all(
     Args:
         cache: JSONL file that every reply is added to as soon as it is there; a run that was killed goes on from it.
         seed: of the order in which texts are shown.
-        progress: whether to show a bar.
         stop_after: questions in a row that may fail before the rest are no longer asked.
         ask_again: ask again what was answered unclearly, such as by a server that has been mended since.
 
@@ -48,7 +47,7 @@ def ask_all(
         for key, question, entry in zip(keys, questions, asked, strict=True)
         if key not in known.replies or (ask_again and _answer(question, entry, known.replies[key]).unclear)
     }
-    failures = _ask(judge, open_questions, known, stop_after, progress)
+    failures = _ask(judge, open_questions, known, stop_after)
     return [
         _answer(question, entry, failures[key] if key in failures else known.replies[key])
         for key, question, entry in zip(keys, questions, asked, strict=True)
@@ -56,18 +55,13 @@ def ask_all(
 
 
 def _ask(
-    judge: Judge, questions: Mapping[str, tuple[str, Asked]], known: ReplyCache, stop_after: int, progress: bool
+    judge: Judge, questions: Mapping[str, tuple[str, Asked]], known: ReplyCache, stop_after: int
 ) -> dict[str, JudgeError]:
     """Put replies into `known`; the errors of the questions without one."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     errors: dict[str, JudgeError] = {}
     in_a_row = 0
     keys = list(questions)
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not (progress and console.is_terminal and keys)) as bar:
-        task = bar.add_task(f"asking {judge.name}", total=len(keys))
+    with progress_bar(len(keys), f"asking {judge.name}", "questions") as bar:
         for start in range(0, len(keys), judge.batch_size):
             part = keys[start : start + judge.batch_size]
             if in_a_row >= stop_after:
@@ -80,7 +74,7 @@ def _ask(
                 else:
                     known.add(key, reply, id=questions[key][0], kind=questions[key][1].kind)
                     in_a_row = 0
-                bar.advance(task)
+                bar.update()
     return errors
 
 

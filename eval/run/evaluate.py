@@ -32,6 +32,7 @@ from motionmillion.eval.suites import SuiteKind
 from motionmillion.eval.suites.base import Axes
 from motionmillion.eval.suites.clips import clip_id
 from motionmillion.io import write_motion
+from motionmillion.progress import doing, tracked
 from motionmillion.provenance import machine, plain_name, versions, weights_hash
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ def evaluate_suite(evaluation: Evaluation) -> Outcome:
     system = evaluation.name or plain_name(evaluation.model or evaluation.motions or "", 1)
     check_results_folder(output, (MARKDOWN, PAGE), whole.name, system, evaluation.overwrite)
     suite = _limited(whole, evaluation.limit)
-    scorer = _scorer(evaluation.evaluator, evaluation.calibration, evaluation.nrdf, evaluation.smpl, evaluation.device)
+    with doing("loading the evaluator"):
+        scorer = _scorer(
+            evaluation.evaluator, evaluation.calibration, evaluation.nrdf, evaluation.smpl, evaluation.device
+        )
     spec, cache = evaluation.judge or kind.judge, output / ANSWERS
     judge = suite_judge(spec, evaluation.judge_options, whole, scorer, evaluation.device, cache.exists())
     # 2. motions
@@ -89,14 +93,15 @@ def evaluate_suite(evaluation: Evaluation) -> Outcome:
     answers: list[Answer] = []
     if judge is not None:
         questions = kind.questions(suite, samples)
-        answers = ask_all(judge, questions, cache, seed, progress=True, ask_again=evaluation.ask_again)
+        answers = ask_all(judge, questions, cache, seed, ask_again=evaluation.ask_again)
     batch = replace(batch, rows=with_answers(batch.rows, answers, kind.answers))
     # 5. measures of the suite
     real = None
     if clips:
         known = _real_samples({sample.prompt.id: sample.prompt for sample in samples}, clips)
         real = Batch(suite, known, *_measure(kind, known, scorer, evaluation.axes), **draws)
-    scores = kind.scores(batch, real)
+    with doing("measuring the suite"):
+        scores = kind.scores(batch, real)
     # 6. files
     results = Results(
         suite=suite.name,
@@ -108,7 +113,8 @@ def evaluate_suite(evaluation: Evaluation) -> Outcome:
         histograms=kind.histograms(batch.rows, scorer.calibration),
         notes=[*scores.notes, *judge_notes(judge, answers)],
     )
-    files = [results.save(output), *write_report(results, output)]
+    with doing("writing the report"):
+        files = [results.save(output), *write_report(results, output)]
     return Outcome(results, files, answers)
 
 
@@ -167,7 +173,7 @@ def _samples(
     from motionmillion.eval.scoring import Sample
 
     samples = []
-    for prompt in prompts:
+    for prompt in tracked(prompts, "reading motions", "prompts"):
         for number, file in enumerate(files.get(prompt.id, ())):
             read = folder.read(file)
             name = prompt.id if number == 0 else f"{prompt.id}_{number}"

@@ -22,6 +22,7 @@ from motionmillion.configuration import check_whole
 from motionmillion.eval.prompts import Prompt, Suite
 from motionmillion.io import write_motion
 from motionmillion.io.files import write_text
+from motionmillion.progress import doing, progress_bar
 from motionmillion.provenance import file_hashes, plain_name
 
 if TYPE_CHECKING:
@@ -122,21 +123,17 @@ def generate_suite(
 
 
 def _generate(todo: list[tuple[Prompt, int, Path]], model: str, options: GenerationOptions, device: str) -> None:
-    from rich.console import Console
-    from rich.progress import Progress
-
     from motionmillion.pipeline import MotionPipeline
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("loading the model", total=None)
+    with doing("loading the model"):
         pipe = MotionPipeline.from_pretrained(model, device, **options.run.loading)
-        progress.update(task, description="generating", total=len(todo))
+    with progress_bar(len(todo), "generating", "motions") as bar:
         for seconds in dict.fromkeys(_seconds(prompt, options) for prompt, _, _ in todo):  # a batch has one length
             jobs = [job for job in todo if _seconds(job[0], options) == seconds]
             for start in range(0, len(jobs), options.batch_size):
                 part = jobs[start : start + options.batch_size]
                 _write_batch(pipe, part, seconds, options)
-                progress.advance(task, len(part))
+                bar.update(len(part))
 
 
 def _write_batch(

@@ -11,7 +11,7 @@ size.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.lm.flow import TIMESTEPS, FlowSampling, guide, interpolate, keep_known, solve, solve_around
+from motionmillion.progress import progress_bar
 
 _TRUSTED = 0.3
 """Strength at and above which the output of a clean-motion network is used unmixed; see `sample_motion`."""
@@ -90,16 +91,17 @@ def sample_motion(
     noise = draw()
     # valid frames [B, T]
     there = (torch.arange(noise.shape[1]) < torch.tensor(frames)[:, None]).to(dit.device)
-    velocity = Velocities(dit, conditions, there, sampling)
     x = sampling.start(noise, start)
-    if known is None or keep is None:
-        x = solve(velocity, x, sampling)
-    elif rounds != 1:
-        x = solve_around(velocity, noise, known, keep, sampling, rounds, draw)
-    else:
-        # inpainting from a start: kept values begin on their own path from noise to `known`
-        x = torch.where(keep, interpolate(known, noise, float(sampling.sigmas[0])), x)
-        x = torch.where(keep, known, solve(keep_known(velocity, known, keep, noise), x, sampling))
+    with progress_bar(sampling.evaluations * rounds, "sampling", "steps") as bar:
+        velocity = Velocities(dit, conditions, there, sampling, bar.update)
+        if known is None or keep is None:
+            x = solve(velocity, x, sampling)
+        elif rounds != 1:
+            x = solve_around(velocity, noise, known, keep, sampling, rounds, draw)
+        else:
+            # inpainting from a start: kept values begin on their own path from noise to `known`
+            x = torch.where(keep, interpolate(known, noise, float(sampling.sigmas[0])), x)
+            x = torch.where(keep, known, solve(keep_known(velocity, known, keep, noise), x, sampling))
     if start is not None and dit.config.prediction == "clean" and sampling.strength < _TRUSTED:
         x = torch.lerp(start.to(x), x, sampling.strength / _TRUSTED)
         x = x if known is None or keep is None else torch.where(keep, known, x)
@@ -107,10 +109,22 @@ def sample_motion(
 
 
 class Velocities:
-    """The guided velocity of x at a sigma under given conditions; the callable that `solve` needs."""
+    """The guided velocity of x at a sigma under given conditions; the callable that `solve` needs.
 
-    def __init__(self, dit: MotionDiT, conditions: Conditions, there: Tensor, sampling: FlowSampling) -> None:
-        self.dit, self.conditions, self.there, self.sampling = dit, conditions, there, sampling
+    Args:
+        there: frames that are part of each row `[B, T]`.
+        advance: called after every evaluation.
+    """
+
+    def __init__(
+        self,
+        dit: MotionDiT,
+        conditions: Conditions,
+        there: Tensor,
+        sampling: FlowSampling,
+        advance: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.dit, self.conditions, self.there, self.sampling, self.advance = dit, conditions, there, sampling, advance
         share = conditions.reference_share
         rows = torch.arange(len(there), device=there.device)
         # rows with a fraction between 0 and 1 are in both groups and evaluated twice
@@ -124,6 +138,7 @@ class Velocities:
             velocity[self.by_text] = self._text_velocity(x, sigma)
         if len(self.by_reference):
             velocity[self.by_reference] = self._mixed_velocity(velocity, x, sigma)
+        self.advance()
         return velocity
 
     def _text_velocity(self, x: Tensor, sigma: float) -> Tensor:

@@ -27,6 +27,7 @@ from torch import Tensor
 from motionmillion.lm.generation.decode_step import supported
 from motionmillion.lm.generation.decoder import DynamicDecoder, StaticDecoder, UncachedDecoder
 from motionmillion.lm.generation.protocol import AnyLM
+from motionmillion.progress import tracked
 
 if TYPE_CHECKING:
     from motionmillion.lm.config import MotionLMConfig
@@ -109,7 +110,7 @@ def stream(
     decoder: Any = None
     begun = 0  # column of the first code in the context
 
-    for step in range(max_new_tokens):
+    for step in tracked(range(max_new_tokens), "generating", "codes"):
         # 1. read text and prefix: at the start and whenever the context is full
         if decoder is None or motion.shape[1] - begun == context:
             begun = 0 if decoder is None else motion.shape[1] - context // 2

@@ -6,16 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from motionmillion.io.files import write_text
+from motionmillion.progress import doing
 
 
 def show_and_write(run: Callable[[Callable[[str], None]], tuple[str, dict[str, Any]]], output: Path | None) -> str:
     """Call `run`, which reports progress and returns a table and JSON; returns the table, writes both to `output`."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("building", total=None)
-        table, results = run(lambda line: bar.update(task, description=line))
+    with doing("building") as name:
+        table, results = run(name)
     if output is not None:
         write_text(table + "\n", output / "report.md")
         write_text(json.dumps(results, indent=2) + "\n", output / "results.json")

@@ -23,6 +23,7 @@ from torch import Tensor
 from motionmillion.bench.baseline import PublishedForward, published_tokenizer
 from motionmillion.bench.measure import extra_memory, take_turns
 from motionmillion.io.files import write_text
+from motionmillion.progress import progress_bar
 from motionmillion.provenance import describe_machine
 from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.tokenizer.quantizers.fsq import FSQ_LEVELS
@@ -170,14 +171,11 @@ def bench_tokenizer_files(
     output: Path | None = None,
 ) -> str:
     """Run the benchmark with a progress bar; returns the table, writes `report.md` and `results.json` to `output`."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("building", total=len(codebooks) * len(batch_sizes) * len(TASKS) * 2)
+    with progress_bar(len(codebooks) * len(batch_sizes) * len(TASKS) * 2, "building", "measurements") as bar:
 
         def show(line: str) -> None:
-            progress.update(task, description=line, advance=1)
+            bar.set_description_str(line)
+            bar.update()
 
         rows = bench_tokenizer(codebooks, batch_sizes, frames, width, repeats, device=device, progress=show)
     table, results = bench_report(rows, width, repeats, device)

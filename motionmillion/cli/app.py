@@ -6,6 +6,7 @@ A user error ends with one line on standard error and exit code 2, never a trace
 commands, so that `--help` is fast.
 """
 
+import os
 import sys
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from motionmillion.cli.messages import message_of, usage_message
 from motionmillion.cli.repair import repair
 from motionmillion.cli.retargeting import retarget
 from motionmillion.cli.train import train
+from motionmillion.progress import shown
 
 app = typer.Typer(
     name="motionmillion",
@@ -63,8 +65,11 @@ app.add_typer(data_app)
 
 def main() -> None:
     """Entry point of the console script."""
+    # torch's OpenMP threads spin while they wait, unless it finds this; a busy machine is 20 times slower then
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        sys.exit(app(prog_name="motionmillion", standalone_mode=False) or 0)
+        with shown():
+            sys.exit(app(prog_name="motionmillion", standalone_mode=False) or 0)
     except (ValueError, OSError, ImportError) as error:
         message = message_of(error)
     except Exception as error:  # typer's errors, whose base class differs between versions

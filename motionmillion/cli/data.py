@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from motionmillion.cli.options import DeviceOption, OverwriteOption, find_device, progress
+from motionmillion.cli.options import DeviceOption, OverwriteOption, find_device
 
 data_app = typer.Typer(name="data", help="Prepare data for training.", no_args_is_help=True)
 
@@ -44,7 +44,7 @@ def check(
     """
     from motionmillion.data.check import check_folder
 
-    report = check_folder(folder, limit, lambda records: progress(records, "reading"))
+    report = check_folder(folder, limit)
     typer.echo(report.text())
     if report.problems:
         raise typer.Exit(1)

@@ -17,9 +17,9 @@ from motionmillion.cli.options import (
     SourceFpsOption,
     UpOption,
     find_device,
-    progress,
     with_output_options,
 )
+from motionmillion.progress import tracked
 
 
 @with_output_options
@@ -71,11 +71,11 @@ def export(
         typer.echo("\n".join(mapping_text(source, named) for source in sources))
     # all motions first, so that nothing is written if a source cannot be read
     motions = []
-    for source in progress(sources, "reading"):
+    for source in tracked(sources, "reading", "files"):
         motion = load_motion(source, named, fps=source_fps, up=up, index=index)
         motion = motion.canonicalize() if canonical else motion
         motions.append(motion.resample(fps) if fps is not None else motion)
-    for motion, (_, paths) in progress(list(zip(motions, plan, strict=True)), "writing"):
+    for motion, (_, paths) in tracked(list(zip(motions, plan, strict=True)), "writing", "motions"):
         for path in paths:
             typer.echo(motion.save(path, **writing.of(path)))
     for path in shared:

@@ -23,6 +23,7 @@ from motionmillion.motion import Motion
 from motionmillion.pipeline.checks import check_length
 from motionmillion.pipeline.folder import find_pipeline, folder_options, load_tokenizer
 from motionmillion.pipeline.options import RunOptions
+from motionmillion.progress import doing, progress_bar, say
 
 if TYPE_CHECKING:
     from motionmillion.pipeline import MotionPipeline
@@ -119,13 +120,13 @@ class Request:
             return {"reference": own}  # other pipelines raise an error
         pipe.check(own, options)  # fail before calling a judge
 
-        def say(row: int, decision: "Decision") -> None:
+        def report(row: int, decision: "Decision") -> None:
             done = "followed" if decision.use else "left out"
-            print(f"reference for {jobs[row].files[0]} {done}: {decision.reason}", file=sys.stderr)
+            say(f"reference for {jobs[row].files[0]} {done}: {decision.reason}")
 
         return {
             "reference": own,
-            "reference_mode": pipe.modes([j.prompt for j in jobs], own, self.reference_mode, say),
+            "reference_mode": pipe.modes([j.prompt for j in jobs], own, self.reference_mode, report),
         }
 
 
@@ -265,31 +266,26 @@ def generate_files(
         writing: options of the files' writers.
         repair: whether motions are repaired before they are written.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from motionmillion.pipeline import MotionPipeline
-
     request = Request() if request is None else request
     writing = OutputOptions() if writing is None else writing
     # all checks come before the model is loaded, which takes long
     check_length("seconds", options.given.get("seconds"))
     request.check(options.given)
     folder_options(find_pipeline(model)).updated(options.given)
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("loading the model", total=None)
+    with doing("loading the model"):
+        from motionmillion.pipeline import MotionPipeline
+
         pipe = MotionPipeline.from_pretrained(model, device, **options.loading)
         request.prepare(pipe)
-        progress.update(task, description="generating", total=len(jobs))
+    with progress_bar(len(jobs), "writing", "motions") as bar:
         for start in range(0, len(jobs), options.batch_size):
             part = jobs[start : start + options.batch_size]
             for job, motion in zip(part, request.motions(pipe, part, options.given), strict=True):
                 motion = motion.repaired() if repair else motion
                 for file in job.files:
                     write_motion(motion, file, **writing.of(file))
-                    print(file, flush=True)
-                progress.advance(task)
+                    say(str(file), sys.stdout)
+                bar.update()
 
 
 def rewrite_prompts(
@@ -300,7 +296,7 @@ def rewrite_prompts(
 
     rewrites = make_rewriter(rewriter, cache=cache, on_error=on_error, device=device)(prompts)
     for rewrite in rewrites:
-        print(f"rewritten: {rewrite.original!r} -> {rewrite.rewritten!r}", file=sys.stderr)
+        say(f"rewritten: {rewrite.original!r} -> {rewrite.rewritten!r}")
     return [rewrite.rewritten for rewrite in rewrites]
 
 

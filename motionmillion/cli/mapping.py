@@ -16,6 +16,7 @@ import typer
 
 from motionmillion.cli.options import FOREIGN, INPUT, warnings_as_lines
 from motionmillion.io import read_tree, tree_suffixes
+from motionmillion.progress import doing
 
 if TYPE_CHECKING:
     from motionmillion.motion import Motion
@@ -93,13 +94,15 @@ def load_motion(path: Path, mapping: dict[str, str], **options: Any) -> "Motion"
 
     Messages name the options of the command line, and warnings are lines.
     """
-    from motionmillion.io.options import option_names
-    from motionmillion.motion import Motion
+    with doing("starting PyTorch"):
+        from motionmillion.io.options import option_names
+        from motionmillion.motion import Motion
 
     given = {name: value for name, value in options.items() if value is not None}
     if mapping and path.suffix.lower() in _TREES:
         given["mapping"] = mapping
-    with option_names(fps="--source-fps", up="--up", index="--index", mapping="--mapping"), warnings_as_lines():
+    names = option_names(fps="--source-fps", up="--up", index="--index", mapping="--mapping")
+    with doing(f"reading {path.name}"), names, warnings_as_lines():
         return Motion.load(path, **given)
 
 

@@ -16,23 +16,21 @@ import contextlib
 import dataclasses
 import functools
 import inspect
-import sys
 import typing
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
 
 import typer
 
 from motionmillion.io import check_output, readable_suffixes, writable_suffixes
 from motionmillion.io.write_options import OutputOptions
 from motionmillion.pipeline.options import DIT, FLOW, KINDS, LENGTH, SAMPLING, SPEED, RunOptions
+from motionmillion.progress import doing, say
 
 OUTPUT, INPUT, REWRITING = "Output", "Prompts and motion files", "Rewriting"
 FOREIGN, MEASURES = "Motions of another system", "Measures"
 """Panels of `--help`, apart from model options: `SAMPLING`, `LENGTH`, `DIT`, `SPEED` and one for flows."""
-
-Item = TypeVar("Item")
 
 READABLE, WRITABLE = (
     f"{', '.join(known[:-1])} or {known[-1]}" for known in (readable_suffixes(), writable_suffixes())
@@ -58,7 +56,7 @@ OverwriteOption = Annotated[
 __all__ = ["DIT", "FOREIGN", "INPUT", "LENGTH", "MEASURES", "OUTPUT", "READABLE", "REWRITING", "SAMPLING", "SPEED"]
 __all__ += ["DeviceOption", "IndexOption", "ModelOption", "OutputOptions", "OverwriteOption", "RunDeviceOption"]
 __all__ += ["RunOptions", "find_device", "model_options", "WRITABLE"]
-__all__ += ["SourceFpsOption", "UpOption", "progress", "warnings_as_lines"]
+__all__ += ["SourceFpsOption", "UpOption", "warnings_as_lines"]
 __all__ += ["with_model_options", "with_output_options"]
 
 _PANELS = (SAMPLING, LENGTH, FLOW, DIT, SPEED)
@@ -144,22 +142,10 @@ def _collected(values: dict[str, Any]) -> RunOptions:
 
 def find_device(name: str) -> str:
     """The device that an option names; raises `ValueError` if it is not available."""
-    from motionmillion.configuration import check_device
+    with doing("starting PyTorch"):
+        from motionmillion.configuration import check_device
 
-    return check_device(name)
-
-
-def progress(items: Sequence[Item], description: str) -> Iterator[Item]:
-    """The items, with a progress bar on standard error if there is more than one and it is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=len(items) < 2 or not console.is_terminal) as bar:
-        task = bar.add_task(description, total=len(items))
-        for item in items:
-            yield item
-            bar.advance(task)
+        return check_device(name)
 
 
 @contextlib.contextmanager
@@ -167,5 +153,5 @@ def warnings_as_lines() -> Iterator[None]:
     """Print warnings inside the block to standard error, one line each, without the source location."""
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = lambda message, *_: print(f"motionmillion: {message}", file=sys.stderr)  # type: ignore
+        warnings.showwarning = lambda message, *_: say(f"motionmillion: {message}")  # type: ignore
         yield

@@ -17,8 +17,8 @@ from motionmillion.cli.options import (
     OverwriteOption,
     SourceFpsOption,
     UpOption,
-    progress,
 )
+from motionmillion.progress import tracked
 
 
 def repair(
@@ -62,10 +62,10 @@ def repair(
 
     options = RepairOptions(feet, floor, jitter, swing, floor_height)
     pairs = []
-    for source in progress(files, "repairing"):
+    for source in tracked(files, "repairing", "files"):
         motion = load_motion(source, named, fps=source_fps, up=up, index=index)
         pairs.append((motion, repaired(motion, options)))
-    for (before, after), (_, paths) in progress(list(zip(pairs, plan, strict=True)), "writing"):
+    for (before, after), (_, paths) in tracked(list(zip(pairs, plan, strict=True)), "writing", "motions"):
         was, now = find_faults(before), find_faults(after)
         told = (
             f"sliding {was.sliding:.2f} -> {now.sliding:.2f} of frames, penetration {1000 * was.penetration:.1f} -> "

@@ -19,15 +19,13 @@ Shapes: C width, H heads.
 import functools
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
-from rich.console import Console
-from rich.progress import track
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import GenerationConfig
@@ -39,6 +37,7 @@ from motionmillion.convert.state import require
 from motionmillion.io.files import atomic_folder, check_new_folder, write_text
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.pipeline.folder import write_pipeline_parts
+from motionmillion.progress import tracked
 from motionmillion.text.encoder import feature_size, read_config
 from motionmillion.tokenizer import MotionTokenizer
 
@@ -284,7 +283,7 @@ def _write_model(
     config.architectures, config.dtype = ["MotionLM"], dtype
     config.save_pretrained(folder)
     GenerationConfig.from_model_config(config).save_pretrained(folder)
-    for file, names in _bar(plan.filename_to_tensors.items()):
+    for file, names in tracked(plan.filename_to_tensors.items(), "converting", "files"):
         state = open_state(checkpoint, "trans")  # map again for each shard, to free the pages of the last one
         weights = {name: _finite(sources[name], state, checkpoint).to(dtype).contiguous() for name in names}
         save_file(weights, folder / file, {"format": "pt"})
@@ -292,11 +291,6 @@ def _write_model(
     if plan.is_sharded:
         index = {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename}
         write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", folder / "model.safetensors.index.json")
-
-
-def _bar(items: Iterable[Any]) -> Iterable[Any]:
-    console = Console(stderr=True)
-    return track(list(items), "converting", console=console, transient=True, disable=not console.is_terminal)
 
 
 def _write_parts(folder: Path, config: MotionLMConfig, tokenizer: str | Path, text_encoder: str) -> None:

@@ -10,7 +10,7 @@ before anything slow happens.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -18,6 +18,7 @@ from statistics import median
 from motionmillion.configuration import check_whole
 from motionmillion.data.clips import SPLITS, ClipReader, ClipRecord, Listing, list_folder
 from motionmillion.motion import Motion
+from motionmillion.progress import tracked
 
 _UPRIGHT_METRES = 1.0
 """Height of a body, from its lowest to its highest joint, below which half of the clips are hardly standing."""
@@ -143,16 +144,11 @@ class FolderReport:
         return "\n".join([*lines, *(f"problem      {line}" for line in self.problems)])
 
 
-def check_folder(
-    folder: str | Path,
-    limit: int | None = None,
-    progress: Callable[[Sequence[ClipRecord]], Iterable[ClipRecord]] = iter,
-) -> FolderReport:
+def check_folder(folder: str | Path, limit: int | None = None) -> FolderReport:
     """Read the clips of a folder and note what is in it; clips that cannot be read are noted, too.
 
     Args:
         limit: maximum number of clips to read, evenly spread over the folder.
-        progress: iterates over the records, such as with a progress bar.
 
     Raises:
         ValueError: if the folder does not exist, holds no motion, or its lists are damaged.
@@ -162,7 +158,8 @@ def check_folder(
     check_listing([folder], {}, captioned=False)
     report = FolderReport(str(folder), list_folder(folder))
     records, read = report.listing.records, ClipReader(folder)
-    for record in progress(records if limit is None else records[:: max(-(-len(records) // limit), 1)]):
+    records = records if limit is None else records[:: max(-(-len(records) // limit), 1)]
+    for record in tracked(records, "reading", "clips"):
         try:
             motion = read(record).motion
         except (ValueError, OSError) as error:

@@ -34,6 +34,7 @@ from motionmillion.data.splits import SPLITS, split_of_subject
 from motionmillion.io.arrays import get_array, open_arrays
 from motionmillion.io.files import read_text
 from motionmillion.motion import Motion
+from motionmillion.progress import tracked
 
 __all__ = ["OWN_SOURCES", "SPLITS", "ClipReader", "ClipRecord", "Listing", "MotionClip", "description_of"]
 __all__ += ["list_clips", "list_folder", "load_clips", "sources_of", "split_of_subject"]
@@ -156,20 +157,18 @@ def load_clips(
     splits: Iterable[str] = SPLITS,
     skip_bad: bool = False,
     report: Callable[[str], None] | None = None,
-    progress: Callable[[list[ClipRecord]], Iterable[ClipRecord]] = iter,
 ) -> list[MotionClip]:
     """All clips of a folder that belong to `splits`, in the order of the folder's list or file names.
 
     Args:
         skip_bad: leave out clips that cannot be read, and names in lists that match none, instead of failing.
         report: called with one line for each clip that is left out.
-        progress: iterates over the records, such as with a progress bar.
 
     Raises:
         ValueError: if the folder does not exist, holds no motion, or a file in it cannot be read.
     """
     records, read, clips = list_clips(folder, splits, skip_bad), ClipReader(folder), []
-    for record in progress(records):
+    for record in tracked(records, "reading", "clips"):
         try:
             clips.append(read(record))
         except (ValueError, OSError) as error:

@@ -18,13 +18,13 @@ from pathlib import Path
 from transformers import set_seed
 
 from motionmillion.data.clips import MotionClip
-from motionmillion.data.progress import say_lines
 from motionmillion.data.sets.pairs import PairDataset, collate_pairs
 from motionmillion.eval.distribution import matching_distance, r_precision
 from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
 from motionmillion.eval.evaluator.model import TextMotionEvaluator
 from motionmillion.eval.suites.clips import clip_id, clips_suite
 from motionmillion.features.stats import feature_stats
+from motionmillion.progress import say_lines
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output

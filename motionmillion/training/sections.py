@@ -11,7 +11,7 @@ Consecutive keys with the same meaning share a row of the table. The classes bel
 training have in common; each kind defines its own keys next to its training function.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -21,13 +21,13 @@ import torch
 from motionmillion.configuration import check_number, check_share, check_whole, unknown_key_error
 from motionmillion.data.captions import add_captions, load_caption_rules
 from motionmillion.data.check import check_listing
-from motionmillion.data.clips import SPLITS, ClipRecord, MotionClip, load_clips
+from motionmillion.data.clips import SPLITS, MotionClip, load_clips
 from motionmillion.data.composition.composing import ComposeOptions, compose_clips
-from motionmillion.data.progress import progress_bar, say
 from motionmillion.data.sets.groups import category_weights, check_balance_by
 from motionmillion.data.sets.texts import check_caption_weights
 from motionmillion.data.shards.texts import TextShards
 from motionmillion.pipeline.folder import started_defaults, started_encoder
+from motionmillion.progress import say
 from motionmillion.text.encoder import MINILM, DeferredTextEncoder, TextEncoder
 
 CLIPS = "where clips come from: a folder or a list of folders, or a number of synthetic clips"
@@ -83,21 +83,14 @@ def key_table(kind: type, section: str = "data") -> str:
 
 
 def read_folder(folder: str, skip_bad: bool = False, splits: Iterable[str] = SPLITS) -> list[MotionClip]:
-    """The clips of a folder, with a progress bar; clips that are left out are listed on standard error.
+    """The clips of a folder; clips that are left out are listed on standard error.
 
     Raises:
         ValueError: for a folder or a clip that cannot be read; the message points to `data.skip_bad`.
     """
     left_out: list[str] = []
-
-    def progress(records: Sequence[ClipRecord]) -> Iterator[ClipRecord]:
-        with progress_bar(len(records), "clips", doing="reading") as bar:
-            for record in records:
-                yield record
-                bar.update()
-
     try:
-        clips = load_clips(folder, splits, skip_bad, left_out.append, progress)
+        clips = load_clips(folder, splits, skip_bad, left_out.append)
     except (ValueError, OSError) as error:
         if skip_bad:
             raise

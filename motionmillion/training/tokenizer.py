@@ -20,11 +20,11 @@ from typing import Any
 from transformers import TrainerCallback, TrainerState, set_seed
 
 from motionmillion.configuration import check_number, check_whole
-from motionmillion.data.progress import say_lines
 from motionmillion.data.sets.windows import FeatureWindows, WholeClips, collate_features
 from motionmillion.eval.reconstruction import evaluate_tokenizer
 from motionmillion.features import Representation
 from motionmillion.features.stats import feature_stats
+from motionmillion.progress import say_lines
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output

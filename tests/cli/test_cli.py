@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import termios
 
 import numpy as np
 import pytest
@@ -234,3 +235,16 @@ def test_help_imports_neither_torch_nor_transformers():
     )
     assert "generate" in done.stdout and "train" in done.stdout
     assert done.stderr.strip().splitlines()[-1] == "[]"
+
+
+def test_a_single_motion_has_a_bar_of_codes_on_a_terminal(model, tmp_path):
+    mine, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (30, 90))
+    command = ["generate", "a person walks", "--seconds", "2", "--model", str(model), "-o", str(tmp_path / "walk.npz")]
+    run = [sys.executable, "-m", "motionmillion.cli", *command]
+    done = subprocess.run(run, stdout=subprocess.PIPE, stderr=theirs, text=True, check=True)
+    os.close(theirs)
+    drawn = os.read(mine, 1 << 16).decode(errors="replace")
+    assert done.stdout == f"{tmp_path / 'walk.npz'}\n"
+    assert "loading the model ..." in drawn and "generating: 0/" in drawn and " codes |" in drawn
+    assert drawn.split("\r")[-2].strip() == ""

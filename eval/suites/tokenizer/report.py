@@ -14,7 +14,7 @@ its batch. `motionmillion.eval.suites.tokenizer.run` writes a report to files.
 Shapes: N codes in time, K codebook size.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ from torch import Tensor
 from motionmillion.data.clips import MotionClip
 from motionmillion.eval.reconstruction import accelerations, compare_features, reconstruct
 from motionmillion.eval.statistics.bootstrap import bootstrap_intervals, check_resamples
+from motionmillion.progress import tracked
 from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.tokenizer.quantizers.usage import code_usage
 
@@ -98,7 +99,6 @@ def tokenizer_report(
     batch_size: int = 16,
     resamples: int = 2000,
     seed: int = 0,
-    advance: Callable[[int], object] | None = None,
 ) -> TokenizerReport:
     """Measure all clips of named data sets and summarise them.
 
@@ -107,7 +107,6 @@ def tokenizer_report(
         datasets: clips by the name of their data set.
         batch_size: clips per batch.
         resamples, seed: for the bootstrap.
-        advance: called with the number of clips just measured.
 
     Raises:
         ValueError: if a data set holds no clip, or `batch_size` or `resamples` is not positive.
@@ -119,11 +118,9 @@ def tokenizer_report(
     clips = [(name, clip) for name, members in datasets.items() for clip in members]
     order = sorted(range(len(clips)), key=lambda index: clips[index][1].motion.seconds)
     results: dict[int, ClipResult] = {}
-    for start in range(0, len(order), batch_size):
+    for start in tracked(range(0, len(order), batch_size), "reconstructing", "batches"):
         members = order[start : start + batch_size]
         results.update(zip(members, _measure(tokenizer, [clips[index] for index in members]), strict=True))
-        if advance is not None:
-            advance(len(members))
     rows, size = [results[index] for index in range(len(clips))], tokenizer.config.codebook_size
     frames = {name: sum(row.frames for row in rows if row.category == name) for name in {r.category for r in rows}}
     categories = sorted(frames, key=lambda name: (-frames[name], name))

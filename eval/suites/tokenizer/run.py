@@ -18,7 +18,6 @@ import hashlib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from motionmillion.eval.suites.tokenizer.plots import check_matplotlib, write_pl
 from motionmillion.eval.suites.tokenizer.report import Group, TokenizerReport, check_sizes, tokenizer_report
 from motionmillion.io.files import check_writable, write_text
 from motionmillion.pipeline.folder import load_tokenizer
+from motionmillion.progress import doing
 from motionmillion.provenance import file_hashes, machine, plain_name, versions
 from motionmillion.tokenizer import MotionTokenizer
 
@@ -125,19 +125,13 @@ def evaluate_folders(
     check_results_folder(output, FILES, SUITE, plain_name(model), overwrite, same)
     if plots:
         check_matplotlib()
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("loading", total=None)
+    with doing("loading the tokenizer"):
         tokenizer = load_tokenizer(model).to(device)  # type: ignore[arg-type]
-        datasets = {name: load_clips(folder, [split]) for name, folder in zip(names, data, strict=True)}
-        progress.update(task, description="reconstructing", total=sum(map(len, datasets.values())))
-        advance = partial(progress.advance, task)
-        report = tokenizer_report(tokenizer, datasets, batch_size, resamples, seed, advance)
-        progress.update(task, description="writing", total=None)
-        options = {"model": plain_name(model), **same, "seed": seed}
-        options |= {"batch_size": batch_size, "device": str(tokenizer.device), "resamples": resamples}
+    datasets = {name: load_clips(folder, [split]) for name, folder in zip(names, data, strict=True)}
+    report = tokenizer_report(tokenizer, datasets, batch_size, resamples, seed)
+    options = {"model": plain_name(model), **same, "seed": seed}
+    options |= {"batch_size": batch_size, "device": str(tokenizer.device), "resamples": resamples}
+    with doing("writing the report"):
         return main_table(report), write_report(report, protocol(tokenizer, options), output, plots)
 
 

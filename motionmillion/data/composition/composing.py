@@ -19,8 +19,8 @@ import torch
 
 from motionmillion.configuration import check_number, check_whole, unknown_key_error
 from motionmillion.data.clips import MotionClip
-from motionmillion.data.progress import say
 from motionmillion.data.sets.groups import COMPOSED
+from motionmillion.progress import say
 
 DESCRIBED = "described"
 """Source of the captions generated from the motion."""

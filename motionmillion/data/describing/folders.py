@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
 
 from motionmillion.configuration import check_whole
 from motionmillion.data.clips import SPLITS, ClipReader, ClipRecord, list_clips
 from motionmillion.data.describing.wording import describe_motion
 from motionmillion.io.files import PathError, atomic_path, check_writable, read_text, write_text
+from motionmillion.progress import progress_bar, say_lines
 
 MEASURED = "measured"
 """The `source` of the generated captions in a motion set."""
@@ -104,16 +103,13 @@ def describe_folder(
     """
     folder, options = Path(folder), options or DescribeOptions()
     records = list_clips(folder)
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     summary = Summary()
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("describing", total=len(records))
+    with progress_bar(len(records), "describing", "clips") as bar:
         is_set = (folder / "clips.jsonl").exists()
         steps = _describe_set if is_set else _describe_files
         for _ in steps(folder, None if output is None else Path(output), records, options, summary):
-            progress.advance(task)
-    for name, reason in summary.failed:
-        console.print(f"not described: {name}: {reason}")
+            bar.update()
+    say_lines(f"not described: {name}: {reason}" for name, reason in summary.failed)
     return summary
 
 

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from motionmillion.data.augment import random_variants
 from motionmillion.data.clips import MotionClip
-from motionmillion.data.progress import progress_bar
 from motionmillion.data.sets.groups import BALANCED_BY, group_of
 from motionmillion.data.shards.encoding import encode_motion
+from motionmillion.progress import progress_bar
 from motionmillion.tokenizer import MotionTokenizer
 
 _TOGETHER = 64
@@ -69,7 +69,6 @@ def make_sequences(
     speed: float = 0.1,
     trim: float = 0.15,
     seed: int = 0,
-    progress: bool = False,
 ) -> Sequences:
     """Encode the clips that have captions.
 
@@ -78,7 +77,6 @@ def make_sequences(
         variants: versions of each clip; 0 keeps the clip as it is.
         speed, trim: range of the versions, see `random_variant`.
         seed: seed of the versions.
-        progress: show a bar.
 
     Raises:
         ValueError: if no clip has a caption.
@@ -89,7 +87,7 @@ def make_sequences(
     generator = torch.Generator().manual_seed(seed)
     codes: list[list[Tensor]] = []
     versions: list[list[Version]] = []
-    with progress_bar(len(clips), "clips", progress) as bar:
+    with progress_bar(len(clips), "encoding", "clips") as bar:
         for start in range(0, len(clips), _TOGETHER):
             part = clips[start : start + _TOGETHER]
             made = [random_variants(clip, variants, generator, speed, trim) for clip in part]

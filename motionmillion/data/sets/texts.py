@@ -1,6 +1,6 @@
 """Random choice of a clip's caption, and text features in memory: each distinct caption once, in one tensor.
 
-    bank = TextBank(captions, encoder, dtype=torch.float16, progress=True)
+    bank = TextBank(captions, encoder, dtype=torch.float16)
     features = bank["a person waves"]            # [L, C], float32 for any stored dtype
 
     weights = check_caption_weights({"watched": 4, "kinematic": 2, "wording": 1})
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from motionmillion.configuration import check_number
 from motionmillion.data.clips import sources_of
-from motionmillion.data.progress import progress_bar, say
+from motionmillion.progress import progress_bar, say
 from motionmillion.text.encoder import TextEncoder
 
 
@@ -41,7 +41,6 @@ class TextBank:
         encoder: makes the features.
         batch: number of texts per batch of the encoder.
         dtype: stored dtype; features are returned as float32.
-        progress: show a bar.
     """
 
     def __init__(
@@ -50,13 +49,12 @@ class TextBank:
         encoder: TextEncoder,
         batch: int = 64,
         dtype: torch.dtype = torch.float32,
-        progress: bool = False,
     ) -> None:
         unique = sorted(set(texts), key=lambda text: (len(text), text))
         parts: list[Tensor] = []
         self.rows: dict[str, tuple[int, int]] = {}
         end = 0
-        with progress_bar(len(unique), "texts", progress) as bar:
+        with progress_bar(len(unique), "encoding", "texts") as bar:
             for start in range(0, len(unique), batch):
                 part = unique[start : start + batch]
                 features, mask = encoder(part)

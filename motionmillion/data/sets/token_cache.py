@@ -67,9 +67,7 @@ def cached_sequences(folder: str | Path, key: str, make: Callable[[], Sequences]
     return found
 
 
-def cached_texts(
-    folder: str | Path, texts: Iterable[str], encoder: TextEncoder, batch: int = 64, progress: bool = True
-) -> TextBank:
+def cached_texts(folder: str | Path, texts: Iterable[str], encoder: TextEncoder, batch: int = 64) -> TextBank:
     """Features of `texts` and of all cached texts; new texts are encoded and cached."""
     settings = dict(name=encoder.name, sentence=encoder.sentence, max_length=encoder.max_length, dim=encoder.dim)
     stamps = file_stamps(sorted(Path(encoder.name).glob("*.*")))
@@ -78,7 +76,7 @@ def cached_texts(
     bank = _read(path, _unpack_texts)
     new = [text for text in dict.fromkeys(texts) if bank is None or text not in bank]
     if new:
-        made = TextBank(new, encoder, batch, torch.float16, progress)
+        made = TextBank(new, encoder, batch, torch.float16)
         bank = made if bank is None else bank.joined(made)
         _write(path, {"features": bank.features}, [[text, *span] for text, span in bank.rows.items()])
     return bank if bank is not None else TextBank([], encoder)

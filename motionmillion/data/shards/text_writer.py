@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -31,6 +29,7 @@ from motionmillion.data.shards.tokens import HEADER as TOKENS
 from motionmillion.data.shards.tokens import check_pyarrow, load_token_shards
 from motionmillion.io.files import PathError, atomic_path, check_writable, read_text
 from motionmillion.io.outputs import check_output_folder
+from motionmillion.progress import progress_bar, say
 from motionmillion.provenance import file_stamps, fingerprint
 from motionmillion.text.encoder import MINILM, TextEncoder, check_texts
 
@@ -140,18 +139,16 @@ def _parts(folder: ResumableFolder, texts: Sequence[str]) -> list[Sequence[str]]
 
 
 def _write_shards(folder: ResumableFolder, encoder: TextEncoder, texts: Sequence[str], batch_size: int) -> None:
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     parts = _parts(folder, texts)
     kept = folder.start(lambda path, shard: read_lengths(path, folder.run, len(parts[shard])))
     done = sum(len(parts[shard]) for shard in kept)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("encoding", total=len(texts), completed=done)
+    with progress_bar(len(texts), "encoding", "texts", done) as bar:
         for shard, part in enumerate(parts):
             if shard not in kept:
                 path = folder.path(shard)
-                _write_shard(path, folder, encoder, part, batch_size, lambda count: progress.advance(task, count))
+                _write_shard(path, folder, encoder, part, batch_size, bar.update)
     if kept:
-        console.print(f"{len(kept)} of {folder.shards} shards were whole and kept")
+        say(f"{len(kept)} of {folder.shards} shards were whole and kept")
 
 
 def _write_shard(

@@ -13,7 +13,7 @@ import contextlib
 import math
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from motionmillion.data.shards.encoding import EncodedClip
 from motionmillion.data.shards.encoding_pool import Piece, Results
 from motionmillion.data.shards.resumable import ResumableFolder
 from motionmillion.data.shards.tokens import COLUMNS, HEADER, OPTIONAL, read_note, write_shard
+from motionmillion.progress import say
 from motionmillion.provenance import fingerprint
 
 _PIECE = 64
@@ -44,7 +45,6 @@ class ShardWriter:
         folder: of the shards, see `motionmillion.data.shards.tokenize`.
         plan: every shard of the run.
         skip_bad: skip motions that cannot be read, instead of failing.
-        say: prints a line for the user.
     """
 
     def __init__(
@@ -52,10 +52,9 @@ class ShardWriter:
         folder: ResumableFolder,
         plan: Sequence[PlannedShard],
         skip_bad: bool = False,
-        say: Callable[[str], None] = print,
     ) -> None:
         self.folder, self.plan = folder, plan
-        self.skip_bad, self.say = skip_bad, say
+        self.skip_bad = skip_bad
         self.notes: dict[int, dict[str, Any]] = {}  # of complete shards
         self.parts: dict[int, dict[int, Results]] = defaultdict(dict)  # results of the others, by piece
 
@@ -64,9 +63,9 @@ class ShardWriter:
         there = sum(self.folder.path(number).exists() for number in range(len(self.plan)))
         self.notes = self.folder.start(self._whole)
         if there > len(self.notes):
-            self.say(f"{there - len(self.notes)} shards are damaged, out of date or lack motions; they are made again")
+            say(f"{there - len(self.notes)} shards are damaged, out of date or lack motions; they are made again")
         if self.notes:
-            self.say(f"{len(self.notes)} of {len(self.plan)} shards are whole and kept")
+            say(f"{len(self.notes)} of {len(self.plan)} shards are whole and kept")
         return [
             Piece(number, start // _PIECE, shard.records[start : start + _PIECE])
             for number, shard in enumerate(self.plan)
@@ -98,7 +97,7 @@ class ShardWriter:
                     "out all such motions with --skip-bad"
                 )
             if isinstance(result, str):
-                self.say(f"left out {record.name!r} in {record.file!r}: {result}")
+                say(f"left out {record.name!r} in {record.file!r}: {result}")
         parts = self.parts[piece.shard]
         parts[piece.number] = results
         if len(parts) == math.ceil(len(self.plan[piece.shard].records) / _PIECE):
@@ -128,7 +127,7 @@ class ShardWriter:
             raise ValueError(f"source must hold at least one readable motion, got {len(skipped)} that are not")
         self.folder.finish(clips=clips, codes=codes, skipped=skipped)
         left = f", {len(skipped)} motions left out, see {HEADER}" if skipped else ""
-        self.say(f"{clips:,} clips, {codes:,} codes in {len(notes)} shards{left}")
+        say(f"{clips:,} clips, {codes:,} codes in {len(notes)} shards{left}")
 
 
 def plan_shards(records: Sequence[ClipRecord], source: str | Path, shard_size: int) -> list[PlannedShard]:

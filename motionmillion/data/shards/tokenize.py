@@ -18,8 +18,6 @@ from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
 
 import motionmillion
 from motionmillion.data.check import check_listing
@@ -30,6 +28,7 @@ from motionmillion.data.shards.token_writer import ShardWriter, plan_shards
 from motionmillion.data.shards.tokens import COLUMNS, FILES, HEADER, OPTIONAL, check_pyarrow
 from motionmillion.io.files import PathError, check_writable
 from motionmillion.io.outputs import check_output_folder
+from motionmillion.progress import progress_bar, say, say_lines
 from motionmillion.provenance import files_hash, fingerprint
 from motionmillion.tokenizer import MotionTokenizer
 
@@ -73,7 +72,6 @@ def tokenize_folder(
     _check_options(splits, workers=workers, batch_size=batch_size, shard_size=shard_size)
     _check_output(output)
     check_output_folder(output, [source])
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     try:
         # 1. list and plan; the numbers are those of the module's docstring
         lines = check_listing([source], {}, captioned=False, skip_bad=skip_bad)
@@ -83,26 +81,23 @@ def tokenize_folder(
         folder = _make_folder(output, records, model, splits, shard_size)
         # 2. compare with earlier output
         folder.check(overwrite)
-        for line in lines:
-            console.print(line)
-        writer = ShardWriter(folder, plan_shards(records, source, shard_size), skip_bad, console.print)
+        say_lines(lines)
+        writer = ShardWriter(folder, plan_shards(records, source, shard_size), skip_bad)
         # 3. encode and write; 4. is `writer.finish`
         work = encode_pieces(writer.start(), source, model, device, batch_size, workers)
-        _write_shards(writer, work, console)
+        _write_shards(writer, work)
     except KeyboardInterrupt:
-        console.print("stopped; complete shards are kept, and the same command resumes from there")
+        say("stopped; complete shards are kept, and the same command resumes from there")
         raise
     return output
 
 
-def _write_shards(writer: ShardWriter, work: Generator[tuple[Piece, Results], None, None], console: Console) -> None:
+def _write_shards(writer: ShardWriter, work: Generator[tuple[Piece, Results], None, None]) -> None:
     total = sum(len(shard.records) for shard in writer.plan)
-    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-    with bar as progress, contextlib.closing(work):
-        task = progress.add_task("tokenizing", total=total, completed=writer.clips_done)
+    with progress_bar(total, "tokenizing", "clips", writer.clips_done) as bar, contextlib.closing(work):
         for piece, results in work:
             writer.take(piece, results)
-            progress.advance(task, len(results))
+            bar.update(len(results))
     writer.finish()
 
 

@@ -31,12 +31,12 @@ from torch.utils.data import DataLoader
 from transformers import set_seed
 
 from motionmillion.configuration import check_number
-from motionmillion.data.progress import say_lines
 from motionmillion.data.sets.flow_pairs import FlowPairs, collate_flow
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.few_step import Distiller, FewStep
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline.options import DiTOptions, given_only
+from motionmillion.progress import say_lines
 from motionmillion.training.dit.sources import dit_data_options, dit_sources
 from motionmillion.training.dit.start_from import check_encoder, copied, find_dit, load_dit, statistics
 from motionmillion.training.dit.train import dit_data_sets, run_and_save, visits

@@ -43,12 +43,12 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import set_seed
 
-from motionmillion.data.progress import say_lines
 from motionmillion.data.sets.flow_pairs import FlowPairs, Source, collate_flow
 from motionmillion.features.stats import FeatureStats, feature_stats
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline.folder import write_pipeline_parts
 from motionmillion.pipeline.options import DiTOptions
+from motionmillion.progress import say_lines
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.training.dit.sources import DiTSection, dit_data_options, dit_sources
 from motionmillion.training.dit.start_from import (

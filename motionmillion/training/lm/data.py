@@ -103,7 +103,7 @@ def _from_motions(
     if texts is None:
         captions = list(dict.fromkeys([*training.captions(), *held_out.captions()]))
         cache = data.cache
-        texts = cached_texts(cache, captions, encoder) if cache else TextBank(captions, encoder, progress=True)
+        texts = cached_texts(cache, captions, encoder) if cache else TextBank(captions, encoder)
     train = TokenDataset.of(training, texts, data.own_caption_share, data.caption_weights)
     return train, TokenDataset.of(held_out, texts)
 

@@ -53,11 +53,11 @@ class _Source:
 
     def training(self, tokenizer: MotionTokenizer) -> Sequences:
         clips = self.data.training_clips(self.clips(), self.seed)
-        return make_sequences(clips, tokenizer, **self.data.versions, seed=self.seed, progress=True)
+        return make_sequences(clips, tokenizer, **self.data.versions, seed=self.seed)
 
     def validation(self, tokenizer: MotionTokenizer) -> Sequences:
         clips = [clip for clip in self.clips() if clip.split == "val"]
-        return make_sequences(clips, tokenizer, progress=True)
+        return make_sequences(clips, tokenizer)
 
     def state(self) -> list[Any]:
         """Everything that identifies the clips without reading a motion; part of the cache's key."""

@@ -39,12 +39,12 @@ from typing import Any
 
 from transformers import set_seed
 
-from motionmillion.data.progress import say_lines
 from motionmillion.data.sets.latents import latent_statistics
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.lm.latents.model import MotionFlowLM
 from motionmillion.pipeline.codes import CodesPipeline
 from motionmillion.pipeline.folder import find_pipeline, find_tokenizer
+from motionmillion.progress import say_lines
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.training.export import PARTS, language_model, whole_weights

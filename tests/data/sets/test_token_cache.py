@@ -75,15 +75,15 @@ class Counting(TextEncoder):
 
 def test_only_new_texts_are_encoded(tmp_path, text_encoder):
     encoder, counting = text_encoder, Counting(sentence=True)
-    first = cached_texts(tmp_path, ["a person walks", "waves"], counting, progress=False)
-    again = cached_texts(tmp_path, ["waves", "jumps"], counting, progress=False)
+    first = cached_texts(tmp_path, ["a person walks", "waves"], counting)
+    again = cached_texts(tmp_path, ["waves", "jumps"], counting)
     assert sorted(counting.asked) == ["a person walks", "jumps", "waves"] and len(again) == 3
     for text in ("a person walks", "waves", "jumps"):
         features, mask = encoder([text])
         assert again[text].dtype == torch.float32
         assert torch.allclose(again[text], features[0][mask[0]], atol=5e-3)
     assert torch.equal(first["waves"], again["waves"])
-    cached_texts(tmp_path, ["waves"], Counting(max_length=16), progress=False)
+    cached_texts(tmp_path, ["waves"], Counting(max_length=16))
     assert len(list(tmp_path.glob("texts-*.safetensors"))) == 2
 
 
