@@ -29,6 +29,8 @@ FPS_RANGE = (0.1, 1000.0)
 """Valid frame rates; others are probably mistakes, and resampling could exhaust the memory."""
 
 _ORTHONORMAL_TOLERANCE = 1e-3
+_FARTHEST = 1e6
+"""Distance from the origin, metres, beyond which float32 positions are off by more than 3 cm."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,8 +45,8 @@ class Motion:
         caption: description of the motion, saved in file formats that support one.
 
     Raises:
-        ValueError: for wrong shapes, no frames, values that are not finite, matrices that are not rotations, or a
-            frame rate outside `FPS_RANGE`.
+        ValueError: for wrong shapes, no frames, values that are not finite, positions beyond 1000 km, matrices that
+            are not rotations, or a frame rate outside `FPS_RANGE`.
     """
 
     rotations: Tensor
@@ -69,6 +71,13 @@ class Motion:
             if not bool(torch.isfinite(value).all()):
                 frame = int((~torch.isfinite(value)).flatten(1).any(1).nonzero()[0])
                 raise ValueError(f"{name} must be finite, got NaN or infinity in frame {frame}; repair or cut it")
+        farthest = translation.abs().amax(1)  # [T]
+        if float(farthest.amax()) > _FARTHEST:
+            frame = int(farthest.argmax())
+            raise ValueError(
+                f"translation must stay within {_FARTHEST:g} m, got {float(farthest[frame]):.3g} m in frame {frame}; "
+                "check the unit, or subtract an origin"
+            )
         identity = torch.eye(3, device=rotations.device)
         error = float((rotations @ rotations.mT - identity).abs().amax())
         if error > _ORTHONORMAL_TOLERANCE or bool((torch.linalg.det(rotations) < 0).any()):

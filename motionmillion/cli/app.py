@@ -19,7 +19,7 @@ from motionmillion.cli.data import data_app
 from motionmillion.cli.evaluate import compare_app, evaluate
 from motionmillion.cli.files import detokenize, export, tokenize, view
 from motionmillion.cli.generate import generate
-from motionmillion.cli.messages import message_of, usage_message
+from motionmillion.cli.messages import message_of, usage_message, warnings_as_lines
 from motionmillion.cli.repair import repair
 from motionmillion.cli.retargeting import retarget
 from motionmillion.cli.train import train
@@ -68,7 +68,7 @@ def main() -> None:
     # torch's OpenMP threads spin while they wait, unless it finds this; a busy machine is 20 times slower then
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        with shown():
+        with shown(), warnings_as_lines():
             sys.exit(app(prog_name="motionmillion", standalone_mode=False) or 0)
     except (ValueError, OSError, ImportError) as error:
         message = message_of(error)

@@ -23,7 +23,6 @@ from motionmillion.cli.options import (
     RunOptions,
     find_device,
     model_options,
-    warnings_as_lines,
     with_model_options,
 )
 from motionmillion.eval.suites import KINDS
@@ -162,34 +161,33 @@ def evaluate(
 
     if data is not None and len(data) != 1:
         raise ValueError(f"data must be one folder for the suite {chosen!r}, got {len(data)}")
-    with warnings_as_lines():
-        outcome = evaluate_suite(
-            Evaluation(
-                suite=chosen,
-                output=output,
-                model="mini" if model is None and motions is None else model,
-                motions=motions,
-                foreign=ForeignMotions(fps, up, representation, route, allow_missing, read_mapping(mapping) or None),
-                prompts=prompts,
-                data=data[0] if data else None,
-                split=split,
-                evaluator=evaluator,
-                judge=judge,
-                axes=axes,  # type: ignore[arg-type]
-                generation=GenerationOptions.from_run(options, seed, num_samples),
-                nrdf=nrdf,
-                smpl=smpl,
-                calibration=calibration,
-                name=name,
-                resamples=resamples,
-                repeats=repeats,
-                seed=seed,
-                limit=limit,
-                ask_again=ask_again,
-                overwrite=overwrite,
-                device=find_device(device),
-            )
+    outcome = evaluate_suite(
+        Evaluation(
+            suite=chosen,
+            output=output,
+            model="mini" if model is None and motions is None else model,
+            motions=motions,
+            foreign=ForeignMotions(fps, up, representation, route, allow_missing, read_mapping(mapping) or None),
+            prompts=prompts,
+            data=data[0] if data else None,
+            split=split,
+            evaluator=evaluator,
+            judge=judge,
+            axes=axes,  # type: ignore[arg-type]
+            generation=GenerationOptions.from_run(options, seed, num_samples),
+            nrdf=nrdf,
+            smpl=smpl,
+            calibration=calibration,
+            name=name,
+            resamples=resamples,
+            repeats=repeats,
+            seed=seed,
+            limit=limit,
+            ask_again=ask_again,
+            overwrite=overwrite,
+            device=find_device(device),
         )
+    )
     from motionmillion.eval.report.report import summary
 
     typer.echo(summary(outcome.results) + "\n")

@@ -22,7 +22,6 @@ from motionmillion.cli.options import (
     RunDeviceOption,
     RunOptions,
     find_device,
-    warnings_as_lines,
     with_model_options,
     with_output_options,
 )
@@ -82,7 +81,7 @@ def generate(
     ] = None,
     up: Annotated[
         str | None,
-        typer.Option(help="Vertical axis of input motion files, y or z, if not the default.", rich_help_panel=INPUT),
+        typer.Option(help="Vertical axis of input motion files if not the default.", rich_help_panel=INPUT),
     ] = None,
     mapping: InputMappingOption = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same motion.", rich_help_panel=SAMPLING)] = 0,
@@ -186,5 +185,4 @@ def generate(
         edit_joints=tuple(edit_joints or []),
     )
     request.check_rows(len(texts))
-    with warnings_as_lines():
-        generate_files(jobs, model, where, options, request, writing, repair)
+    generate_files(jobs, model, where, options, request, writing, repair)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from motionmillion.cli.options import FOREIGN, INPUT, warnings_as_lines
+from motionmillion.cli.options import FOREIGN, INPUT
 from motionmillion.io import read_tree, tree_suffixes
 from motionmillion.progress import doing
 
@@ -102,7 +102,7 @@ def load_motion(path: Path, mapping: dict[str, str], **options: Any) -> "Motion"
     if mapping and path.suffix.lower() in _TREES:
         given["mapping"] = mapping
     names = option_names(fps="--source-fps", up="--up", index="--index", mapping="--mapping")
-    with doing(f"reading {path.name}"), names, warnings_as_lines():
+    with doing(f"reading {path.name}"), names:
         return Motion.load(path, **given)
 
 
@@ -116,8 +116,7 @@ def mapping_text(path: Path, mapping: dict[str, str]) -> str:
 
     if path.suffix.lower() not in _TREES:
         raise ValueError(f"--show-mapping must come with a {_NAMED} file, got {str(path)!r}")
-    with warnings_as_lines():
-        tree = read_tree(path)
+    tree = read_tree(path)
     found = find_joints(tree.names, tree.parents, mapping, str(path), tree.rest_positions())
     return mapping_lines(path.name, tree.names, found)
 

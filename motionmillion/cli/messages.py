@@ -1,4 +1,4 @@
-"""Errors as the command line shows them: one line, with remedies that exist there.
+"""Errors and warnings as the command line shows them: one line, with remedies that exist there.
 
     message_of(ValueError("accelerate must be installed; run: pip install \"motionmillion[train]\""))
     # accelerate must be installed; run: pip install "accelerate>=1.10" "datasets>=4"
@@ -7,8 +7,14 @@ Unusual: an extra such as `motionmillion[train]` cannot be installed by name unl
 packages that it stands for are named instead.
 """
 
+import contextlib
 import importlib.metadata
 import re
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from motionmillion.progress import say
 
 _EXTRA = re.compile(r'"motionmillion\[([\w-]+)\]"')
 
@@ -38,3 +44,20 @@ def packages_of(extra: str) -> str:
             nested = re.match(r"motionmillion\[([\w-]+)\]", requirement)
             found.append(packages_of(nested[1]) if nested else f'"{requirement.strip()}"')
     return " ".join(found)
+
+
+@contextlib.contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Print the library's warnings inside the block to standard error, one line each, without the source location."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        other = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if category is UserWarning:
+                say(f"motionmillion: {message}")
+            else:
+                other(message, category, *where)
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield

@@ -12,13 +12,11 @@ Unusual: typer builds commands from signatures, so the decorator sets `__signatu
 default to None, because the actual default depends on the model; flags can only be turned on.
 """
 
-import contextlib
 import dataclasses
 import functools
 import inspect
 import typing
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -26,7 +24,7 @@ import typer
 from motionmillion.io import check_output, readable_suffixes, writable_suffixes
 from motionmillion.io.write_options import OutputOptions
 from motionmillion.pipeline.options import DIT, FLOW, KINDS, LENGTH, SAMPLING, SPEED, RunOptions
-from motionmillion.progress import doing, say
+from motionmillion.progress import doing
 
 OUTPUT, INPUT, REWRITING = "Output", "Prompts and motion files", "Rewriting"
 FOREIGN, MEASURES = "Motions of another system", "Measures"
@@ -44,7 +42,7 @@ RunDeviceOption = Annotated[str, typer.Option(help=_DEVICE, rich_help_panel=SPEE
 
 SourceFpsOption = Annotated[float | None, typer.Option("--source-fps", help="Frame rate of a source without one.")]
 UpOption = Annotated[
-    str | None, typer.Option("--up", help="Vertical axis of the source, y or z, if not its format's default.")
+    str | None, typer.Option("--up", help="Vertical axis of the source if not its format's: y, z, -y or -z.")
 ]
 IndexOption = Annotated[
     int | None, typer.Option("--index", help="Which motion or person of a source of several, from 0.")
@@ -56,7 +54,7 @@ OverwriteOption = Annotated[
 __all__ = ["DIT", "FOREIGN", "INPUT", "LENGTH", "MEASURES", "OUTPUT", "READABLE", "REWRITING", "SAMPLING", "SPEED"]
 __all__ += ["DeviceOption", "IndexOption", "ModelOption", "OutputOptions", "OverwriteOption", "RunDeviceOption"]
 __all__ += ["RunOptions", "find_device", "model_options", "WRITABLE"]
-__all__ += ["SourceFpsOption", "UpOption", "warnings_as_lines"]
+__all__ += ["SourceFpsOption", "UpOption"]
 __all__ += ["with_model_options", "with_output_options"]
 
 _PANELS = (SAMPLING, LENGTH, FLOW, DIT, SPEED)
@@ -146,12 +144,3 @@ def find_device(name: str) -> str:
         from motionmillion.configuration import check_device
 
         return check_device(name)
-
-
-@contextlib.contextmanager
-def warnings_as_lines() -> Iterator[None]:
-    """Print warnings inside the block to standard error, one line each, without the source location."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = lambda message, *_: say(f"motionmillion: {message}")  # type: ignore
-        yield

@@ -7,7 +7,6 @@ import typer
 
 from motionmillion.cli.mapping import check_mapping, load_motion, mapping_lines, read_mapping
 from motionmillion.cli.options import READABLE, IndexOption, OverwriteOption, SourceFpsOption, UpOption
-from motionmillion.cli.options import warnings_as_lines as lines
 from motionmillion.kinematics.target_options import help_of
 
 _PAIRS = "SMPL22 joint=joint of the file, or a YAML file of such pairs. Repeat for several."
@@ -64,7 +63,7 @@ def retarget(
     for path in outputs:
         check_target_output(to, path)
     options = RetargetOptions(feet=feet, hands=hands, scale=scale, sole=sole)
-    with lines(), option_names(index="--character"):
+    with option_names(index="--character"):
         body = read_character(to, given, index=character)
     shown = mapping_lines(to.name, body.target.names, body.joints)
     if show_mapping:
@@ -73,6 +72,5 @@ def retarget(
         typer.echo(write_text(shown + "\n", save_mapping))
     if outputs:
         motion = load_motion(source, own, fps=source_fps, up=up, index=index)
-        with lines():
-            for path in retarget_file(motion, body, *outputs, options=options):
-                typer.echo(path)
+        for path in retarget_file(motion, body, *outputs, options=options):
+            typer.echo(path)

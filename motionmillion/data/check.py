@@ -17,8 +17,11 @@ from statistics import median
 
 from motionmillion.configuration import check_whole
 from motionmillion.data.clips import SPLITS, ClipReader, ClipRecord, Listing, list_folder
+from motionmillion.io import read_tree, tree_suffixes
+from motionmillion.kinematics.joint_names import find_joints
 from motionmillion.motion import Motion
 from motionmillion.progress import tracked
+from motionmillion.skeleton import SMPL22
 
 _UPRIGHT_METRES = 1.0
 """Height of a body, from its lowest to its highest joint, below which half of the clips are hardly standing."""
@@ -133,8 +136,8 @@ class FolderReport:
         if self.read:
             rates = ", ".join(f"{count} at {rate:g}" for rate, count in self.rates.most_common())
             lengths = f"{min(self.seconds):.1f} to {max(self.seconds):.1f} s, median {median(self.seconds):.1f} s"
+            lines += [f"rig          {count} {rig}" for rig, count in self.rigs.most_common()]
             lines += [
-                f"rigs         {', '.join(f'{count} {rig}' for rig, count in self.rigs.most_common())}",
                 f"frame rates  {rates} frames per second",
                 f"lengths      {lengths}, {sum(self.seconds) / 60:.1f} minutes in all",
                 f"bodies       {median(self.heights):.2f} m from the lowest to the highest joint, y up",
@@ -158,6 +161,7 @@ def check_folder(folder: str | Path, limit: int | None = None) -> FolderReport:
     check_listing([folder], {}, captioned=False)
     report = FolderReport(str(folder), list_folder(folder))
     records, read = report.listing.records, ClipReader(folder)
+    known: dict[tuple[str, ...], str] = {}  # rigs in words by the names of their joints
     records = records if limit is None else records[:: max(-(-len(records) // limit), 1)]
     for record in tracked(records, "reading", "clips"):
         try:
@@ -169,7 +173,11 @@ def check_folder(folder: str | Path, limit: int | None = None) -> FolderReport:
         report.rates[round(motion.fps, 3)] += 1
         report.seconds.append(motion.seconds)
         report.heights.append(_height(motion))
-        report.rigs[_rig(Path(folder) / record.file)] += 1
+        path = Path(folder) / record.file
+        names = _joint_names(path)
+        if names not in known:
+            known[names] = _rig(path, names)
+        report.rigs[known[names]] += 1
     return report
 
 
@@ -178,11 +186,24 @@ def _height(motion: Motion) -> float:
     return float((heights.amax(-1) - heights.amin(-1)).median())
 
 
-def _rig(path: Path) -> str:
-    """The kind of skeleton of a file, in words."""
+def _joint_names(path: Path) -> tuple[str, ...]:
+    """What tells the skeletons of files apart: the names of a BVH file's joints, of others the suffix."""
     if path.suffix.lower() != ".bvh":
-        return path.suffix.lower()
+        return (path.suffix.lower(),)
     with path.open(encoding="utf-8", errors="replace") as file:
         header = file.read(_HEADER_BYTES).split("MOTION")[0]
-    joints = re.findall(r"^\s*(?:ROOT|JOINT)\s+(.+?)\s*$", header, re.MULTILINE)
-    return f".bvh with {len(joints)} joints ({', '.join(joints[:3])}, ...)"
+    return tuple(re.findall(r"^\s*(?:ROOT|JOINT)\s+(.+?)\s*$", header, re.MULTILINE))
+
+
+def _rig(path: Path, names: tuple[str, ...]) -> str:
+    """A file's skeleton, and which joints of SMPL22 it has, in words."""
+    suffix = path.suffix.lower()
+    if suffix not in tree_suffixes():
+        return suffix
+    words = f"{suffix} with {len(names)} joints ({', '.join(names[:3])}, ...)" if suffix == ".bvh" else suffix
+    tree = read_tree(path)
+    found = find_joints(tree.names, tree.parents, {}, str(path), tree.rest_positions())
+    missing = [name for name in SMPL22.names if name not in found]
+    if not missing:
+        return f"{words}, all joints of SMPL22 found"
+    return f"{words}, no {' or '.join(missing)}; export --show-mapping lists the joints"

@@ -44,8 +44,8 @@ def settle_up(positions: Tensor | np.ndarray, given: str | None, expected: str, 
     found = find_up(joints[:: 1 + len(joints) // _FRAMES], expected)
     if found.axis != expected:
         warnings.warn(
-            f"{what} stands about its {_axis(found.axis)}, not about the {_axis(expected)} of its format, and is "
-            f"read so; {option('up', expected)} keeps the {_axis(expected)}",
+            f"the person in {what} stands along the {_axis(found.axis)}, which is taken for the vertical one instead "
+            f"of the format's {_axis(expected)}; {option('up', expected)} keeps that",
             stacklevel=2,
         )
     elif found.alternative:

@@ -159,7 +159,7 @@ class _Parser:
         except ValueError:
             values = []
         if len(values) != count or not np.isfinite(values).all():
-            raise self.fail(f"{what} must be {count} finite numbers")
+            raise self.fail(f"{what} must be {count} finite number{'s' if count != 1 else ''}")
         return values
 
     def parse(self) -> BvhTree:

@@ -233,5 +233,6 @@ def _natural(key: Any) -> tuple:
 
 def _nothing(path: str | Path, found: str) -> ValueError:
     return ValueError(
-        f"{str(path)!r} must hold SMPL poses, joint positions or features, got {found}; see motionmillion.io.content"
+        f"{str(path)!r} must hold SMPL poses (such as poses and trans), joint positions [T, 22, 3] or features, got "
+        f"{found}"
     )

@@ -1,6 +1,7 @@
 """Folders as others leave them: split lists, HumanML3D's captions, encodings, stray files, small folders."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -249,6 +250,21 @@ def test_a_folder_is_checked(run, tmp_path, walk):
     code, out, _ = run("data", "check", tmp_path)
     assert code == 1 and "problem      a cannot be read" in out and "1 clip, left out with data.skip_bad" in out
     assert check_folder(tmp_path, limit=2).read <= 2
+
+
+def test_a_check_names_the_joints_that_a_rig_lacks(tmp_path, walk):
+    text = walk.save(tmp_path / "whole.bvh").read_text()
+    # without the toes of the right foot, the last but one leaf before the spine
+    joints = re.findall(r"(?:ROOT|JOINT) (\S+)", text)
+    header, rows = text.split("Frame Time:")
+    header = re.sub(r"JOINT right_foot\s*\{[^{]*End Site\s*\{[^}]*\}\s*\}", "", header)
+    first, *frames = rows.splitlines()
+    start = 3 + 3 * joints.index("right_foot")
+    frames = [" ".join(numbers[:start] + numbers[start + 3 :]) for numbers in map(str.split, frames)]
+    (tmp_path / "toeless.bvh").write_text("\n".join([f"{header}Frame Time:{first}", *frames]))
+    out = check_folder(tmp_path).text()
+    assert "1 .bvh with 22 joints (pelvis, left_hip, left_knee, ...), all joints of SMPL22 found" in out
+    assert "1 .bvh with 21 joints (pelvis, left_hip, left_knee, ...), no right_foot; export --show-mapping" in out
 
 
 def test_a_wrong_vertical_axis_is_noticed(tmp_path):

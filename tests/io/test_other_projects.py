@@ -245,12 +245,12 @@ def test_plain_data_that_is_no_motion(tmp_path: Path, content: object):
 def test_the_axis_is_found_or_named(tmp_path: Path, walk: Motion, matrices: np.ndarray, trans: np.ndarray):
     content = {"poses": vectors(matrices).reshape(len(trans), -1), "trans": trans, "mocap_framerate": 30.0}
     path = save(tmp_path / "a.npz", content)
-    with pytest.warns(UserWarning, match='stands about its y axis, .*; up="z" keeps the z axis'):
+    with pytest.warns(UserWarning, match='stands along the y axis, .*; up="z" keeps that'):
         check(Motion.load(path), walk)
     lies = Motion.load(path, up="z").positions()
     assert abs(lies[:, 15, 1] - lies[:, 0, 1]).max() < 0.3
     z_up = walk.positions().numpy()[..., [0, 2, 1]] * np.array([1, -1, 1])
-    with pytest.warns(UserWarning, match="stands about its z axis"):
+    with pytest.warns(UserWarning, match="stands along the z axis"):
         found = Motion.load(save(tmp_path / "a.npy", z_up), fps=30)
     assert torch.allclose(found.positions(), walk.positions(), atol=1e-3)
 

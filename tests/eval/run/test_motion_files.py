@@ -250,7 +250,7 @@ def test_bodies_that_stand_about_another_axis_are_read_by_it(motion: Motion, tmp
     x, y, z = motion.positions().numpy().transpose(2, 0, 1)
     np.save(tmp_path / "000.npy", np.stack([x, -z, y], axis=-1))
     (message,) = read_all(MotionFolder(tmp_path, fps=30))
-    assert "000.npy' stands about its z axis" in message and "\n" not in message
+    assert "000.npy' stands along the z axis" in message and "\n" not in message
 
 
 def test_some_people_lie(motion: Motion, tmp_path: Path):
