@@ -110,9 +110,8 @@ def write_lines(report: TokenizerReport, category: str) -> str:
 
 
 def test_the_same_seed_gives_the_same_report_whatever_the_batches(tiny_tokenizer, datasets, report):
-    counts: list[int] = []
-    again = tokenizer_report(tiny_tokenizer, datasets, batch_size=4, resamples=200, advance=counts.append)
-    assert again.as_dict() == report.as_dict() and counts == [4, 4, 4, 1]
+    again = tokenizer_report(tiny_tokenizer, datasets, batch_size=4, resamples=200)
+    assert again.as_dict() == report.as_dict()
     other = tokenizer_report(tiny_tokenizer, datasets, batch_size=13, resamples=200, seed=1)
     assert other.overall.mean == pytest.approx(report.overall.mean, rel=1e-3, abs=1e-3)
     assert other.overall.interval["mpjpe_mm"] != pytest.approx(report.overall.interval["mpjpe_mm"], rel=1e-4)
