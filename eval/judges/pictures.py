@@ -72,11 +72,13 @@ class Rendering:
         if self.sheet:
             count = min(count, _SHEET_POSES, self.most)
             columns, cell = min(count, _SHEET_COLUMNS), (self.size // 2, self.size // 2)
-            sheet = draw_sheet(motion, columns, -(-count // columns), cell, azimuth=self.azimuth)
+            sheet = draw_sheet(motion, columns, -(-count // columns), cell, azimuth=self.azimuth, body="mannequin")
             note = f"The picture holds poses of a video of {last:.1f} seconds, to be read row by row."
             return Shown([sheet], note)
         if count > self.most:
             rate = max(0.1, (self.most - 1) / last)
-        pictures = list(draw_frames(motion.resample(rate), (self.size, self.size), azimuth=self.azimuth))
+        pictures = list(
+            draw_frames(motion.resample(rate), (self.size, self.size), azimuth=self.azimuth, body="mannequin")
+        )
         note = f"The {len(pictures)} pictures are frames of a video of {last:.1f} seconds, {rate:.3g} a second."
         return Shown(pictures, note)

@@ -1,10 +1,10 @@
-"""A small software renderer: capsules with a depth buffer, a metre grid and a soft shadow, in NumPy and Pillow.
+"""A small software renderer: a camera, light, a metre grid and a soft shadow, in NumPy and Pillow.
 
-    camera = Camera.around(motion, points, points[:, 0], size=(480, 480))
-    image = draw_scene(points[0], figure, camera.at(points[0, 0]))
+    actor = make_actor(motion)                                    # motionmillion.io.actors
+    camera = Camera.around(motion, actor.points, actor.points[:, 0], size=(480, 480))
+    image = draw_scene(actor, 0, camera.at(actor.points[0, 0]))
 
-Unusual: no GPU and no plotting library. A limb is shaded per pixel as the exact front surface of a swept sphere under
-orthographic projection, so limbs join without seams; perspective scales the two ends. Colours are 8-bit sRGB.
+Unusual: no GPU and no plotting library. Colours are 8-bit sRGB.
 
 Shapes: T frames, P points, H and W pixels.
 """
@@ -13,12 +13,15 @@ import importlib
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from motionmillion.io.figure import COLORS, Figure
+from motionmillion.io.figure import Figure
 from motionmillion.motion import Motion, heading
+
+if TYPE_CHECKING:
+    from motionmillion.io.actors import Actor
 
 SUPERSAMPLING = 2
 _FOCAL = 1.9  # focal length in picture heights: a field of view of 30 degrees
@@ -97,45 +100,31 @@ class Camera:
         return np.stack([x, y, view[..., 2] * unit, zoom], axis=-1)
 
 
-def draw_scene(points: np.ndarray, figure: Figure, camera: Camera, trail: np.ndarray | None = None) -> Any:
-    """Draw one pose on the floor as a Pillow image of the camera's size.
-
-    Args:
-        points: `[P, 3]`, metres.
-        trail: past positions `[T, 3]` of the body, drawn on the floor.
-    """
+def draw_scene(actor: "Actor", frame: int, camera: Camera) -> Any:
+    """Draw one frame on the floor, with the path so far, as a Pillow image of the camera's size."""
     image = _floor(camera)
-    if trail is not None and len(trail) > 1:
-        _draw_trail(image, camera, trail)
-    _cast_shadow(image, points, figure, camera)
+    if frame > 0:
+        _draw_trail(image, camera, actor.points[: frame + 1, 0])
+    _cast_shadow(image, actor.points[frame], actor.figure, camera)
     pil = optional_package("PIL.Image")
-    color, covered, corner = shade(points, figure, camera)
+    color, covered, corner = actor.shade(frame, camera)
     image.paste(pil.fromarray(color), corner, pil.fromarray(covered))
     return image.resize(camera.size, pil.Resampling.BOX)
 
 
-def shade(points: np.ndarray, figure: Figure, camera: Camera) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
-    """Colour `[H, W, 3]` and coverage `[H, W]` (0 or 255) of the body, supersampled, and their top left corner."""
-    pixels = camera.project(points, SUPERSAMPLING)
-    margin = 0.15 * pixels[:, 3].max()  # wider than any limb's radius
+Layer = tuple[np.ndarray, np.ndarray, tuple[int, int]]
+"""A part of the supersampled picture: colour `[H, W, 3]`, coverage `[H, W]` (0 or 255), and its top left corner."""
+
+
+def window(pixels: np.ndarray, margin: float, camera: Camera) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The part of the supersampled picture around projected points `[P, 4]`: top left corner (x, y), and (H, W)."""
     limit = np.array(camera.size) * SUPERSAMPLING
     left, top = np.clip(np.floor(pixels[:, :2].min(0) - margin), 0, limit - 1).astype(int)
     right, bottom = np.clip(np.ceil(pixels[:, :2].max(0) + margin), (left + 1, top + 1), limit).astype(int)
-    pixels[:, :2] -= left, top
-    shape = (bottom - top, right - left)
-    depth = np.full(shape, np.inf, dtype=np.float32)
-    normal = np.zeros((*shape, 3), dtype=np.float32)
-    color = np.zeros((*shape, 3), dtype=np.float32)
-    for limb in figure.limbs:
-        start, stop = pixels[limb.start], pixels[limb.stop]
-        _sweep(depth, normal, color, start, stop, limb.start_radius, limb.stop_radius, COLORS[limb.side])
-    covered = np.isfinite(depth)
-    shaded = np.zeros((*shape, 3), dtype=np.uint8)
-    shaded[covered] = _lit(normal[covered], color[covered])
-    return shaded, covered.astype(np.uint8) * 255, (int(left), int(top))
+    return (int(left), int(top)), (int(bottom - top), int(right - left))
 
 
-def _lit(normal: np.ndarray, color: np.ndarray) -> np.ndarray:
+def lit(normal: np.ndarray, color: np.ndarray) -> np.ndarray:
     """Shade colours `[pixels, 3]`; `normal` has x right, y up, z away from the viewer."""
     light = (_LIGHT / np.linalg.norm(_LIGHT)).astype(np.float32)
     half = light + np.array([0.0, 0.0, -1.0], dtype=np.float32)
@@ -145,54 +134,6 @@ def _lit(normal: np.ndarray, color: np.ndarray) -> np.ndarray:
     sky = 0.5 + 0.5 * normal[:, 1]
     tone = (0.34 + 0.16 * sky + 0.62 * diffuse) * (0.72 + 0.28 * np.clip(-normal[:, 2] * 1.6, 0.0, 1.0))
     return np.clip(color * tone[:, None] + 34.0 * gloss[:, None], 0, 255).astype(np.uint8)
-
-
-def _sweep(
-    depth: np.ndarray,
-    normal: np.ndarray,
-    color: np.ndarray,
-    start: np.ndarray,
-    stop: np.ndarray,
-    start_radius: float,
-    stop_radius: float,
-    tint: tuple[int, int, int],
-) -> None:
-    """Draw a sphere swept from `start` to `stop` (x, y, depth, pixels per metre) where it passes the depth test."""
-    radii = np.array([start_radius * start[3], stop_radius * stop[3]], dtype=np.float32)
-    low = np.minimum(start[:2] - radii[0], stop[:2] - radii[1])
-    high = np.maximum(start[:2] + radii[0], stop[:2] + radii[1])
-    left, top = np.maximum(np.floor(low), 0).astype(int)
-    right, bottom = np.minimum(np.ceil(high) + 1, depth.shape[::-1]).astype(int)
-    if left >= right or top >= bottom:
-        return
-    along = (stop - start)[:2]
-    length = max(float(np.hypot(*along)), 1e-2)
-    direction = along / length
-    slope = float(stop[2] - start[2]) / length
-    x = np.arange(left, right, dtype=np.float32)[None] + np.float32(0.5 - start[0])
-    y = np.arange(top, bottom, dtype=np.float32)[:, None] + np.float32(0.5 - start[1])
-    q = np.float32(direction[0]) * x + np.float32(direction[1]) * y
-    across = (x * x + y * y) - q * q  # squared distance from the axis
-    taper = np.float32((radii[1] - radii[0]) / length)
-    radius = radii[0] + taper * np.clip(q, 0, length)
-    # the sphere whose front is nearest to the viewer is offset from the foot of the perpendicular
-    reach = np.sqrt(np.maximum(radius * radius - across, 0)) * np.float32(slope / math.hypot(1.0, slope))
-    s = np.clip(q - reach, 0, length).astype(np.float32)
-    # where a steep taper makes that sphere miss the pixel, use the one at the perpendicular
-    short = (radii[0] + taper * s) ** 2 <= across + (q - s) ** 2
-    s = np.where(short, np.clip(q, 0, length), s).astype(np.float32)
-    radius = radii[0] + taper * s
-    rise2 = radius * radius - across - (q - s) ** 2
-    front = np.float32(start[2]) + np.float32(slope) * s - np.sqrt(np.maximum(rise2, 0))
-    window = (slice(top, bottom), slice(left, right))
-    hit = (rise2 > 0) & (front < depth[window])
-    if not hit.any():
-        return
-    nx, ny = x - direction[0] * s, y - direction[1] * s
-    ball = np.stack([nx / radius, -ny / radius, -np.sqrt(np.maximum(rise2, 0)) / radius], axis=-1)
-    depth[window][hit] = front[hit]
-    normal[window][hit] = ball[hit]
-    color[window][hit] = tint
 
 
 def _floor(camera: Camera) -> Any:

@@ -7,7 +7,7 @@
 
 Needs Pillow, and imageio-ffmpeg for video: `pip install "motionmillion[demo]"`.
 Unusual: no window and no GPU; the camera follows the body over a floor of 1 m squares at a constant height, so that
-jumps are visible. The body's left side has warm colours, its right side cool ones.
+jumps are visible. The mannequin's left side has warm colours, its right side cool ones.
 """
 
 from collections.abc import Iterator
@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from motionmillion.io.figure import Figure
+from motionmillion.io.actors import make_actor
 from motionmillion.io.files import atomic_path
 from motionmillion.io.render import Camera, draw_scene, optional_package
 from motionmillion.motion import Motion
+from motionmillion.progress import tracked
 
 _INK, _FAINT, _PAPER = (40, 43, 54), (120, 124, 138), (255, 255, 255)
 _MAX_SIDE = 4096
@@ -33,6 +34,7 @@ def write_mp4(
     fps: float | None = None,
     caption: str | None = None,
     azimuth: float = 35.0,
+    body: str = "auto",
 ) -> Path:
     """Write a video (H.264).
 
@@ -41,6 +43,7 @@ def write_mp4(
         fps: frames per second of the video; None takes the motion's, at most 30.
         caption: text at the bottom; None takes the motion's own.
         azimuth: degrees between the initial facing direction and the direction to the camera.
+        body: "human", "mannequin", or "auto" for the human where the skeleton has SMPL22's joints.
 
     Raises:
         ValueError: for an invalid size or frame rate, or a folder that cannot be written.
@@ -59,7 +62,7 @@ def write_mp4(
         )
         writer.send(None)
         try:
-            for image in draw_frames(motion, size, caption, azimuth):
+            for image in draw_frames(motion, size, caption, azimuth, body):
                 writer.send(np.ascontiguousarray(image).tobytes())
         finally:
             writer.close()
@@ -67,19 +70,22 @@ def write_mp4(
 
 
 def draw_frames(
-    motion: Motion, size: tuple[int, int] = (720, 720), caption: str = "", azimuth: float = 35.0
+    motion: Motion,
+    size: tuple[int, int] = (720, 720),
+    caption: str = "",
+    azimuth: float = 35.0,
+    body: str = "auto",
 ) -> Iterator[Any]:
     """Yield every frame of a motion as a Pillow image with its time stamp; arguments as in `write_mp4`.
 
     Raises:
         ImportError: if Pillow is missing.
     """
-    figure = Figure.of(motion.skeleton)
-    points = figure.points(motion)
-    centres = _smooth(points[:, 0], motion.fps)
-    camera = Camera.around(motion, points, centres, size, azimuth)
-    for frame in range(motion.num_frames):
-        image = draw_scene(points[frame], figure, camera.at(centres[frame]), points[: frame + 1, 0])
+    actor = make_actor(motion, body)
+    centres = _smooth(actor.points[:, 0], motion.fps)
+    camera = Camera.around(motion, actor.points, centres, size, azimuth)
+    for frame in tracked(range(motion.num_frames), "drawing", "frames"):
+        image = draw_scene(actor, frame, camera.at(centres[frame]))
         _label(image, caption, f"{frame / motion.fps:.2f} s")
         yield image
 
@@ -92,6 +98,7 @@ def write_png(
     cell: tuple[int, int] = (240, 300),
     caption: str | None = None,
     azimuth: float = 35.0,
+    body: str = "auto",
 ) -> Path:
     """Write a contact sheet: poses evenly spaced over the motion, first and last included, row by row.
 
@@ -101,13 +108,14 @@ def write_png(
         cell: width and height of one pose in pixels.
         caption: text at the top; None takes the motion's own.
         azimuth: degrees between the initial facing direction and the direction to the camera.
+        body: "human", "mannequin", or "auto" for the human where the skeleton has SMPL22's joints.
 
     Raises:
         ValueError: for an invalid layout or a folder that cannot be written.
         ImportError: if Pillow is missing.
     """
     caption = motion.caption if caption is None else caption
-    sheet = draw_sheet(motion, columns, rows, cell, caption, azimuth)
+    sheet = draw_sheet(motion, columns, rows, cell, caption, azimuth, body)
     with atomic_path(path) as temporary:
         sheet.save(temporary, format="PNG", optimize=True)
     return Path(path)
@@ -120,6 +128,7 @@ def draw_sheet(
     cell: tuple[int, int] = (240, 300),
     caption: str = "",
     azimuth: float = 35.0,
+    body: str = "auto",
 ) -> Any:
     """A contact sheet as a Pillow image; arguments and errors as in `write_png`."""
     rows = (1 if motion.seconds < 3 else 2) if rows is None else rows
@@ -129,8 +138,8 @@ def draw_sheet(
         raise ValueError(f"cell must be two whole numbers from 32 to {_MAX_SIDE}, got {cell!r}")
     pil, drawing = optional_package("PIL.Image"), optional_package("PIL.ImageDraw")
     width, height = int(cell[0]), int(cell[1])
-    figure = Figure.of(motion.skeleton)
-    points = figure.points(motion)
+    actor = make_actor(motion, body)
+    points = actor.points
     # a short motion has fewer frames than cells
     frames = np.unique(np.linspace(0, motion.num_frames - 1, columns * rows).round().astype(int))
     rows = -(-len(frames) // columns)
@@ -144,7 +153,7 @@ def draw_sheet(
     for index, line in enumerate(lines):
         draw.text((2 * gap, gap + index * round(large * 1.45)), line, fill=_INK, font=_font(large))
     for index, frame in enumerate(frames):
-        picture = draw_scene(points[frame], figure, camera.at(centres[frame]), points[: frame + 1, 0])
+        picture = draw_scene(actor, int(frame), camera.at(centres[frame]))
         x, y = gap + index % columns * (width + gap), header + index // columns * (height + gap)
         sheet.paste(picture, (x, y))
         stamp = f"{frame / motion.fps:.2f} s"

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-BVH, BODY, SMPL = "BVH files", "GLB, FBX and USD files", "NPZ files"
+BVH, BODY, SMPL = "BVH files", "Bodies in GLB, FBX and USD files, pictures and videos", "NPZ files"
 """Panels of `--help`."""
 
 Naming = Literal["smpl", "mixamo", "cmu", "unreal"]
 SKINNED = (".glb", ".fbx", ".usd", ".usda", ".usdc", ".usdz")
 """Formats of a skinned body, whose files hold one motion or several."""
+BODIED = (*SKINNED, ".png", ".mp4")
 
 
 def _option(suffixes: tuple[str, ...], keyword: str, panel: str, help: str) -> Any:
@@ -42,7 +43,7 @@ class OutputOptions:
     bvh_names: Naming | None = _option((".bvh",), "names", BVH, "Joint names; default: smpl.")
     bvh_rest: Literal["T", "A"] | None = _option((".bvh",), "rest", BVH, "Rest pose, A with lowered arms; default: T.")
     bvh_t_pose: bool = _flag((".bvh",), "t_pose_first_frame", BVH, "Add a T-pose before the motion.")
-    body: Literal["human", "mannequin"] | None = _option(SKINNED, "body", BODY, "Body; default: human.")
+    body: Literal["human", "mannequin"] | None = _option(BODIED, "body", BODY, "Body; default: human.")
     joint_names: Naming | None = _option(SKINNED, "names", BODY, "Joint names; default: smpl.")
     in_place: bool = _flag(SKINNED, "root_motion", BODY, "Keep the pelvis above the origin.", value=False)
     smpl_model: Literal["smplh", "smplx"] | None = _option((".npz",), "model", SMPL, "Body model; default: smplh.")

@@ -42,7 +42,8 @@ def main() -> None:
     for strip in strips:
         page.paste(strip, (0, top))
         top += strip.height
-    page.resize((page.width * 2 // 3, page.height * 2 // 3)).save(options.output / "verbs.png", optimize=True)
+    page = page.resize((page.width * 2 // 3, page.height * 2 // 3)).quantize(256, dither=Image.Dither.NONE)
+    page.save(options.output / "verbs.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from motionmillion.io.actors import make_actor
+from motionmillion.io.capsules import shade_capsules
 from motionmillion.io.figure import COLORS, Figure
-from motionmillion.io.render import Camera, shade
+from motionmillion.io.render import Camera, draw_scene
+from motionmillion.io.triangles import shade_triangles
 from motionmillion.io.video import write_mp4, write_png
 from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22
@@ -37,7 +40,7 @@ def test_a_limb_seen_from_the_side_covers_its_outline():
     figure = Figure(((0, (0.0, 0.0, 0.0)),), (Limb(0, 1, 0.1, 0.1, "left"),))
     camera = Camera((0.0, 1.0, 0.0), 0.0, 0.0, 10.0, (400, 400))
     points = np.array([[-0.3, 1.0, 0.0], [0.3, 1.0, 0.0]])
-    _, covered, _ = shade(points, figure, camera)
+    _, covered, _ = shade_capsules(points, figure, camera)
     scale = camera.project(points, 2)[0, 3]
     expected = (0.6 * 0.2 + np.pi * 0.1**2) * scale**2
     assert abs((covered > 0).sum() - expected) < 0.02 * expected
@@ -50,12 +53,58 @@ def test_the_nearer_limb_hides_the_farther():
     figure = Figure(((0, (0.0, 0.0, 0.0)),) * 4, limbs)
     camera = Camera((0.0, 1.0, 0.0), 0.0, 0.0, 10.0, (100, 100))  # looks along -z
     points = np.array([[-0.3, 1, 0.5], [0.3, 1, 0.5], [-0.3, 1, -0.5], [0.3, 1, -0.5]])
-    warm, cool = colored(shade(points, figure, camera)[0])
+    warm, cool = colored(shade_capsules(points, figure, camera)[0])
     assert warm > 100 and cool == 0
 
 
+def test_a_triangle_covers_its_area_and_the_nearer_hides_the_farther():
+    camera = Camera((0.0, 1.0, 0.0), 0.0, 0.0, 10.0, (400, 400))  # looks along -z
+    near = np.array([[-0.3, 0.8, 0.2], [0.3, 0.8, 0.2], [0.0, 1.4, 0.2]])
+    far = np.array([[-0.6, 0.7, -0.4], [0.6, 0.7, -0.4], [0.0, 1.9, -0.4]])
+    vertices, faces = np.concatenate([near, far]), np.array([[0, 1, 2], [3, 4, 5]])
+    normals, colors = np.tile([0.0, 0.0, 1.0], (6, 1)), np.array([[200.0, 60, 60], [60, 60, 200]])
+    color, covered, _ = shade_triangles(vertices, normals, faces, colors, camera)
+    width, height = (camera.project(far, 2)[:, axis] for axis in (0, 1))
+    expected = (width.max() - width.min()) * (height.max() - height.min()) / 2
+    assert abs((covered > 0).sum() - expected) < 0.01 * expected
+    warm, cool = colored(color)
+    scale = camera.project(near, 2)[0, 3]
+    assert abs(warm - 0.6 * 0.6 / 2 * scale**2) < 0.02 * warm and cool == (covered > 0).sum() - warm
+    # the other way round, both face away
+    assert not shade_triangles(vertices, normals, faces[:, ::-1], colors, camera)[1].any()
+
+
+def test_a_surface_bulges_in_the_light():
+    """Brighter where its normal points up to the left, where the light is, than down to the right."""
+    camera = Camera((0.0, 1.0, 0.0), 0.0, 0.0, 10.0, (100, 100))
+    corners = np.array([[-0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.5, 1.5, 0.0], [-0.5, 1.5, 0.0]])
+    normals = (corners - [0.0, 1.0, -1.0]) / np.linalg.norm(corners - [0.0, 1.0, -1.0], axis=1, keepdims=True)
+    faces, colors = np.array([[0, 1, 2], [0, 2, 3]]), np.full((2, 3), 120.0)
+    color, covered, _ = shade_triangles(corners, normals, faces, colors, camera)
+    rows, columns = np.nonzero(covered)
+    picture = color[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1, 0].astype(float)
+    half, middle = picture.shape[0] // 4, picture.shape[1] // 4
+    assert picture[:half, :middle].mean() > picture[-half:, -middle:].mean() + 20
+
+
+def test_the_human_stands_where_the_mannequin_stands(motion: Motion):
+    human, mannequin = make_actor(motion), make_actor(motion, "mannequin")
+    camera = Camera.around(motion, mannequin.points, mannequin.points[:, 0], (160, 200))
+    pictures = []
+    for actor in (human, mannequin):
+        _, covered, (left, top) = actor.shade(0, camera)
+        picture = np.zeros((400, 320), dtype=bool)
+        picture[top : top + covered.shape[0], left : left + covered.shape[1]] = covered > 0
+        pictures.append(picture)
+    both, either = np.logical_and(*pictures).sum(), np.logical_or(*pictures).sum()
+    assert both > 0.6 * either
+    assert draw_scene(human, 0, camera).size == (160, 200)
+    with pytest.raises(ValueError, match="body must be"):
+        make_actor(motion, "robot")
+
+
 def test_contact_sheet(motion: Motion, tmp_path: Path):
-    path = write_png(motion, tmp_path / "wave.png", columns=4, rows=2, cell=(120, 150))
+    path = write_png(motion, tmp_path / "wave.png", columns=4, rows=2, cell=(120, 150), body="mannequin")
     assert os.listdir(tmp_path) == ["wave.png"]
     sheet = np.asarray(Image.open(path).convert("RGB"))
     assert sheet.shape[1] == 4 * 122 + 2 and sheet.shape[0] > 2 * 152
@@ -74,7 +123,7 @@ def test_contact_sheet_of_one_frame_and_of_a_long_caption(motion: Motion, tmp_pa
 
 def test_video(motion: Motion, tmp_path: Path):
     ffmpeg = pytest.importorskip("imageio_ffmpeg")
-    path = write_mp4(motion, tmp_path / "wave.mp4", size=(160, 128), fps=10)
+    path = write_mp4(motion, tmp_path / "wave.mp4", size=(160, 128), fps=10, body="mannequin")
     assert os.listdir(tmp_path) == ["wave.mp4"]
     reader = ffmpeg.read_frames(str(path))
     meta = next(reader)
