@@ -28,7 +28,7 @@ def usage_message(error: Exception) -> str:
     """The message of one of typer's errors, which points to the help of the command at hand."""
     context = getattr(error, "ctx", None)
     command = getattr(context, "command_path", "") or "motionmillion"
-    return f"{error.format_message()} See {command} --help."  # type: ignore[attr-defined]
+    return f"{error.format_message().rstrip('.')}. See {command} --help."  # type: ignore[attr-defined]
 
 
 def packages_of(extra: str) -> str:

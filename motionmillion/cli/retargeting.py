@@ -8,12 +8,13 @@ import typer
 from motionmillion.cli.mapping import check_mapping, load_motion, mapping_lines, read_mapping
 from motionmillion.cli.options import READABLE, IndexOption, OverwriteOption, SourceFpsOption, UpOption
 from motionmillion.kinematics.target_options import help_of
+from motionmillion.progress import tracked
 
 _PAIRS = "SMPL22 joint=joint of the file, or a YAML file of such pairs. Repeat for several."
 
 
 def retarget(
-    source: Annotated[Path, typer.Argument(help=f"Motion file: {READABLE}.")],
+    sources: Annotated[list[Path], typer.Argument(help=f"Motion files: {READABLE}.", metavar="SOURCE...")],
     to: Annotated[Path, typer.Option("--to", help="The character: .glb, .bvh or .fbx.")],
     output: Annotated[
         list[Path] | None,
@@ -43,25 +44,26 @@ def retarget(
 ) -> None:
     """Put a motion on a character: retarget walk.npz --to hero.glb -o out.glb.
 
-    A .glb character keeps its meshes, materials and other animations and gets one more animation.
+    A .glb character keeps its meshes, materials and other animations and gets one more for every source.
     """
     from motionmillion.io.files import existing_file
     from motionmillion.io.outputs import check_outputs
 
     given, own = read_mapping(mapping), read_mapping(source_mapping)
-    check_mapping(own, [source])
+    check_mapping(own, sources)
     outputs = list(output or [])
     if not outputs and not show_mapping and save_mapping is None:
         raise ValueError("output must be named, got none; add -o out.glb, or --show-mapping")
-    check_outputs([*outputs, *([save_mapping] if save_mapping else [])], [source, to], overwrite)
-    existing_file(source)
+    check_outputs([*outputs, *([save_mapping] if save_mapping else [])], [*sources, to], overwrite)
+    for source in sources:
+        existing_file(source)
     from motionmillion.io.characters import check_target_output, read_character, retarget_file
     from motionmillion.io.files import write_text
     from motionmillion.io.options import option_names
     from motionmillion.kinematics.target_options import RetargetOptions
 
     for path in outputs:
-        check_target_output(to, path)
+        check_target_output(to, path, len(sources), to.suffix.lower() == ".glb")
     options = RetargetOptions(feet=feet, hands=hands, scale=scale, sole=sole)
     with option_names(index="--character"):
         body = read_character(to, given, index=character)
@@ -71,6 +73,7 @@ def retarget(
     if save_mapping is not None:
         typer.echo(write_text(shown + "\n", save_mapping))
     if outputs:
-        motion = load_motion(source, own, fps=source_fps, up=up, index=index)
-        for path in retarget_file(motion, body, *outputs, options=options):
+        reading = dict(fps=source_fps, up=up, index=index)
+        motions = [load_motion(source, own, **reading) for source in tracked(sources, "reading", "files")]
+        for path in retarget_file(motions, body, *outputs, options=options):
             typer.echo(path)

@@ -1,16 +1,16 @@
 """Characters of one's own, from `.glb`, `.bvh` and `.fbx` files, and their files with a motion.
 
     character = read_character("hero.glb")                 # or a .bvh, or the skeleton of an .fbx file
-    retarget_file(motion, character, "out.glb")            # or out.bvh
+    retarget_file(motion, character, "out.glb")            # or out.bvh; [walk, run] for two animations of a .glb
     print(character.mapping)                               # SMPL22 name -> joint's name
 
-A `.glb` character keeps its whole file and gets one more animation (`motionmillion.io.gltf_character`). Every other
+A `.glb` character keeps its whole file and gets more animations (`motionmillion.io.gltf_character`). Every other
 pair of formats writes the bare skeleton (`motionmillion.io.bare_skeletons`): a `.bvh` target keeps hierarchy, names,
 offsets, channels, axes and unit.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from motionmillion.io.axes import check_up
 from motionmillion.io.bare_skeletons import BareSkeleton, write_bare_bvh, write_bare_glb
 from motionmillion.io.bvh_file import BvhTree, parse_bvh
 from motionmillion.io.files import existing_file
-from motionmillion.io.gltf_character import GlbCharacter, read_glb, write_glb_animation
+from motionmillion.io.gltf_character import Animation, GlbCharacter, read_glb, write_glb_animations
 from motionmillion.kinematics.joint_names import map_joints
 from motionmillion.kinematics.rotations import nearest
 from motionmillion.kinematics.target_options import RetargetOptions
@@ -146,49 +146,70 @@ def _from_fbx(path: Path, mapping: dict[str, str]) -> Character:
     return Character(target, joints, nearest(rest[:, :3, :3]), arrays["bones"].astype(bool), np.eye(3))
 
 
-def check_target_output(character_path: str | Path, path: str | Path) -> None:
-    """Raise `ValueError` unless a character can be written to `path`."""
+def check_target_output(
+    character_path: str | Path, path: str | Path, motions: int = 1, whole_glb: bool = True
+) -> None:
+    """Raise `ValueError` unless a character can be written to `path`.
+
+    Args:
+        motions: number of motions for the file.
+        whole_glb: whether the character comes from a `.glb` file.
+    """
     if Path(path).suffix.lower() not in OUTPUTS:
         raise ValueError(
             f"output must end in one of {list(OUTPUTS)} for the character of {str(character_path)!r}, got "
             f"{str(path)!r}; write out.glb or out.bvh"
         )
+    if motions > 1 and not (whole_glb and Path(path).suffix.lower() == ".glb"):
+        raise ValueError(
+            f"output must be the .glb file of a .glb character to hold {motions} motions, got {str(path)!r} for "
+            f"{str(character_path)!r}; write one file for each motion"
+        )
 
 
 def retarget_file(
-    motion: Motion,
+    motion: Motion | Sequence[Motion],
     character: Character,
     *paths: str | Path,
     options: RetargetOptions | None = None,
 ) -> list[Path]:
     """Write a motion on a character, as `.glb` or `.bvh` files.
 
+    Args:
+        motion: one motion; for the `.glb` files of a `.glb` character also several, each an animation.
+
     Raises:
-        ValueError: for another suffix, or a body that cannot carry the motion.
+        ValueError: for another suffix, several motions in another file, or a body that cannot carry a motion.
     """
-    for path in paths:
-        check_target_output(character.target.path, path)
+    motions = [motion] if isinstance(motion, Motion) else list(motion)
+    for path in map(Path, paths):
+        check_target_output(character.target.path, path, len(motions), character.glb is not None)
+    clips = [_animation(each, character, options) for each in motions]
+    written = []
+    for path in map(Path, paths):
+        if path.suffix.lower() == ".glb" and character.glb is not None:
+            written.append(write_glb_animations(character.glb, clips, character.joints, path))
+            continue
+        (carried, fps, name), kept = clips[0], _kept(character)
+        part = carried._replace(rotations=carried.rotations[:, kept], positions=carried.positions[:, kept])
+        if path.suffix.lower() == ".glb":
+            written.append(write_bare_glb(_bare(character, kept, bvh=False), part, fps, path, name))
+        else:
+            written.append(write_bare_bvh(_bare(character, kept, bvh=True), part, fps, path))
+    return written
+
+
+def _animation(motion: Motion, character: Character, options: RetargetOptions | None) -> Animation:
+    """A motion on a character, with a warning if its limbs are too short."""
     carried = ToTarget(character.target, character.joints, options)(motion)
     missed = float(carried.short.max()) / character.per_metre
     if missed > _FAR:
         warnings.warn(
             f"{character.target.path}: its limbs are too short for some of the motion's places of hands or feet, by "
             f"up to {missed:.2f} m at frame {int(carried.short.argmax())}",
-            stacklevel=2,
+            stacklevel=3,
         )
-    name = " ".join(motion.caption.split())[:60]
-    written = []
-    for path in map(Path, paths):
-        if path.suffix.lower() == ".glb" and character.glb is not None:
-            written.append(write_glb_animation(character.glb, carried, character.joints, motion.fps, path, name))
-            continue
-        kept = _kept(character)
-        part = carried._replace(rotations=carried.rotations[:, kept], positions=carried.positions[:, kept])
-        if path.suffix.lower() == ".glb":
-            written.append(write_bare_glb(_bare(character, kept, bvh=False), part, motion.fps, path, name))
-        else:
-            written.append(write_bare_bvh(_bare(character, kept, bvh=True), part, motion.fps, path))
-    return written
+    return Animation(carried, motion.fps, " ".join(motion.caption.split())[:60])
 
 
 def _kept(character: Character) -> list[int]:

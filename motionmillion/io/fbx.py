@@ -42,7 +42,7 @@ def write_fbx(
         ImportError: if Blender or pygltflib is missing.
         ValueError: as for `write_glb`, and if Blender fails, with its last line.
     """
-    command = _blender()
+    command = blender_command()
     motions = [motion] if isinstance(motion, Motion) else list(motion)
     with tempfile.TemporaryDirectory() as folder, atomic_path(path) as temporary:
         source = write_glb(motions, Path(folder) / "motion.glb", body, root_motion, fps, names)
@@ -70,17 +70,17 @@ def run(command: Sequence[str], arguments: Sequence[str]) -> None:
 def check_fbx() -> None:
     """Raise `ImportError` with the remedy if Blender or the package that writes `.glb` files is missing."""
     check_glb()
-    _blender()
+    blender_command()
 
 
-def _blender() -> list[str]:
-    """The command that runs the script in Blender, up to the script's own arguments."""
+def blender_command(script: Path = _SCRIPT) -> list[str]:
+    """The command that runs a script in Blender, up to the script's own arguments."""
     if importlib.util.find_spec("bpy") is not None:
-        return [sys.executable, str(_SCRIPT)]
+        return [sys.executable, str(script)]
     program = shutil.which("blender")
     if program is None:
         raise ImportError(
             "Blender must be installed to write .fbx files; install it from https://www.blender.org or run: "
             "pip install bpy (or write .glb, which the same programs open)"
         )
-    return [program, "--background", "--factory-startup", "--python-exit-code", "1", "--python", str(_SCRIPT), "--"]
+    return [program, "--background", "--factory-startup", "--python-exit-code", "1", "--python", str(script), "--"]

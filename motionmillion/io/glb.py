@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from motionmillion.io.files import write_bytes
 from motionmillion.io.packages import require
@@ -45,7 +46,8 @@ def write_glb(
 
     Args:
         motion: one motion, or a list of motions on one skeleton.
-        body: "human", "mannequin", or "auto": the human if the skeleton has SMPL22's joints.
+        body: "human", "mannequin", "auto" for the human if the skeleton has SMPL22's joints, or the path of a `.glb`
+            character of one's own, which keeps its joints' names, see `motionmillion.io.characters`.
         root_motion: whether the pelvis travels; otherwise it stays above the origin.
         fps: resample to this frame rate; None keeps each motion's own.
         names: joint names, a key of `motionmillion.kinematics.naming.NAMINGS`.
@@ -56,8 +58,26 @@ def write_glb(
             folder that cannot be written.
     """
     check_glb()
+    if body.lower().endswith(".glb"):
+        return _on_character(motion, path, body, root_motion, fps)
     dressed, clips = make_clips(motion, body, root_motion, fps)
     return write_bytes(_Document(dressed, joint_names(dressed.skeleton, names)).glb(clips), path)
+
+
+def _on_character(
+    motion: Motion | Sequence[Motion], path: str | Path, body: str, root_motion: bool, fps: float | None
+) -> Path:
+    from motionmillion.io.characters import read_character, retarget_file
+
+    if Path(path).resolve() == Path(body).resolve():
+        raise ValueError(f"path must not be the character's own file, got {str(path)!r}; name another output")
+    motions = [motion] if isinstance(motion, Motion) else list(motion)
+    if fps is not None:
+        motions = [each.resample(fps) for each in motions]
+    if not root_motion:
+        still = torch.tensor([0.0, 1.0, 0.0])
+        motions = [each.replace(translation=each.translation * still) for each in motions]
+    return retarget_file(motions, read_character(body), path)[0]
 
 
 def check_glb() -> None:

@@ -1,10 +1,10 @@
-"""A character in a `.glb` file: its skeleton as a target, and its file with one more animation.
+"""A character in a `.glb` file: its skeleton as a target, and its file with more animations.
 
     character = read_glb("hero.glb")
-    write_glb_animation(character, carried, fps=30.0, path="out.glb")
+    write_glb_animations(character, [Animation(carried, 30.0, "walk")], character.joints, "out.glb")
 
 The file is kept: meshes, materials, skins, textures, extras and other animations stay as they are, byte for byte, and
-the new animation comes last. The rest pose is the bind pose of the skins. Armatures may be scaled and turned (Mixamo's
+the new animations come last. The rest pose is the bind pose of the skins. Armatures may be scaled and turned (Mixamo's
 0.01, roots with z up), and nodes may have matrices. Fingers and other joints without a counterpart are not animated.
 Unusual: a node that gets an animation must not have a matrix, so that its matrix is taken apart.
 
@@ -14,9 +14,10 @@ Shapes: T frames, N joints.
 import json
 import struct
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import roma
@@ -229,17 +230,34 @@ def _check_scales(character: GlbCharacter, mapped: set[int], nodes: list[dict[st
             raise GltfError(f"joints of {path!r} must be scaled evenly, got {name!r} with {said}; apply scales")
 
 
-def write_glb_animation(
-    character: GlbCharacter, carried: Carried, mapped: dict[str, int], fps: float, path: str | Path, name: str = ""
+class Animation(NamedTuple):
+    """A motion on a character, its frame rate, and its name; repeated names are numbered."""
+
+    carried: Carried
+    fps: float
+    name: str = ""
+
+
+def write_glb_animations(
+    character: GlbCharacter, animations: Sequence[Animation], mapped: dict[str, int], path: str | Path
 ) -> Path:
-    """Write the character's file with one more animation.
+    """Write the character's file with more animations.
 
     Args:
         mapped: SMPL22 name -> joint, as given to `ToTarget`.
-        name: of the animation; a number is added if the file has one of that name.
     """
-    content = json.loads(json.dumps(character.file.json))
-    parents, nodes = character.target.parents, content["nodes"]
+    content, data = json.loads(json.dumps(character.file.json)), character.file.binary or b""
+    for carried, fps, name in animations:
+        channels = _channels(character, carried, mapped, content["nodes"])
+        data = add_animation(content, data, channels, fps, name or "motion")
+    return write_bytes(pack(content, data), path)
+
+
+def _channels(
+    character: GlbCharacter, carried: Carried, mapped: dict[str, int], nodes: list[dict[str, Any]]
+) -> list[tuple[int, str, np.ndarray]]:
+    """Channels of an animation as `add_animation` takes them; takes the matrices of the moved `nodes` apart."""
+    parents = character.target.parents
     moving = set()
     for joint in mapped.values():
         while joint != mapped["pelvis"]:
@@ -257,8 +275,7 @@ def write_glb_animation(
         if static:
             inverse = np.linalg.inv(above)
             channels.append((node, "translation", carried.positions[:, joint] @ inverse[:3, :3].T + inverse[:3, 3]))
-    data = add_animation(content, character.file.binary or b"", channels, fps, name or "motion")
-    return write_bytes(pack(content, data), path)
+    return channels
 
 
 def quaternions(rotations: np.ndarray) -> np.ndarray:

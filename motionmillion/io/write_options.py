@@ -43,7 +43,7 @@ class OutputOptions:
     bvh_names: Naming | None = _option((".bvh",), "names", BVH, "Joint names; default: smpl.")
     bvh_rest: Literal["T", "A"] | None = _option((".bvh",), "rest", BVH, "Rest pose, A with lowered arms; default: T.")
     bvh_t_pose: bool = _flag((".bvh",), "t_pose_first_frame", BVH, "Add a T-pose before the motion.")
-    body: Literal["human", "mannequin"] | None = _option(BODIED, "body", BODY, "Body; default: human.")
+    body: str | None = _option(BODIED, "body", BODY, "human, mannequin, or for .glb a .glb character; default: human.")
     joint_names: Naming | None = _option(SKINNED, "names", BODY, "Joint names; default: smpl.")
     in_place: bool = _flag(SKINNED, "root_motion", BODY, "Keep the pelvis above the origin.", value=False)
     smpl_model: Literal["smplh", "smplx"] | None = _option((".npz",), "model", SMPL, "Body model; default: smplh.")

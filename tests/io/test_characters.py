@@ -12,6 +12,7 @@ import roma
 
 from motionmillion.data import synthesize
 from motionmillion.io import fbx_read as fbx
+from motionmillion.io import write_motion
 from motionmillion.io.characters import read_character, retarget_file
 from motionmillion.io.gltf_nodes import GltfFile, node_matrix
 from motionmillion.kinematics import RetargetOptions
@@ -176,6 +177,26 @@ def test_a_character_without_legs(tmp_path: Path):
     (tmp_path / "a.glb").write_bytes(less.glb())
     with pytest.raises(ValueError, match=r"a.glb: names must map onto SMPL22, got no joint for .*left_hip"):
         read_character(tmp_path / "a.glb")
+
+
+def test_several_motions_are_animations_of_one_character(tmp_path: Path, motion: Motion):
+    hero = tmp_path / "hero.glb"
+    hero.write_bytes(mixamo().glb())
+    motions = [motion.replace(caption="walk"), motion.mirror().resample(60).replace(caption="walk")]
+    write_motion(motions, tmp_path / "all.glb", body=str(hero))
+    names = [animation["name"] for animation in GltfFile(tmp_path / "all.glb").json["animations"]]
+    assert names[-2:] == ["walk", "walk 2"]
+    for index, each in enumerate(motions, len(names) - 2):
+        again = Motion.load(tmp_path / "all.glb", index=index)
+        assert (again.num_frames, round(again.fps)) == (each.num_frames, each.fps)
+        assert apart(again, each) < 30.0  # feet are placed
+    with pytest.raises(ValueError, match=r"must be the .glb file of a .glb character to hold 2 motions, got .*b.bvh"):
+        retarget_file(motions, read_character(hero), tmp_path / "b.bvh")
+    with pytest.raises(ValueError, match="must not be the character's own file"):
+        motion.save(hero, body=str(hero))
+    motion.save(tmp_path / "still.glb", body=str(hero), root_motion=False)
+    path = Motion.load(tmp_path / "still.glb", index=len(names) - 2).translation
+    assert float((path - path[:1])[:, [0, 2]].abs().max()) < 0.05
 
 
 def test_one_of_two_characters(tmp_path: Path, motion: Motion):
