@@ -7,12 +7,13 @@ import platform
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 import motionmillion
+
+if TYPE_CHECKING:  # heavy: not for those that hash files only
+    import torch
+    from torch import Tensor, nn
 
 _ENDS = 2**16  # bytes hashed at either end of a file
 
@@ -23,8 +24,10 @@ def versions() -> dict[str, str]:
     return {"motionmillion": motionmillion.__version__, **others, "python": platform.python_version()}
 
 
-def machine(device: torch.device | str) -> str:
+def machine(device: "torch.device | str") -> str:
     """Processor, number of cores, and the GPU if `device` is one."""
+    import torch
+
     text = f"{platform.machine()}, {os.cpu_count()} cores"
     return f"{text}, {torch.cuda.get_device_name(device)}" if torch.device(device).type == "cuda" else text
 
@@ -68,7 +71,7 @@ def ends_hash(folder: str | Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def weights_hash(model: nn.Module) -> str:
+def weights_hash(model: "nn.Module") -> str:
     """SHA-256 of all weights and buffers of a model as float32, regardless of their stored dtype."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
@@ -77,8 +80,10 @@ def weights_hash(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
+def tensors_hash(tensors: Mapping[str, "Tensor"]) -> str:
     """SHA-256 of named tensors as they are stored: names, dtypes, shapes and bytes."""
+    import torch
+
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
@@ -94,5 +99,7 @@ def plain_name(path: str | Path, parts: int = 2) -> str:
 
 def describe_machine(device: str) -> str:
     """Description of the machine for reports: processor or GPU, threads, versions."""
+    import torch
+
     name = torch.cuda.get_device_name() if device.startswith("cuda") else f"CPU {platform.machine()}"
     return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, Python {platform.python_version()}"

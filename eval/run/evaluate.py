@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from motionmillion.configuration import check_device
 from motionmillion.eval.prompts import Prompt, Suite
 from motionmillion.eval.results import Results, SampleResult, check_results_folder
 from motionmillion.eval.run.evaluation import Evaluation
@@ -60,19 +61,19 @@ def evaluate_suite(evaluation: Evaluation) -> Outcome:
         ValueError: for inconsistent arguments, missing prompts or motions, and motions that cannot be measured.
     """
     evaluation.check()
-    # import torch and the rest only now
-    from motionmillion.eval.judges.ask import ask_all
-    from motionmillion.eval.report.report import MARKDOWN, PAGE, write_report
-    from motionmillion.eval.run.questions import ANSWERS, judge_notes, suite_judge, with_answers
-    from motionmillion.eval.suites.scores import Batch
-
     kind, output, seed = evaluation.kind, Path(evaluation.output), evaluation.seed
     # 1. prompts, evaluator and other models
     clips = kind.clips(evaluation.source)
     whole = kind.read(evaluation.source, clips)
+    with doing("starting PyTorch"):  # only now
+        from motionmillion.eval.judges.ask import ask_all
+        from motionmillion.eval.report.report import MARKDOWN, PAGE, write_report
+        from motionmillion.eval.run.questions import ANSWERS, judge_notes, suite_judge, with_answers
+        from motionmillion.eval.suites.scores import Batch
     system = evaluation.name or plain_name(evaluation.model or evaluation.motions or "", 1)
     check_results_folder(output, (MARKDOWN, PAGE), whole.name, system, evaluation.overwrite)
     suite = _limited(whole, evaluation.limit)
+    evaluation = replace(evaluation, device=check_device(evaluation.device))
     with doing("loading the evaluator"):
         scorer = _scorer(
             evaluation.evaluator, evaluation.calibration, evaluation.nrdf, evaluation.smpl, evaluation.device

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from motionmillion.cli.options import start_torch
+
 
 class Converted(StrEnum):
     """Kinds of checkpoints that can be converted."""
@@ -56,6 +58,7 @@ def convert(
 
     Converting a language model takes the memory of two or three of its files, whatever its size.
     """
+    start_torch()
     from motionmillion.convert import convert_dit, convert_evaluator, convert_lm, convert_tokenizer
     from motionmillion.io.files import check_new_folder
 

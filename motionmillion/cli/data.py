@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from motionmillion.cli.options import DeviceOption, OverwriteOption, find_device
+from motionmillion.cli.options import DeviceOption, OverwriteOption, find_device, start_torch
 
 data_app = typer.Typer(name="data", help="Prepare data for training.", no_args_is_help=True)
 
@@ -28,6 +28,7 @@ def describe(
 
     A motion set is listed anew, with the captions in it. Only what is clear is said.
     """
+    start_torch()
     from motionmillion.data.describing.folders import DescribeOptions, describe_folder
 
     typer.echo(describe_folder(folder, output, DescribeOptions(count, seed, append, overwrite)), err=True)
@@ -42,6 +43,7 @@ def check(
 
     Exit code 1 if there are problems.
     """
+    start_torch()
     from motionmillion.data.check import check_folder
 
     report = check_folder(folder, limit)
@@ -61,6 +63,7 @@ def audit(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Find broken clips: elbows bent backwards, joints that flip, bodies that float, files that cannot be read."""
+    start_torch()
     from motionmillion.data.audit import audit_folder
     from motionmillion.data.clips import SPLITS
     from motionmillion.io.files import write_text
@@ -97,6 +100,7 @@ def encode_text(
 
     To resume after an interruption, run the same command again.
     """
+    start_torch()
     from motionmillion.data.shards.text_writer import encode_text as run
 
     folder = run(

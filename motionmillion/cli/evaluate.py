@@ -23,6 +23,7 @@ from motionmillion.cli.options import (
     RunOptions,
     find_device,
     model_options,
+    start_torch,
     with_model_options,
 )
 from motionmillion.eval.suites import KINDS
@@ -185,7 +186,7 @@ def evaluate(
             limit=limit,
             ask_again=ask_again,
             overwrite=overwrite,
-            device=find_device(device),
+            device=device,
         )
     )
     from motionmillion.eval.report.report import summary
@@ -219,6 +220,7 @@ def compare_results(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Tabulate several systems; differences from the first are tested on paired samples."""
+    start_torch()
     from motionmillion.eval.compare.files import compare_files
 
     for path in compare_files(results, output, seed, overwrite):
@@ -237,6 +239,7 @@ def compare_side_by_side(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Wins, ties and losses by prompt and axis with a sign test, and a page for blind human votes."""
+    start_torch()
     from motionmillion.eval.compare.files import side_by_side_files
 
     for path in side_by_side_files(first, second, output, seed, prompts, overwrite=overwrite):
@@ -250,6 +253,7 @@ def compare_votes(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Count human votes: wins, ties and losses with a sign test, and inter-rater agreement."""
+    start_torch()
     from motionmillion.eval.compare.files import count_votes_files
 
     for path in count_votes_files(votes, output, overwrite):

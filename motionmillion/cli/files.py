@@ -17,9 +17,10 @@ from motionmillion.cli.options import (
     SourceFpsOption,
     UpOption,
     find_device,
+    start_torch,
     with_output_options,
 )
-from motionmillion.progress import tracked
+from motionmillion.progress import say, tracked
 
 
 @with_output_options
@@ -107,8 +108,8 @@ def view(
     check_outputs([output], [source], overwrite)
     page = load_motion(source, named, fps=source_fps, up=up, index=index).save(output)
     typer.echo(page)
-    if browser:
-        webbrowser.open(page.resolve().as_uri())
+    if browser and not webbrowser.open(page.resolve().as_uri()):
+        say(f"no web browser was found; open {page} in one")
 
 
 def tokenize(
@@ -141,6 +142,7 @@ def tokenize(
         return
     if mapping:
         raise ValueError(f"--mapping must come with one motion file, got the folder {str(source)!r}; leave it out")
+    start_torch()
     from motionmillion.data.clips import SPLITS
     from motionmillion.data.shards.tokenize import tokenize_folder
     from motionmillion.pipeline.folder import find_tokenizer

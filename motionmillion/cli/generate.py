@@ -22,6 +22,7 @@ from motionmillion.cli.options import (
     RunDeviceOption,
     RunOptions,
     find_device,
+    start_torch,
     with_model_options,
     with_output_options,
 )
@@ -142,24 +143,20 @@ def generate(
     as its batch is done, and motions do not depend on each other, so --resume completes an interrupted job with the
     same result. --reference and --edit need a model of kind dit; with --reference the sentence may be "".
     """
-    from motionmillion.cli.jobs import (
-        Request,
-        generate_files,
-        output_jobs,
-        read_prompts,
-        read_span,
-        read_timeline,
-        rewrite_prompts,
-    )
+    from motionmillion.cli.prompts import read_prompts, read_span, read_timeline
 
-    named = read_mapping(mapping)
-    check_mapping(named, [prefix, end, edit, *(reference or [])])
-    where = find_device(device)
     writing.check(output or [])
     parts = read_timeline(timeline or [])
     if parts and (prompts or prompts_file):
         raise ValueError(f"prompts must be left out with timeline, got {prompts or str(prompts_file)!r}")
     texts = read_prompts([text for text, _ in parts] or prompts or [], prompts_file, empty=bool(reference))
+    span = None if edit_frames is None else read_span(edit_frames)
+    start_torch()
+    from motionmillion.cli.jobs import Request, generate_files, output_jobs, rewrite_prompts
+
+    named = read_mapping(mapping)
+    check_mapping(named, [prefix, end, edit, *(reference or [])])
+    where = find_device(device)
     sources = [file for file in (prompts_file, prefix, end, edit, rewrite_cache, *(reference or [])) if file]
     if rewrite is not None:
         # outputs are checked before a language model is loaded, and again with its prompts
@@ -181,7 +178,7 @@ def generate(
         reference_mode=reference_mode,
         judge=None if judge == "none" else judge,
         edit=given[2],
-        edit_frames=None if edit_frames is None else read_span(edit_frames),
+        edit_frames=span,
         edit_joints=tuple(edit_joints or []),
     )
     request.check_rows(len(texts))

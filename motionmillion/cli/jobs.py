@@ -16,7 +16,7 @@ import numpy as np
 from motionmillion.cli.mapping import load_motion
 from motionmillion.configuration import check_whole
 from motionmillion.io import check_output, write_motion
-from motionmillion.io.files import PathError, atomic_path, read_text
+from motionmillion.io.files import atomic_path
 from motionmillion.io.outputs import check_outputs
 from motionmillion.io.write_options import OutputOptions
 from motionmillion.motion import Motion
@@ -128,58 +128,6 @@ class Request:
             "reference": own,
             "reference_mode": pipe.modes([j.prompt for j in jobs], own, self.reference_mode, report),
         }
-
-
-def read_timeline(parts: Sequence[str]) -> tuple[tuple[str, float], ...]:
-    """Texts and seconds of lines such as "4: a person walks forward".
-
-    Raises:
-        ValueError: for a line that does not begin with a number and a colon.
-    """
-    found = []
-    for part in parts:
-        seconds, _, text = part.partition(":")
-        try:
-            found.append((text.strip(), float(seconds)))
-        except ValueError:
-            raise ValueError(
-                f'timeline must look like "4: a person walks", got {part!r}; begin with seconds'
-            ) from None
-    return tuple(found)
-
-
-def read_span(text: str) -> tuple[int, int]:
-    """Parse frames such as "20:60".
-
-    Raises:
-        ValueError: for anything else.
-    """
-    start, _, stop = text.partition(":")
-    if not (start.isdecimal() and stop.isdecimal()):
-        raise ValueError(f'edit_frames must look like "20:60", got {text!r}; the second is the frame after the last')
-    return int(start), int(stop)
-
-
-def read_prompts(prompts: Sequence[str], file: Path | None, empty: bool = False) -> list[str]:
-    """Sentences of the command line, then those of a file, one per line.
-
-    Args:
-        empty: whether "" is allowed, because there is a reference.
-
-    Raises:
-        ValueError: if there is no sentence, or one has no words.
-    """
-    texts = list(prompts)
-    if file is not None:
-        try:
-            texts += [line for line in read_text(file).splitlines() if line.strip()]
-        except PathError:
-            raise ValueError(f"prompts file must be an existing UTF-8 text file, got {str(file)!r}") from None
-    from motionmillion.text.prompts import check_texts
-
-    if empty and texts:
-        return [check_texts(text)[0] if text.strip() else "" for text in texts]
-    return check_texts(texts)
 
 
 def output_jobs(

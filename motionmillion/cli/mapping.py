@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from motionmillion.cli.options import FOREIGN, INPUT
+from motionmillion.cli.options import FOREIGN, INPUT, start_torch
 from motionmillion.io import read_tree, tree_suffixes
 from motionmillion.progress import doing
 
@@ -94,9 +94,9 @@ def load_motion(path: Path, mapping: dict[str, str], **options: Any) -> "Motion"
 
     Messages name the options of the command line, and warnings are lines.
     """
-    with doing("starting PyTorch"):
-        from motionmillion.io.options import option_names
-        from motionmillion.motion import Motion
+    start_torch()
+    from motionmillion.io.options import option_names
+    from motionmillion.motion import Motion
 
     given = {name: value for name, value in options.items() if value is not None}
     if mapping and path.suffix.lower() in _TREES:

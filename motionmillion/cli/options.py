@@ -54,7 +54,7 @@ OverwriteOption = Annotated[
 __all__ = ["DIT", "FOREIGN", "INPUT", "LENGTH", "MEASURES", "OUTPUT", "READABLE", "REWRITING", "SAMPLING", "SPEED"]
 __all__ += ["DeviceOption", "IndexOption", "ModelOption", "OutputOptions", "OverwriteOption", "RunDeviceOption"]
 __all__ += ["RunOptions", "find_device", "model_options", "WRITABLE"]
-__all__ += ["SourceFpsOption", "UpOption"]
+__all__ += ["SourceFpsOption", "UpOption", "start_torch"]
 __all__ += ["with_model_options", "with_output_options"]
 
 _PANELS = (SAMPLING, LENGTH, FLOW, DIT, SPEED)
@@ -140,7 +140,13 @@ def _collected(values: dict[str, Any]) -> RunOptions:
 
 def find_device(name: str) -> str:
     """The device that an option names; raises `ValueError` if it is not available."""
-    with doing("starting PyTorch"):
-        from motionmillion.configuration import check_device
+    start_torch()
+    from motionmillion.configuration import check_device
 
-        return check_device(name)
+    return check_device(name)
+
+
+def start_torch() -> None:
+    """Import PyTorch, and say so, because it takes seconds; commands call it after the checks that do without."""
+    with doing("starting PyTorch"):
+        import torch  # noqa: F401

@@ -114,14 +114,15 @@ class FolderReport:
     @property
     def problems(self) -> list[str]:
         """What keeps the folder from being trained on, or looks wrong, one line each."""
-        found = [f"{name} cannot be read: {reason}" for name, reason in self.unreadable.items()]
+        found = [*self.listing.faults]
+        found += [f"{name} cannot be read: {reason}" for name, reason in self.unreadable.items()]
         records = self.listing.records
         captioned = [record for record in records if record.captions]
         if records and not captioned:
             found.append(_no_captions(records, repr(self.folder)))
-        for split in SPLITS:
-            if not any(record.split == split for record in captioned or records):
-                what = "clip with captions" if captioned else "clip"
+        what = "clip with captions" if captioned else "clip"
+        for split in self._empty_splits():
+            if split != "test":
                 found.append(f"no {what} is in the split {split}; name some in {split}.txt")
         if self.heights and median(self.heights) < _UPRIGHT_METRES:
             found.append(
@@ -129,6 +130,11 @@ class FolderReport:
                 "another; compare with motionmillion view --up z"
             )
         return found
+
+    def _empty_splits(self) -> list[str]:
+        """Splits without clips, or without clips that have captions if any has some."""
+        counted = [record for record in self.listing.records if record.captions] or self.listing.records
+        return [split for split in SPLITS if not any(record.split == split for record in counted)]
 
     def text(self) -> str:
         """The report, one fact a line."""
@@ -144,22 +150,24 @@ class FolderReport:
             ]
         if self.unreadable:
             lines.append(f"unreadable   {_clips(len(self.unreadable))}, left out with data.skip_bad or --skip-bad")
+        if "test" in self._empty_splits():
+            lines.append("note         no clip is in the split test, which evaluation needs and training does not")
         return "\n".join([*lines, *(f"problem      {line}" for line in self.problems)])
 
 
 def check_folder(folder: str | Path, limit: int | None = None) -> FolderReport:
-    """Read the clips of a folder and note what is in it; clips that cannot be read are noted, too.
+    """Read the clips of a folder and note what is in it, also what is wrong with its lists, captions and clips.
 
     Args:
         limit: maximum number of clips to read, evenly spread over the folder.
 
     Raises:
-        ValueError: if the folder does not exist, holds no motion, or its lists are damaged.
+        ValueError: if the folder does not exist or holds no motion.
     """
     if limit is not None:
         check_whole("limit", limit, 1)
-    check_listing([folder], {}, captioned=False)
-    report = FolderReport(str(folder), list_folder(folder))
+    check_listing([folder], {}, captioned=False, skip_bad=True)
+    report = FolderReport(str(folder), list_folder(folder, skip_bad=True))
     records, read = report.listing.records, ClipReader(folder)
     known: dict[tuple[str, ...], str] = {}  # rigs in words by the names of their joints
     records = records if limit is None else records[:: max(-(-len(records) // limit), 1)]

@@ -21,7 +21,7 @@ Unusual: splits without lists never cut through a subject if there are at least 
 import functools
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -145,11 +145,13 @@ class Listing:
     Args:
         left_out: one line for each kind of file that is left out, with a count.
         rule: how the splits were made, in words.
+        faults: what is wrong with lists and captions, one line each.
     """
 
     records: list[ClipRecord]
     left_out: list[str]
     rule: str
+    faults: list[str] = field(default_factory=list)
 
 
 def load_clips(
@@ -185,7 +187,7 @@ def list_clips(folder: str | Path, splits: Iterable[str] = SPLITS, skip_bad: boo
     """Records of the clips of a folder that belong to `splits`, in the order of `load_clips`; reads no motion.
 
     Args:
-        skip_bad: leave out names in lists that match no file, instead of failing.
+        skip_bad: leave out what is wrong with lists and captions, instead of failing.
 
     Raises:
         ValueError: if the folder does not exist or lists no motion, or its list is damaged.
@@ -209,7 +211,8 @@ def list_folder(folder: str | Path, skip_bad: bool = False) -> Listing:
     if (folder / "clips.jsonl").exists():
         return Listing(_list_motion_set(folder), [], "by clips.jsonl")
     found = find_files(folder, skip_bad)
-    return Listing([record for file in found.files for record in _records_of(file)], found.left_out, found.rule)
+    records = [record for file in found.files for record in _records_of(file)]
+    return Listing(records, found.left_out, found.rule, found.faults)
 
 
 class ClipReader:

@@ -18,7 +18,7 @@ matches no file, or several, is an error, and with a `train.txt` motions that no
 import math
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,29 +66,38 @@ class FoundFiles:
     Args:
         left_out: one line for each kind of file that is left out, with a count.
         rule: how the splits were made, in words.
+        faults: what is wrong with lists and captions, one line each.
     """
 
     files: list[MotionFile]
     left_out: list[str] = field(default_factory=list)
     rule: str = ""
+    faults: list[str] = field(default_factory=list)
 
 
 def find_files(folder: Path, skip_bad: bool = False) -> FoundFiles:
     """Find the motion files of a folder.
 
     Args:
-        skip_bad: leave out names in lists that match no file, instead of failing.
+        skip_bad: leave out what is wrong with lists and captions and go on, instead of failing.
 
     Raises:
         ValueError: for lists and captions that are not UTF-8, names in lists that match no file or several or are in
             two lists, and damaged lines of HumanML3D.
     """
     paths, left_out = _motion_paths(folder)
-    captions = {path: _captions_of(folder, path) for path in paths}
+    faults: list[str] = []
+
+    def fault(message: str) -> None:
+        if not skip_bad:
+            raise ValueError(message)
+        faults.append(message)
+
+    captions = {path: _captions_of(folder, path, fault) for path in paths}
     lists = {split: path for split in SPLITS if (path := folder / f"{split}.txt").is_file()}
     subjects = {path: path.parent.as_posix() if len(path.parts) > 1 else path.stem for path in paths}
     if lists:
-        chosen, unmatched = _listed(lists, paths, skip_bad)
+        chosen, unmatched = _listed(lists, paths, fault)
         left_out += unmatched
         rest = [path for path in paths if path not in chosen]
         rule = f"by {', '.join(path.name for path in lists.values())}"
@@ -96,7 +105,7 @@ def find_files(folder: Path, skip_bad: bool = False) -> FoundFiles:
             left_out.append(f"{len(rest)} motions that no list names, such as {rest[0].as_posix()!r}")
         elif rest:
             chosen |= dict.fromkeys(rest, "train")
-            rule += "; motions that they do not name are in train, for want of a train.txt"
+            rule += "; motions that they do not name are in train, because there is no train.txt"
     else:
         told = {path: bool(captions[path]) for path in paths}
         chosen, rule = split_files(subjects, told)
@@ -105,7 +114,7 @@ def find_files(folder: Path, skip_bad: bool = False) -> FoundFiles:
         for path in paths
         if path in chosen
     ]
-    return FoundFiles(files, left_out, rule)
+    return FoundFiles(files, left_out, rule, faults)
 
 
 def _motion_paths(folder: Path) -> tuple[list[Path], list[str]]:
@@ -126,8 +135,10 @@ def _motion_paths(folder: Path) -> tuple[list[Path], list[str]]:
     return motions, [f"{count} {what}" for what, count in others.items()]
 
 
-def _listed(lists: dict[str, Path], paths: list[Path], skip_bad: bool) -> tuple[dict[Path, str], list[str]]:
-    """The split of every listed file, and what was left out, in words."""
+def _listed(
+    lists: dict[str, Path], paths: list[Path], fault: Callable[[str], None]
+) -> tuple[dict[Path, str], list[str]]:
+    """The split of every listed file, and what was left out, in words; `fault` is called with what is wrong."""
     by_name: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
         whole = path.as_posix(), path.with_suffix("").as_posix()
@@ -136,27 +147,40 @@ def _listed(lists: dict[str, Path], paths: list[Path], skip_bad: bool) -> tuple[
     chosen: dict[Path, str] = {}
     left_out = []
     for split, file in lists.items():
-        names = [name for name in map(str.strip, read_text(file, "list of a split").splitlines()) if name]
+        names = [name for name in map(str.strip, _text(file, "list of a split", fault).splitlines()) if name]
         unmatched = []
         for name in names:
-            found = _matching(name.replace("\\", "/").removeprefix("./"), by_name, file)
-            if found is None:
+            found = _matching(name.replace("\\", "/").removeprefix("./"), by_name)
+            if not found:
                 unmatched.append(name)
-            elif chosen.setdefault(found, split) != split:
-                raise ValueError(
-                    f"{file.name} must name motions of no other list, got {name!r}, which is in {chosen[found]}.txt "
-                    f"too, in {str(file.parent)!r}; remove it from one"
+            elif len(found) > 1:
+                fault(
+                    f"{file.name} must name each motion so that one file matches, got {name!r} for "
+                    f"{found[0].as_posix()!r} and {found[1].as_posix()!r}; name the folder, too"
+                )
+            elif chosen.setdefault(found[0], split) != split:
+                fault(
+                    f"{file.name} must name motions of no other list, got {name!r}, which {chosen[found[0]]}.txt "
+                    f"names too, in {str(file.parent)!r}; remove it from one"
                 )
         if unmatched:
             few = f"{len(unmatched)} of {len(names)} lines of {file.name} that match no motion file, such as "
             few += repr(unmatched[0])
-            if not skip_bad:
-                raise ValueError(
-                    f"{file.name} must name motion files of its folder, got {few} in {str(file.parent)!r}; correct "
-                    "the lines, or leave them out with skip_bad"
-                )
+            fault(
+                f"{file.name} must name motion files of its folder, got {few} in {str(file.parent)!r}; correct the "
+                "lines, or train with data.skip_bad=true"
+            )
             left_out.append(few)
     return chosen, left_out
+
+
+def _text(file: Path, what: str, fault: Callable[[str], None]) -> str:
+    """The text of a file; "" if it is not UTF-8."""
+    try:
+        return read_text(file, what)
+    except ValueError as error:
+        fault(str(error))
+        return ""
 
 
 def _key(name: str) -> str:
@@ -164,26 +188,24 @@ def _key(name: str) -> str:
     return unicodedata.normalize("NFC", name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
 
-def _matching(name: str, by_name: dict[str, list[Path]], file: Path) -> Path | None:
-    """The file that a line of a list names; None if there is none."""
+def _matching(name: str, by_name: dict[str, list[Path]]) -> list[Path]:
+    """The files that a line of a list names: those of exactly this path, else those of this name."""
     key = _key(name)
     found = by_name.get(key, [])
     exact = [path for path in found if key in (_key(path.as_posix()), _key(path.with_suffix("").as_posix()))]
-    found = exact or found
-    if len(found) > 1:
-        raise ValueError(
-            f"{file.name} must name each motion so that one file matches, got {name!r} for "
-            f"{found[0].as_posix()!r} and {found[1].as_posix()!r}; name the folder, too"
-        )
-    return found[0] if found else None
+    return exact or found
 
 
-def _captions_of(folder: Path, path: Path) -> tuple[Caption, ...]:
-    """Captions of a motion file, from the text file beside it, or that in the folder of texts."""
+def _captions_of(folder: Path, path: Path, fault: Callable[[str], None]) -> tuple[Caption, ...]:
+    """Captions of a motion file, from the text file beside it, or that in the folder of texts; none of a bad file."""
     below = Path(*path.parts[1:]) if len(path.parts) > 1 else path
     for place in (folder / path, folder / _TEXTS / below, folder / _TEXTS / path):
         if place.with_suffix(".txt").is_file():
-            return tuple(read_captions(place.with_suffix(".txt")))
+            try:
+                return tuple(read_captions(place.with_suffix(".txt")))
+            except ValueError as error:
+                fault(str(error))
+                break
     return ()
 
 

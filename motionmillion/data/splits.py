@@ -16,7 +16,7 @@ SPLITS = ("train", "val", "test")
 _FEW = 3
 """Subjects below which files are split instead: one for each split."""
 
-_PAIRS = 8
+_PAIRS = 20
 """Subjects from which on val and test get two at least, so that retrieval has something to confuse."""
 
 
@@ -46,7 +46,7 @@ def split_files(subjects: Mapping[Path, str], captioned: Mapping[Path, bool]) ->
             if len(train) < 2:
                 break
             chosen[train[-1]] = split
-    return {path: chosen[group] for path, group in groups.items()}, f"by {by}, for want of a train.txt"
+    return {path: chosen[group] for path, group in groups.items()}, f"by {by}, because there is no train.txt"
 
 
 def _share(subject: str) -> float:

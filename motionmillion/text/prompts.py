@@ -19,9 +19,14 @@ def check_texts(texts: Any) -> list[str]:
     for text in texts:
         if not isinstance(text, str):
             raise ValueError(f"prompt must be a text, got {text!r} of type {type(text).__name__}")
-        if not any(letter.isalnum() for letter in text):
+        if not has_words(text):
             raise ValueError(f'prompt must say what the person does, got {text!r}; try "a person waves"')
     return [text.strip() for text in texts]
+
+
+def has_words(text: str) -> bool:
+    """Whether a text holds a letter or a digit of any script."""
+    return any(letter.isalnum() for letter in text)
 
 
 def plain(text: str) -> str:

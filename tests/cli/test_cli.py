@@ -248,3 +248,12 @@ def test_a_single_motion_has_a_bar_of_codes_on_a_terminal(model, tmp_path):
     assert done.stdout == f"{tmp_path / 'walk.npz'}\n"
     assert "loading the model ..." in drawn and "generating: 0/" in drawn and " codes |" in drawn
     assert drawn.split("\r")[-2].strip() == ""
+
+
+def test_lines_of_a_prompts_file_without_words_are_named(run, model, tmp_path):
+    (tmp_path / "prompts.txt").write_text("a person walks\n\n!!!\nein Mann geht\n\U0001f938\n", encoding="utf-8")
+    code, _, err = run(
+        "generate", "--prompts-file", tmp_path / "prompts.txt", "--model", model, "-o", tmp_path / "x.npz"
+    )
+    assert code == 2 and "got '!!!' in line 3 of" in err and "prompts.txt', and in lines 5" in err
+    assert not list(tmp_path.glob("x*"))

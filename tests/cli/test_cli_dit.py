@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from motionmillion import Motion
-from motionmillion.cli.jobs import read_span
+from motionmillion.cli.prompts import read_span
 from motionmillion.data import synthesize
 from motionmillion.eval.run.generation import GenerationOptions, generate_suite
 from motionmillion.eval.suites import Prompt, Suite
