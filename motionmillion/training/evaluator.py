@@ -26,10 +26,11 @@ from motionmillion.eval.evaluator.model import TextMotionEvaluator
 from motionmillion.eval.suites.clips import clip_id, clips_suite
 from motionmillion.features.stats import feature_stats
 from motionmillion.text.encoder import TextEncoder
+from motionmillion.training.arguments import training_arguments
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output
 from motionmillion.training.sections import EvaluatorSection, read_section
-from motionmillion.training.trainer import build_trainer, run, training_arguments
+from motionmillion.training.trainer import build_trainer, run
 
 _BATCH = 32
 
@@ -46,7 +47,7 @@ def train_evaluator(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     # 1. checks that need nothing loaded
     data = data_options(recipe)
     say_lines(data.check_clips(captioned=True, val=2))
-    arguments = training_arguments(recipe)
+    arguments = training_arguments(recipe, "r_precision_top3", greater=True)
     check_output(recipe, resume)
     config = TextMotionEvaluatorConfig(**recipe.model)
     # 2. clips and texts

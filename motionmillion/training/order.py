@@ -19,6 +19,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+VISITS = "visits"
+"""Name of the visits in a batch."""
+
 
 class Visit(NamedTuple):
     """One visit to a sample: which one, and the seed of its random draws."""
@@ -58,7 +61,7 @@ class Visits(Sampler[Visit]):
 
 
 class SeededDataset(Dataset):
-    """Reads `dataset` under the seed of each visit; returns sample and seed, for `SeededCollator`."""
+    """Reads `dataset` under the seed of each visit; returns sample and visit, for `SeededCollator`."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
@@ -66,21 +69,25 @@ class SeededDataset(Dataset):
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]
 
-    def __getitem__(self, visit: Visit) -> tuple[Any, int]:
+    def __getitem__(self, visit: Visit) -> tuple[Any, Visit]:
         with _seeded(visit.seed):
-            return self.dataset[visit.index], visit.seed
+            return self.dataset[visit.index], visit
 
 
 class SeededCollator:
-    """Calls `collate` under a seed derived from that of the first visit in the batch."""
+    """Calls `collate` under a seed derived from that of the first visit in the batch.
+
+    A batch that is a dictionary also gets its `visits`, index and seed of each sample `[B, 2]`.
+    """
 
     def __init__(self, collate: Callable[[Sequence[Any]], Any]) -> None:
         self.collate = collate
 
-    def __call__(self, visits: Sequence[tuple[Any, int]]) -> Any:
-        samples, seeds = zip(*visits, strict=True)
-        with _seeded(seeds[0] + 1):
-            return self.collate(samples)
+    def __call__(self, drawn: Sequence[tuple[Any, Visit]]) -> Any:
+        samples, visits = zip(*drawn, strict=True)
+        with _seeded(visits[0].seed + 1):
+            batch = self.collate(samples)
+        return {**batch, VISITS: torch.tensor(visits)} if isinstance(batch, dict) else batch
 
 
 @contextlib.contextmanager

@@ -104,6 +104,20 @@ def remove_newer(folder: Path | None, output: str | Path) -> None:
             shutil.rmtree(other)
 
 
+def remove_older(output: str | Path, newest: int | None, best: int | None, every: int) -> None:
+    """Remove all checkpoints but the newest ones, the best one, and those of every so many steps.
+
+    Args:
+        newest: number of the newest checkpoints to keep; None or 0 keeps all.
+        best: step of the best checkpoint, if there is one.
+        every: steps between the checkpoints that are always kept; 0 for none.
+    """
+    for other in checkpoints(output)[newest or None :]:
+        step = _step(other)
+        if newest and step != best and not (every and step % every == 0):
+            shutil.rmtree(other)
+
+
 def _sizes(folder: Path) -> dict[str, int]:
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MARKER)
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}

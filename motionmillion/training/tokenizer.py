@@ -26,10 +26,11 @@ from motionmillion.eval.reconstruction import evaluate_tokenizer
 from motionmillion.features import Representation
 from motionmillion.features.stats import feature_stats
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
+from motionmillion.training.arguments import training_arguments
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output
 from motionmillion.training.sections import ClipsSection, option, read_section
-from motionmillion.training.trainer import build_trainer, run, training_arguments
+from motionmillion.training.trainer import build_trainer, run
 
 _COPIES = "versions of each clip (plain, mirrored, then speed variants), and the range of their speeds"
 
@@ -86,7 +87,7 @@ def train_tokenizer(recipe: Recipe, resume: bool = False, data: TokenizerData | 
     options = data_options(recipe)
     if data is None:
         say_lines(options.check_clips(captioned=False))
-    arguments = training_arguments(recipe)
+    arguments = training_arguments(recipe, "mpjpe_rotations_mm")
     check_output(recipe, resume)
     set_seed(recipe.seed)
     model = MotionTokenizer(MotionTokenizerConfig(**recipe.model))

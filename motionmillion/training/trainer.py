@@ -10,14 +10,13 @@ For several processes, start the same command with `accelerate launch` or `torch
 `motionmillion.training.distributed`. Resuming is exact: averaged weights, sample order and random numbers are
 restored; a run that already has all its steps is loaded in its final state, without further training.
 
-Unusual: schedules count optimizer steps of the run, independent of the number of processes; the loss of an accumulated
-step is the mean over its batches.
+Unusual: schedules count optimizer steps of the run, independent of the number of processes; the loss of a step is one
+mean over the tokens or frames of all its batches on all processes, see `motionmillion.training.weighting`.
 """
 
 import bisect
 import contextlib
-import dataclasses
-import os
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,62 +27,27 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Dataset, IterableDataset, Sampler
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, TrainingArguments, set_seed
-from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from transformers.trainer_utils import rotate_checkpoints
-from transformers.utils import logging
 
-from motionmillion.configuration import unknown_key_error
 from motionmillion.io.files import atomic_path
-from motionmillion.training.distributed import process_arguments, safe_unpickling, zero_stage
-from motionmillion.training.order import SeededCollator, SeededDataset, Visits
+from motionmillion.training.arguments import MotionTrainingArguments
+from motionmillion.training.distributed import safe_unpickling
+from motionmillion.training.faults import SKIPPED, StepGuard
+from motionmillion.training.order import VISITS, SeededCollator, SeededDataset, Visits
 from motionmillion.training.progress import Progress
 from motionmillion.training.recipe import Recipe
-from motionmillion.training.resume import AVERAGE_FILE, MARKER, mark_whole, newest_whole, remove_newer
+from motionmillion.training.resume import (
+    AVERAGE_FILE,
+    MARKER,
+    mark_whole,
+    newest_whole,
+    remove_newer,
+    remove_older,
+)
+from motionmillion.training.weighting import StepWeights, counts_of, share_of, weighted
 
 Evaluation = Callable[[Any], dict[str, float]]
-
-
-@dataclasses.dataclass
-class MotionTrainingArguments(TrainingArguments):
-    """transformers' TrainingArguments with a few additions.
-
-    Args:
-        ema_decay: decay of the exponential moving average of the weights, which is evaluated, and saved at the end;
-            0 disables it.
-        lr_milestones: optimizer steps at which the learning rate is multiplied by `lr_gamma`, after linear warm-up;
-            if empty, `lr_scheduler_type` decides. Steps are those of the run, independent of the number of
-            processes.
-        lr_gamma: see `lr_milestones`.
-    """
-
-    ema_decay: float = 0.0
-    lr_milestones: list[int] = dataclasses.field(default_factory=list)
-    lr_gamma: float = 0.1
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"training.ema_decay must be in [0, 1), got {self.ema_decay!r}")
-        if self.lr_milestones != sorted(self.lr_milestones) or any(step < 1 for step in self.lr_milestones):
-            raise ValueError(f"training.lr_milestones must be rising, positive steps, got {self.lr_milestones!r}")
-        if self.ema_decay and self.split in ("zero3", "fsdp"):
-            raise ValueError(
-                f"training.ema_decay must be 0 under ZeRO 3 and FSDP, where no process holds all weights, got "
-                f"{self.ema_decay!r}; use ZeRO 2 or leave it out"
-            )
-        super().__post_init__()
-
-    @property
-    def split(self) -> str:
-        """How weights and optimizer state are sharded over the processes: "zero1" to "zero3", "fsdp", "" if not."""
-        return f"zero{zero_stage(self.deepspeed)}" if self.deepspeed else "fsdp" if self.fsdp else ""
-
-    def _validate_args(self) -> None:
-        """Skip transformers' GPU check for bfloat16: with DeepSpeed on CPUs `use_cpu` is off."""
-        use_cpu, self.use_cpu = self.use_cpu, self.use_cpu or not torch.cuda.is_available()
-        super()._validate_args()
-        self.use_cpu = use_cpu
 
 
 class MotionTrainer(Trainer):
@@ -105,8 +69,12 @@ class MotionTrainer(Trainer):
         self.sample_weights: torch.Tensor | None = None
         self.prepare: Callable[[dict[str, Any]], dict[str, Any]] | None = None
         self.average: AveragedModel | None = None
-        self.model_accepts_loss_kwargs = False  # otherwise accumulated batches would be summed
-        self.loss_is_scaled_for_ga = False
+        self.guard = StepGuard(self.accelerator, self.args.max_skipped_steps, self.train_dataset)
+        self.kept, self.args.save_total_limit = self.args.save_total_limit, None  # transformers would remove more
+        self.count = counts_of(self.accelerator.unwrap_model(self.model))
+        self.weights = StepWeights(self.accelerator, lambda batch: self.count(batch))
+        self.model_accepts_loss_kwargs = False
+        self.loss_is_scaled_for_ga = True  # by `weights`
         if self.args.ema_decay:
             whole: Any = self.accelerator.unwrap_model(self.model)
             self.average = AveragedModel(whole, avg_fn=_average(self.args.ema_decay))
@@ -115,7 +83,7 @@ class MotionTrainer(Trainer):
             self.remove_callback(printer)
         self.add_callback(Progress)
         self._loss_sums: dict[str, torch.Tensor] = {}
-        self._loss_count = 0
+        self._loss_steps = 0
         self.trained_steps = False
 
     @property
@@ -136,18 +104,52 @@ class MotionTrainer(Trainer):
         return super().create_scheduler(num_training_steps, optimizer)
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any) -> Any:
+        visits = inputs.pop(VISITS, None)
         if model.training and self.prepare is not None:
             inputs = self.prepare(inputs)
-        outputs = model(**inputs)
+        outputs, loss = model(**inputs), None
         if model.training:
             self.trained_steps = True
+            shares = self.weights.next()
+            loss = weighted(outputs, shares)
+            self.guard.note(visits, loss)
+            if self.accelerator.sync_gradients:  # before the backward pass, in which DeepSpeed takes its step
+                self.guard.check_losses(self.state.global_step)
+                self._loss_steps += 1
             parts = dict(getattr(outputs, "losses", None) or {})
             if getattr(outputs, "perplexity", None) is not None:
                 parts["perplexity"] = outputs.perplexity
             for name, value in parts.items():
-                self._loss_sums[name] = self._loss_sums.get(name, 0) + value.detach()  # type: ignore[assignment]
-            self._loss_count += 1
-        return (outputs.loss, outputs) if return_outputs else outputs.loss
+                value = value.detach() * share_of(name, shares)
+                self._loss_sums[name] = self._loss_sums.get(name, 0) + value  # type: ignore[assignment]
+        loss = outputs.loss if loss is None else loss
+        return (loss, outputs) if return_outputs else loss
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list, None]:
+        """The batches of the next optimizer step, counted on all processes."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if batches:
+            self.weights.begin(batches, device)
+        return batches, None
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        """The gradient norm; drops a gradient that is not finite, so that the optimizer changes nothing."""
+        norm = super()._get_grad_norm(model, grad_norm)
+        if self.is_deepspeed_enabled:  # has stepped already, or refused to
+            bad = self.accelerator.optimizer_step_was_skipped
+        else:
+            bad = self.accelerator.scaler is None and norm is not None and not math.isfinite(float(norm))
+        if self.guard.skips(bad, self.state.global_step):
+            self.log({SKIPPED: self.guard.skipped})
+            model.zero_grad()
+        return norm
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """Save a checkpoint at every new best, so that the best one exists."""
+        better = super()._determine_best_metric(metrics, trial)
+        if better and self.args.save_strategy != "no":
+            self.control.should_save = True
+        return better
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         """Train nothing if the checkpoint already has all steps; transformers would take one more."""
@@ -177,28 +179,33 @@ class MotionTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint, mark it complete when every process has written its part, then remove older ones."""
-        output, limit = self._get_output_dir(trial=trial), self.args.save_total_limit
+        output = self._get_output_dir(trial=trial)
         folder = Path(output) / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
             (folder / MARKER).unlink(missing_ok=True)
             if self.average is not None:
                 with atomic_path(folder / AVERAGE_FILE) as temporary:
                     torch.save(self.average.state_dict(), temporary)
-        self.args.save_total_limit = None
         super()._save_checkpoint(model, trial)
-        self.args.save_total_limit = limit
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             mark_whole(folder, self.args.world_size, self.args.split)
-            rotate_checkpoints(output, limit, self.state.best_model_checkpoint)
+            remove_older(output, self.kept, self.state.best_global_step, self.args.keep_every)
+
+    def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
+        """Restore the state of a checkpoint, and the number of skipped steps."""
+        found = super()._init_training_state(*args, **kwargs)
+        self.guard.skipped = max((entry.get(SKIPPED, 0) for entry in self.state.log_history), default=0)
+        return found
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if "train_loss" in logs and not self.trained_steps:  # summary of a run that trained nothing
             return
-        if "loss" in logs and self._loss_count:
-            means = {k: float(v) / self._loss_count for k, v in self._loss_sums.items()}
+        if "loss" in logs and self._loss_steps:
+            sums = self.accelerator.reduce(self._loss_sums, "mean")
+            means = {name: float(value) / self._loss_steps for name, value in sums.items()}  # type: ignore[union-attr]
             logs = {**logs, **{k if k == "perplexity" else f"loss_{k}": v for k, v in means.items()}}
-            self._loss_sums, self._loss_count = {}, 0
+            self._loss_sums, self._loss_steps = {}, 0
         super().log(logs, *args, **kwargs)
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
@@ -239,43 +246,6 @@ class _Epochs(TrainerCallback):
 
     def on_epoch_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         self.visits.epoch = int(state.epoch or 0)
-
-
-def training_arguments(recipe: Recipe) -> MotionTrainingArguments:
-    """The recipe's `training` section over our defaults; starts the process group if there are several processes.
-
-    Raises:
-        ValueError: for unknown or invalid training arguments.
-    """
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(Path(recipe.output) / "tensorboard")  # the only way to tell Trainer
-    logging.disable_progress_bar()  # of loading and saving; the training has its own
-    processes = process_arguments(recipe.training)
-    defaults: dict[str, Any] = dict(
-        output_dir=recipe.output,
-        seed=recipe.seed,
-        remove_unused_columns=False,
-        report_to="tensorboard",
-        logging_steps=20,
-        eval_strategy="steps",
-        save_strategy="steps",
-        save_total_limit=2,
-        use_cache=True,  # unused in training, but saved in the model's config
-    )
-    known = {field.name for field in dataclasses.fields(MotionTrainingArguments) if field.init}
-    if set(recipe.training) - known:
-        raise unknown_key_error("training", set(recipe.training) - known, known)
-    forced = {key: processes.pop(key) for key in ("deepspeed", "accelerator_config") if key in processes}
-    try:
-        arguments = MotionTrainingArguments(**{**defaults, **processes, **recipe.training, **forced})
-    except TypeError as error:
-        raise ValueError(f"training must hold arguments of TrainingArguments, got {error}") from None
-    for field in dataclasses.fields(MotionTrainingArguments):
-        value = recipe.training.get(field.name)
-        if isinstance(value, str) and isinstance(field.default, int | float):
-            raise ValueError(f"training.{field.name} must be a number, got {value!r}")
-    _ = arguments.device  # starts the process group, which modules that gather need when they are built
-    unset_hf_deepspeed_config()  # otherwise everything loaded from here on would be sharded, even the text encoder
-    return arguments
 
 
 def build_trainer(

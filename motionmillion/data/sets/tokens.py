@@ -90,6 +90,7 @@ class TokenDataset(Dataset):
     ) -> None:
         check_caption_sources(caption_weights, (own[0].sources for own in sequences.versions))
         self.codes, self.versions, self._groups = sequences.codes, sequences.versions, sequences.groups
+        self._names = sequences.names
         self.texts = texts
         self.own_caption_share, self.caption_weights = own_caption_share, caption_weights
 
@@ -105,6 +106,10 @@ class TokenDataset(Dataset):
     def groups(self, by: str = "category") -> list[str | None]:
         """The group of each clip, see `motionmillion.data.sets.groups.group_of`."""
         return self._groups[check_balance_by(by)]
+
+    def name(self, item: int) -> str:
+        """Name of a clip, for messages."""
+        return self._names[item] if self._names else f"clip {item}"
 
     def caption(self, said: Version) -> str:
         """One of the captions of a version, at random."""
@@ -146,7 +151,7 @@ class ShardDataset(Dataset):
             check_caption_sources(caption_weights, [table["sources"].combine_chunks().flatten().unique().to_pylist()])
         captions = table["captions"].combine_chunks().flatten().unique().to_pylist() if texts is None else []
         self.texts = text_bank(captions, encoder, texts)
-        self._titles = table.select(["category", "captions", "sources"])
+        self._titles = table.select(["name", "category", "captions", "sources"])
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -156,6 +161,10 @@ class ShardDataset(Dataset):
         shares = (self.own_caption_share, row["sources"], self.caption_weights)
         caption = draw_caption(row["captions"], row["own_captions"], row["whole"], *shares)
         return {"codes": torch.tensor(row["codes"]), "text": self.texts[caption], "ends": row["ends"]}
+
+    def name(self, item: int) -> str:
+        """Name of a clip, for messages."""
+        return self._titles["name"][item].as_py()
 
     def groups(self, by: str = "category") -> list[str | None]:
         """The group of each clip, see `motionmillion.data.sets.groups.group_of`."""

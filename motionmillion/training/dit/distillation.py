@@ -37,13 +37,14 @@ from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.few_step import Distiller, FewStep
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline.options import DiTOptions, given_only
+from motionmillion.training.arguments import training_arguments
 from motionmillion.training.dit.sources import dit_data_options, dit_sources
 from motionmillion.training.dit.start_from import check_encoder, copied, find_dit, load_dit, statistics
 from motionmillion.training.dit.train import dit_data_sets, run_and_save, visits
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output
 from motionmillion.training.sections import option, read_section
-from motionmillion.training.trainer import build_trainer, training_arguments
+from motionmillion.training.trainer import build_trainer
 
 _BATCH = 32
 _LOOKED_AT = 32
@@ -102,7 +103,7 @@ def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
             f"data.start_from must be left out, got {data.start_from!r}; the student starts as its teacher"
         )
     say_lines(data.check_clips(captioned=True))
-    arguments = training_arguments(recipe)
+    arguments = training_arguments(recipe, "gap")
     check_output(recipe, resume)
     # 2. teacher and student
     teacher = load_dit(folder, arguments.device)
@@ -123,6 +124,7 @@ def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
         student, arguments, train, held_out, collate_flow, lambda m: evaluate(m, distiller, held_out, recipe.seed)
     )
     trainer.sample_weights, trainer.prepare = visits(train, data), distiller.drawn
+    trainer.count = distiller.loss_counts
     return run_and_save(trainer, recipe, encoder, sampling)
 
 

@@ -50,6 +50,7 @@ from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline.folder import write_pipeline_parts
 from motionmillion.pipeline.options import DiTOptions
 from motionmillion.text.encoder import TextEncoder
+from motionmillion.training.arguments import training_arguments
 from motionmillion.training.dit.sources import DiTSection, dit_data_options, dit_sources
 from motionmillion.training.dit.start_from import (
     check_encoder,
@@ -63,7 +64,7 @@ from motionmillion.training.dit.start_from import (
 from motionmillion.training.export import PARTS, filled, whole_weights
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output
-from motionmillion.training.trainer import build_trainer, run, training_arguments
+from motionmillion.training.trainer import build_trainer, run
 
 _BATCH = 32
 

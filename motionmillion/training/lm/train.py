@@ -47,6 +47,7 @@ from motionmillion.pipeline.codes import CodesPipeline
 from motionmillion.pipeline.folder import find_pipeline, find_tokenizer
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
+from motionmillion.training.arguments import training_arguments
 from motionmillion.training.export import PARTS, language_model, whole_weights
 from motionmillion.training.lm.data import evaluate_lm, lm_data
 from motionmillion.training.lm.lora import (
@@ -60,7 +61,7 @@ from motionmillion.training.lm.options import LMSection, lm_data_options, lora_o
 from motionmillion.training.lm.samples import SampleSheets
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output
-from motionmillion.training.trainer import MotionTrainer, build_trainer, run, training_arguments
+from motionmillion.training.trainer import MotionTrainer, build_trainer, run
 
 
 def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
