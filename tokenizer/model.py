@@ -237,6 +237,7 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
         if lengths is None:
             lengths = torch.full((features.shape[0],), frames, device=features.device)
         counts = {"codes": self.code_lengths(lengths).sum(), **loss_counts(_mask(lengths, frames))}
+        counts["frames"] = lengths.sum()
         return {**counts, "bands": (-(-lengths // self.wavelet.bands)).sum()}
 
     def _band_loss(self, predicted: Tensor, target: Tensor, lengths: Tensor) -> Tensor:

@@ -194,7 +194,11 @@ class TextMotionEvaluator(ExactStatistics, StrictLoading, PreTrainedModel):
         """Numbers of pairs or positions over which `forward` takes the mean of each loss of a batch."""
         pairs = torch.tensor(features.shape[0], device=features.device)
         positions = (lengths.clamp(max=self.config.max_frames) / self.config.patch).ceil().sum()
-        return {**dict.fromkeys(("contrast", "latents", "prior"), pairs), "reconstruction": positions}
+        return {
+            **dict.fromkeys(("contrast", "latents", "prior"), pairs),
+            "reconstruction": positions,
+            "frames": lengths.sum(),
+        }
 
     def place(self, embedding: Embedding) -> Tensor:
         """Points `[B, E]` at which embeddings are compared, float32."""

@@ -168,8 +168,9 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
     def loss_counts(
         self, labels: Tensor, frame_mask: Tensor | None = None, feature_mask: Tensor | None = None, **_: Any
     ) -> dict[str, Tensor]:
-        """Number of values over which `forward` takes the mean loss of a batch: features of valid frames."""
-        return {"values": self._trusted(labels, frame_mask, feature_mask).sum()}
+        """Number of values over which `forward` takes the mean loss of a batch, features of frames, and of frames."""
+        trusted = self._trusted(labels, frame_mask, feature_mask)
+        return {"values": trusted.sum(), "frames": trusted.any(dim=-1).sum()}
 
     def _trusted(self, like: Tensor, frame_mask: Tensor | None, feature_mask: Tensor | None) -> Tensor:
         """1 where a frame and a feature count, else 0: `[B, T, D]`, float32."""

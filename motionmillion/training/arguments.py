@@ -5,6 +5,8 @@ arguments.max_skipped_steps, arguments.split
 """
 
 import dataclasses
+import importlib.util
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,11 @@ from transformers import TrainingArguments
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.utils import logging
 
-from motionmillion.configuration import check_whole, unknown_key_error
+from motionmillion.configuration import check_number, check_whole, unknown_key_error
 from motionmillion.training.distributed import process_arguments, zero_stage
 from motionmillion.training.recipe import Recipe
+
+FINAL = ("best", "last")
 
 
 @dataclasses.dataclass
@@ -33,6 +37,13 @@ class MotionTrainingArguments(TrainingArguments):
         max_skipped_steps: the run ends when this many steps have been skipped because their gradient was not finite.
         keep_every: checkpoints of every so many steps are kept, besides the newest `save_total_limit` and the best;
             0 keeps no others.
+        final: "best" writes the model of the best evaluation by `metric_for_best_model` as `final`, "last" that of
+            the last step.
+        early_stopping: evaluations without a better one after which the run ends; 0 never ends it early.
+        eval_samples: clips of the validation split that an evaluation takes, the same ones each time; 0 takes all.
+        generate_every, generate_samples, generate_evaluator: every so many evaluations of a language model (0 for
+            never) so many captions are generated and judged, see `motionmillion.training.lm.judged`.
+        max_epochs: most visits of every clip; with few clips it takes the place of `max_steps`. 0 sets no limit.
     """
 
     ema_decay: float = 0.0
@@ -40,6 +51,13 @@ class MotionTrainingArguments(TrainingArguments):
     lr_gamma: float = 0.1
     max_skipped_steps: int = 100
     keep_every: int = 0
+    final: str = "best"
+    early_stopping: int = 0
+    eval_samples: int = 0
+    generate_every: int = 0
+    generate_samples: int = 256
+    generate_evaluator: str = "mini"
+    max_epochs: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.ema_decay < 1:
@@ -53,7 +71,22 @@ class MotionTrainingArguments(TrainingArguments):
             )
         check_whole("training.max_skipped_steps", self.max_skipped_steps, 1)
         check_whole("training.keep_every", self.keep_every, 0)
+        check_whole("training.early_stopping", self.early_stopping, 0)
+        check_whole("training.eval_samples", self.eval_samples, 0)
+        check_whole("training.generate_every", self.generate_every, 0)
+        check_whole("training.generate_samples", self.generate_samples, 2)
+        check_number("training.max_epochs", self.max_epochs)
+        if self.final not in FINAL:
+            raise ValueError(f"training.final must be one of {FINAL}, got {self.final!r}")
         super().__post_init__()
+
+    def limited(self, samples: int) -> int:
+        """`max_steps` for a training set of so many samples, shortened by `max_epochs`."""
+        if not self.max_epochs:
+            return self.max_steps
+        batches = math.ceil(math.ceil(samples / self.world_size) / self.per_device_train_batch_size)
+        steps = math.ceil(self.max_epochs * max(math.ceil(batches / self.gradient_accumulation_steps), 1))
+        return min(self.max_steps, steps) if self.max_steps > 0 else steps
 
     @property
     def split(self) -> str:
@@ -98,6 +131,7 @@ def training_arguments(recipe: Recipe, best: str = "loss", greater: bool = False
     if set(recipe.training) - known:
         raise unknown_key_error("training", set(recipe.training) - known, known)
     forced = {key: processes.pop(key) for key in ("deepspeed", "accelerator_config") if key in processes}
+    check_reporters(recipe.training.get("report_to", ()))
     try:
         arguments = MotionTrainingArguments(**{**defaults, **processes, **recipe.training, **forced})
     except TypeError as error:
@@ -109,3 +143,10 @@ def training_arguments(recipe: Recipe, best: str = "loss", greater: bool = False
     _ = arguments.device  # starts the process group, which modules that gather need when they are built
     unset_hf_deepspeed_config()  # otherwise everything loaded from here on would be sharded, even the text encoder
     return arguments
+
+
+def check_reporters(names: Any) -> None:
+    """Raise `ImportError` with the remedy for a package of `training.report_to` that is not installed."""
+    for name in [names] if isinstance(names, str) else list(names or ()):
+        if name in ("wandb", "trackio", "mlflow", "swanlab") and importlib.util.find_spec(name) is None:
+            raise ImportError(f"{name} must be installed for training.report_to: {name}; run: pip install {name}")

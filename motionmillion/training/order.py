@@ -17,7 +17,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset, Sampler
+
+MULTINOMIAL = 2**24
+"""Largest number of weights that `torch.multinomial` accepts."""
 
 VISITS = "visits"
 """Name of the visits in a batch."""
@@ -55,9 +59,18 @@ class Visits(Sampler[Visit]):
         if self.weights is None:
             order = torch.randperm(self.count, generator=generator)
         else:
-            order = torch.multinomial(self.weights, self.count, replacement=True, generator=generator)
+            order = draw_weighted(self.weights, self.count, generator)
         seeds = torch.randint(2**62, (self.count,), generator=generator)
         return iter(map(Visit, order.tolist(), seeds.tolist()))
+
+
+def draw_weighted(weights: Tensor, count: int, generator: torch.Generator, most: int = MULTINOMIAL) -> Tensor:
+    """Indices `[count]` drawn with replacement in proportion to weights, however many there are."""
+    if len(weights) <= most:
+        return torch.multinomial(weights, count, replacement=True, generator=generator)
+    ends = weights.double().cumsum(0)
+    drawn = torch.rand(count, generator=generator, dtype=torch.float64) * ends[-1]
+    return torch.searchsorted(ends, drawn, right=True)
 
 
 class SeededDataset(Dataset):

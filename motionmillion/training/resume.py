@@ -18,6 +18,9 @@ from typing import Any
 from motionmillion.io.files import write_text
 from motionmillion.training.recipe import Recipe
 
+FORMAT = 2
+"""Of runs; those before 2 decay the weights of embeddings, which their optimizer's state depends on."""
+
 MARKER, AVERAGE_FILE = "complete.json", "ema.pt"
 
 
@@ -44,7 +47,13 @@ def check_output(recipe: Recipe, resume: bool) -> None:
                 f"{noted.get(differing[0])}; choose another output"
             )
     elif os.environ.get("RANK", "0") == "0":
-        write_text(json.dumps(own, indent=2) + "\n", file)
+        write_text(json.dumps({"format": FORMAT, **own}, indent=2) + "\n", file)
+
+
+def format_of(output: str | Path) -> int:
+    """Format of the run in a folder; that of new runs if there is none."""
+    file = Path(output) / "recipe.json"
+    return json.loads(file.read_text(encoding="utf-8")).get("format", 1) if file.is_file() else FORMAT
 
 
 def checkpoints(output: str | Path) -> list[Path]:

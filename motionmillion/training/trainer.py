@@ -16,6 +16,7 @@ mean over the tokens or frames of all its batches on all processes, see `motionm
 
 import bisect
 import contextlib
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,9 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Dataset, IterableDataset, Sampler
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import has_length
 
+from motionmillion.data.progress import say
 from motionmillion.io.files import atomic_path
 from motionmillion.training.arguments import MotionTrainingArguments
 from motionmillion.training.distributed import safe_unpickling
@@ -40,11 +43,15 @@ from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import (
     AVERAGE_FILE,
     MARKER,
+    format_of,
     mark_whole,
     newest_whole,
+    read_mark,
     remove_newer,
     remove_older,
 )
+from motionmillion.training.speed import Meter
+from motionmillion.training.turning import Turning
 from motionmillion.training.weighting import StepWeights, counts_of, share_of, weighted
 
 Evaluation = Callable[[Any], dict[str, float]]
@@ -57,20 +64,27 @@ class MotionTrainer(Trainer):
         eval_dataset: the clips that `evaluation` uses; transformers requires them.
         evaluation: called in evaluation mode without gradients; its figures are logged as `eval_<name>`.
 
-    Set `sample_weights` to weight how often samples are visited, and `prepare` to transform a training batch on the
-    device before it reaches the model. `trained_steps` tells whether any batch has been trained on.
+    Set `sample_weights` to weight how often samples are visited, `prepare` to transform a training batch on the
+    device before it reaches the model, `count` if that changes its `loss_counts`, and `operations` to the number of
+    floating point operations of a batch. `trained_steps` tells whether any batch has been trained on.
     """
 
     args: MotionTrainingArguments
 
     def __init__(self, *args: Any, evaluation: Evaluation, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        reduce_in_float32(self.accelerator)
         self.evaluation = evaluation
         self.sample_weights: torch.Tensor | None = None
         self.prepare: Callable[[dict[str, Any]], dict[str, Any]] | None = None
         self.average: AveragedModel | None = None
         self.guard = StepGuard(self.accelerator, self.args.max_skipped_steps, self.train_dataset)
         self.kept, self.args.save_total_limit = self.args.save_total_limit, None  # transformers would remove more
+        figure = f"eval_{(self.args.metric_for_best_model or 'loss').removeprefix('eval_')}"
+        self.add_callback(Turning(figure, bool(self.args.greater_is_better), self.args.early_stopping))
+        self.meter = Meter(self.accelerator)
+        self.operations: Callable[[dict[str, Any]], float] | None = None
+        self._operations_logged = 0.0
         self.count = counts_of(self.accelerator.unwrap_model(self.model))
         self.weights = StepWeights(self.accelerator, lambda batch: self.count(batch))
         self.model_accepts_loss_kwargs = False
@@ -82,6 +96,7 @@ class MotionTrainer(Trainer):
         for printer in (ProgressCallback, PrinterCallback):
             self.remove_callback(printer)
         self.add_callback(Progress)
+        self.add_callback(_StepEnds(self.meter))
         self._loss_sums: dict[str, torch.Tensor] = {}
         self._loss_steps = 0
         self.trained_steps = False
@@ -125,12 +140,25 @@ class MotionTrainer(Trainer):
         loss = outputs.loss if loss is None else loss
         return (loss, outputs) if return_outputs else loss
 
+    def get_decay_parameter_names(self, model: Any) -> list[str]:
+        """Weights that decay: neither norms and biases nor embeddings; in runs of earlier versions embeddings, too."""
+        names = super().get_decay_parameter_names(model)
+        if format_of(self.args.output_dir) < 2:
+            return names
+        tables = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Embedding)}
+        return [name for name in names if name.rpartition(".")[0] not in tables]
+
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list, None]:
         """The batches of the next optimizer step, counted on all processes."""
-        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        with self.meter.waiting():
+            batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         if batches:
-            self.weights.begin(batches, device)
+            self.meter.count(self.weights.begin(batches, device))
         return batches, None
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> float:  # type: ignore[override]
+        """Floating point operations of a batch, 0 where they are not known."""
+        return 0.0 if self.operations is None else self.operations(inputs)
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         """The gradient norm; drops a gradient that is not finite, so that the optimizer changes nothing."""
@@ -144,6 +172,22 @@ class MotionTrainer(Trainer):
             model.zero_grad()
         return norm
 
+    def load_best(self) -> None:
+        """Load the model of the best evaluation, if it is another one than the last and its checkpoint is whole."""
+        best = self.state.best_global_step
+        folder = Path(self._get_output_dir(None)) / f"checkpoint-{best}"
+        if not best or best == self.state.global_step or read_mark(folder) is None:
+            return
+        self.state.best_model_checkpoint = str(folder)
+        self._load_best_model()
+        if self.average is not None:
+            self.average.load_state_dict(torch.load(folder / AVERAGE_FILE, map_location="cpu", weights_only=True))
+        figure = str(self.args.metric_for_best_model).removeprefix("eval_").replace("_", " ")
+        say(
+            f"the model of step {best} is taken, whose {figure} is the best of all evaluations, "
+            f"{self.state.best_metric:.4g}; training.final: last takes that of the last step"
+        )
+
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         """Save a checkpoint at every new best, so that the best one exists."""
         better = super()._determine_best_metric(metrics, trial)
@@ -152,8 +196,8 @@ class MotionTrainer(Trainer):
         return better
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
-        """Train nothing if the checkpoint already has all steps; transformers would take one more."""
-        if self.state.global_step >= self.state.max_steps:
+        """Train nothing if the run has ended already; transformers would take one more step."""
+        if self.state.global_step >= self.state.max_steps or self.control.should_training_stop:
             self.control.should_training_stop = True
             return
         super()._run_epoch(*args, **kwargs)
@@ -196,6 +240,7 @@ class MotionTrainer(Trainer):
         """Restore the state of a checkpoint, and the number of skipped steps."""
         found = super()._init_training_state(*args, **kwargs)
         self.guard.skipped = max((entry.get(SKIPPED, 0) for entry in self.state.log_history), default=0)
+        self._operations_logged = self.state.total_flos
         return found
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
@@ -206,6 +251,10 @@ class MotionTrainer(Trainer):
             means = {name: float(value) / self._loss_steps for name, value in sums.items()}  # type: ignore[union-attr]
             logs = {**logs, **{k if k == "perplexity" else f"loss_{k}": v for k, v in means.items()}}
             self._loss_sums, self._loss_steps = {}, 0
+            operations = self.state.total_flos - self._operations_logged
+            self._operations_logged = self.state.total_flos
+            logs |= self.meter.figures(self.weights.items, operations)
+            logs |= {SKIPPED: self.guard.skipped} if self.guard.skipped else {}
         super().log(logs, *args, **kwargs)
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
@@ -218,6 +267,16 @@ class MotionTrainer(Trainer):
         self.log(figures)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, figures)
         return figures
+
+
+class _StepEnds(TrainerCallback):
+    """Tells the meter that a step has ended."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.meter.step_done()
 
 
 def _average(decay: float) -> Callable[..., torch.Tensor]:
@@ -248,6 +307,14 @@ class _Epochs(TrainerCallback):
         self.visits.epoch = int(state.epoch or 0)
 
 
+def reduce_in_float32(accelerator: Any) -> None:
+    """Under FSDP 2 add up the gradients of processes in float32, not in the precision of the weights."""
+    plugin = getattr(accelerator.state, "fsdp_plugin", None)
+    policy = getattr(plugin, "mixed_precision_policy", None)
+    if plugin is not None and policy is not None and plugin.fsdp_version == 2:
+        plugin.mixed_precision_policy = dataclasses.replace(policy, reduce_dtype=torch.float32)
+
+
 def build_trainer(
     model: PreTrainedModel,
     arguments: MotionTrainingArguments,
@@ -259,6 +326,7 @@ def build_trainer(
     """Build a trainer; with several GPUs, batch norms synchronise their statistics."""
     if arguments.world_size > 1 and torch.cuda.is_available():
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[assignment]
+    arguments.max_steps = arguments.limited(len(train_set)) if has_length(train_set) else arguments.max_steps
     seeded = not isinstance(train_set, IterableDataset)
     return MotionTrainer(
         model=model,
@@ -289,6 +357,8 @@ def run(trainer: MotionTrainer, recipe: Recipe) -> dict[str, float]:
     set_seed(recipe.seed + args.process_index)  # random draws inside the model differ between processes
     with safe_unpickling(), plain_attention(args.device):
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+        if args.final == "best":
+            trainer.load_best()
     if newest is not None and not trainer.trained_steps and args.should_save:
         print(f"step {trainer.state.global_step} was the last one already, nothing is left to train", flush=True)
     return trainer.evaluate()

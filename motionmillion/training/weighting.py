@@ -1,7 +1,7 @@
 """The loss of an optimizer step: one mean over the tokens or frames of all its batches on all processes.
 
     weights = StepWeights(accelerator, count)
-    weights.begin(batches)                        # those of one optimizer step on this process
+    weights.begin(batches, device)                # those of one optimizer step on this process
     shares = weights.next()                       # in order, for each of them
     loss = weighted(outputs, shares)              # to call backward on
 
@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from motionmillion.training.speed import items_of
+
 Counts = Callable[[Mapping[str, Any]], Mapping[str, Tensor]]
 
 
@@ -30,21 +32,23 @@ class StepWeights:
 
     def __init__(self, accelerator: Any, count: Counts) -> None:
         self.accelerator, self.count = accelerator, count
-        self.total: Tensor | None = None
+        self.items = "rows"
         self._shares: list[dict[str, Tensor] | None] = []
 
-    def begin(self, batches: Sequence[Mapping[str, Any]], device: torch.device) -> None:
-        """Count the batches of the next optimizer step, on all processes together."""
+    def begin(self, batches: Sequence[Mapping[str, Any]], device: torch.device) -> Tensor:
+        """Count the batches of the next optimizer step; the number of tokens or frames on all processes together."""
         own = [self.count(batch) for batch in batches]
         names = list(own[0]) if own else []
-        counts = torch.stack([torch.stack([each[name].to(device) for name in names]) for each in own]).float()
-        self.total = totals = self.accelerator.reduce(counts.sum(0), "sum")  # [parts]
+        counts = torch.stack([torch.stack([each[name].to(device).float() for name in names]) for each in own])
+        totals = self.accelerator.reduce(counts.sum(0), "sum")  # [parts]
+        self.items = names[items_of(names)]
         processes = self.accelerator.num_processes
         if processes == 1 and len(batches) == 1:  # the loss of the batch, without rounding
             self._shares = [None]
-            return
+            return totals[items_of(names)]
         shares = processes * counts / totals.clamp(min=1)
         self._shares = [dict(zip(names, row, strict=True)) for row in shares]
+        return totals[items_of(names)]
 
     def next(self) -> dict[str, Tensor] | None:
         """Shares of the next batch, by part of the loss; None for the whole of it."""

@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.data import DataLoader, Dataset
 
 from motionmillion.training.lm.train import train_lm
-from motionmillion.training.order import SeededCollator, SeededDataset, Visits
+from motionmillion.training.order import SeededCollator, SeededDataset, Visits, draw_weighted
 from motionmillion.training.progress import log_line
 from motionmillion.training.recipe import load_recipe
 
@@ -57,6 +57,15 @@ def test_an_epoch_visits_everything_once_or_by_weight():
     assert len(visited) == 12 and set(visited) == {2, 5}
     with pytest.raises(ValueError, match="weights must hold one number a sample, got 12 for 5 samples"):
         Visits(5, seed=0, weights=weights)
+
+
+def test_weights_may_be_more_than_multinomial_takes():
+    weights = torch.tensor([0.0, 1.0, 0.0, 3.0, 0.0])
+    for most in (5, 4):
+        drawn = draw_weighted(weights, 4000, torch.Generator().manual_seed(0), most)
+        shares = torch.bincount(drawn, minlength=5) / 4000
+        torch.testing.assert_close(shares, weights / 4, atol=0.03, rtol=0)
+        assert set(drawn.tolist()) == {1, 3}
 
 
 def test_a_language_model_goes_on_in_the_middle_of_an_epoch(lm_recipe, log_of, tmp_path):
