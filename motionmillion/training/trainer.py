@@ -163,6 +163,7 @@ class MotionTrainer(Trainer):
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         """The gradient norm; drops a gradient that is not finite, so that the optimizer changes nothing."""
         norm = super()._get_grad_norm(model, grad_norm)
+        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
         if self.is_deepspeed_enabled:  # has stepped already, or refused to
             bad = self.accelerator.optimizer_step_was_skipped
         else:

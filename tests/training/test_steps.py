@@ -142,6 +142,18 @@ def test_every_loss_of_a_step_is_looked_at():
     assert not guard.skips(False, 7)
 
 
+def test_embeddings_norms_and_biases_do_not_decay(tmp_path):
+    trainer, _ = unequal.trainer_of(tmp_path / "new", "lm", 4, 1, 0)
+    names = trainer.get_decay_parameter_names(trainer.model)
+    everything = {name for name, _ in trainer.model.named_parameters()}
+    undecayed = everything - set(names)
+    assert undecayed == {name for name in everything if "norm" in name or "bias" in name or "embed_tokens" in name}
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "recipe.json").write_text("{}")  # a run of an earlier version, whose optimizer goes on
+    trainer, _ = unequal.trainer_of(tmp_path / "old", "lm", 4, 1, 0)
+    assert set(trainer.get_decay_parameter_names(trainer.model)) == {*names, "embed_tokens.weight"}
+
+
 def test_the_best_checkpoint_and_every_nth_are_kept(tmp_path):
     for step in range(1, 13):
         (tmp_path / f"checkpoint-{step}").mkdir()

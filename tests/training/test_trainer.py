@@ -80,6 +80,17 @@ def test_a_language_model_goes_on_in_the_middle_of_an_epoch(lm_recipe, log_of, t
     assert log_of(tmp_path / "run") == whole and len(whole) == 12
 
 
+def test_the_order_is_that_of_the_epoch_with_persistent_workers(lm_recipe, log_of, tmp_path):
+    """Five batches an epoch, four epochs."""
+    logs = []
+    for workers in (0, 2):
+        training = {"max_steps": 20, "save_steps": 20, "eval_steps": 20, "dataloader_num_workers": workers}
+        training |= {"dataloader_persistent_workers": bool(workers), "per_device_train_batch_size": 2}
+        train_lm(load_recipe(lm_recipe(training=training), [f"output={tmp_path / str(workers)}"]))
+        logs.append(log_of(tmp_path / str(workers)))
+    assert logs[0] == logs[1] and len(logs[0]) == 20
+
+
 def test_gradient_checkpointing_changes_no_loss(lm_recipe, log_of, tmp_path):
     logs = []
     for checkpointing in (False, True):

@@ -69,6 +69,18 @@ def test_the_best_model_is_final_unless_told_otherwise(lm_recipe, tmp_path, caps
     assert (run / "final" / "lm" / "model.safetensors").read_bytes() != final
 
 
+def test_the_best_adapters_are_final(lm_recipe, tmp_path, tiny_pipeline_folder):
+    pytest.importorskip("peft", reason='needs pip install "motionmillion[lora]"')
+    data = {"start_from": str(tiny_pipeline_folder), "tokenizer": None, "text_encoder": None}
+    training = {"max_steps": 9, "eval_steps": 1, "save_steps": 9, "learning_rate": 3.0, "early_stopping": 2}
+    training |= {"lr_scheduler_type": "constant"}
+    figures = train_lm(load_recipe(lm_recipe(data=data, model={"lora": {"rank": 4}}, training=training)))
+    newest = max((tmp_path / "run").glob("checkpoint-*"), key=lambda folder: int(folder.name[11:]))
+    state = json.loads((newest / "trainer_state.json").read_text())
+    assert state["best_global_step"] < state["global_step"] < 9
+    assert figures["eval_loss"] == pytest.approx(state["best_metric"])
+
+
 @pytest.mark.parametrize(
     ("most", "samples", "steps"), [(500, 8, 60), (-1, 8, 60), (500, 1000, 500), (-1, 1000, 32 * 60), (500, 1, 60)]
 )

@@ -18,7 +18,7 @@ from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 from motionmillion.training.arguments import training_arguments
 from motionmillion.training.recipe import Recipe
-from motionmillion.training.trainer import build_trainer, run
+from motionmillion.training.trainer import MotionTrainer, build_trainer, run
 
 LENGTHS = (3, 40, 9, 17)
 
@@ -45,10 +45,10 @@ class Samples(Dataset):
         return f"walk{item}"
 
 
-def step(
+def trainer_of(
     output: str | Path, kind: str, batch: int, accumulated: int, packing: int, bad: int | None = None, **training
-):
-    """Train for one step of plain gradient descent; the loss, the norm of the gradient, and the weights after it."""
+) -> tuple[MotionTrainer, Recipe]:
+    """A trainer that takes one step of plain gradient descent, and its recipe."""
     training = {"max_steps": 1, "learning_rate": 1.0, "optim": "sgd", "logging_steps": 1, **training}
     training |= {"lr_scheduler_type": "constant", "save_strategy": "no", "max_grad_norm": 1e9}
     training |= {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulated}
@@ -66,7 +66,12 @@ def step(
         config = MotionTokenizerConfig(width=8, depth=1, quantizer=quantizer, losses=losses)
         model, collate = MotionTokenizer(config), collate_features
     samples = Samples(kind, bad)
-    trainer = build_trainer(model, arguments, samples, samples, collate, lambda _: {"loss": 0.0})
+    return build_trainer(model, arguments, samples, samples, collate, lambda _: {"loss": 0.0}), recipe
+
+
+def step(*arrangement, **training) -> dict:
+    """Train for one step of plain gradient descent; the loss, the norm of the gradient, and the weights after it."""
+    trainer, recipe = trainer_of(*arrangement, **training)
     run(trainer, recipe)
     entry = next(entry for entry in trainer.state.log_history if "loss" in entry)
     weights = torch.cat([value.detach().flatten() for value in trainer.trained_model.parameters()])

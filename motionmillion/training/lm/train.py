@@ -58,7 +58,7 @@ from motionmillion.training.lm.lora import (
     save_adapters,
     starting_model,
 )
-from motionmillion.training.lm.options import LMSection, lm_data_options, lora_options, motion_of
+from motionmillion.training.lm.options import LMSection, check_latent_data, lm_data_options, lora_options, motion_of
 from motionmillion.training.lm.samples import SampleSheets
 from motionmillion.training.origins import check_origins, check_tokens, clips_of, model_of, shards_of, weights_of
 from motionmillion.training.plan.cost import Step, lm_shape
@@ -84,9 +84,11 @@ def train_lm(recipe: Recipe, resume: bool = False, force: bool = False) -> dict[
     check_output(recipe, resume)
     # 2. the parts of the pipeline
     parts = _parts(recipe, data)
-    _check_origins(recipe, data, parts, force)
     set_seed(recipe.seed)
     model = _model(recipe, data, parts)
+    if model.config.head == "flow":
+        check_latent_data(recipe, data)
+    _check_origins(recipe, data, parts, force)
     model.lean_training = True
     pipeline = CodesPipeline(parts.tokenizer, model, parts.encoder, parts.sampling)
     trained = add_adapters(model, lora, str(data.start_from)) if lora else model
