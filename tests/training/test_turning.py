@@ -72,8 +72,11 @@ def test_the_best_model_is_final_unless_told_otherwise(lm_recipe, tmp_path, caps
 def test_the_best_adapters_are_final(lm_recipe, tmp_path, tiny_pipeline_folder):
     pytest.importorskip("peft", reason='needs pip install "motionmillion[lora]"')
     data = {"start_from": str(tiny_pipeline_folder), "tokenizer": None, "text_encoder": None}
-    training = {"max_steps": 9, "eval_steps": 1, "save_steps": 9, "learning_rate": 3.0, "early_stopping": 2}
-    training |= {"lr_scheduler_type": "constant"}
+    training = {"max_steps": 9, "eval_steps": 1, "save_steps": 9, "learning_rate": 0.01, "early_stopping": 2}
+    training |= {
+        "greater_is_better": True,
+        "metric_for_best_model": "loss",
+    }  # the first one, before anything is learnt
     figures = train_lm(load_recipe(lm_recipe(data=data, model={"lora": {"rank": 4}}, training=training)))
     newest = max((tmp_path / "run").glob("checkpoint-*"), key=lambda folder: int(folder.name[11:]))
     state = json.loads((newest / "trainer_state.json").read_text())
