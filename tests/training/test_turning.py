@@ -76,7 +76,7 @@ def test_the_best_adapters_are_final(lm_recipe, tmp_path, tiny_pipeline_folder):
     training |= {
         "greater_is_better": True,
         "metric_for_best_model": "loss",
-    }  # the first one, before anything is learnt
+    }
     figures = train_lm(load_recipe(lm_recipe(data=data, model={"lora": {"rank": 4}}, training=training)))
     newest = max((tmp_path / "run").glob("checkpoint-*"), key=lambda folder: int(folder.name[11:]))
     state = json.loads((newest / "trainer_state.json").read_text())
