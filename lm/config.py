@@ -134,6 +134,11 @@ class MotionLMConfig(LlamaConfig):
         sizes = ("text_dim", "hidden_size", "num_hidden_layers", "num_attention_heads")
         for name in (*sizes, "context_codes", "vocab_multiple"):
             check_whole(name, getattr(self, name), 1)
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size must be a multiple of num_attention_heads, {self.num_attention_heads}, got "
+                f"{self.hidden_size!r}"
+            )
         if self.rope_precision not in ROPE_PRECISIONS:
             raise ValueError(f"rope_precision must be one of {ROPE_PRECISIONS}, got {self.rope_precision!r}")
         if not 0 <= self.hidden_dropout < 1:

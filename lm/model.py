@@ -193,6 +193,10 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         """Sample motion tokens; see `motionmillion.lm.generation.loop.generate`."""
         return generate(self, *args, **kwargs)
 
+    def loss_counts(self, labels: Tensor, **_: Any) -> dict[str, Tensor]:
+        """Number of tokens over which `forward` takes the mean loss of a batch."""
+        return {"tokens": self._counted(labels).sum()}
+
     # hooks that differ between codes and latents
 
     @property
@@ -300,8 +304,12 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         """Losses and hits `[M]` of the predictions of `hidden` `[B, N or N + 1, C]` for labels `[B, N]`."""
         if labels.shape[1] > hidden.shape[1]:
             raise ValueError(f"labels must be as many as input_ids, {hidden.shape[1] - 1}, got {labels.shape[1]}")
-        counted = (labels != self.config.padding_token_id) & (labels != IGNORED)
+        counted = self._counted(labels)
         return self.lm_head(hidden[:, : labels.shape[1]][counted], labels[counted])
+
+    def _counted(self, labels: Tensor) -> Tensor:
+        """Mask `[B, N]` of the labels that are predicted."""
+        return (labels != self.config.padding_token_id) & (labels != IGNORED)
 
 
 def check_tokens(tokens: Tensor, config: MotionLMConfig) -> None:

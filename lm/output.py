@@ -14,6 +14,7 @@ class MotionLMOutput(CausalLMOutputWithPast):
     token_hits: Tensor | None = None  # [M], whether that label was the most likely token
     states: Tensor | None = None  # [B, N + 1, C], of a flow head
     losses: dict[str, Tensor] | None = None  # parts of the loss, of a flow head
+    parts: dict[str, Tensor] | None = None  # the same with their weights, by the names of `loss_counts`
     end_losses: Tensor | None = None  # [M'] in nats, one per position where the motion could end, of a flow head
 
     @property

@@ -96,6 +96,17 @@ def reconstruction_losses(
     return losses
 
 
+def loss_counts(mask: Tensor) -> dict[str, Tensor]:
+    """Number of frames over which each loss but "bands" is a mean.
+
+    Args:
+        mask: valid frames `[B, T]`, bool.
+    """
+    speeds, bends = ("velocity", "contact"), ("acceleration", "local_acceleration")
+    frames, pairs, triples = mask.sum(), mask[:, 1:].sum(), mask[:, 2:].sum()
+    return {name: pairs if name in speeds else triples if name in bends else frames for name in LOSSES}
+
+
 def _joints(features: Tensor, representation: Representation) -> Tensor:
     """Global joint positions by both routes `[B, T, 2, J, 3]`."""
     rotations, root = representation.rotations(features)

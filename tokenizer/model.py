@@ -17,6 +17,7 @@ Shapes: B batch, T frames, D feature size, N codes in time.
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ from motionmillion.checkpoints import ExactStatistics, StrictLoading
 from motionmillion.features.stats import FeatureStats
 from motionmillion.tokenizer.config import MotionTokenizerConfig
 from motionmillion.tokenizer.layers import Decoder, Encoder, History, Refiner
-from motionmillion.tokenizer.losses import KINEMATIC_LOSSES, reconstruction_losses
+from motionmillion.tokenizer.losses import KINEMATIC_LOSSES, loss_counts, reconstruction_losses
 from motionmillion.tokenizer.quantizers.base import QuantizerOutput
 from motionmillion.tokenizer.quantizers.registry import build_quantizer
 from motionmillion.tokenizer.quantizers.usage import code_perplexity
@@ -44,6 +45,7 @@ class TokenizerOutput(ModelOutput):
     reconstruction: Tensor | None = None  # [B, T, D] physical units
     codes: Tensor | None = None  # [B, N] int64
     losses: dict[str, Tensor] | None = None  # each loss before its weight
+    parts: dict[str, Tensor] | None = None  # each loss with its weight, by the names of `loss_counts`
     perplexity: Tensor | None = None  # [] of the batch's codes
 
 
@@ -214,14 +216,29 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
         )
         if "bands" in names:
             losses["bands"] = self._band_loss(reconstruction, target, own)
-        loss = quantized.loss + torch.stack([self.config.losses[k] * v for k, v in losses.items()]).sum()
+        parts = {name: self.config.losses[name] * value for name, value in losses.items()}
+        loss = quantized.loss + torch.stack(list(parts.values())).sum()
         perplexity = None
         if quantized.codes is not None:
             valid = quantized.codes if code_mask is None else quantized.codes[code_mask]
             perplexity = code_perplexity(valid, self.config.codebook_size)
         return TokenizerOutput(
-            loss=loss, reconstruction=reconstruction, codes=quantized.codes, losses=losses, perplexity=perplexity
+            loss=loss,
+            reconstruction=reconstruction,
+            codes=quantized.codes,
+            losses=losses,
+            perplexity=perplexity,
+            parts={"codes": quantized.loss, **parts},
         )
+
+    def loss_counts(self, features: Tensor, lengths: Tensor | None = None, **_: Any) -> dict[str, Tensor]:
+        """Numbers of frames, codes or bands over which `forward` takes the mean of each loss of a batch."""
+        frames = features.shape[1]
+        if lengths is None:
+            lengths = torch.full((features.shape[0],), frames, device=features.device)
+        counts = {"codes": self.code_lengths(lengths).sum(), **loss_counts(_mask(lengths, frames))}
+        counts["frames"] = lengths.sum()
+        return {**counts, "bands": (-(-lengths // self.wavelet.bands)).sum()}
 
     def _band_loss(self, predicted: Tensor, target: Tensor, lengths: Tensor) -> Tensor:
         """L1 between wavelet coefficients, divided by the std of their band, so that small high bands count fully."""

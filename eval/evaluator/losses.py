@@ -40,6 +40,7 @@ class EvaluatorOutput:
 
     loss: Tensor
     losses: dict[str, Tensor]
+    parts: dict[str, Tensor]  # with their weights, by the names of `TextMotionEvaluator.loss_counts`
 
 
 def evaluator_losses(
@@ -73,9 +74,8 @@ def evaluator_losses(
     if config.losses.get("reconstruction") and decoder is not None:
         made = [decoder(_draw(embedding), mask) for embedding in (motion, text)]
         values["reconstruction"] = sum(smooth_l1_loss(each[mask], patches[mask]) for each in made)
-    return EvaluatorOutput(
-        sum((config.losses[name] * value for name, value in values.items()), motion.mean.new_zeros(())), values
-    )
+    parts = {name: config.losses[name] * value for name, value in values.items()}
+    return EvaluatorOutput(sum(parts.values(), motion.mean.new_zeros(())), values, parts)
 
 
 def contrast(motion: Tensor, text: Tensor, sentences: Tensor, temperature: float, same_meaning: float) -> Tensor:

@@ -191,6 +191,16 @@ class TextMotionEvaluator(ExactStatistics, StrictLoading, PreTrainedModel):
         text = self.encode_text(text_features, text_mask)
         return evaluator_losses(self.config, motion, text, sentences, self.decoder, patches, mask)
 
+    def loss_counts(self, features: Tensor, lengths: Tensor, **_: Any) -> dict[str, Tensor]:
+        """Numbers of pairs or positions over which `forward` takes the mean of each loss of a batch."""
+        pairs = torch.tensor(features.shape[0], device=features.device)
+        positions = (lengths.clamp(max=self.config.max_frames) / self.config.patch).ceil().sum()
+        return {
+            **dict.fromkeys(("contrast", "latents", "prior"), pairs),
+            "reconstruction": positions,
+            "frames": lengths.sum(),
+        }
+
     def place(self, embedding: Embedding) -> Tensor:
         """Points `[B, E]` at which embeddings are compared, float32."""
         points = embedding.mean.float()

@@ -86,6 +86,17 @@ class Distiller:
         """Replace `labels` `[B, T, D]` of a batch for `MotionDiT.forward` by x, timestep and target."""
         return self._from_motion(batch) if self.options.starts == "motion" else self._on_the_way(batch)
 
+    def loss_counts(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `loss_counts` of the student says of `drawn(batch)`."""
+        if self.options.starts == "motion":
+            return self.teacher.loss_counts(**batch)
+        kept = {name: value[: self._kept(value)] for name, value in batch.items()}
+        return {name: self.options.steps * count for name, count in self.teacher.loss_counts(**kept).items()}
+
+    def _kept(self, rows: Tensor) -> int:
+        """Rows of a batch that are followed from noise."""
+        return max(len(rows) // self.options.steps, 1)
+
     def _from_motion(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One random step for every row, beginning at noised clean motion."""
         rest = dict(batch)
@@ -100,7 +111,7 @@ class Distiller:
     def _on_the_way(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All N steps of the first B / N rows, beginning at noise; the same cost as `_from_motion`."""
         steps = self.options.steps
-        rest = {name: value[: max(len(value) // steps, 1)] for name, value in batch.items()}
+        rest = {name: value[: self._kept(value)] for name, value in batch.items()}
         # the clean motion is not needed: the teacher generates its own
         x = torch.randn_like(rest.pop("labels"))
         ones, drawn = x.new_ones(len(x)), []

@@ -165,6 +165,22 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
             scale = _sigmas(timestep, _LEAST_SIGMA)
         return self._loss(velocity, target, weight, frame_mask, feature_mask, scale)
 
+    def loss_counts(
+        self, labels: Tensor, frame_mask: Tensor | None = None, feature_mask: Tensor | None = None, **_: Any
+    ) -> dict[str, Tensor]:
+        """Number of values over which `forward` takes the mean loss of a batch, features of frames, and of frames."""
+        trusted = self._trusted(labels, frame_mask, feature_mask)
+        return {"values": trusted.sum(), "frames": trusted.any(dim=-1).sum()}
+
+    def _trusted(self, like: Tensor, frame_mask: Tensor | None, feature_mask: Tensor | None) -> Tensor:
+        """1 where a frame and a feature count, else 0: `[B, T, D]`, float32."""
+        trusted = torch.ones_like(like, dtype=torch.float32)
+        if frame_mask is not None:
+            trusted = trusted * frame_mask[..., None].to(trusted)
+        if feature_mask is not None:
+            trusted = trusted * feature_mask[:, None].to(trusted)
+        return trusted
+
     def _loss(
         self,
         velocity: Tensor,
@@ -179,12 +195,7 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         `scale` `[B, 1, 1]` converts a velocity error to the error of the last layer's output; None means 1.
         """
         error = (velocity.float() - target).square()
-        # 1 where a frame and a feature count: [B, T, D]
-        trusted = torch.ones_like(error)
-        if frame_mask is not None:
-            trusted = trusted * frame_mask[..., None].to(error)
-        if feature_mask is not None:
-            trusted = trusted * feature_mask[:, None].to(error)
+        trusted = self._trusted(error, frame_mask, feature_mask)
         weights = self._block_weights(error) if weight is None else weight[:, None, None] * self._block_weights(error)
         count = trusted.sum().clamp(min=1)
         loss = (error * trusted * weights).sum() / count

@@ -29,7 +29,7 @@ from transformers.cache_utils import Cache
 from motionmillion.lm.factorised.head import DepthHead
 from motionmillion.lm.factorised.sampler import FactorisedSampler
 from motionmillion.lm.generation.protocol import StepEnds
-from motionmillion.lm.model import IGNORED, MotionLM, check_tokens
+from motionmillion.lm.model import MotionLM, check_tokens
 from motionmillion.lm.output import MotionLMOutput
 
 
@@ -104,7 +104,7 @@ class MotionFactorisedLM(MotionLM, of=("codes", "factorised")):
         """Losses `[M]` in nats per token, and whether every digit was the most likely one `[M]`."""
         if labels.shape[1] > hidden.shape[1]:
             raise ValueError(f"labels must be as many as input_ids, {hidden.shape[1] - 1}, got {labels.shape[1]}")
-        counted = (labels != self.config.padding_token_id) & (labels != IGNORED)
+        counted = self._counted(labels)
         states, tokens = hidden[:, : labels.shape[1]][counted], labels[counted]
         codes = tokens < self.config.end_token_id
         digits = self.split_codes(torch.where(codes, tokens, 0))  # [M, D]

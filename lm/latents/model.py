@@ -122,7 +122,8 @@ class MotionFlowLM(ExactStatistics, MotionLM, of=("head", "flow")):
             return output
         flow, end = self._flow_losses(hidden, labels, generator), self._end_losses(hidden, labels)
         means = {"flow": flow.sum() / max(flow.numel(), 1), "end": end.sum() / max(end.numel(), 1)}
-        output.loss = means["flow"] + self.config.end_weight * means["end"]  # type: ignore[assignment]
+        output.parts = {"flow": means["flow"], "end": self.config.end_weight * means["end"]}
+        output.loss = output.parts["flow"] + output.parts["end"]  # type: ignore[assignment]
         output.losses, output.token_losses, output.end_losses = means, flow.detach(), end.detach()
         return output
 
@@ -143,10 +144,18 @@ class MotionFlowLM(ExactStatistics, MotionLM, of=("head", "flow")):
     def _end_losses(self, hidden: Tensor, labels: Tensor) -> Tensor:
         """Binary cross entropy `[M']` of END at every position where a motion continues or ends."""
         # positions with a latent continue, positions labelled END stop; padding is ignored
-        ends = labels.isposinf().all(dim=-1)
-        counted = ends | self.valid_motion(labels)
+        ends, counted = self._ends(labels)
         logits = self.lm_head(hidden[:, : labels.shape[1]][counted])[:, 0].float()
         return F.binary_cross_entropy_with_logits(logits, ends[counted].float(), reduction="none")
+
+    def _ends(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Masks `[B, N]` of END, and of every position where the motion continues or ends."""
+        ends = labels.isposinf().all(dim=-1)
+        return ends, ends | self.valid_motion(labels)
+
+    def loss_counts(self, labels: Tensor, **_: Any) -> dict[str, Tensor]:
+        """Numbers of positions over which `forward` takes the means of its two losses."""
+        return {"flow": self.valid_motion(labels).sum(), "end": self._ends(labels)[1].sum()}
 
     def row_losses(self, motion: Tensor, features: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
         """Flow loss `[B]` of each row's labels, the same number in each row, with the same noise in all rows."""

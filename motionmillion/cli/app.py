@@ -2,12 +2,14 @@
 
     motionmillion generate "a person waves" -o wave.html -o wave.bvh --seed 0 --seconds 4
 
-A user error ends with one line on standard error and exit code 2, never a traceback. Heavy imports are inside the
+A user error ends with one line on standard error and exit code 2, without a traceback unless `--debug` is given
+anywhere. An error of a training that this package does not know always has its traceback. Heavy imports are inside the
 commands, so that `--help` is fast.
 """
 
 import os
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -19,7 +21,7 @@ from motionmillion.cli.data import data_app
 from motionmillion.cli.evaluate import compare_app, evaluate
 from motionmillion.cli.files import detokenize, export, tokenize, view
 from motionmillion.cli.generate import generate
-from motionmillion.cli.messages import message_of, usage_message, warnings_as_lines
+from motionmillion.cli.messages import is_known, message_of, usage_message, warnings_as_lines
 from motionmillion.cli.repair import repair
 from motionmillion.cli.retargeting import retarget
 from motionmillion.cli.train import train
@@ -44,6 +46,9 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; may be given anywhere.")
+    ] = False,
 ) -> None:
     """Text to 3D human motion with motion-token language models."""
 
@@ -67,11 +72,15 @@ def main() -> None:
     """Entry point of the console script."""
     # torch's OpenMP threads spin while they wait, unless it finds this; a busy machine is 20 times slower then
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    debug = "--debug" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
         with shown(), warnings_as_lines():
             sys.exit(app(prog_name="motionmillion", standalone_mode=False) or 0)
     except (ValueError, OSError, ImportError) as error:
         message = message_of(error)
+        if debug or ("train" in sys.argv[1:2] and not is_known(error)):
+            traceback.print_exc()
     except Exception as error:  # typer's errors, whose base class differs between versions
         if type(error).__name__ == "Abort":
             sys.exit(130)

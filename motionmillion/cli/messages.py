@@ -16,12 +16,26 @@ from typing import Any
 
 from motionmillion.progress import say
 
+_TELLING = ("transformers.training_args", "transformers.configuration_utils", "transformers.utils.hub")
+"""Modules of other packages whose `ValueError` names a user's mistake."""
+
 _EXTRA = re.compile(r'"motionmillion\[([\w-]+)\]"')
 
 
 def message_of(error: Exception) -> str:
     """The message of an error in one line."""
     return _EXTRA.sub(lambda found: packages_of(found[1]) or found[0], " ".join(str(error).split()))
+
+
+def is_known(error: BaseException) -> bool:
+    """Whether an error's message says what is wrong: one of files, of imports, or one that this package raised."""
+    if not isinstance(error, ValueError):
+        return isinstance(error, OSError | ImportError)
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    module = "" if place is None else str(place.tb_frame.f_globals.get("__name__"))
+    return module.split(".")[0] == "motionmillion" or module in _TELLING
 
 
 def usage_message(error: Exception) -> str:

@@ -27,6 +27,12 @@ def train(
         typer.Option("--set", help="Override a value: --set training.max_steps=100. Repeat for several."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume from the newest checkpoint.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Only warn where codes are another tokenizer's, or a run to resume had other data."
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Check the recipe and print parameters, memory and hours without training."),
@@ -64,7 +70,7 @@ def train(
         from motionmillion.training.evaluator import train_evaluator as run
     else:
         from motionmillion.training.lm.train import train_lm as run
-    figures = run(recipe, resume)
+    figures = run(recipe, resume, force=force)
     if os.environ.get("RANK", "0") == "0":  # only the first of several processes prints
         typer.echo("  ".join(f"{name.removeprefix('eval_')} {value:.4g}" for name, value in figures.items()))
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:

@@ -26,19 +26,23 @@ from motionmillion.eval.suites.clips import clip_id, clips_suite
 from motionmillion.features.stats import feature_stats
 from motionmillion.progress import say_lines
 from motionmillion.text.encoder import TextEncoder
+from motionmillion.training.arguments import training_arguments
+from motionmillion.training.origins import check_origins, clips_of
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output
 from motionmillion.training.sections import EvaluatorSection, read_section
-from motionmillion.training.trainer import build_trainer, run, training_arguments
+from motionmillion.training.sharing import chosen
+from motionmillion.training.trainer import build_trainer, run
 
 _BATCH = 32
 
 
-def train_evaluator(recipe: Recipe, resume: bool = False) -> dict[str, float]:
+def train_evaluator(recipe: Recipe, resume: bool = False, force: bool = False) -> dict[str, float]:
     """Train, validate on the `val` split, write `<output>/final`; returns the validation figures.
 
     Args:
         resume: continue from the newest checkpoint in the output folder.
+        force: only warn if a run to resume was trained on other data.
 
     Raises:
         ValueError: for unknown options, and data without captioned clips of the splits `train` and `val`.
@@ -46,7 +50,7 @@ def train_evaluator(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     # 1. checks that need nothing loaded
     data = data_options(recipe)
     say_lines(data.check_clips(captioned=True, val=2))
-    arguments = training_arguments(recipe)
+    arguments = training_arguments(recipe, "r_precision_top3", greater=True)
     check_output(recipe, resume)
     config = TextMotionEvaluatorConfig(**recipe.model)
     # 2. clips and texts
@@ -64,10 +68,12 @@ def train_evaluator(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     versions = {**data.versions, "own_caption_share": data.own_caption_share}
     train = PairDataset(training, model.representation, encoder, **versions, seed=recipe.seed)
     model.set_statistics(feature_stats((f for own in train.features for f in own), model.representation.layout))
+    check_origins(recipe.output, clips_of(train), force)
     # 4. train
+    compared = [validation[v.index] for v in chosen(len(validation), arguments.eval_samples, recipe.seed)]
     held_out = PairDataset(validation, model.representation, encoder)
     trainer = build_trainer(
-        model, arguments, train, held_out, collate_pairs, lambda m: evaluate_retrieval(m, validation, recipe.seed)
+        model, arguments, train, held_out, collate_pairs, lambda m: evaluate_retrieval(m, compared, recipe.seed)
     )
     figures = run(trainer, recipe)
     if trainer.is_world_process_zero():

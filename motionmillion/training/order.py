@@ -17,7 +17,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset, Sampler
+
+MULTINOMIAL = 2**24
+"""Largest number of weights that `torch.multinomial` accepts."""
+
+VISITS = "visits"
+"""Name of the visits in a batch."""
 
 
 class Visit(NamedTuple):
@@ -52,13 +59,22 @@ class Visits(Sampler[Visit]):
         if self.weights is None:
             order = torch.randperm(self.count, generator=generator)
         else:
-            order = torch.multinomial(self.weights, self.count, replacement=True, generator=generator)
+            order = draw_weighted(self.weights, self.count, generator)
         seeds = torch.randint(2**62, (self.count,), generator=generator)
         return iter(map(Visit, order.tolist(), seeds.tolist()))
 
 
+def draw_weighted(weights: Tensor, count: int, generator: torch.Generator, most: int = MULTINOMIAL) -> Tensor:
+    """Indices `[count]` drawn with replacement in proportion to weights, however many there are."""
+    if len(weights) <= most:
+        return torch.multinomial(weights, count, replacement=True, generator=generator)
+    ends = weights.double().cumsum(0)
+    drawn = torch.rand(count, generator=generator, dtype=torch.float64) * ends[-1]
+    return torch.searchsorted(ends, drawn, right=True)
+
+
 class SeededDataset(Dataset):
-    """Reads `dataset` under the seed of each visit; returns sample and seed, for `SeededCollator`."""
+    """Reads `dataset` under the seed of each visit; returns sample and visit, for `SeededCollator`."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
@@ -66,21 +82,25 @@ class SeededDataset(Dataset):
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]
 
-    def __getitem__(self, visit: Visit) -> tuple[Any, int]:
+    def __getitem__(self, visit: Visit) -> tuple[Any, Visit]:
         with _seeded(visit.seed):
-            return self.dataset[visit.index], visit.seed
+            return self.dataset[visit.index], visit
 
 
 class SeededCollator:
-    """Calls `collate` under a seed derived from that of the first visit in the batch."""
+    """Calls `collate` under a seed derived from that of the first visit in the batch.
+
+    A batch that is a dictionary also gets its `visits`, index and seed of each sample `[B, 2]`.
+    """
 
     def __init__(self, collate: Callable[[Sequence[Any]], Any]) -> None:
         self.collate = collate
 
-    def __call__(self, visits: Sequence[tuple[Any, int]]) -> Any:
-        samples, seeds = zip(*visits, strict=True)
-        with _seeded(seeds[0] + 1):
-            return self.collate(samples)
+    def __call__(self, drawn: Sequence[tuple[Any, Visit]]) -> Any:
+        samples, visits = zip(*drawn, strict=True)
+        with _seeded(visits[0].seed + 1):
+            batch = self.collate(samples)
+        return {**batch, VISITS: torch.tensor(visits)} if isinstance(batch, dict) else batch
 
 
 @contextlib.contextmanager

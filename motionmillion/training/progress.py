@@ -1,6 +1,6 @@
 """Console output of a training run: a progress bar on terminals, and one line per log entry.
 
-step 40  loss 3.607  grad norm 5.43  learning rate 0.005  epoch 1
+step 40  loss 3.607  grad norm 5.43  learning rate 0.005  tokens/s 12,345  step time 0.31  epoch 1
 """
 
 from typing import Any
@@ -28,9 +28,15 @@ class Progress(ProgressCallback):
 def log_line(step: int, logs: dict[str, Any]) -> str:
     """One log entry, formatted as one line."""
     numbers = {name: value for name, value in logs.items() if name not in _HIDDEN}
-    parts = [f"{name.replace('_', ' ')} {_number(value)}" for name, value in numbers.items()]
+    parts = [f"{_plain(name)} {_number(value)}" for name, value in numbers.items()]
     return "  ".join([f"step {step}", *parts])
 
 
+def _plain(name: str) -> str:
+    return name.replace("_per_second", "/s").replace("_gib", "_GiB").replace("_", " ")
+
+
 def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e12 else f"{value:.4g}"

@@ -18,6 +18,9 @@ from typing import Any
 from motionmillion.io.files import write_text
 from motionmillion.training.recipe import Recipe
 
+FORMAT = 2
+"""Of runs; those before 2 decay the weights of embeddings, which their optimizer's state depends on."""
+
 MARKER, AVERAGE_FILE = "complete.json", "ema.pt"
 
 
@@ -44,7 +47,13 @@ def check_output(recipe: Recipe, resume: bool) -> None:
                 f"{noted.get(differing[0])}; choose another output"
             )
     elif os.environ.get("RANK", "0") == "0":
-        write_text(json.dumps(own, indent=2) + "\n", file)
+        write_text(json.dumps({"format": FORMAT, **own}, indent=2) + "\n", file)
+
+
+def format_of(output: str | Path) -> int:
+    """Format of the run in a folder; that of new runs if there is none."""
+    file = Path(output) / "recipe.json"
+    return json.loads(file.read_text(encoding="utf-8")).get("format", 1) if file.is_file() else FORMAT
 
 
 def checkpoints(output: str | Path) -> list[Path]:
@@ -101,6 +110,20 @@ def remove_newer(folder: Path | None, output: str | Path) -> None:
     """Remove what a killed run wrote after its newest complete checkpoint."""
     for other in checkpoints(output):
         if folder is not None and _step(other) > _step(folder):
+            shutil.rmtree(other)
+
+
+def remove_older(output: str | Path, newest: int | None, best: int | None, every: int) -> None:
+    """Remove all checkpoints but the newest ones, the best one, and those of every so many steps.
+
+    Args:
+        newest: number of the newest checkpoints to keep; None or 0 keeps all.
+        best: step of the best checkpoint, if there is one.
+        every: steps between the checkpoints that are always kept; 0 for none.
+    """
+    for other in checkpoints(output)[newest or None :]:
+        step = _step(other)
+        if newest and step != best and not (every and step % every == 0):
             shutil.rmtree(other)
 
 

@@ -26,10 +26,13 @@ from motionmillion.features import Representation
 from motionmillion.features.stats import feature_stats
 from motionmillion.progress import say_lines
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
+from motionmillion.training.arguments import training_arguments
+from motionmillion.training.origins import check_origins, clips_of
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output
 from motionmillion.training.sections import ClipsSection, option, read_section
-from motionmillion.training.trainer import build_trainer, run, training_arguments
+from motionmillion.training.sharing import chosen
+from motionmillion.training.trainer import build_trainer, run
 
 _COPIES = "versions of each clip (plain, mirrored, then speed variants), and the range of their speeds"
 
@@ -76,31 +79,37 @@ def load_tokenizer_data(recipe: Recipe, representation: Representation) -> Token
     return TokenizerData(windows, WholeClips(split["val"], representation))
 
 
-def train_tokenizer(recipe: Recipe, resume: bool = False, data: TokenizerData | None = None) -> dict[str, float]:
+def train_tokenizer(
+    recipe: Recipe, resume: bool = False, data: TokenizerData | None = None, force: bool = False
+) -> dict[str, float]:
     """Train, validate on whole clips of the `val` split, write `<output>/final`; returns the validation figures.
 
     Args:
         resume: continue from the newest checkpoint in the output folder.
         data: result of `load_tokenizer_data`, to share it between runs; None loads it.
+        force: only warn if a run to resume was trained on other data.
     """
     options = data_options(recipe)
     if data is None:
         say_lines(options.check_clips(captioned=False))
-    arguments = training_arguments(recipe)
+    arguments = training_arguments(recipe, "mpjpe_rotations_mm")
     check_output(recipe, resume)
     set_seed(recipe.seed)
     model = MotionTokenizer(MotionTokenizerConfig(**recipe.model))
     data = load_tokenizer_data(recipe, model.representation) if data is None else data
+    check_origins(recipe.output, clips_of(data.windows), force)
     model.set_statistics(feature_stats(data.windows.clips, model.representation.layout))
     if model.config.uses_band_statistics:
         model.band_std.copy_(model.measure_bands(data.windows.clips).flatten())
+    features = data.validation.features
+    held_out = [features[visit.index] for visit in chosen(len(features), arguments.eval_samples, recipe.seed)]
     trainer = build_trainer(
         model,
         arguments,
         data.windows,
         data.validation,
         collate_features,
-        lambda m: evaluate_tokenizer(m, data.validation.features),
+        lambda m: evaluate_tokenizer(m, held_out),
     )
     trainer.add_callback(KinematicsFrom(options.kinematics_from))
     figures = run(trainer, recipe)

@@ -10,14 +10,14 @@ For several processes, start the same command with `accelerate launch` or `torch
 `motionmillion.training.distributed`. Resuming is exact: averaged weights, sample order and random numbers are
 restored; a run that already has all its steps is loaded in its final state, without further training.
 
-Unusual: schedules count optimizer steps of the run, independent of the number of processes; the loss of an accumulated
-step is the mean over its batches.
+Unusual: schedules count optimizer steps of the run, independent of the number of processes; the loss of a step is one
+mean over the tokens or frames of all its batches on all processes, see `motionmillion.training.weighting`.
 """
 
 import bisect
 import contextlib
 import dataclasses
-import os
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,62 +28,33 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Dataset, IterableDataset, Sampler
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, TrainingArguments, set_seed
-from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from transformers.trainer_utils import rotate_checkpoints
-from transformers.utils import logging
+from transformers.trainer_utils import has_length
 
-from motionmillion.configuration import unknown_key_error
 from motionmillion.io.files import atomic_path
-from motionmillion.training.distributed import process_arguments, safe_unpickling, zero_stage
-from motionmillion.training.order import SeededCollator, SeededDataset, Visits
+from motionmillion.progress import say
+from motionmillion.training.arguments import MotionTrainingArguments
+from motionmillion.training.distributed import safe_unpickling
+from motionmillion.training.faults import SKIPPED, StepGuard
+from motionmillion.training.order import VISITS, SeededCollator, SeededDataset, Visits
 from motionmillion.training.progress import Progress
 from motionmillion.training.recipe import Recipe
-from motionmillion.training.resume import AVERAGE_FILE, MARKER, mark_whole, newest_whole, remove_newer
+from motionmillion.training.resume import (
+    AVERAGE_FILE,
+    MARKER,
+    format_of,
+    mark_whole,
+    newest_whole,
+    read_mark,
+    remove_newer,
+    remove_older,
+)
+from motionmillion.training.speed import Meter
+from motionmillion.training.turning import Turning
+from motionmillion.training.weighting import StepWeights, counts_of, share_of, weighted
 
 Evaluation = Callable[[Any], dict[str, float]]
-
-
-@dataclasses.dataclass
-class MotionTrainingArguments(TrainingArguments):
-    """transformers' TrainingArguments with a few additions.
-
-    Args:
-        ema_decay: decay of the exponential moving average of the weights, which is evaluated, and saved at the end;
-            0 disables it.
-        lr_milestones: optimizer steps at which the learning rate is multiplied by `lr_gamma`, after linear warm-up;
-            if empty, `lr_scheduler_type` decides. Steps are those of the run, independent of the number of
-            processes.
-        lr_gamma: see `lr_milestones`.
-    """
-
-    ema_decay: float = 0.0
-    lr_milestones: list[int] = dataclasses.field(default_factory=list)
-    lr_gamma: float = 0.1
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"training.ema_decay must be in [0, 1), got {self.ema_decay!r}")
-        if self.lr_milestones != sorted(self.lr_milestones) or any(step < 1 for step in self.lr_milestones):
-            raise ValueError(f"training.lr_milestones must be rising, positive steps, got {self.lr_milestones!r}")
-        if self.ema_decay and self.split in ("zero3", "fsdp"):
-            raise ValueError(
-                f"training.ema_decay must be 0 under ZeRO 3 and FSDP, where no process holds all weights, got "
-                f"{self.ema_decay!r}; use ZeRO 2 or leave it out"
-            )
-        super().__post_init__()
-
-    @property
-    def split(self) -> str:
-        """How weights and optimizer state are sharded over the processes: "zero1" to "zero3", "fsdp", "" if not."""
-        return f"zero{zero_stage(self.deepspeed)}" if self.deepspeed else "fsdp" if self.fsdp else ""
-
-    def _validate_args(self) -> None:
-        """Skip transformers' GPU check for bfloat16: with DeepSpeed on CPUs `use_cpu` is off."""
-        use_cpu, self.use_cpu = self.use_cpu, self.use_cpu or not torch.cuda.is_available()
-        super()._validate_args()
-        self.use_cpu = use_cpu
 
 
 class MotionTrainer(Trainer):
@@ -93,20 +64,31 @@ class MotionTrainer(Trainer):
         eval_dataset: the clips that `evaluation` uses; transformers requires them.
         evaluation: called in evaluation mode without gradients; its figures are logged as `eval_<name>`.
 
-    Set `sample_weights` to weight how often samples are visited, and `prepare` to transform a training batch on the
-    device before it reaches the model. `trained_steps` tells whether any batch has been trained on.
+    Set `sample_weights` to weight how often samples are visited, `prepare` to transform a training batch on the
+    device before it reaches the model, `count` if that changes its `loss_counts`, and `operations` to the number of
+    floating point operations of a batch. `trained_steps` tells whether any batch has been trained on.
     """
 
     args: MotionTrainingArguments
 
     def __init__(self, *args: Any, evaluation: Evaluation, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        reduce_in_float32(self.accelerator)
         self.evaluation = evaluation
         self.sample_weights: torch.Tensor | None = None
         self.prepare: Callable[[dict[str, Any]], dict[str, Any]] | None = None
         self.average: AveragedModel | None = None
-        self.model_accepts_loss_kwargs = False  # otherwise accumulated batches would be summed
-        self.loss_is_scaled_for_ga = False
+        self.guard = StepGuard(self.accelerator, self.args.max_skipped_steps, self.train_dataset)
+        self.kept, self.args.save_total_limit = self.args.save_total_limit, None  # transformers would remove more
+        figure = f"eval_{(self.args.metric_for_best_model or 'loss').removeprefix('eval_')}"
+        self.add_callback(Turning(figure, bool(self.args.greater_is_better), self.args.early_stopping))
+        self.meter = Meter(self.accelerator)
+        self.operations: Callable[[dict[str, Any]], float] | None = None
+        self._operations_logged = 0.0
+        self.count = counts_of(self.accelerator.unwrap_model(self.model))
+        self.weights = StepWeights(self.accelerator, lambda batch: self.count(batch))
+        self.model_accepts_loss_kwargs = False
+        self.loss_is_scaled_for_ga = True  # by `weights`
         if self.args.ema_decay:
             whole: Any = self.accelerator.unwrap_model(self.model)
             self.average = AveragedModel(whole, avg_fn=_average(self.args.ema_decay))
@@ -114,8 +96,9 @@ class MotionTrainer(Trainer):
         for printer in (ProgressCallback, PrinterCallback):
             self.remove_callback(printer)
         self.add_callback(Progress)
+        self.add_callback(_StepEnds(self.meter))
         self._loss_sums: dict[str, torch.Tensor] = {}
-        self._loss_count = 0
+        self._loss_steps = 0
         self.trained_steps = False
 
     @property
@@ -136,22 +119,86 @@ class MotionTrainer(Trainer):
         return super().create_scheduler(num_training_steps, optimizer)
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any) -> Any:
+        visits = inputs.pop(VISITS, None)
         if model.training and self.prepare is not None:
             inputs = self.prepare(inputs)
-        outputs = model(**inputs)
+        outputs, loss = model(**inputs), None
         if model.training:
             self.trained_steps = True
+            shares = self.weights.next()
+            loss = weighted(outputs, shares)
+            self.guard.note(visits, loss)
+            if self.accelerator.sync_gradients:  # before the backward pass, in which DeepSpeed takes its step
+                self.guard.check_losses(self.state.global_step)
+                self._loss_steps += 1
             parts = dict(getattr(outputs, "losses", None) or {})
             if getattr(outputs, "perplexity", None) is not None:
                 parts["perplexity"] = outputs.perplexity
             for name, value in parts.items():
-                self._loss_sums[name] = self._loss_sums.get(name, 0) + value.detach()  # type: ignore[assignment]
-            self._loss_count += 1
-        return (outputs.loss, outputs) if return_outputs else outputs.loss
+                value = value.detach() * share_of(name, shares)
+                self._loss_sums[name] = self._loss_sums.get(name, 0) + value  # type: ignore[assignment]
+        loss = outputs.loss if loss is None else loss
+        return (loss, outputs) if return_outputs else loss
+
+    def get_decay_parameter_names(self, model: Any) -> list[str]:
+        """Weights that decay: neither norms and biases nor embeddings; in runs of earlier versions embeddings, too."""
+        names = super().get_decay_parameter_names(model)
+        if format_of(self.args.output_dir) < 2:
+            return names
+        tables = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Embedding)}
+        return [name for name in names if name.rpartition(".")[0] not in tables]
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list, None]:
+        """The batches of the next optimizer step, counted on all processes."""
+        with self.meter.waiting():
+            batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if batches:
+            self.meter.count(self.weights.begin(batches, device))
+        return batches, None
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> float:  # type: ignore[override]
+        """Floating point operations of a batch, 0 where they are not known."""
+        return 0.0 if self.operations is None else self.operations(inputs)
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        """The gradient norm; drops a gradient that is not finite, so that the optimizer changes nothing."""
+        norm = super()._get_grad_norm(model, grad_norm)
+        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+        if self.is_deepspeed_enabled:  # has stepped already, or refused to
+            bad = self.accelerator.optimizer_step_was_skipped
+        else:
+            bad = self.accelerator.scaler is None and norm is not None and not math.isfinite(float(norm))
+        if self.guard.skips(bad, self.state.global_step):
+            self.log({SKIPPED: self.guard.skipped})
+            model.zero_grad()
+        return norm
+
+    def load_best(self) -> None:
+        """Load the model of the best evaluation, if it is another one than the last and its checkpoint is whole."""
+        best = self.state.best_global_step
+        folder = Path(self._get_output_dir(None)) / f"checkpoint-{best}"
+        if not best or best == self.state.global_step or read_mark(folder) is None:
+            return
+        self.state.best_model_checkpoint = str(folder)
+        self._load_best_model()
+        if self.average is not None:
+            self.average.load_state_dict(torch.load(folder / AVERAGE_FILE, map_location="cpu", weights_only=True))
+        figure = str(self.args.metric_for_best_model).removeprefix("eval_").replace("_", " ")
+        say(
+            f"the model of step {best} is taken, whose {figure} is the best of all evaluations, "
+            f"{self.state.best_metric:.4g}; training.final: last takes that of the last step"
+        )
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """Save a checkpoint at every new best, so that the best one exists."""
+        better = super()._determine_best_metric(metrics, trial)
+        if better and self.args.save_strategy != "no":
+            self.control.should_save = True
+        return better
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
-        """Train nothing if the checkpoint already has all steps; transformers would take one more."""
-        if self.state.global_step >= self.state.max_steps:
+        """Train nothing if the run has ended already; transformers would take one more step."""
+        if self.state.global_step >= self.state.max_steps or self.control.should_training_stop:
             self.control.should_training_stop = True
             return
         super()._run_epoch(*args, **kwargs)
@@ -177,28 +224,38 @@ class MotionTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint, mark it complete when every process has written its part, then remove older ones."""
-        output, limit = self._get_output_dir(trial=trial), self.args.save_total_limit
+        output = self._get_output_dir(trial=trial)
         folder = Path(output) / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
             (folder / MARKER).unlink(missing_ok=True)
             if self.average is not None:
                 with atomic_path(folder / AVERAGE_FILE) as temporary:
                     torch.save(self.average.state_dict(), temporary)
-        self.args.save_total_limit = None
         super()._save_checkpoint(model, trial)
-        self.args.save_total_limit = limit
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             mark_whole(folder, self.args.world_size, self.args.split)
-            rotate_checkpoints(output, limit, self.state.best_model_checkpoint)
+            remove_older(output, self.kept, self.state.best_global_step, self.args.keep_every)
+
+    def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
+        """Restore the state of a checkpoint, and the number of skipped steps."""
+        found = super()._init_training_state(*args, **kwargs)
+        self.guard.skipped = max((entry.get(SKIPPED, 0) for entry in self.state.log_history), default=0)
+        self._operations_logged = self.state.total_flos
+        return found
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if "train_loss" in logs and not self.trained_steps:  # summary of a run that trained nothing
             return
-        if "loss" in logs and self._loss_count:
-            means = {k: float(v) / self._loss_count for k, v in self._loss_sums.items()}
+        if "loss" in logs and self._loss_steps:
+            sums = self.accelerator.reduce(self._loss_sums, "mean")
+            means = {name: float(value) / self._loss_steps for name, value in sums.items()}  # type: ignore[union-attr]
             logs = {**logs, **{k if k == "perplexity" else f"loss_{k}": v for k, v in means.items()}}
-            self._loss_sums, self._loss_count = {}, 0
+            self._loss_sums, self._loss_steps = {}, 0
+            operations = self.state.total_flos - self._operations_logged
+            self._operations_logged = self.state.total_flos
+            logs |= self.meter.figures(self.weights.items, operations)
+            logs |= {SKIPPED: self.guard.skipped} if self.guard.skipped else {}
         super().log(logs, *args, **kwargs)
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
@@ -211,6 +268,16 @@ class MotionTrainer(Trainer):
         self.log(figures)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, figures)
         return figures
+
+
+class _StepEnds(TrainerCallback):
+    """Tells the meter that a step has ended."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.meter.step_done()
 
 
 def _average(decay: float) -> Callable[..., torch.Tensor]:
@@ -241,41 +308,12 @@ class _Epochs(TrainerCallback):
         self.visits.epoch = int(state.epoch or 0)
 
 
-def training_arguments(recipe: Recipe) -> MotionTrainingArguments:
-    """The recipe's `training` section over our defaults; starts the process group if there are several processes.
-
-    Raises:
-        ValueError: for unknown or invalid training arguments.
-    """
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(Path(recipe.output) / "tensorboard")  # the only way to tell Trainer
-    logging.disable_progress_bar()  # of loading and saving; the training has its own
-    processes = process_arguments(recipe.training)
-    defaults: dict[str, Any] = dict(
-        output_dir=recipe.output,
-        seed=recipe.seed,
-        remove_unused_columns=False,
-        report_to="tensorboard",
-        logging_steps=20,
-        eval_strategy="steps",
-        save_strategy="steps",
-        save_total_limit=2,
-        use_cache=True,  # unused in training, but saved in the model's config
-    )
-    known = {field.name for field in dataclasses.fields(MotionTrainingArguments) if field.init}
-    if set(recipe.training) - known:
-        raise unknown_key_error("training", set(recipe.training) - known, known)
-    forced = {key: processes.pop(key) for key in ("deepspeed", "accelerator_config") if key in processes}
-    try:
-        arguments = MotionTrainingArguments(**{**defaults, **processes, **recipe.training, **forced})
-    except TypeError as error:
-        raise ValueError(f"training must hold arguments of TrainingArguments, got {error}") from None
-    for field in dataclasses.fields(MotionTrainingArguments):
-        value = recipe.training.get(field.name)
-        if isinstance(value, str) and isinstance(field.default, int | float):
-            raise ValueError(f"training.{field.name} must be a number, got {value!r}")
-    _ = arguments.device  # starts the process group, which modules that gather need when they are built
-    unset_hf_deepspeed_config()  # otherwise everything loaded from here on would be sharded, even the text encoder
-    return arguments
+def reduce_in_float32(accelerator: Any) -> None:
+    """Under FSDP 2 add up the gradients of processes in float32, not in the precision of the weights."""
+    plugin = getattr(accelerator.state, "fsdp_plugin", None)
+    policy = getattr(plugin, "mixed_precision_policy", None)
+    if plugin is not None and policy is not None and plugin.fsdp_version == 2:
+        plugin.mixed_precision_policy = dataclasses.replace(policy, reduce_dtype=torch.float32)
 
 
 def build_trainer(
@@ -289,6 +327,7 @@ def build_trainer(
     """Build a trainer; with several GPUs, batch norms synchronise their statistics."""
     if arguments.world_size > 1 and torch.cuda.is_available():
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[assignment]
+    arguments.max_steps = arguments.limited(len(train_set)) if has_length(train_set) else arguments.max_steps
     seeded = not isinstance(train_set, IterableDataset)
     return MotionTrainer(
         model=model,
@@ -319,6 +358,8 @@ def run(trainer: MotionTrainer, recipe: Recipe) -> dict[str, float]:
     set_seed(recipe.seed + args.process_index)  # random draws inside the model differ between processes
     with safe_unpickling(), plain_attention(args.device):
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+        if args.final == "best":
+            trainer.load_best()
     if newest is not None and not trainer.trained_steps and args.should_save:
         print(f"step {trainer.state.global_step} was the last one already, nothing is left to train", flush=True)
     return trainer.evaluate()

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from motionmillion.lm.config import SIZES
+from motionmillion.training.arguments import MotionTrainingArguments
 from motionmillion.training.plan.configs import TEXT_DIM
 from motionmillion.training.plan.dry_run import Target, dry_run
 from motionmillion.training.recipe import load_recipe, load_yaml
-from motionmillion.training.trainer import MotionTrainingArguments
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_RECIPES = {"captions.yaml", "ablation.yaml", "synthetic.yaml"}

@@ -23,11 +23,11 @@ from safetensors.torch import load_file
 
 from motionmillion import MotionPipeline
 from motionmillion.cli.app import main
+from motionmillion.training.arguments import MotionTrainingArguments
 from motionmillion.training.distributed import deepspeed_options, process_arguments
 from motionmillion.training.export import checkpoint_model, export_checkpoint
 from motionmillion.training.lm.lora import TARGETS
 from motionmillion.training.resume import MARKER, checkpoints, mark_whole, newest_whole, read_mark, remove_newer
-from motionmillion.training.trainer import MotionTrainingArguments
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS, SAVE = 30, 8

@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.data import DataLoader, Dataset
 
 from motionmillion.training.lm.train import train_lm
-from motionmillion.training.order import SeededCollator, SeededDataset, Visits
+from motionmillion.training.order import SeededCollator, SeededDataset, Visits, draw_weighted
 from motionmillion.training.progress import log_line
 from motionmillion.training.recipe import load_recipe
 
@@ -59,6 +59,15 @@ def test_an_epoch_visits_everything_once_or_by_weight():
         Visits(5, seed=0, weights=weights)
 
 
+def test_weights_may_be_more_than_multinomial_takes():
+    weights = torch.tensor([0.0, 1.0, 0.0, 3.0, 0.0])
+    for most in (5, 4):
+        drawn = draw_weighted(weights, 4000, torch.Generator().manual_seed(0), most)
+        shares = torch.bincount(drawn, minlength=5) / 4000
+        torch.testing.assert_close(shares, weights / 4, atol=0.03, rtol=0)
+        assert set(drawn.tolist()) == {1, 3}
+
+
 def test_a_language_model_goes_on_in_the_middle_of_an_epoch(lm_recipe, log_of, tmp_path):
     """Ten clips in batches of two: step 8 lies in the second epoch; draws, dropout and workers go on."""
     training = {"max_steps": 12, "save_steps": 8, "eval_steps": 6, "dataloader_num_workers": 1}
@@ -69,6 +78,17 @@ def test_a_language_model_goes_on_in_the_middle_of_an_epoch(lm_recipe, log_of, t
         shutil.rmtree(tmp_path / "run" / left_over)
     train_lm(recipe, resume=True)
     assert log_of(tmp_path / "run") == whole and len(whole) == 12
+
+
+def test_the_order_is_that_of_the_epoch_with_persistent_workers(lm_recipe, log_of, tmp_path):
+    """Five batches an epoch, four epochs."""
+    logs = []
+    for workers in (0, 2):
+        training = {"max_steps": 20, "save_steps": 20, "eval_steps": 20, "dataloader_num_workers": workers}
+        training |= {"dataloader_persistent_workers": bool(workers), "per_device_train_batch_size": 2}
+        train_lm(load_recipe(lm_recipe(training=training), [f"output={tmp_path / str(workers)}"]))
+        logs.append(log_of(tmp_path / str(workers)))
+    assert logs[0] == logs[1] and len(logs[0]) == 20
 
 
 def test_gradient_checkpointing_changes_no_loss(lm_recipe, log_of, tmp_path):

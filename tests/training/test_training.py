@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 
 from motionmillion import MotionPipeline
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
+from motionmillion.training.arguments import MotionTrainingArguments
 from motionmillion.training.lm.train import train_lm
 from motionmillion.training.recipe import load_recipe, load_yaml
 from motionmillion.training.tokenizer import train_tokenizer
-from motionmillion.training.trainer import MotionTrainingArguments
 
 ROOT = Path(__file__).resolve().parents[2]
 

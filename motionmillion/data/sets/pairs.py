@@ -76,6 +76,10 @@ class PairDataset(Dataset):
     def __len__(self) -> int:
         return len(self.versions)
 
+    def name(self, item: int) -> str:
+        """Name of a clip, for messages."""
+        return self.versions[item][0].name
+
     def groups(self, by: str = "category") -> list[str | None]:
         """The group of each clip, see `motionmillion.data.sets.groups.group_of`."""
         return self._groups[check_balance_by(by)]

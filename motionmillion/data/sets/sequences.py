@@ -9,7 +9,7 @@ Letters: N codes in time, Q latent channels.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -51,11 +51,13 @@ class Sequences:
         codes: codes `[N]` of each version of each clip; without a codebook, latents `[N, Q]`.
         versions: captions and labels of each version.
         groups: group of each clip, for each of `motionmillion.data.sets.groups.BALANCED_BY`; see `group_of`.
+        names: name of each clip, for messages.
     """
 
     codes: list[list[Tensor]]
     versions: list[list[Version]]
     groups: dict[str, list[str | None]]
+    names: list[str] = field(default_factory=list)
 
     def captions(self) -> Iterable[str]:
         """Every distinct caption, including those of mirrored versions."""
@@ -96,4 +98,5 @@ def make_sequences(
             codes += [[next(encoded) for _ in own] for own in made]
             versions += [[Version.of(each) for each in own] for own in made]
             bar.update(len(part))
-    return Sequences(codes, versions, {by: [group_of(clip, by) for clip in clips] for by in BALANCED_BY})
+    groups = {by: [group_of(clip, by) for clip in clips] for by in BALANCED_BY}
+    return Sequences(codes, versions, groups, [clip.name for clip in clips])

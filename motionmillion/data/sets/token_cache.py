@@ -125,13 +125,14 @@ def _pack_sequences(sequences: Sequences) -> tuple[dict[str, Tensor], Any]:
         for own in sequences.versions
         for v in own
     ]
-    return tensors, {"versions": versions, "words": list(words), "groups": sequences.groups}
+    said = {"versions": versions, "words": list(words), "groups": sequences.groups, "names": sequences.names}
+    return tensors, said
 
 
 def _unpack_sequences(tensors: dict[str, Tensor], said: Any) -> Sequences:
     """The inverse of `_pack_sequences`; raises `ValueError` if the parts do not match."""
-    codes = tensors["codes"] if tensors["codes"].is_floating_point() else tensors["codes"].long()
-    every, counts, words = codes.split(tensors["lengths"].tolist()), tensors["versions"].tolist(), said["words"]
+    joined = tensors["codes"] if tensors["codes"].is_floating_point() else tensors["codes"].long()
+    every, counts, words = joined.split(tensors["lengths"].tolist()), tensors["versions"].tolist(), said["words"]
 
     def texts(numbers: list[int]) -> tuple[str, ...]:
         return tuple(words[number] for number in numbers)
@@ -143,7 +144,8 @@ def _unpack_sequences(tensors: dict[str, Tensor], said: Any) -> Sequences:
     if not len(every) == len(versions) == sum(counts):
         raise ValueError("its parts do not fit")
     spans = [slice(end - count, end) for end, count in zip(itertools.accumulate(counts), counts, strict=True)]
-    return Sequences([list(every[span]) for span in spans], [versions[span] for span in spans], said["groups"])
+    codes, own = [list(every[span]) for span in spans], [versions[span] for span in spans]
+    return Sequences(codes, own, said["groups"], said["names"])
 
 
 def _unpack_texts(tensors: dict[str, Tensor], said: Any) -> TextBank:

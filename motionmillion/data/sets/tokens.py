@@ -11,7 +11,7 @@ several samples into a row.
 Letters: B batch, N tokens, L text length, C text feature size.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,7 @@ class TokenDataset(Dataset):
     ) -> None:
         check_caption_sources(caption_weights, (own[0].sources for own in sequences.versions))
         self.codes, self.versions, self._groups = sequences.codes, sequences.versions, sequences.groups
+        self._names = sequences.names
         self.texts = texts
         self.own_caption_share, self.caption_weights = own_caption_share, caption_weights
 
@@ -97,14 +98,30 @@ class TokenDataset(Dataset):
         return len(self.versions)
 
     def __getitem__(self, item: int) -> dict[str, Any]:
+        caption, codes, ends = self.drawn(item)
+        return {"codes": codes, "text": self.texts[caption], "ends": ends}
+
+    def drawn(self, item: int) -> tuple[str, Tensor, bool]:
+        """A caption and codes of a clip at random, and whether its motion ends."""
         draw = int(torch.randint(len(self.versions[item]), ()))
         version = self.versions[item][draw]
-        text = self.texts[self.caption(version)]
-        return {"codes": self.codes[item][draw], "text": text, "ends": version.ends}
+        return self.caption(version), self.codes[item][draw], version.ends
+
+    def described(self) -> "DescribedCodes":
+        """The clips with captions in place of text features."""
+        return DescribedCodes(self)
 
     def groups(self, by: str = "category") -> list[str | None]:
         """The group of each clip, see `motionmillion.data.sets.groups.group_of`."""
         return self._groups[check_balance_by(by)]
+
+    def captions(self) -> Iterable[str]:
+        """Every caption that a visit may draw."""
+        return dict.fromkeys(c for own in self.versions for said in own for c in (*said.captions, *said.own_captions))
+
+    def name(self, item: int) -> str:
+        """Name of a clip, for messages."""
+        return self._names[item] if self._names else f"clip {item}"
 
     def caption(self, said: Version) -> str:
         """One of the captions of a version, at random."""
@@ -146,16 +163,34 @@ class ShardDataset(Dataset):
             check_caption_sources(caption_weights, [table["sources"].combine_chunks().flatten().unique().to_pylist()])
         captions = table["captions"].combine_chunks().flatten().unique().to_pylist() if texts is None else []
         self.texts = text_bank(captions, encoder, texts)
-        self._titles = table.select(["category", "captions", "sources"])
+        self._titles = table.select(["name", "category", "captions", "sources"])
 
     def __len__(self) -> int:
         return self.table.num_rows
 
     def __getitem__(self, item: int) -> dict[str, Any]:
+        caption, codes, ends = self.drawn(item)
+        return {"codes": codes, "text": self.texts[caption], "ends": ends}
+
+    def drawn(self, item: int) -> tuple[str, Tensor, bool]:
+        """A caption of a clip at random, its codes, and whether its motion ends."""
         row = self.table.slice(item, 1).to_pylist()[0]
         shares = (self.own_caption_share, row["sources"], self.caption_weights)
         caption = draw_caption(row["captions"], row["own_captions"], row["whole"], *shares)
-        return {"codes": torch.tensor(row["codes"]), "text": self.texts[caption], "ends": row["ends"]}
+        return caption, torch.tensor(row["codes"]), row["ends"]
+
+    def described(self) -> "DescribedCodes":
+        """The clips with captions in place of text features."""
+        return DescribedCodes(self)
+
+    def captions(self) -> Iterable[str]:
+        """Every caption that a visit may draw."""
+        columns = [self.table[name].combine_chunks().flatten().unique() for name in ("captions", "own_captions")]
+        return dict.fromkeys(caption for column in columns for caption in column.to_pylist())
+
+    def name(self, item: int) -> str:
+        """Name of a clip, for messages."""
+        return self._titles["name"][item].as_py()
 
     def groups(self, by: str = "category") -> list[str | None]:
         """The group of each clip, see `motionmillion.data.sets.groups.group_of`."""
@@ -163,6 +198,19 @@ class ShardDataset(Dataset):
             return self._titles["category"].to_pylist()
         rows = self._titles.to_pylist()
         return [description_of(row["captions"], row["sources"], row["category"]) for row in rows]
+
+
+class DescribedCodes(Dataset):
+    """Captions and codes `[N]` of the clips of a data set, drawn as it draws them."""
+
+    def __init__(self, dataset: TokenDataset | ShardDataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, item: int) -> tuple[str, Tensor]:
+        return self.dataset.drawn(item)[:2]
 
 
 class TokenCollator:

@@ -37,13 +37,15 @@ from motionmillion.lm.dit.few_step import Distiller, FewStep
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline.options import DiTOptions, given_only
 from motionmillion.progress import say_lines
+from motionmillion.training.arguments import training_arguments
 from motionmillion.training.dit.sources import dit_data_options, dit_sources
 from motionmillion.training.dit.start_from import check_encoder, copied, find_dit, load_dit, statistics
 from motionmillion.training.dit.train import dit_data_sets, run_and_save, visits
+from motionmillion.training.origins import check_origins, clips_of, model_of, shards_of
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output
 from motionmillion.training.sections import option, read_section
-from motionmillion.training.trainer import build_trainer, training_arguments
+from motionmillion.training.trainer import build_trainer
 
 _BATCH = 32
 _LOOKED_AT = 32
@@ -82,11 +84,12 @@ class FewStepSection:
         return FewStep(**{each.name: getattr(self, each.name) for each in fields(FewStep)})
 
 
-def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
+def train_few_step(recipe: Recipe, resume: bool = False, force: bool = False) -> dict[str, float]:
     """Distil, validate on the `val` split, write the pipeline `<output>/final`; returns the validation figures.
 
     Args:
         resume: continue from the newest checkpoint in the output folder.
+        force: only warn if a run to resume had another teacher or other data.
 
     Raises:
         ValueError: for unknown options, a teacher that is not a DiT or uses other text features, and data without
@@ -102,8 +105,9 @@ def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
             f"data.start_from must be left out, got {data.start_from!r}; the student starts as its teacher"
         )
     say_lines(data.check_clips(captioned=True))
-    arguments = training_arguments(recipe)
+    arguments = training_arguments(recipe, "gap")
     check_output(recipe, resume)
+    check_origins(recipe.output, {"model.teacher": model_of(folder), **shards_of([], data.text_features)}, force)
     # 2. teacher and student
     teacher = load_dit(folder, arguments.device)
     distiller = Distiller(teacher, options)
@@ -114,6 +118,7 @@ def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     encoder = data.encoder(arguments.device)
     check_encoder(teacher, encoder, data.text_encoder)
     train, held_out = dit_data_sets(recipe, data, sources, encoder, student, statistics(teacher))
+    check_origins(recipe.output, clips_of(train), force)
     sampling = {"steps": options.steps, "solver": "euler", "shift": distiller.shift, "guidance_scale": 1.0}
     sampling = given_only({**(data.sampling or {}), **sampling})
     DiTOptions.from_defaults(sampling).check_features(student.config.features)
@@ -123,6 +128,7 @@ def train_few_step(recipe: Recipe, resume: bool = False) -> dict[str, float]:
         student, arguments, train, held_out, collate_flow, lambda m: evaluate(m, distiller, held_out, recipe.seed)
     )
     trainer.sample_weights, trainer.prepare = visits(train, data), distiller.drawn
+    trainer.count = distiller.loss_counts
     return run_and_save(trainer, recipe, encoder, sampling)
 
 

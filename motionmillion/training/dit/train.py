@@ -36,11 +36,11 @@ averaged weights if `training.ema_decay` is set.
 """
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
 from transformers import set_seed
 
 from motionmillion.data.sets.flow_pairs import FlowPairs, Source, collate_flow
@@ -50,6 +50,7 @@ from motionmillion.pipeline.folder import write_pipeline_parts
 from motionmillion.pipeline.options import DiTOptions
 from motionmillion.progress import say_lines
 from motionmillion.text.encoder import TextEncoder
+from motionmillion.training.arguments import training_arguments
 from motionmillion.training.dit.sources import DiTSection, dit_data_options, dit_sources
 from motionmillion.training.dit.start_from import (
     check_encoder,
@@ -61,18 +62,21 @@ from motionmillion.training.dit.start_from import (
     tuned_config,
 )
 from motionmillion.training.export import PARTS, filled, whole_weights
+from motionmillion.training.origins import check_origins, clips_of, model_of, shards_of
+from motionmillion.training.plan.cost import Step
+from motionmillion.training.plan.dit_cost import DiTShape, dit_shape
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output
-from motionmillion.training.trainer import build_trainer, run, training_arguments
+from motionmillion.training.sharing import over_processes, shared_batches
+from motionmillion.training.trainer import build_trainer, run
 
-_BATCH = 32
 
-
-def train_dit(recipe: Recipe, resume: bool = False) -> dict[str, float]:
+def train_dit(recipe: Recipe, resume: bool = False, force: bool = False) -> dict[str, float]:
     """Train, validate on the `val` split, write the pipeline `<output>/final`; returns the validation figures.
 
     Args:
         resume: continue from the newest checkpoint in the output folder.
+        force: only warn if a run to resume was trained on other data.
 
     Raises:
         ValueError: for unknown options, and data without captioned clips of the splits `train` and `val`.
@@ -85,6 +89,8 @@ def train_dit(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     say_lines(data.check_clips(captioned=True))
     arguments = training_arguments(recipe)
     check_output(recipe, resume)
+    found = {} if started is None else {"data.start_from": model_of(started)}
+    check_origins(recipe.output, {**found, **shards_of([], data.text_features)}, force)
     # 2. clips and texts
     sources = dit_sources(recipe, data)
     encoder = data.encoder(arguments.device)
@@ -97,13 +103,17 @@ def train_dit(recipe: Recipe, resume: bool = False) -> dict[str, float]:
         check_encoder(old, encoder, data.text_encoder)
         model, stats = copied(old, tuned_config(old.config, recipe.model)), statistics(old)
     train, held_out = dit_data_sets(recipe, data, sources, encoder, model, stats)
+    check_origins(recipe.output, clips_of(train), force)
     DiTOptions.from_defaults(data.sampling).check_features(model.config.features)
     encoder.to("cpu")
     # 4. train, and write the pipeline
+    samples = arguments.eval_samples
     trainer = build_trainer(
-        model, arguments, train, held_out, collate_flow, lambda m: evaluate_dit(m, held_out, recipe.seed)
+        model, arguments, train, held_out, collate_flow, lambda m: evaluate_dit(m, held_out, recipe.seed, samples)
     )
     trainer.sample_weights = visits(train, data)
+    shape = dit_shape(model.config)
+    trainer.operations = lambda batch: _operations(shape, model.config.patch, batch)
     return run_and_save(trainer, recipe, encoder, data.sampling or {})
 
 
@@ -137,6 +147,13 @@ def visits(train: FlowPairs, data: DiTSection) -> torch.Tensor | None:
     return train.weights(data.visits(train.groups(data.balance_by)))
 
 
+def _operations(shape: DiTShape, patch: int, batch: dict[str, Any]) -> float:
+    """Floating point operations of a batch."""
+    rows, frames = batch["labels"].shape[:2]
+    step = Step(1, rows, -(-frames // patch), 1)
+    return replace(shape, words=batch["text"].shape[1]).operations(step)
+
+
 def run_and_save(trainer: Any, recipe: Recipe, encoder: TextEncoder, sampling: dict[str, Any]) -> dict[str, float]:
     """Train, and write the pipeline `<output>/final`, whose default options are `sampling`; the validation figures."""
     output = Path(recipe.output)
@@ -156,8 +173,11 @@ def save_parts(encoder: TextEncoder, sampling: dict[str, Any], folder: Path) -> 
 
 
 @torch.no_grad()
-def evaluate_dit(model: MotionDiT, dataset: FlowPairs, seed: int) -> dict[str, float]:
-    """Means over whole clips with noise that follows from `seed`.
+def evaluate_dit(model: MotionDiT, dataset: FlowPairs, seed: int, samples: int = 0) -> dict[str, float]:
+    """Means over whole clips with noise that follows from `seed`; every process must call it.
+
+    Args:
+        samples: number of clips, the same ones for a seed; 0 for all.
 
     "loss" is weighted as in training; "velocity" (or "clean", for models that predict clean motion) is the unweighted
     squared error of the last layer's output; "velocity_text" and "velocity_reference", or "clean_text" and
@@ -168,16 +188,19 @@ def evaluate_dit(model: MotionDiT, dataset: FlowPairs, seed: int) -> dict[str, f
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
-        for batch in DataLoader(dataset, batch_size=_BATCH, collate_fn=collate_flow):
+        for batch, counted in shared_batches(dataset, collate_flow, samples, seed):
             told = batch.get("use_reference", torch.zeros(len(batch["labels"]), dtype=torch.bool))
             for name, rows in (("text", ~told), ("reference", told)):
-                count = int(rows.sum())
-                if not count:
+                count = int(rows.sum()) * counted
+                if name == "reference" and "use_reference" not in batch:
                     continue
+                if not bool(rows.any()):  # every process makes the same calls
+                    rows = torch.arange(len(rows)) == 0
                 output = model(**{key: value[rows].to(model.device) for key, value in batch.items()})
                 error = count * float(output.losses[kind])
                 sums.update({"loss": count * float(output.loss), kind: error, f"{kind}_{name}": error})
                 sums.update({f"{name} rows": count})
+    sums = Counter(over_processes(sums, model.device))
     counts = {name: sums[f"{name} rows"] for name in ("text", "reference")}
     every = sum(counts.values())
     means = {name: sums[name] / every for name in ("loss", kind)}

@@ -8,25 +8,26 @@ from the encoder, on the training device, or from the shards of `motionmillion d
 clip draws depends only on torch's generator, see `motionmillion.training.order`.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from motionmillion.data.sets.latents import LatentCollator
 from motionmillion.data.sets.packing import PackedCollator
 from motionmillion.data.sets.texts import TextBank, Texts
 from motionmillion.data.sets.token_cache import cached_texts
 from motionmillion.data.sets.tokens import ShardDataset, TokenCollator, TokenDataset
+from motionmillion.data.shards.texts import TextShards
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.training.lm.motions import motion_sequences
 from motionmillion.training.lm.options import LMSection, check_latent_data
 from motionmillion.training.recipe import Recipe
-
-EVALUATION_BATCH = 32
+from motionmillion.training.sharing import over_processes, shared_batches
 
 
 @dataclass
@@ -36,7 +37,7 @@ class LMData:
     train: Dataset
     validation: Dataset
     collate: Callable
-    plain: TokenCollator
+    plain: Callable  # for validation: nothing is dropped or corrupted
     weights: torch.Tensor | None
 
 
@@ -67,12 +68,15 @@ def lm_data(
     else:
         train, validation = _from_motions(data, recipe.seed, texts, tokenizer, encoder)
     encoder.to("cpu")
+    if isinstance(texts, TextShards):
+        for dataset in (train, validation):
+            check_captions(texts, dataset.captions())
     plain, collate = collators(data, config)
     return LMData(
         train=train,
         validation=validation,
         collate=PackedCollator(collate, data.packing) if data.packing else collate,
-        plain=plain,
+        plain=PackedCollator(plain, data.packing) if data.packing else plain,
         weights=data.visits(train.groups(data.balance_by)),
     )
 
@@ -87,10 +91,20 @@ def collators(data: LMSection, config: MotionLMConfig) -> tuple[TokenCollator, T
     return TokenCollator(end, pad, longest=longest), TokenCollator(end, pad, *shares, longest=longest)
 
 
+def check_captions(texts: TextShards, captions: Iterable[str]) -> None:
+    """Raise `ValueError` for captions without text features, which training would meet at some step."""
+    missing = texts.missing(captions)
+    if missing:
+        raise ValueError(
+            f"data.text_features must hold every caption, got none of {len(missing):,} in {str(texts.folder)!r}, such "
+            f"as {missing[0]!r}; encode again with all sources of captions"
+        )
+
+
 def _from_shards(
     data: LMSection, texts: Texts | None, encoder: TextEncoder, config: MotionLMConfig
 ) -> tuple[ShardDataset, ShardDataset]:
-    folders = [data.tokens] if isinstance(data.tokens, str) else data.tokens or []
+    folders = data.token_folders
     given = (config.codebook_size, texts, encoder, data.own_caption_share)
     train = ShardDataset(folders, "train", *given, data.caption_weights)
     return train, ShardDataset(folders, "val", *given)
@@ -109,28 +123,29 @@ def _from_motions(
 
 
 @torch.no_grad()
-def evaluate_lm(model: MotionLM, dataset: Dataset, collate: TokenCollator, seed: int) -> dict[str, float]:
-    """Metrics on a data set, each clip with one caption drawn by `seed`.
+def evaluate_lm(model: MotionLM, dataset: Dataset, collate: Callable, seed: int, samples: int = 0) -> dict[str, float]:
+    """Metrics on a data set, each clip with one caption drawn by `seed`; every process must call it.
+
+    Args:
+        collate: makes batches; with a `PackedCollator` rows contain little padding, and figures are the same.
+        samples: number of clips, the same ones for a seed; 0 for all.
 
     Cross entropy (nats per token) and top-1 accuracy; for a flow head, the flow loss at noise drawn by `seed`, in
     units of the training latents' variance, and the END loss (nats per position where the motion could end).
     """
-    sums: dict[str, float] = {}
-    counts: dict[str, int] = {}
+    sums: Counter[str] = Counter()
     flow = model.config.head == "flow"
     noise = {"generator": torch.Generator(model.device).manual_seed(seed)} if flow else {}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for batch in DataLoader(dataset, batch_size=EVALUATION_BATCH, collate_fn=collate):
-            inputs = {key: value.to(model.device) for key, value in batch.items()}
-            output = model(**inputs, **noise, return_logits=False)
-            figures = dict(loss=output.token_losses, accuracy=output.token_hits)
-            if flow:
-                figures = dict(flow_loss=output.token_losses, end_loss=output.end_losses)
-            for name, values in figures.items():
-                sums[name] = sums.get(name, 0.0) + float(values.sum())
-                counts[name] = counts.get(name, 0) + values.numel()
-    means = {name: sums[name] / counts[name] for name in sums}
+    names = ("flow_loss", "end_loss") if flow else ("loss", "accuracy")
+    for batch, counted in shared_batches(dataset, collate, samples, seed):
+        inputs = {key: value.to(model.device) for key, value in batch.items()}
+        output = model(**inputs, **noise, return_logits=False)
+        found = (output.token_losses, output.end_losses if flow else output.token_hits)
+        for name, values in zip(names, found, strict=True):
+            sums[name] += counted * float(values.sum())
+            sums[f"{name} count"] += counted * values.numel()
+    total = over_processes(sums, model.device)
+    means = {name: total[name] / total[f"{name} count"] for name in names}
     if flow:
         means = {"loss": means["flow_loss"] + model.config.end_weight * means["end_loss"], **means}
     return means

@@ -73,6 +73,11 @@ class LMSection(TextToMotionSection):
                     f"data.{name} must be left out with data.tokens, got {getattr(self, name)!r}; name motions"
                 )
 
+    @property
+    def token_folders(self) -> list[str]:
+        """The folders of token shards."""
+        return [self.tokens] if isinstance(self.tokens, str) else list(self.tokens or [])
+
 
 def lm_data_options(recipe: Recipe) -> LMSection:
     """The section of a recipe, checked together with the model's head.

@@ -43,7 +43,7 @@ class SampleSheets(TrainerCallback):
         self.folder, self.seconds, self.pillow = folder, seconds, optional_package("PIL.Image")
 
     def on_evaluate(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
-        lm = self._model(args.split in ("zero3", "fsdp"))
+        lm = current_model(self.trainer, args.split in ("zero3", "fsdp"))
         if lm is None:
             return
         parts = self.pipeline
@@ -57,12 +57,18 @@ class SampleSheets(TrainerCallback):
                     tag = f"samples/{index:02d} {self.prompts[index]}"
                     callback.tb_writer.add_image(tag, picture, state.global_step, dataformats="HWC")
 
-    def _model(self, split: bool) -> Any:
-        """The model to generate with, on the first process; every process must call it."""
-        if split:
-            weights = whole_weights(self.trainer)
-            return None if weights is None else language_model(self.trainer.trained_model, weights)
-        if not self.trainer.is_world_process_zero():
-            return None
-        model = self.trainer.trained_model
-        return model.get_base_model() if is_adapted(model) else model
+
+def current_model(trainer: Any, split: bool, every: bool = False) -> Any:
+    """The model to generate with, on the first process, None on the others; every process must call it.
+
+    Args:
+        split: whether the weights are split over the processes, and have to be gathered on the first one.
+        every: return it on every process where the weights are not split.
+    """
+    if split:
+        weights = whole_weights(trainer)
+        return None if weights is None else language_model(trainer.trained_model, weights)
+    if not every and not trainer.is_world_process_zero():
+        return None
+    model = trainer.trained_model
+    return model.get_base_model() if is_adapted(model) else model

@@ -47,8 +47,10 @@ from motionmillion.pipeline.folder import find_pipeline, find_tokenizer
 from motionmillion.progress import say_lines
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
+from motionmillion.training.arguments import training_arguments
 from motionmillion.training.export import PARTS, language_model, whole_weights
 from motionmillion.training.lm.data import evaluate_lm, lm_data
+from motionmillion.training.lm.judged import JudgedMotions, JudgeOptions
 from motionmillion.training.lm.lora import (
     add_adapters,
     check_peft,
@@ -56,15 +58,22 @@ from motionmillion.training.lm.lora import (
     save_adapters,
     starting_model,
 )
-from motionmillion.training.lm.options import LMSection, lm_data_options, lora_options, motion_of
+from motionmillion.training.lm.options import LMSection, check_latent_data, lm_data_options, lora_options, motion_of
 from motionmillion.training.lm.samples import SampleSheets
+from motionmillion.training.origins import check_origins, check_tokens, clips_of, model_of, shards_of, weights_of
+from motionmillion.training.plan.cost import Step, lm_shape
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output
-from motionmillion.training.trainer import MotionTrainer, build_trainer, run, training_arguments
+from motionmillion.training.trainer import MotionTrainer, build_trainer, run
 
 
-def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
-    """Train, validate on the `val` split, write the pipeline `<output>/final`; returns the validation figures."""
+def train_lm(recipe: Recipe, resume: bool = False, force: bool = False) -> dict[str, float]:
+    """Train, validate on the `val` split, write the pipeline `<output>/final`; returns the validation figures.
+
+    Args:
+        resume: continue from the newest checkpoint in the output folder.
+        force: only warn if the codes come from another tokenizer, or a run to resume was trained on other data.
+    """
     # 1. checks that need nothing loaded
     data = lm_data_options(recipe)
     say_lines(data.check_clips(captioned=True))
@@ -77,11 +86,15 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
     parts = _parts(recipe, data)
     set_seed(recipe.seed)
     model = _model(recipe, data, parts)
+    if model.config.head == "flow":
+        check_latent_data(recipe, data)
+    _check_origins(recipe, data, parts, force)
     model.lean_training = True
     pipeline = CodesPipeline(parts.tokenizer, model, parts.encoder, parts.sampling)
     trained = add_adapters(model, lora, str(data.start_from)) if lora else model
     # 3. train
     sets = lm_data(recipe, data, parts.tokenizer, parts.encoder, model.config, arguments.device)
+    check_origins(recipe.output, clips_of(sets.train), force)
     if isinstance(model, MotionFlowLM) and not data.start_from:
         train: Any = sets.train
         model.set_statistics(*latent_statistics(latents for versions in train.codes for latents in versions))
@@ -91,11 +104,16 @@ def train_lm(recipe: Recipe, resume: bool = False) -> dict[str, float]:
         sets.train,
         sets.validation,
         sets.collate,
-        lambda model: evaluate_lm(model, sets.validation, sets.plain, recipe.seed),
+        lambda model: evaluate_lm(model, sets.validation, sets.plain, recipe.seed, arguments.eval_samples),
     )
     trainer.sample_weights = sets.weights
+    shape = lm_shape(model.config, lora)
+    trainer.operations = lambda batch: shape.operations(_step_of(batch))
     if data.samples:
         trainer.add_callback(SampleSheets(data.samples, trainer, pipeline, Path(recipe.output) / "samples"))
+    if arguments.generate_every:
+        judge = JudgeOptions(arguments.generate_every, arguments.generate_samples, arguments.generate_evaluator)
+        trainer.add_callback(JudgedMotions(trainer, pipeline, sets.validation, judge, recipe.seed))
     if trainer.is_world_process_zero():
         pipeline.save_settings(Path(recipe.output) / PARTS)
         parts.tokenizer.save_pretrained(Path(recipe.output) / PARTS / "tokenizer")
@@ -110,6 +128,7 @@ class LMParts:
     """The parts of the pipeline around the language model."""
 
     tokenizer: MotionTokenizer
+    folder: Path  # of the tokenizer
     encoder: TextEncoder
     sampling: dict[str, Any] | None
 
@@ -123,8 +142,19 @@ def _parts(recipe: Recipe, data: LMSection) -> LMParts:
         source = source or (started / "tokenizer" if (started / "tokenizer").is_dir() else None)
     if not source:
         raise ValueError(f"data must name the folder of a trained tokenizer, got none in {data.start_from!r}")
-    tokenizer = MotionTokenizer.from_pretrained(find_tokenizer(source)).eval()
-    return LMParts(tokenizer, data.encoder(), data.sampling)
+    folder = find_tokenizer(source)
+    return LMParts(MotionTokenizer.from_pretrained(folder).eval(), folder, data.encoder(), data.sampling)
+
+
+def _check_origins(recipe: Recipe, data: LMSection, parts: LMParts, force: bool) -> None:
+    """Compare the tokenizer with that of the codes, and everything with what a run to resume was trained on."""
+    tokens = data.token_folders
+    check_tokens(tokens, parts.folder, force)
+    found = {"tokenizer": weights_of(parts.folder), **shards_of(tokens, data.text_features)}
+    if data.start_from:
+        folder = find_pipeline(data.start_from)
+        found["data.start_from"] = model_of(folder / "lm" if (folder / "lm").is_dir() else folder)
+    check_origins(recipe.output, found, force)
 
 
 def _model(recipe: Recipe, data: LMSection, parts: LMParts) -> MotionLM:
@@ -136,6 +166,12 @@ def _model(recipe: Recipe, data: LMSection, parts: LMParts) -> MotionLM:
     options |= {"text_dim": parts.encoder.dim, "caption_dropout": float(data.caption_dropout)}
     size = options.pop("size", None)
     return MotionLM(MotionLMConfig.from_name(size, **options) if size else MotionLMConfig(**options))
+
+
+def _step_of(batch: dict[str, Any]) -> Step:
+    """A batch of one process in terms of its cost."""
+    rows, predicted = batch["labels"].shape[:2]
+    return Step(1, rows, batch["text_features"].shape[1] + predicted, predicted)
 
 
 def _save(trainer: MotionTrainer, pipeline: CodesPipeline, output: Path) -> None:

@@ -25,7 +25,7 @@ def check_arguments(recipe: Recipe) -> Any:
     Raises:
         ValueError: for unknown or invalid arguments.
     """
-    from motionmillion.training.trainer import training_arguments
+    from motionmillion.training.arguments import training_arguments
 
     training = {key: value for key, value in recipe.training.items() if key not in _HARDWARE}
     for key in ("tf32", "torch_compile", "use_cpu"):

@@ -254,7 +254,8 @@ def _step_lines(step: Step, shape: ModelShape, packed: bool) -> list[str]:
 def _steps_line(arguments: Any) -> str:
     if arguments.max_steps > 0:
         warmup = arguments.get_warmup_steps(arguments.max_steps)
-        return f"steps        {arguments.max_steps:,}, the first {warmup:,} of warm-up"
+        most = f", at most {arguments.max_epochs:g} visits of every clip" if arguments.max_epochs else ""
+        return f"steps        {arguments.max_steps:,}{most}, the first {warmup:,} of warm-up"
     return f"steps        {arguments.num_train_epochs:g} visits of every clip; how many steps depends on the data"
 
 

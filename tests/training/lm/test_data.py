@@ -7,6 +7,7 @@ import torch
 
 from motionmillion import MotionPipeline
 from motionmillion.data.sets.groups import category_weights
+from motionmillion.data.sets.packing import PackedCollator
 from motionmillion.data.sets.tokens import TokenCollator
 from motionmillion.data.shards.encoding import encode_features
 from motionmillion.data.shards.text_writer import encode_text
@@ -18,7 +19,9 @@ from motionmillion.training.lm import motions
 from motionmillion.training.lm.data import evaluate_lm, lm_data
 from motionmillion.training.lm.options import lm_data_options
 from motionmillion.training.lm.train import train_lm
+from motionmillion.training.order import SeededDataset
 from motionmillion.training.recipe import load_recipe
+from motionmillion.training.sharing import chosen
 
 
 @pytest.fixture(scope="module")
@@ -103,14 +106,24 @@ def test_evaluation_counts_every_token_once(lm_recipe, shards, parts):
     shape = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2)
     lm = MotionLM(MotionLMConfig(codebook_size=125, text_dim=16, **shape)).eval()
     figures = evaluate_lm(lm, data.validation, data.plain, seed=3)
-    torch.manual_seed(3)
-    torch.empty((), dtype=torch.int64).random_()  # DataLoader draws a seed of its own
-    batch = TokenCollator(125, 126)([data.validation[i] for i in range(len(data.validation))])
+    seeded, visits = SeededDataset(data.validation), chosen(len(data.validation), 0, seed=3)
+    batch = TokenCollator(125, 126)([seeded[visit][0] for visit in visits])
     output = lm(**batch)
     counted = batch["labels"] != 126
     assert figures["loss"] == pytest.approx(float(output.loss), abs=1e-4)
     hits = (output.logits[:, :-1].argmax(-1) == batch["labels"])[counted]
     assert figures["accuracy"] == pytest.approx(float(hits.float().mean()), abs=1e-6)
+    packed = evaluate_lm(lm, data.validation, PackedCollator(data.plain, 80), seed=3)
+    assert packed == pytest.approx(figures, abs=1e-4)
+    some, whole = (evaluate_lm(lm, data.train, data.plain, seed=3, samples=samples) for samples in (4, 0))
+    assert some == evaluate_lm(lm, data.train, data.plain, seed=3, samples=4) != whole
+
+
+def test_a_subset_is_part_of_the_whole():
+    whole, part = chosen(50, 0, seed=1), chosen(50, 8, seed=1)
+    assert [visit.index for visit in whole] == list(range(50)) and len({visit.seed for visit in whole}) == 50
+    assert len(part) == 8 and set(part) < set(whole) and part == sorted(part)
+    assert part != chosen(50, 8, seed=2) and chosen(50, 99, seed=1) == whole
 
 
 def test_category_weights_balance_categories():
@@ -176,6 +189,12 @@ def test_text_features_of_another_encoder_are_refused(lm_recipe, shards, texts, 
     other = TextEncoder(str(tiny_encoder), sentence=True, max_length=32)
     with pytest.raises(ValueError, match="text_features must be made with the sentence of .* True, got False in"):
         sets(recipe, (tiny_tokenizer, other))
+
+
+def test_captions_without_features_are_found_before_the_training(lm_recipe, texts, parts):
+    recipe = load_recipe(lm_recipe(data={"synthetic": 40, "text_features": texts, "variants": 0}))
+    with pytest.raises(ValueError, match="data.text_features must hold every caption, got none of [0-9]+ in"):
+        sets(recipe, parts)
 
 
 def test_shards_of_another_codebook_are_refused(lm_recipe, shards, parts):
