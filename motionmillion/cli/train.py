@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from motionmillion.cli.options import start_torch
+
 
 class Part(StrEnum):
     """Parts that can be trained."""
@@ -50,6 +52,7 @@ def train(
     from motionmillion.training.recipe import load_recipe
 
     recipe = load_recipe(config, override or [])
+    start_torch()
     if dry_run:
         from motionmillion.training.plan.dry_run import Target
         from motionmillion.training.plan.dry_run import dry_run as plan
@@ -72,7 +75,11 @@ def train(
         from motionmillion.training.lm.train import train_lm as run
     figures = run(recipe, resume, force=force)
     if os.environ.get("RANK", "0") == "0":  # only the first of several processes prints
-        typer.echo("  ".join(f"{name.removeprefix('eval_')} {value:.4g}" for name, value in figures.items()))
+        final = Path(recipe.output) / "final"
+        figures_line = "  ".join(f"{name.removeprefix('eval_')} {value:.4g}" for name, value in figures.items())
+        typer.echo(f"validation of {final}: {figures_line}")
+        if part in (Part.lm, Part.dit, Part.few_step):
+            typer.echo(f'motionmillion generate "a person waves" --model {final} -o wave.html')
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from motionmillion.training.distributed import close_processes
 

@@ -17,6 +17,7 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.utils import logging
 
 from motionmillion.configuration import check_number, check_whole, unknown_key_error
+from motionmillion.progress import say
 from motionmillion.training.distributed import process_arguments, zero_stage
 from motionmillion.training.recipe import Recipe
 
@@ -132,8 +133,12 @@ def training_arguments(recipe: Recipe, best: str = "loss", greater: bool = False
         raise unknown_key_error("training", set(recipe.training) - known, known)
     forced = {key: processes.pop(key) for key in ("deepspeed", "accelerator_config") if key in processes}
     check_reporters(recipe.training.get("report_to", ()))
+    given = {**defaults, **processes, **recipe.training, **forced}
+    if given.get("bf16") is True and not (given.get("deepspeed") or given.get("fsdp")) and not fast_bfloat16():
+        say("training.bf16 is off, because this CPU has no bfloat16 instructions and would be many times slower")
+        given["bf16"] = False
     try:
-        arguments = MotionTrainingArguments(**{**defaults, **processes, **recipe.training, **forced})
+        arguments = MotionTrainingArguments(**given)
     except TypeError as error:
         raise ValueError(f"training must hold arguments of TrainingArguments, got {error}") from None
     for field in dataclasses.fields(MotionTrainingArguments):
@@ -143,6 +148,14 @@ def training_arguments(recipe: Recipe, best: str = "loss", greater: bool = False
     _ = arguments.device  # starts the process group, which modules that gather need when they are built
     unset_hf_deepspeed_config()  # otherwise everything loaded from here on would be sharded, even the text encoder
     return arguments
+
+
+def fast_bfloat16() -> bool:
+    """Whether training in bfloat16 is not slower here: on a GPU, and on CPUs that have instructions for it."""
+    if torch.cuda.is_available():
+        return True
+    known = torch.cpu.get_capabilities()
+    return known.get("architecture") != "x86_64" or any(known.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def check_reporters(names: Any) -> None:

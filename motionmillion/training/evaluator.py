@@ -29,7 +29,7 @@ from motionmillion.text.encoder import TextEncoder
 from motionmillion.training.arguments import training_arguments
 from motionmillion.training.origins import check_origins, clips_of
 from motionmillion.training.recipe import Recipe
-from motionmillion.training.resume import check_output
+from motionmillion.training.resume import check_output, note_recipe
 from motionmillion.training.sections import EvaluatorSection, read_section
 from motionmillion.training.sharing import chosen
 from motionmillion.training.trainer import build_trainer, run
@@ -49,9 +49,10 @@ def train_evaluator(recipe: Recipe, resume: bool = False, force: bool = False) -
     """
     # 1. checks that need nothing loaded
     data = data_options(recipe)
-    say_lines(data.check_clips(captioned=True, val=2))
     arguments = training_arguments(recipe, "r_precision_top3", greater=True)
     check_output(recipe, resume)
+    say_lines(data.check_clips(captioned=True, val=2))
+    note_recipe(recipe)
     config = TextMotionEvaluatorConfig(**recipe.model)
     # 2. clips and texts
     clips = data.clips(recipe.seed)

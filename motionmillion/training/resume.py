@@ -1,6 +1,7 @@
 """Finds the complete checkpoints of a run, and checks that they can be resumed.
 
     check_output(recipe, resume)                      # before anything is loaded
+    note_recipe(recipe)                               # after all checks
     mark_whole(folder, processes=2, split="zero3")    # after every process has written its part
     folder = newest_whole(recipe.output, processes=2, split="zero3")
 
@@ -19,25 +20,26 @@ from motionmillion.io.files import write_text
 from motionmillion.training.recipe import Recipe
 
 FORMAT = 2
+RECIPE = "recipe.json"
 """Of runs; those before 2 decay the weights of embeddings, which their optimizer's state depends on."""
 
 MARKER, AVERAGE_FILE = "complete.json", "ema.pt"
 
 
 def check_output(recipe: Recipe, resume: bool) -> None:
-    """Check that the output folder is new or holds the run to resume, and record the recipe in it.
+    """Check that the output folder is new or holds the run to resume.
 
     Raises:
         ValueError: if the folder holds checkpoints of another recipe, or any without `resume`.
     """
-    file, there = Path(recipe.output) / "recipe.json", checkpoints(recipe.output)
+    file, there = Path(recipe.output) / RECIPE, checkpoints(recipe.output)
     finished = (Path(recipe.output) / "final").exists()
     if (there or finished) and not resume:
         found = "checkpoints" if there else "a trained model"
         raise ValueError(
             f"output must be a new folder, got {recipe.output!r} with {found}; use --resume or another one"
         )
-    own = {"seed": recipe.seed, "data": recipe.data, "model": recipe.model}
+    own = _own(recipe)
     if there and file.exists():
         noted = json.loads(file.read_text(encoding="utf-8"))
         differing = [name for name in own if noted.get(name) != json.loads(json.dumps(own[name]))]
@@ -46,8 +48,17 @@ def check_output(recipe: Recipe, resume: bool) -> None:
                 f"{differing[0]} must be that of the run to resume, got {own[differing[0]]} in place of "
                 f"{noted.get(differing[0])}; choose another output"
             )
-    elif os.environ.get("RANK", "0") == "0":
-        write_text(json.dumps({"format": FORMAT, **own}, indent=2) + "\n", file)
+
+
+def note_recipe(recipe: Recipe) -> None:
+    """Write what a run must have in common with its resumption into the output folder, unless it is there."""
+    file = Path(recipe.output) / RECIPE
+    if not (checkpoints(recipe.output) and file.exists()) and os.environ.get("RANK", "0") == "0":
+        write_text(json.dumps({"format": FORMAT, **_own(recipe)}, indent=2) + "\n", file)
+
+
+def _own(recipe: Recipe) -> dict[str, Any]:
+    return {"seed": recipe.seed, "data": recipe.data, "model": recipe.model}
 
 
 def format_of(output: str | Path) -> int:

@@ -29,7 +29,7 @@ from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 from motionmillion.training.arguments import training_arguments
 from motionmillion.training.origins import check_origins, clips_of
 from motionmillion.training.recipe import Recipe
-from motionmillion.training.resume import check_output
+from motionmillion.training.resume import check_output, note_recipe
 from motionmillion.training.sections import ClipsSection, option, read_section
 from motionmillion.training.sharing import chosen
 from motionmillion.training.trainer import build_trainer, run
@@ -90,10 +90,11 @@ def train_tokenizer(
         force: only warn if a run to resume was trained on other data.
     """
     options = data_options(recipe)
-    if data is None:
-        say_lines(options.check_clips(captioned=False))
     arguments = training_arguments(recipe, "mpjpe_rotations_mm")
     check_output(recipe, resume)
+    if data is None:
+        say_lines(options.check_clips(captioned=False))
+    note_recipe(recipe)
     set_seed(recipe.seed)
     model = MotionTokenizer(MotionTokenizerConfig(**recipe.model))
     data = load_tokenizer_data(recipe, model.representation) if data is None else data

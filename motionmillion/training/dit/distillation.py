@@ -43,7 +43,7 @@ from motionmillion.training.dit.start_from import check_encoder, copied, find_di
 from motionmillion.training.dit.train import dit_data_sets, run_and_save, visits
 from motionmillion.training.origins import check_origins, clips_of, model_of, shards_of
 from motionmillion.training.recipe import Recipe
-from motionmillion.training.resume import check_output
+from motionmillion.training.resume import check_output, note_recipe
 from motionmillion.training.sections import option, read_section
 from motionmillion.training.trainer import build_trainer
 
@@ -104,9 +104,10 @@ def train_few_step(recipe: Recipe, resume: bool = False, force: bool = False) ->
         raise ValueError(
             f"data.start_from must be left out, got {data.start_from!r}; the student starts as its teacher"
         )
-    say_lines(data.check_clips(captioned=True))
     arguments = training_arguments(recipe, "gap")
     check_output(recipe, resume)
+    say_lines(data.check_clips(captioned=True))
+    note_recipe(recipe)
     check_origins(recipe.output, {"model.teacher": model_of(folder), **shards_of([], data.text_features)}, force)
     # 2. teacher and student
     teacher = load_dit(folder, arguments.device)

@@ -66,7 +66,7 @@ from motionmillion.training.origins import check_origins, clips_of, model_of, sh
 from motionmillion.training.plan.cost import Step
 from motionmillion.training.plan.dit_cost import DiTShape, dit_shape
 from motionmillion.training.recipe import Recipe
-from motionmillion.training.resume import check_output
+from motionmillion.training.resume import check_output, note_recipe
 from motionmillion.training.sharing import over_processes, shared_batches
 from motionmillion.training.trainer import build_trainer, run
 
@@ -86,9 +86,10 @@ def train_dit(recipe: Recipe, resume: bool = False, force: bool = False) -> dict
     started = find_dit(str(data.start_from), "data.start_from") if data.start_from else None
     if started is not None:
         data = data.completed(started.parent, recipe.data)
-    say_lines(data.check_clips(captioned=True))
     arguments = training_arguments(recipe)
     check_output(recipe, resume)
+    say_lines(data.check_clips(captioned=True))
+    note_recipe(recipe)
     found = {} if started is None else {"data.start_from": model_of(started)}
     check_origins(recipe.output, {**found, **shards_of([], data.text_features)}, force)
     # 2. clips and texts

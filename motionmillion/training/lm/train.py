@@ -63,7 +63,7 @@ from motionmillion.training.lm.samples import SampleSheets
 from motionmillion.training.origins import check_origins, check_tokens, clips_of, model_of, shards_of, weights_of
 from motionmillion.training.plan.cost import Step, lm_shape
 from motionmillion.training.recipe import Recipe
-from motionmillion.training.resume import check_output
+from motionmillion.training.resume import check_output, note_recipe
 from motionmillion.training.trainer import MotionTrainer, build_trainer, run
 
 
@@ -76,12 +76,13 @@ def train_lm(recipe: Recipe, resume: bool = False, force: bool = False) -> dict[
     """
     # 1. checks that need nothing loaded
     data = lm_data_options(recipe)
-    say_lines(data.check_clips(captioned=True))
     lora = lora_options(recipe, data)
     if lora:
         check_peft()
     arguments = training_arguments(recipe)
     check_output(recipe, resume)
+    say_lines(data.check_clips(captioned=True))
+    note_recipe(recipe)
     # 2. the parts of the pipeline
     parts = _parts(recipe, data)
     set_seed(recipe.seed)
