@@ -17,18 +17,21 @@ from motionmillion.cli.options import (
     OUTPUT,
     REWRITING,
     SAMPLING,
+    ClipOptions,
     ModelOption,
     OutputOptions,
     RunDeviceOption,
     RunOptions,
     find_device,
     warnings_as_lines,
+    with_clip_options,
     with_model_options,
     with_output_options,
 )
 
 
 @with_output_options
+@with_clip_options
 @with_model_options
 def generate(
     prompts: Annotated[list[str] | None, typer.Argument(help="Sentences; one motion (or more) for each.")] = None,
@@ -57,6 +60,12 @@ def generate(
     repair: Annotated[
         bool,
         typer.Option("--repair", help="Repair feet, floor and jitter before writing.", rich_help_panel=OUTPUT),
+    ] = False,
+    manifest: Annotated[
+        bool,
+        typer.Option(
+            "--manifest", help="List the clips in manifest.json beside the first output.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     prompts_file: Annotated[
         Path | None, typer.Option(help="Text file with one sentence per line.", rich_help_panel=INPUT)
@@ -135,6 +144,7 @@ def generate(
         ),
     ] = "raise",
     device: RunDeviceOption = "auto",
+    clips: ClipOptions,
     writing: OutputOptions,
 ) -> None:
     """Generate motions from sentences.
@@ -144,8 +154,10 @@ def generate(
     same result. --reference and --edit need a model of kind dit; with --reference the sentence may be "".
     """
     from motionmillion.cli.jobs import (
+        Finish,
         Request,
         generate_files,
+        open_manifest,
         output_jobs,
         read_prompts,
         read_span,
@@ -172,7 +184,8 @@ def generate(
     # a timeline is one motion: its parts share one prompt and one set of files
     whole = ["; ".join(texts)] if parts else texts
     settled = rewrite is None
-    jobs = output_jobs(whole, output or [], num_samples, seed, resume, settled, sources, overwrite)
+    finish = Finish(clips, writing, repair, open_manifest(output or []) if manifest else None)
+    jobs = output_jobs(whole, output or [], num_samples, seed, resume, settled, sources, overwrite, finish)
     reading = dict(fps=source_fps, up=up)
     given = [load_motion(file, named, **reading) if file else None for file in (prefix, end, edit)]
     request = Request(
@@ -187,4 +200,4 @@ def generate(
     )
     request.check_rows(len(texts))
     with warnings_as_lines():
-        generate_files(jobs, model, where, options, request, writing, repair)
+        generate_files(jobs, model, where, options, request, finish)

@@ -15,6 +15,9 @@ import numpy as np
 
 from motionmillion.cli.mapping import load_motion
 from motionmillion.configuration import check_whole
+from motionmillion.data.game_clips import ClipOptions, GameClip, prepare_clip
+from motionmillion.data.manifest import NAME, Manifest, clip_entry
+from motionmillion.data.mirror_words import mirror_caption
 from motionmillion.io import check_output, write_motion
 from motionmillion.io.files import PathError, atomic_path, read_text
 from motionmillion.io.outputs import check_outputs
@@ -129,6 +132,48 @@ class Request:
         }
 
 
+@dataclass(frozen=True)
+class Finish:
+    """What is done with each motion after it is generated.
+
+    Args:
+        clips: what it is made into.
+        writing: options of the files' writers.
+        repair: whether it is repaired first.
+        manifest: where the clips are listed.
+    """
+
+    clips: ClipOptions = ClipOptions()
+    writing: OutputOptions = OutputOptions()
+    repair: bool = False
+    manifest: Manifest | None = None
+
+    def clip(self, motion: Motion) -> GameClip:
+        """What a generated motion is made into; raises `ValueError` if it cannot be."""
+        return prepare_clip(motion.repaired() if self.repair else motion, self.clips)
+
+    def write(self, job: Job, clip: GameClip) -> None:
+        """Write the files of a job and list them; prints their names."""
+        for file in job.files:
+            write_motion(clip.motion, file, **self.writing.of(file))
+            print(file, flush=True)
+        if self.manifest is not None:
+            self.manifest.add(clip_entry(job.files, clip, job.prompt, job.seed))
+
+    def caption(self, prompt: str) -> str:
+        """The caption in the files of a prompt."""
+        return mirror_caption(prompt) if self.clips.mirror else prompt
+
+    def lists(self, files: Sequence[Path]) -> bool:
+        """Whether there is nothing left to list for these files."""
+        return self.manifest is None or self.manifest.lists(files)
+
+
+def open_manifest(outputs: Sequence[Path]) -> Manifest | None:
+    """The manifest beside the first output; None without any, which is an error elsewhere."""
+    return Manifest(outputs[0].parent / NAME) if outputs else None
+
+
 def read_timeline(parts: Sequence[str]) -> tuple[tuple[str, float], ...]:
     """Texts and seconds of lines such as "4: a person walks forward".
 
@@ -190,19 +235,23 @@ def output_jobs(
     settled: bool = True,
     sources: Sequence[Path] = (),
     overwrite: bool = False,
+    finish: "Finish | None" = None,
 ) -> list[Job]:
     """One job per motion, with numbered files if there are several; checks all outputs before loading anything.
 
     Args:
-        resume: skip jobs whose files all exist.
+        resume: skip jobs whose files all exist and are in the manifest, if there is one.
         settled: whether prompts are the same in every run, so that an existing file of another prompt is an error;
             prompts rewritten by a language model may differ.
         sources: files that the command reads, which are never written.
         overwrite: whether other files may be replaced; with `resume`, unfinished jobs replace theirs in any case.
 
+        finish: what is done with the motions; a mirror image swaps the sides in prompts.
+
     Raises:
         ValueError: for outputs that exist or cannot be written, and files to resume that hold another prompt.
     """
+    finish = Finish() if finish is None else finish
     if not outputs:
         raise ValueError("output must name at least one file, got none; add -o motion.html")
     check_whole("num_samples", num_samples, 1)
@@ -218,8 +267,8 @@ def output_jobs(
         files = tuple(outputs) if len(rows) == 1 else tuple(numbered)
         # seeds and file names depend only on the index, so skipping jobs changes nothing else
         if resume and settled:
-            _check_prompt(prompt, [file for file in files if file.exists()])
-        if not (resume and all(file.exists() for file in files)):
+            _check_prompt(finish.caption(prompt), [file for file in files if file.exists()])
+        if not (resume and all(file.exists() for file in files) and finish.lists(files)):
             jobs.append(Job(prompt, sample_seed(seed, sample), files, row))
     check_outputs([file for job in jobs for file in job.files], sources, overwrite or resume)
     return jobs
@@ -255,15 +304,17 @@ def generate_files(
     device: str,
     options: RunOptions,
     request: Request | None = None,
-    writing: OutputOptions | None = None,
-    repair: bool = False,
+    finish: Finish | None = None,
 ) -> None:
     """Generate the motions of `jobs` in batches; the files of a batch are written as soon as it is done.
 
     Args:
         request: conditions besides the prompts of `jobs`.
-        writing: options of the files' writers.
-        repair: whether motions are repaired before they are written.
+        finish: what is done with the motions.
+
+    Raises:
+        ValueError: for conditions and options that do not fit, and at the end, for motions that could not be made into
+            clips; the others are written.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -271,7 +322,8 @@ def generate_files(
     from motionmillion.pipeline import MotionPipeline
 
     request = Request() if request is None else request
-    writing = OutputOptions() if writing is None else writing
+    finish = Finish() if finish is None else finish
+    failed: list[str] = []
     # all checks come before the model is loaded, which takes long
     check_length("seconds", options.given.get("seconds"))
     request.check(options.given)
@@ -285,11 +337,16 @@ def generate_files(
         for start in range(0, len(jobs), options.batch_size):
             part = jobs[start : start + options.batch_size]
             for job, motion in zip(part, request.motions(pipe, part, options.given), strict=True):
-                motion = motion.repaired() if repair else motion
-                for file in job.files:
-                    write_motion(motion, file, **writing.of(file))
-                    print(file, flush=True)
+                try:
+                    clip = finish.clip(motion)
+                except ValueError as error:
+                    failed.append(f"{job.files[0]}: {error}")
+                else:
+                    finish.write(job, clip)
                 progress.advance(task)
+    if failed:
+        more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+        raise ValueError(f"not written: {failed[0]}{more}")
 
 
 def rewrite_prompts(

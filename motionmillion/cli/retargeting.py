@@ -37,6 +37,7 @@ def retarget(
     scale: Annotated[float | None, typer.Option(help=help_of("scale"))] = None,
     sole: Annotated[float | None, typer.Option(help=help_of("sole"))] = None,
     character: Annotated[int | None, typer.Option(help="Which character of a .glb of several, from 0.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Resample to this frame rate, such as 24 or 60.")] = None,
     source_fps: SourceFpsOption = None,
     up: UpOption = None,
     index: IndexOption = None,
@@ -73,6 +74,7 @@ def retarget(
         typer.echo(write_text(shown + "\n", save_mapping))
     if outputs:
         motion = load_motion(source, own, fps=source_fps, up=up, index=index)
+        motion = motion if fps is None else motion.resample(fps)
         with lines():
             for path in retarget_file(motion, body, *outputs, options=options):
                 typer.echo(path)

@@ -37,7 +37,7 @@ def write_glb(
     motion: Motion | Sequence[Motion],
     path: str | Path,
     body: str = "auto",
-    root_motion: bool = True,
+    root_motion: bool | str = True,
     fps: float | None = None,
     names: str = "smpl",
 ) -> Path:
@@ -46,7 +46,8 @@ def write_glb(
     Args:
         motion: one motion, or a list of motions on one skeleton.
         body: "human", "mannequin", or "auto": the human if the skeleton has SMPL22's joints.
-        root_motion: whether the pelvis travels; otherwise it stays above the origin.
+        root_motion: "hips" (or True) if the pelvis travels, "none" (or False) if it stays above the origin, "root" for
+            an extra bone on the floor that travels; see `motionmillion.io.root_bone`.
         fps: resample to this frame rate; None keeps each motion's own.
         names: joint names, a key of `motionmillion.kinematics.naming.NAMINGS`.
 
@@ -135,6 +136,8 @@ class _Document:
         animation = gltf.Animation(name=clip.name, samplers=[], channels=[], extras=extras)
         times = self._accessor(clip.times, _FLOAT, bounds=True)
         tracks: list[tuple[int, str, np.ndarray]] = [(0, "translation", clip.path)]
+        if clip.pelvis is not None:
+            tracks.append((1, "translation", clip.pelvis))
         tracks += [(joint, "rotation", clip.rotations[:, joint]) for joint in range(len(self.names))]
         for joint, target, values in tracks:
             animation.channels.append(

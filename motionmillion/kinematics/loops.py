@@ -233,8 +233,8 @@ def _seam(motion: Motion, options: LoopOptions) -> tuple[int, int, float]:
 
 
 def _states(motion: Motion) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pose and velocity of each frame `[T, 6 J]` in its heading frame; sums of the joints' mean speeds up to each frame
-    `[T]`; the largest acceleration of a joint `[T]`."""
+    """Pose and velocity of each frame `[T, 6 J]` in its heading frame, the sum of the joints' mean speeds up to it
+    `[T]`, and the largest acceleration of a joint `[T]`."""
     motion = _double(motion)
     joints = motion.positions()
     unturn = rotation_y(-headings(motion.rotations[:, 0]))

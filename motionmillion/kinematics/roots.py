@@ -37,6 +37,26 @@ def floor_path(motion: Motion) -> Tensor:
     return motion.translation * motion.translation.new_tensor([1.0, 0.0, 1.0])
 
 
+def smooth_path(path: Tensor, fps: float, seconds: float = 0.25) -> Tensor:
+    """A path `[T, D]` without the sway of single steps: a Gaussian of that sigma; the ends go on as they came."""
+    reach = min(math.ceil(2.5 * seconds * fps), len(path) - 1)
+    if reach < 1:
+        return path
+    time = torch.arange(-reach, reach + 1, dtype=path.dtype) / (seconds * fps)
+    weights = torch.exp(-0.5 * time**2)
+    # odd continuation: a straight path stays as it is
+    before = 2 * path[:1] - path[1 : reach + 1].flip(0)
+    after = 2 * path[-1:] - path[-reach - 1 : -1].flip(0)
+    windows = torch.cat([before, path, after]).unfold(0, 2 * reach + 1, 1)  # [T, D, W]
+    return windows @ (weights / weights.sum())
+
+
+def mean_speed(motion: Motion) -> float:
+    """Mean speed along the floor, metres per second, without the sway of single steps."""
+    path = smooth_path(floor_path(motion).double().cpu(), motion.fps)
+    return float(path.diff(dim=0).norm(dim=-1).sum()) * motion.fps / max(motion.num_frames - 1, 1)
+
+
 def in_place(motion: Motion, heading: bool = False) -> Motion:
     """The motion with its pelvis above the origin in every frame; heights stay.
 

@@ -2,9 +2,9 @@
 
     moved = warped(motion, base, onto, turn)
 
-In each frame the body is turned about the vertical through `base` and moved so that `base` comes to `onto`. A foot that
-touches the floor is held where the frame in the middle of its contact puts it, and comes and goes along a smooth curve,
-so that steps get longer, shorter or turn, and feet do not slide because of it.
+In each frame the body is turned about the vertical through `base` and moved so that `base` comes to `onto`. A foot
+that touches the floor is held where the frame in the middle of its contact puts it, and comes and goes along a smooth
+curve: steps get longer, shorter or turn, and feet do not slide because of it.
 
 Shapes: T frames, F two feet, P two parts of a foot.
 """
