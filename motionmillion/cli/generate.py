@@ -2,6 +2,7 @@
 
 motionmillion generate "a person waves" -o wave.html -o wave.bvh --seed 0 --seconds 4
 motionmillion generate "a person walks" --reference walk.bvh --strength 0.8 --model my_dit -o out.html
+motionmillion generate "a person walks" --path "0,0 0,2 2,3" -o out.glb
 motionmillion generate "a person claps" --edit walk.bvh --edit-joints left_arm --model my_dit -o out.html
 """
 
@@ -17,6 +18,7 @@ from motionmillion.cli.options import (
     OUTPUT,
     REWRITING,
     SAMPLING,
+    WAY,
     ClipOptions,
     ModelOption,
     OutputOptions,
@@ -94,6 +96,32 @@ def generate(
         typer.Option(help="Vertical axis of input motion files, y or z, if not the default.", rich_help_panel=INPUT),
     ] = None,
     mapping: InputMappingOption = None,
+    path: Annotated[
+        str | None,
+        typer.Option(
+            help='Points on the floor, "0,0 1,2 2,2" (x,z in metres) or "0,0,0 2,1,2" (seconds,x,z); or a JSON or CSV '
+            "file of them.",
+            rich_help_panel=WAY,
+        ),
+    ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(help="Speed along the floor, m/s, straight on or along the path.", rich_help_panel=WAY),
+    ] = None,
+    turn: Annotated[
+        float | None, typer.Option(help="Turn over the whole motion, degrees, left if positive.", rich_help_panel=WAY)
+    ] = None,
+    facing: Annotated[
+        float | None,
+        typer.Option(help="DiT: direction of the body, degrees; 0 is +z, 90 is +x.", rich_help_panel=WAY),
+    ] = None,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            help="Language models: motions sampled for a way, of which the nearest is taken; default: 8.",
+            rich_help_panel=WAY,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same motion.", rich_help_panel=SAMPLING)] = 0,
     *,
     options: RunOptions,
@@ -164,8 +192,10 @@ def generate(
         read_timeline,
         rewrite_prompts,
     )
+    from motionmillion.cli.ways import read_path
 
     named = read_mapping(mapping)
+    points = None if path is None else read_path(path)
     check_mapping(named, [prefix, end, edit, *(reference or [])])
     where = find_device(device)
     writing.check(output or [])
@@ -197,6 +227,7 @@ def generate(
         edit=given[2],
         edit_frames=None if edit_frames is None else read_span(edit_frames),
         edit_joints=tuple(edit_joints or []),
+        way={"path": points, "speed": speed, "turn": turn, "facing": facing, "candidates": candidates},
     )
     request.check_rows(len(texts))
     with warnings_as_lines():

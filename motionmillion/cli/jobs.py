@@ -7,7 +7,7 @@ generate_files(jobs, "mini", "cpu", RunOptions({"seconds": 4}))
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,7 @@ class Request:
         references: one reference motion for all prompts, or one per prompt.
         reference_mode, judge: use of the references, see `motionmillion.pipeline.dit.pipeline`, and the gate's judge.
         edit: a motion to edit; `edit_frames` and `edit_joints` select the part to change.
+        way: where to go: `path`, `speed`, `turn`, `facing` and `candidates`, see `motionmillion.pipeline.ways`.
     """
 
     timeline: tuple[tuple[str, float], ...] = ()
@@ -64,6 +65,12 @@ class Request:
     edit: Motion | None = None
     edit_frames: tuple[int, int] | None = None
     edit_joints: tuple[str, ...] = ()
+    way: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The arguments of a pipeline's call that say where to go."""
+        return {name: value for name, value in self.way.items() if value is not None}
 
     def check(self, options: Mapping[str, Any]) -> None:
         """Raise `ValueError` for conditions that cannot be combined."""
@@ -75,6 +82,8 @@ class Request:
             raise ValueError("reference must be left out with timeline and end, got one; it goes with prompts")
         if not self.references and self.reference_mode != "auto":
             raise ValueError(f"reference_mode must come with reference, got {self.reference_mode!r} alone")
+        if self.asked:
+            self._check_way(options)
         # conditions that cannot be combined with an edit
         besides = self.timeline or self.prefix is not None or self.references or options.get("seconds") is not None
         if self.edit is not None and besides:
@@ -83,6 +92,28 @@ class Request:
             )
         if self.edit is None and (self.edit_frames is not None or self.edit_joints):
             raise ValueError("edit_frames and edit_joints must come with edit; name the motion file to change")
+
+    def _check_way(self, options: Mapping[str, Any]) -> None:
+        name, value = next(iter(self.asked.items()))
+        if self.timeline or self.edit is not None or self.prefix is not None or self.references:
+            raise ValueError(f"{name} must come without timeline, edit, prefix and reference, got {value!r}")
+        asked = {key: own for key, own in self.asked.items() if key != "candidates"}
+        if not asked:
+            raise ValueError(f"candidates must come with path or speed, got {value!r} alone")
+        from motionmillion.pipeline.ways import Way
+
+        Way.of(**asked, seconds=options.get("seconds"))
+
+    def error(self, motion: Motion, options: Mapping[str, Any]) -> str:
+        """How far a motion is from the way that was asked for; "" without one."""
+        asked = {key: own for key, own in self.asked.items() if key != "candidates"}
+        if not asked:
+            return ""
+        from motionmillion.kinematics.floor_paths import path_error
+        from motionmillion.pipeline.ways import Way
+
+        way = Way.of(**asked, seconds=options.get("seconds"))
+        return "" if way is None or way.path is None else str(path_error(motion, way.path))
 
     def check_rows(self, rows: int) -> None:
         """Raise `ValueError` unless there is one reference, or one for each of `rows` prompts."""
@@ -100,7 +131,9 @@ class Request:
             changed = dict(frames=self.edit_frames, joints=self.edit_joints or None)
             return [pipe.edit(self.edit, job.prompt, seed=job.seed, **changed, **options) for job in jobs]
         prompts, seeds = [job.prompt for job in jobs], [job.seed for job in jobs]
-        return pipe.sample(prompts, seeds, prefix=self.prefix, **self._followed(pipe, jobs, options), **options)
+        return pipe.sample(
+            prompts, seeds, prefix=self.prefix, **self._followed(pipe, jobs, options), **self.asked, **options
+        )
 
     def prepare(self, pipe: "MotionPipeline") -> None:
         """Set the requested judge in the pipeline's gate."""
@@ -343,6 +376,9 @@ def generate_files(
                     failed.append(f"{job.files[0]}: {error}")
                 else:
                     finish.write(job, clip)
+                    told = request.error(motion, options.given)
+                    if told:
+                        print(f"{job.files[0]}: {told}", file=sys.stderr)
                 progress.advance(task)
     if failed:
         more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""

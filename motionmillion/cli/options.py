@@ -31,6 +31,7 @@ from motionmillion.io.write_options import OutputOptions
 from motionmillion.pipeline.options import DIT, FLOW, KINDS, LENGTH, SAMPLING, SPEED, RunOptions
 
 OUTPUT, INPUT, REWRITING = "Output", "Prompts and motion files", "Rewriting"
+WAY = "Where to go"
 FOREIGN, MEASURES = "Motions of another system", "Measures"
 """Panels of `--help`, apart from model options: `SAMPLING`, `LENGTH`, `DIT`, `SPEED` and one for flows."""
 
@@ -57,7 +58,19 @@ OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace output files that exist, but never a source.")
 ]
 
-__all__ = ["DIT", "FOREIGN", "INPUT", "LENGTH", "MEASURES", "OUTPUT", "READABLE", "REWRITING", "SAMPLING", "SPEED"]
+__all__ = [
+    "DIT",
+    "FOREIGN",
+    "INPUT",
+    "LENGTH",
+    "MEASURES",
+    "OUTPUT",
+    "READABLE",
+    "REWRITING",
+    "SAMPLING",
+    "SPEED",
+    "WAY",
+]
 __all__ += ["DeviceOption", "IndexOption", "ModelOption", "OutputOptions", "OverwriteOption", "RunDeviceOption"]
 __all__ += ["RunOptions", "find_device", "model_options", "WRITABLE"]
 __all__ += ["SourceFpsOption", "UpOption", "progress", "warnings_as_lines"]
