@@ -137,7 +137,8 @@ class Loop:
     def _accelerations(self) -> Tensor:
         """Largest acceleration among the joints in each frame `[N]`."""
         frames = self.motion.num_frames
-        joints = _double(self.repeated(3)).positions()[frames - 1 : 2 * frames + 1]
+        many = self.repeated(3).slice(frames - 1, 2 * frames + 1)
+        joints = many.skeleton.forward_kinematics(many.rotations.double(), many.translation.double())[0]
         return joints.diff(n=2, dim=0).norm(dim=-1).amax(-1) * self.motion.fps**2
 
     def repeated(self, times: int) -> Motion:
@@ -222,8 +223,8 @@ def _seam(motion: Motion, options: LoopOptions) -> tuple[int, int, float]:
     every = np.arange(1, last + 1, stride)
     start, stop, difference = _best(states, activity, unrest, every, every, shortest, longest)
     if stride > 1 and np.isfinite(difference):
-        near = [np.arange(max(f - stride, 1), min(f + stride, last) + 1) for f in (start, stop)]
-        start, stop, difference = _best(states, activity, unrest, *near, shortest, longest)
+        first, second = (np.arange(max(f - stride, 1), min(f + stride, last) + 1) for f in (start, stop))
+        start, stop, difference = _best(states, activity, unrest, first, second, shortest, longest)
     if not difference <= options.limit:
         raise ValueError(
             f"motion must have two like frames at least {options.min_seconds:g} s apart to be looped, got a "
@@ -235,10 +236,10 @@ def _seam(motion: Motion, options: LoopOptions) -> tuple[int, int, float]:
 def _states(motion: Motion) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pose and velocity of each frame `[T, 6 J]` in its heading frame, the sum of the joints' mean speeds up to it
     `[T]`, and the largest acceleration of a joint `[T]`."""
-    motion = _double(motion)
-    joints = motion.positions()
-    unturn = rotation_y(-headings(motion.rotations[:, 0]))
-    ground = motion.translation * joints.new_tensor([1.0, 0.0, 1.0])
+    rotations, path = motion.rotations.detach().cpu().double(), motion.translation.detach().cpu().double()
+    joints = motion.skeleton.forward_kinematics(rotations, path)[0]
+    unturn = rotation_y(-headings(rotations[:, 0]))
+    ground = path * joints.new_tensor([1.0, 0.0, 1.0])
     local = (joints - ground[:, None]) @ unturn.mT
     velocity = torch.from_numpy(np.gradient(joints.numpy(), axis=0)) * motion.fps
     scale = 1.0 / math.sqrt(joints.shape[1])
@@ -365,18 +366,3 @@ def _never_lifts(motion: Motion, frames: int) -> bool:
     contacts = find_contacts(motion.positions(), motion.fps)
     flags = contacts.reshape(len(contacts), -1).T
     return any(stop - start >= frames for own in flags for start, stop in runs(own))
-
-
-class _Exact:
-    """A motion in float64."""
-
-    def __init__(self, motion: Motion) -> None:
-        self.rotations, self.translation = motion.rotations.double().cpu(), motion.translation.double().cpu()
-        self.fps, self.skeleton = motion.fps, motion.skeleton
-
-    def positions(self) -> Tensor:
-        return self.skeleton.forward_kinematics(self.rotations, self.translation)[0]
-
-
-def _double(motion: Motion) -> _Exact:
-    return _Exact(motion)

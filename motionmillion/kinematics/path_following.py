@@ -5,7 +5,8 @@
 
 The smoothed way of the pelvis is laid onto the curve; sway, bobbing and everything else stays relative to it. The body
 turns with the direction of the way, so a person who walks backwards does so along the path, too. Without times, the
-motion keeps its own pace (where it slows down, it slows down). Feet are held by `motionmillion.kinematics.warping`.
+motion keeps its own pace (where it slows down, it slows down). Footprints go along (`motionmillion.kinematics.warping`),
+then feet are repaired: held where they touch the floor, lifted where they swing low (`motionmillion.kinematics.repair`).
 
 Shapes: T frames.
 """
@@ -17,10 +18,12 @@ import torch
 from torch import Tensor
 
 from motionmillion.kinematics.floor_paths import FloorPath
+from motionmillion.kinematics.repair import RepairOptions, repaired
 from motionmillion.kinematics.roots import floor_path, headings, smooth_path
 from motionmillion.kinematics.warping import warped
 from motionmillion.motion import Motion
 
+_FEET = RepairOptions(feet=True, floor=False, jitter=False, swing=True)
 _SWAY = 0.3
 """Sigma of the smoothing that takes the sway of steps out of a way, seconds."""
 _SLOW = 0.2
@@ -42,7 +45,7 @@ def onto_path(motion: Motion, path: FloorPath) -> Motion:
     places, angles = _targets(motion, way, path)
     turn = smooth_path(torch.from_numpy(angles - direction)[:, None], motion.fps, 0.1)[:, 0]
     onto = torch.from_numpy(np.stack([places[:, 0], np.zeros(len(places)), places[:, 1]], axis=1))
-    return warped(motion, torch.from_numpy(way), onto, turn)
+    return repaired(warped(motion, torch.from_numpy(way), onto, turn), _FEET)
 
 
 def covered(motion: Motion) -> float:

@@ -27,8 +27,8 @@ def foot_contacts(motion: Motion, floor: float | None = None) -> dict[str, list[
     Raises:
         ValueError: for a skeleton of other joints than SMPL22's.
     """
-    contacts = find_contacts(check_skeleton(motion).positions(), motion.fps, floor).any(-1)  # [T, F]
-    return {side: runs(contacts[:, number]) for number, side in enumerate(SIDES)}
+    contacts = find_contacts(check_skeleton(motion).positions(), motion.fps, floor)  # [T, F, P]
+    return {side: runs(contacts[:, foot, 0] | contacts[:, foot, 1]) for foot, side in enumerate(SIDES)}
 
 
 def trimmed(motion: Motion, foot: Foot = "any") -> Motion:

@@ -72,6 +72,6 @@ def _middles(contacts: np.ndarray) -> np.ndarray:
     """For each frame of a contact of a foot, the frame in its middle `[T, F]`; other frames are their own."""
     middle = np.repeat(np.arange(len(contacts))[:, None], 2, axis=1)
     for foot in range(2):
-        for start, stop in runs(contacts[:, foot].any(-1)):
+        for start, stop in runs(contacts[:, foot, 0] | contacts[:, foot, 1]):
             middle[start:stop, foot] = (start + stop - 1) // 2
     return middle

@@ -39,10 +39,10 @@ def test_a_walk_is_on_the_path_and_feet_stay(walk: Motion, name: str):
     path = FloorPath.of(PATHS[name])
     moved = onto_path(walk, path)
     before, after = path_error(walk, path), path_error(moved, path)
-    assert after.mean < 0.03 and after.largest < 0.15
+    assert after.mean < 0.05 and after.largest < 0.15
     assert name == "straight" or after.mean < 0.2 * before.mean
     assert slip(moved) < slip(walk) + 0.06
-    assert find_faults(moved).sliding < find_faults(walk).sliding + 0.15
+    assert find_faults(moved).sliding < 0.6 * find_faults(walk).sliding
     assert moved.num_frames == walk.num_frames and moved.caption == walk.caption
     # the body faces the way it goes
     yaw = headings(moved.rotations[:, 0].double()).numpy()

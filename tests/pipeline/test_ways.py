@@ -15,7 +15,9 @@ CORNER = [(0, 0), (0, 2), (1.5, 3)]
 def test_a_motion_on_a_path(tiny_pipeline):
     motion = tiny_pipeline("a person walks", seconds=2, path=CORNER, candidates=2)[0]
     assert motion.num_frames == 60 and motion.caption == "a person walks"
-    assert path_error(motion, FloorPath.of(CORNER)).mean < 0.05
+    free = tiny_pipeline("a person walks", seconds=2)[0]  # of random weights: it shakes more than it walks
+    errors = [path_error(each, FloorPath.of(CORNER)).mean for each in (motion, free)]
+    assert errors[0] < 0.15 and errors[0] < 0.2 * errors[1]
     again = tiny_pipeline.sample(["a person walks", "a person runs"], [0, 1], 2, path=CORNER, candidates=2)
     # the company in a batch changes nothing
     assert torch.equal(again[0].rotations, motion.rotations)
@@ -43,7 +45,7 @@ def test_the_bundled_model_on_a_path(text_encoder):
     free = pipe("a person walks forward", seconds=4)[0]
     held = pipe("a person walks forward", seconds=4, path=path, candidates=4)[0]
     assert path_error(held, path).mean < 0.05 < 0.3 < path_error(free, path).mean
-    assert find_faults(held).sliding < find_faults(free).sliding + 0.15
+    assert find_faults(held).sliding < find_faults(free).sliding
 
 
 def test_a_path_far_from_what_the_model_does_warns():
