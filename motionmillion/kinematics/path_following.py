@@ -5,8 +5,8 @@
 
 The smoothed way of the pelvis is laid onto the curve; sway, bobbing and everything else stays relative to it. The body
 turns with the direction of the way, so a person who walks backwards does so along the path, too. Without times, the
-motion keeps its own pace (where it slows down, it slows down). Footprints go along (`motionmillion.kinematics.warping`),
-then feet are repaired: held where they touch the floor, lifted where they swing low (`motionmillion.kinematics.repair`).
+motion keeps its own pace (where it slows down, it slows down). Footprints go along, see
+`motionmillion.kinematics.warping`; then feet are held where they touch the floor and lifted where they swing low.
 
 Shapes: T frames.
 """

@@ -21,6 +21,7 @@ import torch
 import motionmillion as mm
 from motionmillion.data.clips import ClipReader, list_clips
 from motionmillion.kinematics.contacts import FEET, find_contacts
+from motionmillion.kinematics.faults import find_faults
 from motionmillion.kinematics.floor_paths import FloorPath, path_error
 from motionmillion.kinematics.loops import find_loop
 from motionmillion.kinematics.path_following import nearest, onto_path
@@ -42,6 +43,11 @@ def slip(motion: mm.Motion) -> float:
     speed = np.linalg.norm(np.diff(feet, axis=0), axis=-1) * motion.fps
     both = contacts[1:] & contacts[:-1]
     return float(speed[both].mean()) if both.any() else math.nan
+
+
+def sliding(motion: mm.Motion) -> float:
+    """Fraction of frames with a sliding foot, see `motionmillion.kinematics.faults`."""
+    return find_faults(motion).sliding
 
 
 def loops(name: str, motions: Sequence[mm.Motion]) -> str:
@@ -76,9 +82,11 @@ def paths(pipe: mm.MotionPipeline, name: str, points: list[tuple[float, float]])
         best = made[nearest(made, path)]
         moved = onto_path(best, path)
         errors = [path_error(each, path) for each in (begun(made[0], path), begun(best, path), moved)]
-        rows.append([*(e.mean for e in errors), errors[2].largest, slip(best), slip(moved)])
-    free, near, on, largest, before, after = np.mean(rows, axis=0)
-    return f"| {name} | {free:.2f} | {near:.2f} | {on:.3f} | {largest:.2f} | {before:.2f} -> {after:.2f} |"
+        feet = [measure(each) for measure in (slip, sliding) for each in (best, moved)]
+        rows.append([*(e.mean for e in errors), errors[2].largest, *feet])
+    free, near, on, largest, *feet = np.mean(rows, axis=0)
+    cells = f"{free:.2f} | {near:.2f} | {on:.3f} | {largest:.2f} | {feet[0]:.2f} -> {feet[1]:.2f}"
+    return f"| {name} | {cells} | {feet[2]:.3f} -> {feet[3]:.3f} |"
 
 
 def main() -> None:
@@ -93,9 +101,8 @@ def main() -> None:
     reader = ClipReader(folder)
     records = [record for record in list_clips(folder, ["val", "test"]) if record.category in ("walk", "run")]
     print(loops("real walks and runs", [reader(record).motion for record in records[:: len(records) // CLIPS]]))
-    print(
-        "\n| path | free (m) | nearest (m) | on the path (m) | at most (m) | slip (m/s) |\n|---|---|---|---|---|---|"
-    )
+    print("\n| path | free (m) | nearest (m) | on the path (m) | at most (m) | slip (m/s) | sliding frames |")
+    print("|---|---|---|---|---|---|---|")
     for name, points in PATHS.items():
         print(paths(pipe, name, points))
 
