@@ -181,11 +181,10 @@ def generate(
     as its batch is done, and motions do not depend on each other, so --resume completes an interrupted job with the
     same result. --reference and --edit need a model of kind dit; with --reference the sentence may be "".
     """
+    from motionmillion.cli.finishing import Finish, open_manifest
     from motionmillion.cli.jobs import (
-        Finish,
         Request,
         generate_files,
-        open_manifest,
         output_jobs,
         read_prompts,
         read_span,

@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from motionmillion.cli.finishing import Finish
 from motionmillion.cli.mapping import load_motion
 from motionmillion.configuration import check_whole
-from motionmillion.data.game_clips import ClipOptions, GameClip, prepare_clip
-from motionmillion.data.manifest import NAME, Manifest, clip_entry
-from motionmillion.data.mirror_words import mirror_caption
 from motionmillion.io import check_output, write_motion
 from motionmillion.io.files import PathError, atomic_path, read_text
 from motionmillion.io.outputs import check_outputs
-from motionmillion.io.write_options import OutputOptions
 from motionmillion.motion import Motion
 from motionmillion.pipeline.checks import check_length
 from motionmillion.pipeline.folder import find_pipeline, folder_options, load_tokenizer
@@ -165,48 +162,6 @@ class Request:
         }
 
 
-@dataclass(frozen=True)
-class Finish:
-    """What is done with each motion after it is generated.
-
-    Args:
-        clips: what it is made into.
-        writing: options of the files' writers.
-        repair: whether it is repaired first.
-        manifest: where the clips are listed.
-    """
-
-    clips: ClipOptions = ClipOptions()
-    writing: OutputOptions = OutputOptions()
-    repair: bool = False
-    manifest: Manifest | None = None
-
-    def clip(self, motion: Motion) -> GameClip:
-        """What a generated motion is made into; raises `ValueError` if it cannot be."""
-        return prepare_clip(motion.repaired() if self.repair else motion, self.clips)
-
-    def write(self, job: Job, clip: GameClip) -> None:
-        """Write the files of a job and list them; prints their names."""
-        for file in job.files:
-            write_motion(clip.motion, file, **self.writing.of(file))
-            print(file, flush=True)
-        if self.manifest is not None:
-            self.manifest.add(clip_entry(job.files, clip, job.prompt, job.seed))
-
-    def caption(self, prompt: str) -> str:
-        """The caption in the files of a prompt."""
-        return mirror_caption(prompt) if self.clips.mirror else prompt
-
-    def lists(self, files: Sequence[Path]) -> bool:
-        """Whether there is nothing left to list for these files."""
-        return self.manifest is None or self.manifest.lists(files)
-
-
-def open_manifest(outputs: Sequence[Path]) -> Manifest | None:
-    """The manifest beside the first output; None without any, which is an error elsewhere."""
-    return Manifest(outputs[0].parent / NAME) if outputs else None
-
-
 def read_timeline(parts: Sequence[str]) -> tuple[tuple[str, float], ...]:
     """Texts and seconds of lines such as "4: a person walks forward".
 
@@ -268,7 +223,7 @@ def output_jobs(
     settled: bool = True,
     sources: Sequence[Path] = (),
     overwrite: bool = False,
-    finish: "Finish | None" = None,
+    finish: Finish | None = None,
 ) -> list[Job]:
     """One job per motion, with numbered files if there are several; checks all outputs before loading anything.
 

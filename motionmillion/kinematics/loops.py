@@ -23,13 +23,13 @@ import math
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-import roma
 import torch
 from torch import Tensor
 
 from motionmillion.kinematics.contacts import find_contacts, runs
 from motionmillion.kinematics.repair import RepairOptions, repaired
 from motionmillion.kinematics.roots import headings
+from motionmillion.kinematics.seams import straightened, without_seam
 from motionmillion.motion import Motion, rotation_y
 from motionmillion.skeleton import SMPL22
 
@@ -195,13 +195,13 @@ def closed_loop(
     rotations, path = motion.rotations.double(), motion.translation.double()
     rotations, path = rotations[start - 1 : stop + 2], path[start - 1 : stop + 2]
     if options.straight:
-        rotations, path = _straightened(rotations, path)
+        rotations, path = straightened(rotations, path)
     yaw = headings(rotations[:, 0])
     turn, step = float(yaw[-2] - yaw[1]), (path[-2] - path[1]) * path.new_tensor([1.0, 0.0, 1.0])
     if abs(turn) < _STILL[0] and float(step.norm()) < _STILL[1]:
         turn, step = 0.0, torch.zeros_like(step)
     # all frames but the first and last two belong to the loop, which begins at frame 1
-    turned, moved = _without_seam(rotations, path, turn, step, options.fade * motion.fps)
+    turned, moved = without_seam(rotations, path, turn, step, options.fade * motion.fps)
     made = motion.replace(rotations=turned, translation=moved)
     loop = Loop(made, start, stop, (float(step[0]), float(step[2])), turn, difference)
     return _with_held_feet(loop) if options.feet and motion.skeleton.names == SMPL22.names else loop
@@ -269,70 +269,6 @@ def _best(
     cost = cost + _CALM * (unrest[starts][:, None] + unrest[stops][None]) / 2.0
     row, column = np.unravel_index(int(np.where(allowed, cost, np.inf).argmin()), cost.shape)
     return int(starts[row]), int(stops[column]), float(apart[row, column])
-
-
-def _straightened(rotations: Tensor, path: Tensor) -> tuple[Tensor, Tensor]:
-    """Frames -1..N + 1 of a loop without its turn, which is spread over all frames; the path is integrated again."""
-    yaw = headings(rotations[:, 0])
-    frames = torch.arange(-1, len(path) - 1, dtype=path.dtype)
-    back = -(yaw[-2] - yaw[1]) * frames / (len(path) - 3)
-    rotations = rotations.clone()
-    rotations[:, 0] = rotation_y(back) @ rotations[:, 0]
-    steps = (rotation_y((back[1:] + back[:-1]) / 2) @ path.diff(dim=0)[..., None])[..., 0]
-    return rotations, torch.cat([path[:1], path[:1] + steps.cumsum(0)])
-
-
-def _without_seam(rotations: Tensor, path: Tensor, turn: float, step: Tensor, fade: float) -> tuple[Tensor, Tensor]:
-    """Frames 0..N-1 of a loop whose frames -1..N + 1 are given, with one half of the seam's offset on either side.
-
-    Args:
-        turn, step: from frame 0 to frame N, radians and metres `[3]`.
-        fade: frames.
-    """
-    count = len(path) - 3
-    unturn = rotation_y(path.new_tensor(-turn))
-    # value, velocity and acceleration of joints at frames 0 and N, per frame, as rotation vectors in the joint's axes
-    around = [rotations[[0, 1, 2]], rotations[[-3, -2, -1]].clone()]
-    around[1][:, 0] = unturn @ around[1][:, 0]
-    lags = [roma.rotmat_to_rotvec(own[:-1].mT @ own[1:]) for own in around]  # [2, J, 3] each
-    value = roma.rotmat_to_rotvec(around[0][1].mT @ around[1][1])  # [J, 3]
-    half = roma.rotvec_to_rotmat(value / 2)
-    first, last = ((side @ own[..., None])[..., 0] for side, own in ((half.mT, lags[0]), (half, lags[1])))
-    spins = (value, (last.mean(0) - first.mean(0)), (last[1] - last[0]) - (first[1] - first[0]))
-    ends = [path[[0, 1, 2]], path[[-3, -2, -1]] @ unturn.mT]
-    steps = [own.diff(dim=0) for own in ends]  # [2, 3] each
-    pushes = (
-        (path[-2] - step - path[1]),
-        steps[1].mean(0) - steps[0].mean(0),
-        steps[1].diff(dim=0)[0] - steps[0].diff(dim=0)[0],
-    )
-    before, after = _offsets(spins, count, fade), _offsets(pushes, count, fade)
-    # the end of the path is turned: offsets of the end are those at the beginning of the next cycle
-    turned = rotations[1:-2] @ roma.rotvec_to_rotmat(before[0] + before[1])
-    return turned, path[1:-2] + after[0] + after[1] @ unturn
-
-
-def _offsets(seam: tuple[Tensor, Tensor, Tensor], count: int, fade: float) -> tuple[Tensor, Tensor]:
-    """Offsets `[N, ...]` after and before the seam that meet half-way between its two sides.
-
-    Args:
-        seam: the end minus the beginning: value, velocity and acceleration, per frame.
-        count: N.
-        fade: frames after which the offsets are 0; at most half of the cycle is used.
-    """
-    value, velocity, acceleration = (part / 2 for part in seam)
-    reach = min(max(fade, 1.0), count / 2)
-
-    def curve(frames: Tensor, side: int) -> Tensor:
-        t = (frames / reach).clamp(max=1.0).view(-1, *[1] * value.ndim)
-        # quintics that are 0 with their first two derivatives at t = 1, and 1 in one of the three at t = 0
-        stay = 1 - t**3 * (10 - 15 * t + 6 * t**2)
-        go = reach * t * (1 - t) ** 3 * (1 + 3 * t)
-        bend = reach**2 * t**2 * (1 - t) ** 3 / 2
-        return side * (value * stay + acceleration * bend) + velocity * go
-
-    frames = torch.arange(count, dtype=value.dtype)
-    return curve(frames, 1), curve(count - frames, -1)
 
 
 def _with_held_feet(loop: Loop) -> Loop:
