@@ -39,6 +39,8 @@ _VELOCITY = 0.1
 """Seconds by which a difference of velocities counts as one of positions."""
 _ACTIVITY = 0.1
 """Metres that a pair of frames may differ more if twice as much moves between them."""
+_TRIES, _APART, _WORSE = 6, 0.1, 0.03
+"""Seams that are tried at most, seconds between them, and metres that they may be worse than the best one."""
 _CALM = 0.0003
 """Metres that a pair of frames may differ more for a metre per second squared less of acceleration."""
 _STILL = (0.2, 0.1)
@@ -162,7 +164,7 @@ class Loop:
 
 
 def find_loop(motion: Motion, options: LoopOptions | None = None) -> Loop:
-    """The best loop in a motion.
+    """The best loop in a motion; of several that are about as good, the first with a seam no rougher than the rest.
 
     The difference of two frames is the root mean square over joints of the distances of their positions, seen from the
     pelvis' place and heading, and of 0.1 s times those of their velocities.
@@ -171,8 +173,12 @@ def find_loop(motion: Motion, options: LoopOptions | None = None) -> Loop:
         ValueError: for a motion without two frames that are alike and far enough apart.
     """
     options = options or LoopOptions()
-    start, stop, difference = _seam(motion, options)
-    return closed_loop(motion, start, stop, options, difference)
+    made: list[Loop] = []
+    for start, stop, difference in _seams(motion, options):
+        made.append(closed_loop(motion, start, stop, options, difference))
+        if made[-1].seam_acceleration <= made[-1].inside_acceleration:
+            return made[-1]
+    return min(made, key=lambda loop: loop.seam_acceleration / max(loop.inside_acceleration, 1e-9))
 
 
 def closed_loop(
@@ -207,8 +213,8 @@ def closed_loop(
     return _with_held_feet(loop) if options.feet and motion.skeleton.names == SMPL22.names else loop
 
 
-def _seam(motion: Motion, options: LoopOptions) -> tuple[int, int, float]:
-    """First frame of the best loop, the frame that is like it, and their difference."""
+def _seams(motion: Motion, options: LoopOptions) -> list[tuple[int, int, float]]:
+    """First frame of a loop, the frame that is like it, and their difference; for the best loops, best first."""
     fps, last = motion.fps, motion.num_frames - 2
     shortest = max(math.ceil(options.min_seconds * fps), 4)
     longest = last if options.max_seconds is None else max(math.floor(options.max_seconds * fps), shortest)
@@ -217,20 +223,20 @@ def _seam(motion: Motion, options: LoopOptions) -> tuple[int, int, float]:
             f"motion must be longer than min_seconds, {options.min_seconds:g} s, to be looped, got "
             f"{motion.seconds:.2f} s; take a longer one or a shorter min_seconds"
         )
-    states, activity, unrest = _states(motion)
-    # every few frames first, then all frames around the best pair
+    search = _Search(*_states(motion), shortest, longest, options.limit)
+    # every few frames first, then all frames around the best pairs
     stride = max(round(fps / 30.0), math.ceil(last / _SEARCHED), 1)
     every = np.arange(1, last + 1, stride)
-    start, stop, difference = _best(states, activity, unrest, every, every, shortest, longest)
-    if stride > 1 and np.isfinite(difference):
-        first, second = (np.arange(max(f - stride, 1), min(f + stride, last) + 1) for f in (start, stop))
-        start, stop, difference = _best(states, activity, unrest, first, second, shortest, longest)
-    if not difference <= options.limit:
+    found = search.best(every, every, _TRIES, max(round(_APART * fps), 1))
+    if stride > 1:
+        near = [[np.arange(max(f - stride, 1), min(f + stride, last) + 1) for f in pair[:2]] for pair in found]
+        found = [search.best(first, second)[0] for first, second in near]
+    if not found[0][2] <= options.limit:
         raise ValueError(
             f"motion must have two like frames at least {options.min_seconds:g} s apart to be looped, got a "
-            f"difference of {difference:.2f} m at best (limit {options.limit:g} m); take a motion that repeats itself"
+            f"difference of {found[0][2]:.2f} m at best (limit {options.limit:g} m); take a motion that repeats itself"
         )
-    return start, stop, difference
+    return found
 
 
 def _states(motion: Motion) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -249,26 +255,49 @@ def _states(motion: Motion) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return states.numpy(), velocity.norm(dim=-1).mean(-1).cumsum(0).numpy(), unrest
 
 
-def _best(
-    states: np.ndarray,
-    activity: np.ndarray,
-    unrest: np.ndarray,
-    starts: np.ndarray,
-    stops: np.ndarray,
-    shortest: int,
-    longest: int,
-) -> tuple[int, int, float]:
-    """The pair of frames that differ least, with movement rather than rest between them and rest at the seam."""
-    apart = torch.cdist(torch.from_numpy(states[starts]), torch.from_numpy(states[stops])).numpy()
-    length = stops[None] - starts[:, None]
-    allowed = (length >= shortest) & (length <= longest)
-    if not allowed.any():
-        return int(starts[0]), int(stops[-1]), math.inf
-    mean = (activity[stops][None] - activity[starts][:, None]) / np.maximum(length, 1)
-    cost = apart + _ACTIVITY * (1.0 - mean / max(float(mean[allowed].max()), 1e-9))
-    cost = cost + _CALM * (unrest[starts][:, None] + unrest[stops][None]) / 2.0
-    row, column = np.unravel_index(int(np.where(allowed, cost, np.inf).argmin()), cost.shape)
-    return int(starts[row]), int(stops[column]), float(apart[row, column])
+@dataclass(frozen=True)
+class _Search:
+    """What is compared, see `_states`; shortest and longest cycle in frames, and the largest difference in metres."""
+
+    states: np.ndarray
+    activity: np.ndarray
+    unrest: np.ndarray
+    shortest: int
+    longest: int
+    limit: float
+
+    def best(
+        self, starts: np.ndarray, stops: np.ndarray, count: int = 1, apart: int = 1
+    ) -> list[tuple[int, int, float]]:
+        """Pairs of frames that differ least, with movement rather than rest between them and rest at the seam.
+
+        Args:
+            starts, stops: frames to choose from.
+            count: most pairs, of about the same cost as the best one.
+            apart: frames between their beginnings or ends.
+        """
+        difference = torch.cdist(torch.from_numpy(self.states[starts]), torch.from_numpy(self.states[stops])).numpy()
+        length = stops[None] - starts[:, None]
+        allowed = (length >= self.shortest) & (length <= self.longest)
+        if not allowed.any():  # the neighbours of a pair of just the shortest length
+            return [(int(starts[0]), int(stops[-1]), float(difference[0, -1]))]
+        alike = allowed & (difference <= self.limit)
+        if not alike.any():
+            row, column = np.unravel_index(int(np.where(allowed, difference, np.inf).argmin()), difference.shape)
+            return [(int(starts[row]), int(stops[column]), float(difference[row, column]))]
+        mean = (self.activity[stops][None] - self.activity[starts][:, None]) / np.maximum(length, 1)
+        cost = difference + _ACTIVITY * (1.0 - mean / max(float(mean[alike].max()), 1e-9))
+        cost = cost + _CALM * (self.unrest[starts][:, None] + self.unrest[stops][None]) / 2.0
+        cost = np.where(alike, cost, np.inf)
+        found: list[tuple[int, int, float]] = []
+        most = float(cost.min()) + _WORSE
+        while len(found) < count and cost.min() <= most:
+            row, column = np.unravel_index(int(cost.argmin()), cost.shape)
+            start, stop = int(starts[row]), int(stops[column])
+            found.append((start, stop, float(difference[row, column])))
+            near = (np.abs(starts - start) < apart)[:, None] & (np.abs(stops - stop) < apart)[None]
+            cost = np.where(near, np.inf, cost)
+        return found
 
 
 def _with_held_feet(loop: Loop) -> Loop:
