@@ -24,6 +24,7 @@ from motionmillion.skeleton import SMPL22, Skeleton
 
 if TYPE_CHECKING:
     from motionmillion.kinematics.target_options import RetargetOptions
+    from motionmillion.kinematics.trimming import Foot
 
 FPS_RANGE = (0.1, 1000.0)
 """Valid frame rates; others are probably mistakes, and resampling could exhaust the memory."""
@@ -156,6 +157,66 @@ class Motion:
         if stop <= start:
             raise ValueError(f"slice must leave at least one frame, got {start}:{stop} of {self.num_frames}")
         return self.replace(rotations=self.rotations[start:stop], translation=self.translation[start:stop])
+
+    def in_place(self, heading: bool = False) -> "Motion":
+        """The motion with its pelvis above the origin in every frame; `heading` holds the heading as well, at +z."""
+        from motionmillion.kinematics.roots import in_place
+
+        return in_place(self, heading)
+
+    def trim(self, foot: "Foot" = "any") -> "Motion":
+        """The frames from the first landing of a foot ("left", "right" or "any") to the last one.
+
+        Raises:
+            ValueError: for a motion without contacts or with fewer than two landings, and other joints than SMPL22's.
+        """
+        from motionmillion.kinematics.trimming import trimmed
+
+        return trimmed(self, foot)
+
+    def loop(
+        self,
+        min_seconds: float = 0.5,
+        max_seconds: float | None = None,
+        fade: float = 0.4,
+        feet: bool = True,
+        straight: bool = False,
+        closed: bool = False,
+    ) -> "Motion":
+        """The part of the motion that repeats best, its seam blended away; see `motionmillion.kinematics.loops`.
+
+        The N frames of one cycle: frame N would be frame 0 again, moved by the cycle's travel and turn, which
+        `find_loop(motion)` reports along with the acceleration at the seam.
+
+        Args:
+            min_seconds, max_seconds: shortest and longest cycle.
+            fade: seconds on either side of the seam in which the motion returns to what it was.
+            feet: hold feet that touch the floor, across the seam too.
+            straight: take the cycle's turn out, so that the loop goes straight on.
+            closed: add frame N, as engines expect it.
+
+        Raises:
+            ValueError: for a motion in which no two frames are alike and far enough apart.
+        """
+        from motionmillion.kinematics.loops import LoopOptions, find_loop
+
+        loop = find_loop(self, LoopOptions(min_seconds, max_seconds, fade, feet, straight))
+        return loop.closed if closed else loop.motion
+
+    def cycle(self, speed: float, closed: bool = False) -> "Motion":
+        """A loop at a mean speed along the floor, metres per second; see `motionmillion.kinematics.cycles`.
+
+        Args:
+            closed: add the first frame of the next cycle, as engines expect it.
+
+        Raises:
+            ValueError: for a motion without a loop or one that stays in place, other joints than SMPL22's, and a speed
+                that is more than 1.6 times as high or as low as that of the motion.
+        """
+        from motionmillion.kinematics.cycles import cycle
+
+        loop = cycle(self, speed)
+        return loop.closed if closed else loop.motion
 
     def repaired(
         self,

@@ -9,6 +9,7 @@ from motionmillion.cli.mapping import MappingOption, check_mapping, load_motion,
 from motionmillion.cli.options import (
     READABLE,
     WRITABLE,
+    ClipOptions,
     DeviceOption,
     IndexOption,
     ModelOption,
@@ -18,12 +19,14 @@ from motionmillion.cli.options import (
     UpOption,
     find_device,
     start_torch,
+    with_clip_options,
     with_output_options,
 )
 from motionmillion.progress import say, tracked
 
 
 @with_output_options
+@with_clip_options
 def export(
     files: Annotated[list[Path], typer.Argument(help=f"Motion files: {READABLE}.", metavar="SOURCE...")],
     output: Annotated[
@@ -34,7 +37,6 @@ def export(
         list[str] | None,
         typer.Option("--format", help="Format of the files in an output folder, such as bvh. Repeat for several."),
     ] = None,
-    fps: Annotated[float | None, typer.Option(help="Resample to this frame rate.")] = None,
     canonical: Annotated[bool, typer.Option(help="Put the motion on the floor, at the origin, facing +z.")] = False,
     source_fps: SourceFpsOption = None,
     up: UpOption = None,
@@ -43,8 +45,12 @@ def export(
     show_mapping: Annotated[
         bool, typer.Option("--show-mapping", help="Print which joint is taken for which, as YAML for --mapping.")
     ] = False,
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="List the clips in manifest.json beside the first output.")
+    ] = False,
     overwrite: OverwriteOption = False,
     *,
+    clips: ClipOptions,
     writing: OutputOptions,
 ) -> None:
     """Convert motion files to other formats: export walk.bvh -o walk.npz, or export *.bvh -o FOLDER --format npz.
@@ -56,6 +62,8 @@ def export(
     "export walk.bvh walk.npz" also works if walk.npz does not exist. Nothing is written unless every source is read.
     """
     from motionmillion.cli.exporting import apart_from_shared, plan_files, split_files
+    from motionmillion.data.game_clips import prepare_clip
+    from motionmillion.data.manifest import NAME, Manifest, clip_entry
     from motionmillion.io import write_motion
 
     named = read_mapping(mapping)
@@ -67,20 +75,25 @@ def export(
     check_mapping(named, sources)
     outputs, shared = apart_from_shared(sources, outputs, overwrite)
     plan = plan_files(sources, outputs, formats or [], overwrite)
-    writing.check([*shared, *(path for _, paths in plan for path in paths)])
+    written = [*(path for _, paths in plan for path in paths), *shared]
+    writing.check(written)
+    if manifest and shared:
+        raise ValueError(f"manifest must be left out for one file of several clips, got {str(shared[0])!r}")
+    listed = Manifest(written[0].parent / NAME) if manifest else None
     if show_mapping:
         typer.echo("\n".join(mapping_text(source, named) for source in sources))
     # all motions first, so that nothing is written if a source cannot be read
-    motions = []
+    made = []
     for source in tracked(sources, "reading", "files"):
         motion = load_motion(source, named, fps=source_fps, up=up, index=index)
-        motion = motion.canonicalize() if canonical else motion
-        motions.append(motion.resample(fps) if fps is not None else motion)
-    for motion, (_, paths) in tracked(list(zip(motions, plan, strict=True)), "writing", "motions"):
+        made.append(prepare_clip(motion.canonicalize() if canonical else motion, clips))
+    for clip, (_, paths) in tracked(list(zip(made, plan, strict=True)), "writing", "motions"):
         for path in paths:
-            typer.echo(motion.save(path, **writing.of(path)))
+            typer.echo(clip.motion.save(path, **writing.of(path)))
+        if listed is not None and paths:
+            listed.add(clip_entry(paths, clip, clip.motion.caption))
     for path in shared:
-        typer.echo(write_motion(motions, path, **writing.of(path)))
+        typer.echo(write_motion([clip.motion for clip in made], path, **writing.of(path)))
 
 
 def view(

@@ -2,6 +2,7 @@
 
 motionmillion generate "a person waves" -o wave.html -o wave.bvh --seed 0 --seconds 4
 motionmillion generate "a person walks" --reference walk.bvh --strength 0.8 --model my_dit -o out.html
+motionmillion generate "a person walks" --path "0,0 0,2 2,3" -o out.glb
 motionmillion generate "a person claps" --edit walk.bvh --edit-joints left_arm --model my_dit -o out.html
 """
 
@@ -17,18 +18,22 @@ from motionmillion.cli.options import (
     OUTPUT,
     REWRITING,
     SAMPLING,
+    WAY,
+    ClipOptions,
     ModelOption,
     OutputOptions,
     RunDeviceOption,
     RunOptions,
     find_device,
     start_torch,
+    with_clip_options,
     with_model_options,
     with_output_options,
 )
 
 
 @with_output_options
+@with_clip_options
 @with_model_options
 def generate(
     prompts: Annotated[list[str] | None, typer.Argument(help="Sentences; one motion (or more) for each.")] = None,
@@ -58,6 +63,12 @@ def generate(
         bool,
         typer.Option("--repair", help="Repair feet, floor and jitter before writing.", rich_help_panel=OUTPUT),
     ] = False,
+    manifest: Annotated[
+        bool,
+        typer.Option(
+            "--manifest", help="List the clips in manifest.json beside the first output.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
     prompts_file: Annotated[
         Path | None, typer.Option(help="Text file with one sentence per line.", rich_help_panel=INPUT)
     ] = None,
@@ -85,6 +96,32 @@ def generate(
         typer.Option(help="Vertical axis of input motion files if not the default.", rich_help_panel=INPUT),
     ] = None,
     mapping: InputMappingOption = None,
+    path: Annotated[
+        str | None,
+        typer.Option(
+            help='Points on the floor, "0,0 1,2 2,2" (x,z in metres) or "0,0,0 2,1,2" (seconds,x,z); or a JSON or CSV '
+            "file of them.",
+            rich_help_panel=WAY,
+        ),
+    ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(help="Speed along the floor, m/s, straight on or along the path.", rich_help_panel=WAY),
+    ] = None,
+    turn: Annotated[
+        float | None, typer.Option(help="Turn over the whole motion, degrees, left if positive.", rich_help_panel=WAY)
+    ] = None,
+    facing: Annotated[
+        float | None,
+        typer.Option(help="DiT: direction of the body, degrees; 0 is +z, 90 is +x.", rich_help_panel=WAY),
+    ] = None,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            help="Language models: motions sampled for a way, of which the nearest is taken; default: 8.",
+            rich_help_panel=WAY,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same motion.", rich_help_panel=SAMPLING)] = 0,
     *,
     options: RunOptions,
@@ -135,6 +172,7 @@ def generate(
         ),
     ] = "raise",
     device: RunDeviceOption = "auto",
+    clips: ClipOptions,
     writing: OutputOptions,
 ) -> None:
     """Generate motions from sentences.
@@ -144,6 +182,7 @@ def generate(
     same result. --reference and --edit need a model of kind dit; with --reference the sentence may be "".
     """
     from motionmillion.cli.prompts import read_prompts, read_span, read_timeline
+    from motionmillion.cli.ways import read_path
 
     writing.check(output or [])
     parts = read_timeline(timeline or [])
@@ -152,8 +191,10 @@ def generate(
     texts = read_prompts([text for text, _ in parts] or prompts or [], prompts_file, empty=bool(reference))
     span = None if edit_frames is None else read_span(edit_frames)
     start_torch()
+    from motionmillion.cli.finishing import Finish, open_manifest
     from motionmillion.cli.jobs import Request, generate_files, output_jobs, rewrite_prompts
 
+    points = None if path is None else read_path(path)
     named = read_mapping(mapping)
     check_mapping(named, [prefix, end, edit, *(reference or [])])
     where = find_device(device)
@@ -168,7 +209,8 @@ def generate(
     # a timeline is one motion: its parts share one prompt and one set of files
     whole = ["; ".join(texts)] if parts else texts
     settled = rewrite is None
-    jobs = output_jobs(whole, output or [], num_samples, seed, resume, settled, sources, overwrite)
+    finish = Finish(clips, writing, repair, open_manifest(output or []) if manifest else None)
+    jobs = output_jobs(whole, output or [], num_samples, seed, resume, settled, sources, overwrite, finish)
     reading = dict(fps=source_fps, up=up)
     given = [load_motion(file, named, **reading) if file else None for file in (prefix, end, edit)]
     request = Request(
@@ -180,6 +222,7 @@ def generate(
         edit=given[2],
         edit_frames=span,
         edit_joints=tuple(edit_joints or []),
+        way={"path": points, "speed": speed, "turn": turn, "facing": facing, "candidates": candidates},
     )
     request.check_rows(len(texts))
-    generate_files(jobs, model, where, options, request, writing, repair)
+    generate_files(jobs, model, where, options, request, finish)

@@ -4,21 +4,20 @@ jobs = output_jobs(["a person waves"], [Path("wave.html")], num_samples=1, seed=
 generate_files(jobs, "mini", "cpu", RunOptions({"seconds": 4}))
 """
 
-import sys
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from motionmillion.cli.finishing import Finish
 from motionmillion.cli.mapping import load_motion
 from motionmillion.configuration import check_whole
 from motionmillion.io import check_output, write_motion
 from motionmillion.io.files import atomic_path
 from motionmillion.io.outputs import check_outputs
-from motionmillion.io.write_options import OutputOptions
 from motionmillion.motion import Motion
 from motionmillion.pipeline.checks import check_length
 from motionmillion.pipeline.folder import find_pipeline, folder_options, load_tokenizer
@@ -51,6 +50,7 @@ class Request:
         references: one reference motion for all prompts, or one per prompt.
         reference_mode, judge: use of the references, see `motionmillion.pipeline.dit.pipeline`, and the gate's judge.
         edit: a motion to edit; `edit_frames` and `edit_joints` select the part to change.
+        way: where to go: `path`, `speed`, `turn`, `facing` and `candidates`, see `motionmillion.pipeline.ways`.
     """
 
     timeline: tuple[tuple[str, float], ...] = ()
@@ -62,6 +62,12 @@ class Request:
     edit: Motion | None = None
     edit_frames: tuple[int, int] | None = None
     edit_joints: tuple[str, ...] = ()
+    way: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The arguments of a pipeline's call that say where to go."""
+        return {name: value for name, value in self.way.items() if value is not None}
 
     def check(self, options: Mapping[str, Any]) -> None:
         """Raise `ValueError` for conditions that cannot be combined."""
@@ -73,6 +79,8 @@ class Request:
             raise ValueError("reference must be left out with timeline and end, got one; it goes with prompts")
         if not self.references and self.reference_mode != "auto":
             raise ValueError(f"reference_mode must come with reference, got {self.reference_mode!r} alone")
+        if self.asked:
+            self._check_way(options)
         # conditions that cannot be combined with an edit
         besides = self.timeline or self.prefix is not None or self.references or options.get("seconds") is not None
         if self.edit is not None and besides:
@@ -81,6 +89,28 @@ class Request:
             )
         if self.edit is None and (self.edit_frames is not None or self.edit_joints):
             raise ValueError("edit_frames and edit_joints must come with edit; name the motion file to change")
+
+    def _check_way(self, options: Mapping[str, Any]) -> None:
+        name, value = next(iter(self.asked.items()))
+        if self.timeline or self.edit is not None or self.prefix is not None or self.references:
+            raise ValueError(f"{name} must come without timeline, edit, prefix and reference, got {value!r}")
+        asked = {key: own for key, own in self.asked.items() if key != "candidates"}
+        if not asked:
+            raise ValueError(f"candidates must come with path or speed, got {value!r} alone")
+        from motionmillion.pipeline.ways import Way
+
+        Way.of(**asked, seconds=options.get("seconds"))
+
+    def error(self, motion: Motion, options: Mapping[str, Any]) -> str:
+        """How far a motion is from the way that was asked for; "" without one."""
+        asked = {key: own for key, own in self.asked.items() if key != "candidates"}
+        if not asked:
+            return ""
+        from motionmillion.kinematics.floor_paths import path_error
+        from motionmillion.pipeline.ways import Way
+
+        way = Way.of(**asked, seconds=options.get("seconds"))
+        return "" if way is None or way.path is None else str(path_error(motion, way.path))
 
     def check_rows(self, rows: int) -> None:
         """Raise `ValueError` unless there is one reference, or one for each of `rows` prompts."""
@@ -98,7 +128,9 @@ class Request:
             changed = dict(frames=self.edit_frames, joints=self.edit_joints or None)
             return [pipe.edit(self.edit, job.prompt, seed=job.seed, **changed, **options) for job in jobs]
         prompts, seeds = [job.prompt for job in jobs], [job.seed for job in jobs]
-        return pipe.sample(prompts, seeds, prefix=self.prefix, **self._followed(pipe, jobs, options), **options)
+        return pipe.sample(
+            prompts, seeds, prefix=self.prefix, **self._followed(pipe, jobs, options), **self.asked, **options
+        )
 
     def prepare(self, pipe: "MotionPipeline") -> None:
         """Set the requested judge in the pipeline's gate."""
@@ -139,19 +171,23 @@ def output_jobs(
     settled: bool = True,
     sources: Sequence[Path] = (),
     overwrite: bool = False,
+    finish: Finish | None = None,
 ) -> list[Job]:
     """One job per motion, with numbered files if there are several; checks all outputs before loading anything.
 
     Args:
-        resume: skip jobs whose files all exist.
+        resume: skip jobs whose files all exist and are in the manifest, if there is one.
         settled: whether prompts are the same in every run, so that an existing file of another prompt is an error;
             prompts rewritten by a language model may differ.
         sources: files that the command reads, which are never written.
         overwrite: whether other files may be replaced; with `resume`, unfinished jobs replace theirs in any case.
 
+        finish: what is done with the motions; a mirror image swaps the sides in prompts.
+
     Raises:
         ValueError: for outputs that exist or cannot be written, and files to resume that hold another prompt.
     """
+    finish = Finish() if finish is None else finish
     if not outputs:
         raise ValueError("output must name at least one file, got none; add -o motion.html")
     check_whole("num_samples", num_samples, 1)
@@ -167,8 +203,8 @@ def output_jobs(
         files = tuple(outputs) if len(rows) == 1 else tuple(numbered)
         # seeds and file names depend only on the index, so skipping jobs changes nothing else
         if resume and settled:
-            _check_prompt(prompt, [file for file in files if file.exists()])
-        if not (resume and all(file.exists() for file in files)):
+            _check_prompt(finish.caption(prompt), [file for file in files if file.exists()])
+        if not (resume and all(file.exists() for file in files) and finish.lists(files)):
             jobs.append(Job(prompt, sample_seed(seed, sample), files, row))
     check_outputs([file for job in jobs for file in job.files], sources, overwrite or resume)
     return jobs
@@ -204,18 +240,21 @@ def generate_files(
     device: str,
     options: RunOptions,
     request: Request | None = None,
-    writing: OutputOptions | None = None,
-    repair: bool = False,
+    finish: Finish | None = None,
 ) -> None:
     """Generate the motions of `jobs` in batches; the files of a batch are written as soon as it is done.
 
     Args:
         request: conditions besides the prompts of `jobs`.
-        writing: options of the files' writers.
-        repair: whether motions are repaired before they are written.
+        finish: what is done with the motions.
+
+    Raises:
+        ValueError: for conditions and options that do not fit, and at the end, for motions that could not be made into
+            clips; the others are written.
     """
     request = Request() if request is None else request
-    writing = OutputOptions() if writing is None else writing
+    finish = Finish() if finish is None else finish
+    failed: list[str] = []
     # all checks come before the model is loaded, which takes long
     check_length("seconds", options.given.get("seconds"))
     request.check(options.given)
@@ -229,11 +268,19 @@ def generate_files(
         for start in range(0, len(jobs), options.batch_size):
             part = jobs[start : start + options.batch_size]
             for job, motion in zip(part, request.motions(pipe, part, options.given), strict=True):
-                motion = motion.repaired() if repair else motion
-                for file in job.files:
-                    write_motion(motion, file, **writing.of(file))
-                    say(str(file), sys.stdout)
+                try:
+                    clip = finish.clip(motion)
+                except ValueError as error:
+                    failed.append(f"{job.files[0]}: {error}")
+                else:
+                    finish.write(job, clip)
+                    told = request.error(motion, options.given)
+                    if told:
+                        say(f"{job.files[0]}: {told}")
                 bar.update()
+    if failed:
+        more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+        raise ValueError(f"not written: {failed[0]}{more}")
 
 
 def rewrite_prompts(

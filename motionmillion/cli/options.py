@@ -6,7 +6,8 @@
 The decorator replaces the parameter `options` by one command-line option for every field of the options classes of all
 kinds of model, with the help text and panel defined for the field, and passes the given values as one `RunOptions`. So
 `generate` and `evaluate` have the same options, and an option is added by adding a field. `with_output_options` does
-the same with the parameter `writing` and `motionmillion.io.output.OutputOptions`, for commands that write motions.
+the same with the parameter `writing` and `motionmillion.io.write_options.OutputOptions`, for commands that write
+motions, and `with_clip_options` with `clips` and `motionmillion.data.game_clips.ClipOptions`.
 
 Unusual: typer builds commands from signatures, so the decorator sets `__signature__` and `__annotations__`. Options
 default to None, because the actual default depends on the model; flags can only be turned on.
@@ -21,12 +22,14 @@ from typing import Annotated, Any
 
 import typer
 
+from motionmillion.data.game_clips import ClipOptions
 from motionmillion.io import check_output, readable_suffixes, writable_suffixes
 from motionmillion.io.write_options import OutputOptions
 from motionmillion.pipeline.options import DIT, FLOW, KINDS, LENGTH, SAMPLING, SPEED, RunOptions
 from motionmillion.progress import doing
 
 OUTPUT, INPUT, REWRITING = "Output", "Prompts and motion files", "Rewriting"
+WAY = "Where to go"
 FOREIGN, MEASURES = "Motions of another system", "Measures"
 """Panels of `--help`, apart from model options: `SAMPLING`, `LENGTH`, `DIT`, `SPEED` and one for flows."""
 
@@ -51,11 +54,23 @@ OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace output files that exist, but never a source.")
 ]
 
-__all__ = ["DIT", "FOREIGN", "INPUT", "LENGTH", "MEASURES", "OUTPUT", "READABLE", "REWRITING", "SAMPLING", "SPEED"]
+__all__ = [
+    "DIT",
+    "FOREIGN",
+    "INPUT",
+    "LENGTH",
+    "MEASURES",
+    "OUTPUT",
+    "READABLE",
+    "REWRITING",
+    "SAMPLING",
+    "SPEED",
+    "WAY",
+]
 __all__ += ["DeviceOption", "IndexOption", "ModelOption", "OutputOptions", "OverwriteOption", "RunDeviceOption"]
 __all__ += ["RunOptions", "find_device", "model_options", "WRITABLE"]
 __all__ += ["SourceFpsOption", "UpOption", "start_torch"]
-__all__ += ["with_model_options", "with_output_options"]
+__all__ += ["ClipOptions", "with_clip_options", "with_model_options", "with_output_options"]
 
 _PANELS = (SAMPLING, LENGTH, FLOW, DIT, SPEED)
 """Panels of model options, in order."""
@@ -98,6 +113,15 @@ def with_output_options(command: Callable[..., None]) -> Callable[..., None]:
         field.name: _parameter(field, hints[field.name], of_call=False) for field in dataclasses.fields(OutputOptions)
     }
     return _with_options(command, "writing", added, lambda values: OutputOptions(**values))
+
+
+def with_clip_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with one option for every field of `ClipOptions` in place of its parameter `clips`."""
+    hints = typing.get_type_hints(ClipOptions)
+    added = {
+        field.name: _parameter(field, hints[field.name], of_call=False) for field in dataclasses.fields(ClipOptions)
+    }
+    return _with_options(command, "clips", added, lambda values: ClipOptions(**values))
 
 
 def _with_options(

@@ -37,6 +37,7 @@ def retarget(
     scale: Annotated[float | None, typer.Option(help=help_of("scale"))] = None,
     sole: Annotated[float | None, typer.Option(help=help_of("sole"))] = None,
     character: Annotated[int | None, typer.Option(help="Which character of a .glb of several, from 0.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Resample to this frame rate, such as 24 or 60.")] = None,
     source_fps: SourceFpsOption = None,
     up: UpOption = None,
     index: IndexOption = None,
@@ -75,5 +76,6 @@ def retarget(
     if outputs:
         reading = dict(fps=source_fps, up=up, index=index)
         motions = [load_motion(source, own, **reading) for source in tracked(sources, "reading", "files")]
+        motions = motions if fps is None else [motion.resample(fps) for motion in motions]
         for path in retarget_file(motions, body, *outputs, options=options):
             typer.echo(path)

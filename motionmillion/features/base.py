@@ -68,6 +68,11 @@ class Representation(ABC):
     of every joint, which its ancestors move too; or the root alone. Without any, models of these features cannot edit.
     """
 
+    floor_channels: Mapping[str, tuple[int, ...]] = {}
+    """Values of blocks that put the pelvis on the floor, for a DiT that follows a path; without any it cannot."""
+    heading_blocks: tuple[str, ...] = ()
+    """Blocks that hold the orientation of the pelvis in the world, for a DiT that faces a direction."""
+
     @property
     def dim(self) -> int:
         return self.layout.dim

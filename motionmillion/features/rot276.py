@@ -58,6 +58,8 @@ class Rot276(Representation):
         **dict.fromkeys(("positions", "velocities"), "descendants"),
         **dict.fromkeys(("root_rotation", "heading_change", "translation", "root_velocity"), "root"),
     }
+    floor_channels = dict.fromkeys(("positions", "velocities", "translation", "root_velocity"), (0, 1))
+    heading_blocks = ("root_rotation",)
     from_velocity = False
     """Whether root and positions are integrated from the velocities."""
 

@@ -25,6 +25,7 @@ from motionmillion.io.arrays import exact_rotations
 from motionmillion.io.bvh_file import BvhTree, parse_bvh
 from motionmillion.io.bvh_rig import BvhRig, units_per_metre, with_t_pose
 from motionmillion.io.files import atomic_path, existing_file
+from motionmillion.io.root_bone import check_root_motion, on_root, rooted_skeleton
 from motionmillion.io.trees import TreeOptions, motion_of_tree
 from motionmillion.kinematics.rotations import axis_rotation
 from motionmillion.motion import Motion
@@ -49,6 +50,7 @@ def write_bvh(
     names: str = "smpl",
     rest: str = "T",
     t_pose_first_frame: bool = False,
+    root_motion: bool | str = True,
 ) -> Path:
     """Write a motion as BVH.
 
@@ -59,31 +61,42 @@ def write_bvh(
         rest: pose of the hierarchy without rotations: "T", or "A" with the arms 45 degrees lower.
         t_pose_first_frame: add a frame in a T-pose before the motion, which some programs need for retargeting; it is
             read back as a frame of the motion.
+        root_motion: what travels, see `motionmillion.io.root_bone`; with "root" the pelvis has position channels, too,
+            which replace its offset.
 
     Raises:
         ValueError: for an unknown option or one that the skeleton does not have, `scale` that is not positive or given
             with `unit`, or a folder that cannot be written.
     """
     scale = units_per_metre(scale, unit)
-    rig = BvhRig.of(motion.skeleton, names, rest)
+    kind, skeleton = check_root_motion(root_motion), motion.skeleton
+    rig = BvhRig.of(skeleton, names, rest)
     rotations = exact_rotations(motion)
-    root = motion.translation.detach().cpu().double().numpy() * scale
+    root = motion.translation.detach().cpu().double().numpy()
+    standing = -float(skeleton.rest_positions()[:, 1].min())  # feet on the floor
+    if kind == "none":
+        root = root * np.array([0.0, 1.0, 0.0])
     if t_pose_first_frame:
-        standing = -float(motion.skeleton.rest_positions()[:, 1].min())  # feet on the floor
-        rotations, root = with_t_pose(rotations, root, standing * scale)
+        rotations, root = with_t_pose(rotations, root, standing)
+    places = [root]
+    if kind == "root":
+        rotations, *places = on_root(rotations, root)
+        rig, skeleton = rig.on_root(standing), rooted_skeleton(skeleton, standing)
     angles = np.empty((*rotations.shape[:2], 3))
     for start in range(0, len(angles), _CHUNK):
         angles[start : start + _CHUNK] = _euler_zxy(rig.rotations(rotations[start : start + _CHUNK]))
-    angles = np.rad2deg(unwrapped(angles))[:, _depth_first(motion.skeleton)]  # [T, J, 3]
-    lines = ["HIERARCHY", *_hierarchy(motion.skeleton, rig, scale), "MOTION", f"Frames: {len(root)}"]
+    angles = np.rad2deg(unwrapped(angles))[:, _depth_first(skeleton)]  # [T, J, 3]
+    lines = ["HIERARCHY", *_hierarchy(skeleton, rig, scale, len(places)), "MOTION", f"Frames: {len(root)}"]
     lines.append(f"Frame Time: {1.0 / motion.fps:.10f}\n")
-    row = " ".join(["%.6f"] * (3 + angles[0].size)) + "\n"
+    # channels follow the hierarchy, depth first: positions and angles of the first joints, angles of the others
+    columns = [part for number, place in enumerate(places) for part in (place * scale, angles[:, number])]
+    columns.append(angles[:, len(places) :].reshape(len(root), -1))
+    row = " ".join(["%.6f"] * sum(part.shape[1] for part in columns)) + "\n"
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.write("\n".join(lines))
         for start in range(0, len(root), _CHUNK):
             part = slice(start, start + _CHUNK)
-            # channels follow the hierarchy, depth first
-            values = np.concatenate([root[part], angles[part].reshape(len(root[part]), -1)], axis=1)
+            values = np.concatenate([own[part] for own in columns], axis=1)
             file.write(row * len(values) % tuple(values.ravel().tolist()))
     return Path(path)
 
@@ -122,7 +135,8 @@ def bvh_tree(path: str | Path) -> BvhTree:
     return parse_bvh(existing_file(path).read_bytes(), str(path))
 
 
-def _hierarchy(skeleton: Skeleton, rig: BvhRig, scale: float) -> list[str]:
+def _hierarchy(skeleton: Skeleton, rig: BvhRig, scale: float, placed: int) -> list[str]:
+    """Lines of the hierarchy; the first `placed` joints have position channels."""
     lines: list[str] = []
 
     def joint_lines(joint: int, depth: int) -> None:
@@ -130,7 +144,7 @@ def _hierarchy(skeleton: Skeleton, rig: BvhRig, scale: float) -> list[str]:
         # the root's position is animated
         offset = rig.offsets[joint] * scale if joint else np.zeros(3)
         channels = "CHANNELS 3 Zrotation Xrotation Yrotation"
-        if joint == 0:
+        if joint < placed:
             channels = "CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation"
         name = skeleton.names[joint]
         lines.extend([f"{tab}{'JOINT' if joint else 'ROOT'} {rig.names[joint]}", f"{tab}{{"])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from motionmillion.io.root_bone import ROOT
 from motionmillion.io.trees import check_scale
 from motionmillion.kinematics.naming import joint_names
 from motionmillion.kinematics.rotations import axis_rotation, swing
@@ -64,6 +65,12 @@ class BvhRig:
         above = turns[np.maximum(skeleton.parents, 0)]
         offsets = (above @ np.array(skeleton.offsets)[:, :, None])[..., 0]
         return BvhRig(joint_names(skeleton, names), offsets, turns, skeleton.parents)
+
+    def on_root(self, height: float) -> "BvhRig":
+        """The rig on a root bone, `height` metres below its root; see `motionmillion.io.root_bone`."""
+        offsets = np.concatenate([[[0.0, 0.0, 0.0], [0.0, height, 0.0]], self.offsets[1:]])
+        parents = (-1, *(parent + 1 for parent in self.parents))
+        return BvhRig((ROOT, *self.names), offsets, np.concatenate([np.eye(3)[None], self.turns]), parents)
 
     def rotations(self, local: np.ndarray) -> np.ndarray:
         """Local rotations `[T, J, 3, 3]` relative to the rest pose, of those relative to the T-pose."""

@@ -29,7 +29,7 @@ def write_fbx(
     motion: Motion | Sequence[Motion],
     path: str | Path,
     body: str = "auto",
-    root_motion: bool = True,
+    root_motion: bool | str = True,
     fps: float | None = None,
     names: str = "smpl",
 ) -> Path:

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from motionmillion.io.files import write_bytes
 from motionmillion.io.packages import require
+from motionmillion.io.root_bone import check_root_motion
 from motionmillion.io.skinned.body import Part, SkinnedBody
 from motionmillion.io.skinned.clips import Clip, make_clips
 from motionmillion.kinematics.naming import joint_names
@@ -38,7 +38,7 @@ def write_glb(
     motion: Motion | Sequence[Motion],
     path: str | Path,
     body: str = "auto",
-    root_motion: bool = True,
+    root_motion: bool | str = True,
     fps: float | None = None,
     names: str = "smpl",
 ) -> Path:
@@ -48,7 +48,8 @@ def write_glb(
         motion: one motion, or a list of motions on one skeleton.
         body: "human", "mannequin", "auto" for the human if the skeleton has SMPL22's joints, or the path of a `.glb`
             character of one's own, which keeps its joints' names, see `motionmillion.io.characters`.
-        root_motion: whether the pelvis travels; otherwise it stays above the origin.
+        root_motion: "hips" (or True) if the pelvis travels, "none" (or False) if it stays above the origin, "root" for
+            an extra bone on the floor that travels; see `motionmillion.io.root_bone`.
         fps: resample to this frame rate; None keeps each motion's own.
         names: joint names, a key of `motionmillion.kinematics.naming.NAMINGS`.
 
@@ -65,7 +66,7 @@ def write_glb(
 
 
 def _on_character(
-    motion: Motion | Sequence[Motion], path: str | Path, body: str, root_motion: bool, fps: float | None
+    motion: Motion | Sequence[Motion], path: str | Path, body: str, root_motion: bool | str, fps: float | None
 ) -> Path:
     from motionmillion.io.characters import read_character, retarget_file
 
@@ -74,9 +75,11 @@ def _on_character(
     motions = [motion] if isinstance(motion, Motion) else list(motion)
     if fps is not None:
         motions = [each.resample(fps) for each in motions]
-    if not root_motion:
-        still = torch.tensor([0.0, 1.0, 0.0])
-        motions = [each.replace(translation=each.translation * still) for each in motions]
+    kind = check_root_motion(root_motion)
+    if kind == "root":
+        raise ValueError('root_motion must be "hips" or "none" on a character of one\'s own, got "root"')
+    if kind == "none":
+        motions = [each.in_place() for each in motions]
     return retarget_file(motions, read_character(body), path)[0]
 
 
@@ -155,6 +158,8 @@ class _Document:
         animation = gltf.Animation(name=clip.name, samplers=[], channels=[], extras=extras)
         times = self._accessor(clip.times, _FLOAT, bounds=True)
         tracks: list[tuple[int, str, np.ndarray]] = [(0, "translation", clip.path)]
+        if clip.pelvis is not None:
+            tracks.append((1, "translation", clip.pelvis))
         tracks += [(joint, "rotation", clip.rotations[:, joint]) for joint in range(len(self.names))]
         for joint, target, values in tracks:
             animation.channels.append(

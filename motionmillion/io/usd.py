@@ -35,7 +35,7 @@ def write_usd(
     motion: Motion | Sequence[Motion],
     path: str | Path,
     body: str = "auto",
-    root_motion: bool = True,
+    root_motion: bool | str = True,
     fps: float | None = None,
     names: str = "smpl",
 ) -> Path:
@@ -191,6 +191,8 @@ class _Stage:
             # a quaternion of USD has its real part first
             rotations.Set(vt.QuatfArray([gf.Quatf(w, gf.Vec3f(x, y, z)) for x, y, z, w in turned.tolist()]), frame)
             offsets[0] = place
+            if clip.pelvis is not None:
+                offsets[1] = clip.pelvis[frame]
             translations.Set(vt.Vec3fArray.FromNumpy(offsets), frame)
         return animation
 
@@ -211,7 +213,7 @@ class _Stage:
     def _extent(self, root: Any) -> None:
         """A box around the body in every frame of the first animation, for viewers."""
         extent = root.CreateExtentAttr()
-        for frame, place in enumerate(self.clips[0].path):
+        for frame, place in enumerate(self.clips[0].centre):
             extent.Set(self.vt.Vec3fArray([_vector(self.gf, place - _REACH), _vector(self.gf, place + _REACH)]), frame)
 
 

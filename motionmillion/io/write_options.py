@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 BVH, BODY, SMPL = "BVH files", "Bodies in GLB, FBX and USD files, pictures and videos", "NPZ files"
+ROOT = "GLB, FBX, USD and BVH files"
 """Panels of `--help`."""
 
 Naming = Literal["smpl", "mixamo", "cmu", "unreal"]
@@ -45,7 +46,12 @@ class OutputOptions:
     bvh_t_pose: bool = _flag((".bvh",), "t_pose_first_frame", BVH, "Add a T-pose before the motion.")
     body: str | None = _option(BODIED, "body", BODY, "human, mannequin, or for .glb a .glb character; default: human.")
     joint_names: Naming | None = _option(SKINNED, "names", BODY, "Joint names; default: smpl.")
-    in_place: bool = _flag(SKINNED, "root_motion", BODY, "Keep the pelvis above the origin.", value=False)
+    root_motion: Literal["hips", "root", "none"] | None = _option(
+        (*SKINNED, ".bvh"),
+        "root_motion",
+        ROOT,
+        "What travels: hips, an extra bone root on the floor, or none; default: hips.",
+    )
     smpl_model: Literal["smplh", "smplx"] | None = _option((".npz",), "model", SMPL, "Body model; default: smplh.")
 
     def check(self, paths: Iterable[str | Path]) -> None:

@@ -52,7 +52,7 @@ NAMINGS: dict[str, dict[str, str]] = {
 
 
 def joint_names(skeleton: Skeleton, naming: str) -> tuple[str, ...]:
-    """The names of a skeleton's joints in one of `NAMINGS`.
+    """The names of a skeleton's joints in one of `NAMINGS`; a bone below the pelvis keeps its own.
 
     Raises:
         ValueError: for an unknown naming, or one other than "smpl" for a skeleton without SMPL22's joints.
@@ -61,6 +61,8 @@ def joint_names(skeleton: Skeleton, naming: str) -> tuple[str, ...]:
         raise ValueError(f"names must be one of {sorted(NAMINGS)}, got {naming!r}")
     if naming == "smpl":
         return skeleton.names
+    if skeleton.names[1:] == SMPL22.names:
+        return (skeleton.names[0], *joint_names(SMPL22, naming))
     if skeleton.names != SMPL22.names:
         raise ValueError(f'names must be "smpl" for a skeleton without SMPL22\'s joints, got {naming!r}')
     return tuple(NAMINGS[naming][name] for name in skeleton.names)

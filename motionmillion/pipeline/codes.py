@@ -33,6 +33,7 @@ from motionmillion.motion import Motion
 from motionmillion.pipeline.base import batches, check_motion, rewritten, sample_seed
 from motionmillion.pipeline.codes_steps import CodesSteps
 from motionmillion.pipeline.options import CodesOptions, FlowHeadOptions
+from motionmillion.pipeline.ways import CANDIDATES, Way, on_way
 from motionmillion.quantization import low_bit_arguments
 from motionmillion.text.encoder import TextEncoder, check_texts
 from motionmillion.text.rewriting import PromptRewriter
@@ -73,6 +74,11 @@ class CodesPipeline(CodesSteps):
         batch_size: int = 32,
         prefix: Motion | None = None,
         rewriter: PromptRewriter | None = None,
+        path: Any = None,
+        speed: float | None = None,
+        turn: float | None = None,
+        facing: float | None = None,
+        candidates: int = CANDIDATES,
         **options: Any,
     ) -> list[Motion]:
         """Generate motions for prompts, `num_samples` consecutive ones for each.
@@ -85,16 +91,21 @@ class CodesPipeline(CodesSteps):
             prefix: a motion to continue; the result begins with it, and `seconds` counts the new part only.
             rewriter: rewrites each prompt before it is encoded, see `motionmillion.text.rewriting`; the rewritten
                 prompts become the captions of the motions.
+            path, speed, turn: where to go, see `motionmillion.pipeline.ways`: of several candidates the one whose way
+                is nearest is brought onto the path, its footprints with it. Without prefix.
+            facing: only a DiT takes it.
+            candidates: number of motions sampled for a path.
             options: see the class.
 
         Raises:
             ValueError: for prompts without words and options out of range.
         """
-        chosen = self.options({**options, "seconds": seconds})
+        way = self._way(path, speed, turn, facing, seconds, prefix, candidates)
+        chosen = self.options({**options, "seconds": way.seconds if way else seconds})
         rows = [(text,) for text in rewritten(check_texts(prompts), rewriter)]
         motions = []
         for texts, seeds in batches(rows, num_samples, seed, batch_size):
-            motions += self._sample(texts, seeds, chosen, prefix)
+            motions += self._asked(texts, seeds, chosen, prefix, way, candidates)
         return motions
 
     def sample(
@@ -103,10 +114,59 @@ class CodesPipeline(CodesSteps):
         seeds: Sequence[int],
         seconds: float | None = None,
         prefix: Motion | None = None,
+        path: Any = None,
+        speed: float | None = None,
+        turn: float | None = None,
+        facing: float | None = None,
+        candidates: int = CANDIDATES,
         **options: Any,
     ) -> list[Motion]:
         """Generate one batch: a motion per prompt, each with its own seed; other arguments as in a call."""
-        return self._sample(list(prompts), seeds, self.options({**options, "seconds": seconds}), prefix)
+        way = self._way(path, speed, turn, facing, seconds, prefix, candidates)
+        chosen = self.options({**options, "seconds": way.seconds if way else seconds})
+        return self._asked(list(prompts), seeds, chosen, prefix, way, candidates)
+
+    def _way(
+        self,
+        path: Any,
+        speed: float | None,
+        turn: float | None,
+        facing: float | None,
+        seconds: float | None,
+        prefix: Motion | None,
+        candidates: int,
+    ) -> Way | None:
+        """The way that a call asks for, checked."""
+        check_whole("candidates", candidates, 1)
+        if facing is not None:
+            raise ValueError(f"facing must be left out for a language model, got {facing!r}; say it in the prompt")
+        way = Way.of(path, speed, turn, None, seconds)
+        if way is not None and way.path is None:
+            raise ValueError(
+                "turn must come with a speed above 0 for a language model, which is brought onto a path; say a turn "
+                "in place in the prompt"
+            )
+        if way is not None and prefix is not None:
+            raise ValueError("path, speed and turn must be left out with prefix, got both")
+        return way
+
+    def _asked(
+        self,
+        prompts: list[str],
+        seeds: Sequence[int],
+        options: CodesOptions | FlowHeadOptions,
+        prefix: Motion | None,
+        way: Way | None,
+        candidates: int,
+    ) -> list[Motion]:
+        """One motion per prompt; on a way, the best of several that is brought onto it."""
+        if way is None:
+            return self._sample(prompts, seeds, options, prefix)
+        motions = []
+        for text, seed in zip(prompts, seeds, strict=True):
+            own = [sample_seed(seed, n) for n in range(candidates)]
+            motions.append(on_way(self._sample([text] * candidates, own, options), way))
+        return motions
 
     def _sample(
         self,

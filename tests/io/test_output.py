@@ -21,9 +21,9 @@ def test_fields_are_keywords_of_their_writers(motion: Motion, tmp_path: Path, fi
 
 
 def test_options_go_to_the_files_they_are_for():
-    options = OutputOptions(bvh_unit="m", bvh_t_pose=True, in_place=True)
-    assert options.of("a.BVH") == {"unit": "m", "t_pose_first_frame": True}
-    assert options.of(Path("a.glb")) == {"root_motion": False}
+    options = OutputOptions(bvh_unit="m", bvh_t_pose=True, root_motion="none")
+    assert options.of("a.BVH") == {"unit": "m", "t_pose_first_frame": True, "root_motion": "none"}
+    assert options.of(Path("a.glb")) == {"root_motion": "none"}
     assert options.of("a.html") == {}
     assert OutputOptions().of("a.bvh") == {}
 

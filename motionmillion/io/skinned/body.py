@@ -12,11 +12,12 @@ difference.
 Shapes: T frames, J joints, V vertices, F triangles.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from motionmillion.io.root_bone import rooted_skeleton
 from motionmillion.motion import Motion
 from motionmillion.skeleton import Skeleton
 
@@ -68,6 +69,17 @@ class SkinnedBody:
         matrices = np.tile(np.eye(4), (len(self.skeleton), 1, 1))
         matrices[:, :3, 3] = self.skeleton.rest_positions().numpy()
         return -float(self._skin((matrices @ self.inverse_bind)[None])[..., 1].min())
+
+    def on_root(self) -> "SkinnedBody":
+        """The body with a bone on the floor as its root, which moves no vertex; see `motionmillion.io.root_bone`."""
+        bind = np.eye(4)
+        bind[:3, 3] = -np.linalg.inv(self.inverse_bind[0])[:3, 3] + np.array([0.0, self.rest_height, 0.0])
+        return replace(
+            self,
+            skeleton=rooted_skeleton(self.skeleton, self.rest_height),
+            joints=np.where(self.weights > 0, self.joints + 1, 0),
+            inverse_bind=np.concatenate([bind[None], self.inverse_bind]),
+        )
 
     def dress(self, motion: Motion) -> Motion:
         """The motion on this body: its joint rotations, and its path scaled to the body's legs."""

@@ -14,6 +14,7 @@ import roma
 import torch
 
 from motionmillion.io.arrays import exact_rotations
+from motionmillion.io.root_bone import check_root_motion, on_root
 from motionmillion.io.skinned.bodies import load_body
 from motionmillion.io.skinned.body import SkinnedBody
 from motionmillion.motion import Motion
@@ -31,7 +32,8 @@ class Clip:
         caption: of the motion, in full.
         fps: frames per second.
         rotations: local unit quaternions `[T, J, 4]`, x y z w, without sign flips.
-        path: pelvis positions `[T, 3]`, metres.
+        path: pelvis positions `[T, 3]`, metres; those of the root bone if there is one.
+        pelvis: positions of the pelvis relative to the root bone `[T, 3]`; None without one.
     """
 
     name: str
@@ -39,6 +41,12 @@ class Clip:
     fps: float
     rotations: np.ndarray
     path: np.ndarray
+    pelvis: np.ndarray | None = None
+
+    @property
+    def centre(self) -> np.ndarray:
+        """Pelvis positions `[T, 3]`, metres."""
+        return self.path if self.pelvis is None else self.path + self.pelvis
 
     @property
     def times(self) -> np.ndarray:
@@ -47,18 +55,22 @@ class Clip:
 
 
 def make_clips(
-    motion: Motion | Sequence[Motion], body: str = "auto", root_motion: bool = True, fps: float | None = None
+    motion: Motion | Sequence[Motion],
+    body: str = "auto",
+    root_motion: bool | str = True,
+    fps: float | None = None,
 ) -> tuple[SkinnedBody, list[Clip]]:
     """A body and one clip for every motion.
 
     Args:
         body: see `motionmillion.io.skinned.bodies.load_body`.
-        root_motion: whether the pelvis travels; otherwise it stays above the origin and only its height changes.
+        root_motion: what travels, see `motionmillion.io.root_bone`.
         fps: resample to this frame rate; None keeps each motion's own.
 
     Raises:
         ValueError: for no motions, motions on different skeletons, values that are not finite, or an unknown body.
     """
+    kind = check_root_motion(root_motion)
     motions = [motion] if isinstance(motion, Motion) else list(motion)
     if not motions:
         raise ValueError("motion must hold at least one motion, got an empty list")
@@ -71,7 +83,8 @@ def make_clips(
             )
     made = load_body(body, motions[0].skeleton)
     names = unique_names([one.caption for one in motions])
-    return made, [_clip(one, name, made, root_motion, fps) for one, name in zip(motions, names, strict=True)]
+    clips = [_clip(one, name, made, kind, fps) for one, name in zip(motions, names, strict=True)]
+    return made.on_root() if kind == "root" else made, clips
 
 
 def unique_names(captions: Sequence[str]) -> list[str]:
@@ -88,14 +101,17 @@ def unique_names(captions: Sequence[str]) -> list[str]:
     return names
 
 
-def _clip(motion: Motion, name: str, body: SkinnedBody, root_motion: bool, fps: float | None) -> Clip:
+def _clip(motion: Motion, name: str, body: SkinnedBody, root_motion: str, fps: float | None) -> Clip:
     motion = motion if fps is None else motion.replace().resample(fps)
     dressed = body.dress(motion)
-    quaternions = roma.rotmat_to_unitquat(torch.from_numpy(exact_rotations(dressed))).numpy()  # [T, J, 4]
+    rotations, path = exact_rotations(dressed), dressed.translation.detach().cpu().double().numpy()
+    pelvis = None
+    if root_motion == "root":
+        rotations, path, pelvis = on_root(rotations, path)
+    quaternions = roma.rotmat_to_unitquat(torch.from_numpy(rotations)).numpy()  # [T, J, 4]
     # a quaternion and its negative are one rotation: take the one nearer to the frame before
     same = np.sign((quaternions[1:] * quaternions[:-1]).sum(-1, keepdims=True))
     quaternions[1:] *= np.cumprod(np.where(same == 0, 1.0, same), axis=0)
-    path = dressed.translation.detach().cpu().double().numpy()
-    if not root_motion:
+    if root_motion == "none":
         path = path * np.array([0.0, 1.0, 0.0])
-    return Clip(name, motion.caption, motion.fps, quaternions, path)
+    return Clip(name, motion.caption, motion.fps, quaternions, path, pelvis)

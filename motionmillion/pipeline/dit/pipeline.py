@@ -29,8 +29,10 @@ from motionmillion.pipeline.dit.editing import DiTEditing
 from motionmillion.pipeline.dit.gate import Decision, Gate
 from motionmillion.pipeline.dit.references import check_modes, check_start, check_told
 from motionmillion.pipeline.dit.steps import Settings
+from motionmillion.pipeline.dit.tracks import Track
 from motionmillion.pipeline.dit.windows import Row, floor_of, last_frames, lowered
 from motionmillion.pipeline.options import DiTOptions
+from motionmillion.pipeline.ways import Way
 from motionmillion.text.encoder import TextEncoder, check_texts
 from motionmillion.text.rewriting import PromptRewriter
 
@@ -83,6 +85,10 @@ class DiTPipeline(DiTEditing):
         rewriter: PromptRewriter | None = None,
         reference: Motion | Sequence[Motion | None] | None = None,
         reference_mode: str | Sequence[str] = "auto",
+        path: Any = None,
+        speed: float | None = None,
+        turn: float | None = None,
+        facing: float | None = None,
         **options: Any,
     ) -> list[Motion]:
         """Generate motions for prompts, `num_samples` consecutive ones for each.
@@ -103,6 +109,9 @@ class DiTPipeline(DiTEditing):
                 can be retargeted. A longer one is truncated; after the end of a shorter one, the text alone counts.
             reference_mode: "motion" is conditioned on the reference, "text" on the text, "both" on a mixture; "auto"
                 lets `gate` decide between the first two. One for all prompts, or one per prompt.
+            path, speed, turn, facing: where to go, see `motionmillion.pipeline.ways`; by masked sampling: the place of
+                the pelvis on the floor is given in every frame, its heading (for turn in place and facing) twice a
+                second. Without prefix and reference.
             options: see the class.
 
         Raises:
@@ -110,13 +119,15 @@ class DiTPipeline(DiTEditing):
         """
         texts, references = check_told(prompts, reference)
         # checked before calls of a rewriter or judge, which can be slow or cost money
-        chosen = self.options({**options, "seconds": seconds})
+        way = Way.of(path, speed, turn, facing, seconds)
+        chosen = self.options({**options, "seconds": way.seconds if way else seconds})
         self.check(references, chosen)
+        self._check_way(way, prefix, references)
         texts = rewritten(texts, rewriter)
         rows = list(zip(texts, references, self.modes(texts, references, reference_mode), strict=True))
         motions = []
         for own_texts, own, own_modes, seeds in batches(rows, num_samples, seed, batch_size):
-            motions += self._sample(own_texts, seeds, chosen, prefix, own, own_modes)
+            motions += self._sample(own_texts, seeds, chosen, prefix, own, own_modes, way)
         return motions
 
     def sample(
@@ -127,13 +138,20 @@ class DiTPipeline(DiTEditing):
         prefix: Motion | None = None,
         reference: Motion | Sequence[Motion | None] | None = None,
         reference_mode: str | Sequence[str] = "auto",
+        path: Any = None,
+        speed: float | None = None,
+        turn: float | None = None,
+        facing: float | None = None,
         **options: Any,
     ) -> list[Motion]:
         """Generate one batch: a motion per prompt, each with its own seed; other arguments as in a call."""
         texts, references = check_told(list(prompts), reference)
-        chosen = self.options({**options, "seconds": seconds})
+        way = Way.of(path, speed, turn, facing, seconds)
+        chosen = self.options({**options, "seconds": way.seconds if way else seconds})
         self.check(references, chosen)
-        return self._sample(texts, seeds, chosen, prefix, references, self.modes(texts, references, reference_mode))
+        self._check_way(way, prefix, references)
+        modes = self.modes(texts, references, reference_mode)
+        return self._sample(texts, seeds, chosen, prefix, references, modes, way)
 
     def _sample(
         self,
@@ -143,6 +161,7 @@ class DiTPipeline(DiTEditing):
         prefix: Motion | None,
         references: Sequence[Motion | None],
         modes: Sequence[str],
+        way: Way | None = None,
     ) -> list[Motion]:
         # 1. settings
         settings = self.settings(options, starts=all(each is not None for each in references))
@@ -155,7 +174,9 @@ class DiTPipeline(DiTEditing):
             share = {"text": 0.0, "motion": 1.0, "both": options.reference_weight}[mode]
             frames = self.frames(options, guide)
             check_start(guide, frames, settings, self.fps)
-            rows.append(self._row([(text, frames)], seed, settings, before, guide, share))
+            row = self._row([(text, frames)], seed, settings, before, guide, share)
+            row.track = None if way is None else Track.of(way, frames, self.fps)
+            rows.append(row)
         # 3. generate
         motions = self._after(before, rows, settings)
         return [motion.replace(caption=text) for text, motion in zip(texts, motions, strict=True)]
@@ -200,6 +221,18 @@ class DiTPipeline(DiTEditing):
                 if say is not None:
                     say(row, decision)
         return modes
+
+    def _check_way(self, way: Way | None, prefix: Motion | None, references: Sequence[Motion | None]) -> None:
+        """Raise `ValueError` for a way that the model cannot be held on, or that a motion contradicts."""
+        if way is None:
+            return
+        representation = self.dit.representation
+        if not representation.floor_channels:
+            raise ValueError(
+                f"path must be asked of a DiT of features with floor_channels, got {representation.name!r}"
+            )
+        if prefix is not None or any(each is not None for each in references):
+            raise ValueError("path, speed, turn and facing must come without prefix and reference, got both")
 
     def _check_lights(self, references: Sequence[Motion | None], settings: Settings) -> None:
         """Raise `ValueError` for a reference that would have no effect."""

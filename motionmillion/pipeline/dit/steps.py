@@ -252,6 +252,8 @@ class DiTSteps(MotionPipeline):
             # the kept frames come first
             window.frames += tail.num_frames
             window.known, window.keep = self.encode(tail), self.all_but_last_step(tail.num_frames)
+        if row.track is not None:
+            window.known, window.keep = row.track.held(self, tail, row.done, count)
         guide = row.guide_after(tail, count)
         if guide is not None:
             features = self.encode(guide)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from motionmillion.kinematics.joining import go_on, joined, place
 from motionmillion.motion import Motion
+from motionmillion.pipeline.dit.tracks import Track
 
 
 @dataclasses.dataclass
@@ -48,6 +49,7 @@ class Row:
         floor: height of the floor under `tail`, metres.
         guide: the reference, at most one frame per new frame.
         share: weight of the reference, 0 to 1.
+        track: where the body has to be.
     """
 
     steps: list[tuple[str, int, int]]
@@ -55,6 +57,7 @@ class Row:
     floor: float = 0.0
     guide: Motion | None = None
     share: float = 0.0
+    track: Track | None = None
     done: int = 0  # new frames so far
 
     def guide_after(self, tail: Motion | None, count: int) -> Motion | None:
@@ -78,8 +81,11 @@ class Row:
             made: the generated window, which begins with the row's last frames.
             overlap: frames that the following window keeps.
         """
-        new = made
-        if self.tail is not None:
+        new = made if self.track is None else self.track.in_world(made, self.tail)
+        if self.tail is not None and self.track is not None:
+            kept = self.tail.num_frames
+            new = go_on(self.tail, new.slice(kept, new.num_frames), moves=False).slice(kept, new.num_frames)
+        elif self.tail is not None:
             kept = self.tail.num_frames
             new = go_on(self.tail, made.slice(kept, made.num_frames)).slice(kept, made.num_frames)
         self.tail = last_frames(new if self.tail is None else joined([self.tail, new]), overlap)

@@ -1,0 +1,64 @@
+"""What `motionmillion generate` does with each motion: repair, clip for a game, files, entry in the manifest.
+
+finish = Finish(ClipOptions(loop=True), OutputOptions(), repair=True, manifest=open_manifest([Path("clips/x.glb")]))
+finish.write(job, finish.clip(motion))
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from motionmillion.data.game_clips import ClipOptions, GameClip, prepare_clip
+from motionmillion.data.manifest import NAME, Manifest, clip_entry
+from motionmillion.data.mirror_words import mirror_caption
+from motionmillion.io import write_motion
+from motionmillion.io.write_options import OutputOptions
+from motionmillion.motion import Motion
+from motionmillion.progress import say
+
+if TYPE_CHECKING:
+    from motionmillion.cli.jobs import Job
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What is done with each motion after it is generated.
+
+    Args:
+        clips: what it is made into.
+        writing: options of the files' writers.
+        repair: whether it is repaired first.
+        manifest: where the clips are listed.
+    """
+
+    clips: ClipOptions = ClipOptions()
+    writing: OutputOptions = OutputOptions()
+    repair: bool = False
+    manifest: Manifest | None = None
+
+    def clip(self, motion: Motion) -> GameClip:
+        """What a generated motion is made into; raises `ValueError` if it cannot be."""
+        return prepare_clip(motion.repaired() if self.repair else motion, self.clips)
+
+    def write(self, job: "Job", clip: GameClip) -> None:
+        """Write the files of a job and list them; prints their names."""
+        for file in job.files:
+            write_motion(clip.motion, file, **self.writing.of(file))
+            say(str(file), sys.stdout)
+        if self.manifest is not None:
+            self.manifest.add(clip_entry(job.files, clip, job.prompt, job.seed))
+
+    def caption(self, prompt: str) -> str:
+        """The caption in the files of a prompt."""
+        return mirror_caption(prompt) if self.clips.mirror else prompt
+
+    def lists(self, files: Sequence[Path]) -> bool:
+        """Whether there is nothing left to list for these files."""
+        return self.manifest is None or self.manifest.lists(files)
+
+
+def open_manifest(outputs: Sequence[Path]) -> Manifest | None:
+    """The manifest beside the first output; None without any, which is an error elsewhere."""
+    return Manifest(outputs[0].parent / NAME) if outputs else None
