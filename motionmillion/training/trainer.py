@@ -78,7 +78,8 @@ class MotionTrainer(Trainer):
         self.sample_weights: torch.Tensor | None = None
         self.prepare: Callable[[dict[str, Any]], dict[str, Any]] | None = None
         self.average: AveragedModel | None = None
-        self.guard = StepGuard(self.accelerator, self.args.max_skipped_steps, self.train_dataset)
+        train_set: Any = self.train_dataset
+        self.guard = StepGuard(self.accelerator, self.args.max_skipped_steps, train_set)
         self.kept, self.args.save_total_limit = self.args.save_total_limit, None  # transformers would remove more
         figure = f"eval_{(self.args.metric_for_best_model or 'loss').removeprefix('eval_')}"
         self.add_callback(Turning(figure, bool(self.args.greater_is_better), self.args.early_stopping))
@@ -143,7 +144,7 @@ class MotionTrainer(Trainer):
     def get_decay_parameter_names(self, model: Any) -> list[str]:
         """Weights that decay: neither norms and biases nor embeddings; in runs of earlier versions embeddings, too."""
         names = super().get_decay_parameter_names(model)
-        if format_of(self.args.output_dir) < 2:
+        if format_of(str(self.args.output_dir)) < 2:
             return names
         tables = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Embedding)}
         return [name for name in names if name.rpartition(".")[0] not in tables]
@@ -162,7 +163,7 @@ class MotionTrainer(Trainer):
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         """The gradient norm; drops a gradient that is not finite, so that the optimizer changes nothing."""
-        norm = super()._get_grad_norm(model, grad_norm)
+        norm: Any = super()._get_grad_norm(model, grad_norm)
         norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
         if self.is_deepspeed_enabled:  # has stepped already, or refused to
             bad = self.accelerator.optimizer_step_was_skipped
@@ -240,7 +241,7 @@ class MotionTrainer(Trainer):
     def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
         """Restore the state of a checkpoint, and the number of skipped steps."""
         found = super()._init_training_state(*args, **kwargs)
-        self.guard.skipped = max((entry.get(SKIPPED, 0) for entry in self.state.log_history), default=0)
+        self.guard.skipped = max((int(entry.get(SKIPPED, 0)) for entry in self.state.log_history), default=0)
         self._operations_logged = self.state.total_flos
         return found
 
@@ -327,7 +328,8 @@ def build_trainer(
     """Build a trainer; with several GPUs, batch norms synchronise their statistics."""
     if arguments.world_size > 1 and torch.cuda.is_available():
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[assignment]
-    arguments.max_steps = arguments.limited(len(train_set)) if has_length(train_set) else arguments.max_steps
+    sized: Any = train_set
+    arguments.max_steps = arguments.limited(len(sized)) if has_length(sized) else arguments.max_steps
     seeded = not isinstance(train_set, IterableDataset)
     return MotionTrainer(
         model=model,

@@ -8,7 +8,7 @@ from the encoder, on the training device, or from the shards of `motionmillion d
 clip draws depends only on torch's generator, see `motionmillion.training.order`.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -133,7 +133,7 @@ def evaluate_lm(model: MotionLM, dataset: Dataset, collate: Callable, seed: int,
     Cross entropy (nats per token) and top-1 accuracy; for a flow head, the flow loss at noise drawn by `seed`, in
     units of the training latents' variance, and the END loss (nats per position where the motion could end).
     """
-    sums: Counter[str] = Counter()
+    sums: dict[str, float] = defaultdict(float)
     flow = model.config.head == "flow"
     noise = {"generator": torch.Generator(model.device).manual_seed(seed)} if flow else {}
     names = ("flow_loss", "end_loss") if flow else ("loss", "accuracy")
