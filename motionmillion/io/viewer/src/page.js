@@ -4,12 +4,13 @@
 //   motionViewer.seek(1.5); motionViewer.jointPositions();      // for scripts and tests
 //
 // `window.motionViewer` has frame, frames, seconds, playing, body, layout (both can be set), captions, play(), pause(),
-// seek(seconds), step(frames), jointPositions(index, drawn), add(file), save(format, index) and player.
+// seek(seconds), step(frames), jointPositions(index, drawn), add(file), save(format, index), content(format, index) as a Blob, and
+// player.
 
 import { BODIES } from "./bodies.js";
 import { readDropped } from "./dropped.js";
 import { Player, PRESETS, redrawAll } from "./player.js";
-import { saveMotion } from "./saved.js";
+import { fileContent, saveMotion } from "./saved.js";
 import { drawStrips } from "./strips.js";
 
 const byId = (id) => document.getElementById(id);
@@ -201,5 +202,6 @@ function expose(player) {
     seek: (seconds) => player.seek(Math.round(seconds * player.fps)), step: (frames) => player.step(frames),
     jointPositions: (index, drawn) => player.jointPositions(index, drawn),
     add: (file) => add(player, file), save: (format, index = 0) => saveMotion(player.motions[index], format, player.body),
+    content: (format, index = 0) => fileContent(player.motions[index], format, player.body),
   };
 }

@@ -2,7 +2,7 @@
 //
 //   const told = await saveMotion(motion, "bvh", "human");      // the browser saves it; a line that says so
 
-import { AnimationClip, QuaternionKeyframeTrack, Scene, VectorKeyframeTrack } from "three";
+import { AnimationClip, MeshStandardMaterial, QuaternionKeyframeTrack, Scene, VectorKeyframeTrack } from "three";
 import { GLTFExporter } from "three/examples/jsm/exporters/GLTFExporter.js";
 import { bodyFor, SkinnedBody } from "./bodies.js";
 import { multiply } from "./motions.js";
@@ -12,16 +12,20 @@ const CENTIMETRES = 100, DEGREES = 180 / Math.PI;
 export async function saveMotion(motion, format, body) {
   const words = motion.caption.replace(/\.(bvh|glb|npz)$/i, "").toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? ["motion"];
   const name = `${words.join("-").slice(0, 60)}.${format}`;
-  const content = format === "bvh" ? bvhText(motion) : await glbBytes(motion, body);
-  const url = URL.createObjectURL(new Blob([content], { type: format === "bvh" ? "text/plain" : "model/gltf-binary" }));
+  const url = URL.createObjectURL(await fileContent(motion, format, body));
   const link = Object.assign(document.createElement("a"), { href: url, download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
   return `Saved ${name}.`;
 }
 
+export async function fileContent(motion, format, body) {
+  if (format === "bvh") return new Blob([bvhText(motion)], { type: "text/plain" });
+  return new Blob([await glbBytes(motion, body)], { type: "model/gltf-binary" });
+}
+
 // ---- BVH ----
-export function bvhText(motion) {
+function bvhText(motion) {
   const { names, parents, offsets } = motion.skeleton, order = [], lines = ["HIERARCHY"];
   const numbers = (values) => values.map((value) => value.toFixed(6)).join(" ");
   const write = (joint, tab) => {
@@ -63,7 +67,7 @@ function eulerZxy(q) {
 }
 
 // ---- GLB ----
-export async function glbBytes(motion, wanted) {
+async function glbBytes(motion, wanted) {
   const name = bodyFor(wanted, motion), body = new SkinnedBody(name === "file" ? "mannequin" : name, motion);
   const times = Float32Array.from({ length: motion.frames }, (_, t) => t / motion.fps), count = motion.skeleton.length;
   const tracks = body.bones.map((bone, joint) => {
@@ -78,6 +82,7 @@ export async function glbBytes(motion, wanted) {
   const rest = motion.skeleton.restPositions(), scene = new Scene();
   body.bones[0].position.y = -Math.min(...rest.map((point) => point[1])) * body.scale + body.lift;
   body.object.name = body.name;
+  body.object.material = new MeshStandardMaterial({ vertexColors: true, roughness: 0.7, metalness: 0 });
   scene.add(body.object);
   scene.updateMatrixWorld(true);
   const clip = new AnimationClip(motion.caption || "motion", -1, tracks);
