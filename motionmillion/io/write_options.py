@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-BVH, BODY, SMPL = "BVH files", "GLB, FBX and USD files", "NPZ files"
+BVH, BODY, SMPL, PAGE = "BVH files", "GLB, FBX and USD files", "NPZ files", "HTML files"
 """Panels of `--help`."""
 
 Naming = Literal["smpl", "mixamo", "cmu", "unreal"]
+Shown = Literal["human", "mannequin", "stick"]
 SKINNED = (".glb", ".fbx", ".usd", ".usda", ".usdc", ".usdz")
 """Formats of a skinned body, whose files hold one motion or several."""
 
@@ -46,6 +47,7 @@ class OutputOptions:
     joint_names: Naming | None = _option(SKINNED, "names", BODY, "Joint names; default: smpl.")
     in_place: bool = _flag(SKINNED, "root_motion", BODY, "Keep the pelvis above the origin.", value=False)
     smpl_model: Literal["smplh", "smplx"] | None = _option((".npz",), "model", SMPL, "Body model; default: smplh.")
+    html_body: Shown | None = _option((".html",), "body", PAGE, "Body that is shown; default: human.")
 
     def check(self, paths: Iterable[str | Path]) -> None:
         """Raise `ValueError` for an option that applies to none of the files."""

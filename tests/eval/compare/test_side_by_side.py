@@ -99,7 +99,10 @@ def facts(page: Path) -> dict:
 def test_the_page_is_shuffled_blind_and_whole(pair, tmp_path: Path):
     page = rating(pair, tmp_path)
     text, data = page.read_text(), facts(page)
-    assert not re.search(r"https?:|\bsrc=|\bhref=(?!\")|\bimport\b|@import|fetch\(|XMLHttp|WebSocket", text.replace(player_scripts(), ""))
+    assert not re.search(
+        r"https?:|\bsrc=|\bhref=(?!\")|\bimport\b|@import|fetch\(|XMLHttp|WebSocket",
+        text.replace(player_scripts(), ""),
+    )
     assert [p["id"] for p in data["prompts"]] != [f"00{i}" for i in range(6)]
     assert sorted(p["id"] for p in data["prompts"]) == [f"00{i}" for i in range(6)]
     assert sorted(p["left"] for p in data["prompts"]) == ["first"] * 3 + ["second"] * 3

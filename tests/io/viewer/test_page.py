@@ -119,9 +119,18 @@ def test_keys_and_controls_on_a_small_dark_screen(motion: Motion, tmp_path: Path
       press(" "); return out;
     """
     option, arrived = proxy
-    out = drive(page, script, option, "--force-prefers-reduced-motion", "--blink-settings=preferredColorScheme=0", size="500,640")
+    out = drive(
+        page,
+        script,
+        option,
+        "--force-prefers-reduced-motion",
+        "--blink-settings=preferredColorScheme=0",
+        size="500,640",
+    )
     assert out["still"] and out["webgl"] and out["body"] == "human"
-    assert out["caption"] == ["a <b>person</b> & a \"dog\" 'walk'", "first <b>part</b>"] and out["part"] == "second part"
+    assert (
+        out["caption"] == ["a <b>person</b> & a \"dog\" 'walk'", "first <b>part</b>"] and out["part"] == "second part"
+    )
     assert out["dark"] == "rgb(21, 23, 28)" and out["light"] == "rgb(245, 245, 247)"
     assert out["frames"] == [1, 2, 1, 23, 0, 10, 20]
     own, dressed = motion.positions()[20], load_body("human", SMPL22).dress(motion).positions()[20]
@@ -219,7 +228,9 @@ def opened(url: str) -> np.ndarray:
 
 
 def test_without_webgl_a_mannequin_is_seen(motion: Motion, tmp_path: Path, drive):
-    script = "await wait(); return { note: id('note').hidden ? '' : id('note').textContent, picture: await picture() };"
+    script = (
+        "await wait(); return { note: id('note').hidden ? '' : id('note').textContent, picture: await picture() };"
+    )
     page = write_html(motion, tmp_path / "wave.html", body="mannequin")
     out = drive(page, script, "--disable-3d-apis", "--force-prefers-reduced-motion", size="700,560")
     assert out["note"] == "This browser has no WebGL: a mannequin is drawn without it."
@@ -244,7 +255,9 @@ SMALL = """
 def test_the_picture_is_as_it_was(motion: Motion, tmp_path: Path, drive):
     image = pytest.importorskip("PIL.Image")
     page = write_html(motion, tmp_path / "wave.html")
-    urls = drive(page, SMALL, "--force-prefers-reduced-motion", "--blink-settings=preferredColorScheme=1", size="720,540")
+    urls = drive(
+        page, SMALL, "--force-prefers-reduced-motion", "--blink-settings=preferredColorScheme=1", size="720,540"
+    )
     human, other, mannequin = (opened(url) for url in urls)
     if not PICTURE.exists():  # delete the file to store a new one
         PICTURE.write_bytes(base64.b64decode(urls[0].split(",")[1]))

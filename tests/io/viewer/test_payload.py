@@ -60,7 +60,9 @@ def test_contacts_are_those_that_are_found(motion: Motion):
 def test_the_human_is_that_of_glb_files():
     body, data = load_body("human", SMPL22), shared_data()
     human = data["human"]
-    np.testing.assert_allclose(array(human["vertices"], "<i2").reshape(-1, 3) * human["unit"], body.vertices, atol=6e-5)
+    np.testing.assert_allclose(
+        array(human["vertices"], "<i2").reshape(-1, 3) * human["unit"], body.vertices, atol=6e-5
+    )
     assert np.array_equal(array(human["faces"], "<u2"), np.concatenate([p.faces for p in body.parts]).ravel())
     np.testing.assert_allclose(array(human["weights"], "u1").reshape(-1, 4) / 255, body.weights, atol=3e-3)
     np.testing.assert_allclose(array(human["inverseBind"], "<f4").reshape(-1, 4, 4), body.inverse_bind, atol=1e-6)

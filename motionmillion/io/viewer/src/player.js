@@ -256,7 +256,8 @@ function span({ centre, frames }, [x, z]) { // how far a path goes from a point
 }
 
 // ---- the clock of all players ----
-const BUDGET = 40; // milliseconds a tick; players that are left over come first in the next
+// Milliseconds a tick, less where the processor has to paint the page too; players left over come first in the next.
+const budget = () => (webgl().software || !webgl().there ? 20 : 40);
 const players = [];
 let painted = 0, first = 0;
 
@@ -264,7 +265,8 @@ function advance() {
   const started = performance.now(), count = players.length;
   const seen = players.map((player) => player.inView); // all together: the page is laid out once
   let done = 0;
-  while (done < count && performance.now() - started < BUDGET) {
+  const most = budget();
+  while (done < count && performance.now() - started < most) {
     const index = (first + done++) % count;
     if (seen[index]) players[index].advance(); else players[index].rest();
   }
