@@ -1,6 +1,6 @@
 """Check that a wheel holds exactly the tracked files of the four code folders.
 
-    python .ci/check_wheel.py dist/motionmillion-0.1.0-py3-none-any.whl [--require motionmillion/io/viewer/viewer.html ...]
+    python .ci/check_wheel.py dist/motionmillion-0.1.0-py3-none-any.whl [--require motionmillion/py.typed ...]
 
 Prints what is missing or too much, one a line, and exits with 1 if there is any. The folders tokenizer/, lm/ and eval/
 stand inside motionmillion/ in the wheel. Outside of a git checkout the files of the folders themselves are compared.

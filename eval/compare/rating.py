@@ -7,7 +7,7 @@ are not shown, and prompts are in a random order given by the seed. Votes are ke
 reload loses nothing, and are saved as JSON by a button; `motionmillion.eval.compare.votes` counts them.
 
 Unusual: the page's source reveals the sides; it is blind to honest raters only. Motions are shown on mannequins, whose
-joints are exactly the motion's. A page contains all its motions, about 8 kB per second of each at 30 frames per second;
+joints are exactly the motion's. A page contains all its motions, about 8 kB per second of each at 30 frames a second;
 `prompts` selects fewer, evenly over the categories.
 """
 

@@ -98,8 +98,8 @@ def view(
 ) -> None:
     """Show a motion in the web browser, or several side by side.
 
-    The page works offline. It shows a human, a mannequin or a stick figure, path and foot contacts, takes more BVH, GLB
-    and NPZ files dropped onto it, and saves BVH and GLB; press ? for its keys.
+    The page works offline. It shows a human, a mannequin or a stick figure, path and foot contacts, takes more BVH,
+    GLB and NPZ files dropped onto it, and saves BVH and GLB; press ? for its keys.
     """
     import webbrowser
 

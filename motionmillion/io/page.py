@@ -39,7 +39,7 @@ def fill_page(package: str, name: str, **values: str) -> str:
 
 @cache
 def player_scripts() -> str:
-    """The script elements of a page with players: the data that they share, with the id `player-data`, and the bundle."""
+    """Script elements of a page with players: the data that they share, with the id `player-data`, and the bundle."""
     from motionmillion.io.viewer.payload import shared_data
 
     data, bundle = script_json(shared_data()), page_part("motionmillion.io.viewer", "viewer.js")

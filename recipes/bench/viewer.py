@@ -27,8 +27,8 @@ grid-template-columns: repeat(5, 1fr); } canvas { width: 100%; aspect-ratio: 5 /
 <script type="application/json" id="scenes">SCENES</script>SCRIPTS<script>
 let drawn = 0;
 const scenes = JSON.parse(document.getElementById("scenes").textContent), options = OPTIONS;
-document.querySelectorAll("canvas").forEach((canvas, i) => new Player(canvas, scenes[i], { playing: true, fine: 0, ...options,
-  onFrame: () => { drawn++; } }));
+document.querySelectorAll("canvas").forEach((canvas, i) => new Player(canvas, scenes[i], { playing: true, fine: 0,
+  ...options, onFrame: () => { drawn++; } }));
 setTimeout(async () => {
   const times = [], before = drawn, began = performance.now();
   for (let last = began; last - began < 5000;) {

@@ -25,7 +25,8 @@ const id = (name) => document.getElementById(name), viewer = window.motionViewer
 const wait = (time = 120) => new Promise((resolve) => setTimeout(resolve, time));
 const press = (key, more) => dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, ...more }));
 const choose = (name, value) => { id(name).value = value; id(name).dispatchEvent(new Event("change")); };
-const picture = async () => { await wait(); return id("scene").toDataURL(); };
+const draw = () => { viewer.player.redraw(); viewer.player.advance(); };
+const picture = async () => { draw(); return id("scene").toDataURL(); };
 const file = (name, text) => new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name);
 const drop = async (...files) => {
   const dataTransfer = new DataTransfer();
@@ -48,7 +49,8 @@ def drive(browse) -> Callable[..., Any]:
 
     def call(page: Path, script: str, *arguments: str, **options: Any) -> Any:
         tell = "const pre = document.createElement('pre'); pre.id = 'probe'; pre.textContent = JSON.stringify(out);"
-        body = f"let out; try {{ out = await (async () => {{ {TOOLS} {script} }})(); }} catch (error) {{ out = {{ error: error.stack }}; }}"
+        body = f"let out; try {{ out = await (async () => {{ {TOOLS} {script} }})(); }}"
+        body += " catch (error) { out = { error: error.stack }; }"
         driven = page.with_name(f"driven-{page.name}")
         element = f"<script>(async () => {{ {body} {tell} document.body.append(pre); }})();</script></body>"
         driven.write_text(page.read_text().replace("</body>", element))
@@ -89,14 +91,16 @@ def test_keys_and_controls_on_a_small_dark_screen(motion: Motion, tmp_path: Path
     page = write_html(motion, tmp_path / "wave.html", caption="a <b>person</b> & a \"dog\" 'walk'", parts=parts)
     script = """
       const out = { width: innerWidth, still: !viewer.playing, frames: [], webgl: viewer.webgl, body: viewer.body };
-      await wait();
+      draw();
       out.caption = [...document.querySelectorAll(".caption > *")].map((e) => e.textContent);
       out.dark = getComputedStyle(document.body).backgroundColor;
       press("d"); out.light = getComputedStyle(document.body).backgroundColor; press("d");
-      for (const key of ["ArrowRight", "ArrowRight", "ArrowLeft", "End", "Home"]) { press(key); out.frames.push(viewer.frame); }
+      for (const key of ["ArrowRight", "ArrowRight", "ArrowLeft", "End", "Home"]) {
+        press(key); out.frames.push(viewer.frame);
+      }
       press("ArrowRight", { shiftKey: true }); out.frames.push(viewer.frame);
       id("scrub").value = 20; id("scrub").dispatchEvent(new Event("input")); out.frames.push(viewer.frame);
-      await wait(); out.part = document.querySelector(".caption small").textContent;
+      draw(); out.part = document.querySelector(".caption small").textContent;
       out.human = viewer.jointPositions(0, true); out.own = viewer.jointPositions();
       press("b"); out.mannequin = [viewer.body, viewer.jointPositions(0, true)];
       press("b"); out.stick = [viewer.body, viewer.jointPositions(0, true)];
@@ -239,11 +243,31 @@ def test_without_webgl_a_mannequin_is_seen(motion: Motion, tmp_path: Path, drive
     assert warm.sum() > 500 and cool.sum() > 500  # the body's left and right
 
 
+def test_small_pictures_share_one_context(motion: Motion, tmp_path: Path, drive):
+    script = """
+      const data = JSON.parse(id("payload").textContent), made = [], style = "position:fixed;left:0;top:0;width:200px";
+      for (const draw of ["webgl", "webgl", "flat"]) {
+        const canvas = Object.assign(document.createElement("canvas"), { style });
+        document.body.append(canvas);
+        made.push({ canvas, player: new Player(canvas, data, { fine: 0, draw, body: "mannequin" }) });
+      }
+      made[1].player.seek(12);
+      made.forEach(({ player }) => player.advance());
+      return made.map(({ canvas }) => canvas.toDataURL());
+    """
+    page = write_html(motion, tmp_path / "wave.html", body="stick")
+    first, later, plain = (opened(url) for url in drive(page, script, "--force-prefers-reduced-motion"))
+    for pixels in (first, later, plain):
+        assert (np.abs(pixels[..., 0] - pixels[..., 2]) > 60).sum() > 100  # limbs in colour
+    assert np.abs(first - later).max() > 50
+
+
 SMALL = """
-  viewer.pause(); viewer.seek(0.5); await wait();
+  viewer.pause(); viewer.seek(0.5);
   const small = async () => {
-    await wait();
-    const copy = Object.assign(document.createElement("canvas"), { width: 96, height: 72 }), pen = copy.getContext("2d");
+    draw();
+    const copy = Object.assign(document.createElement("canvas"), { width: 96, height: 72 });
+    const pen = copy.getContext("2d");
     pen.imageSmoothingQuality = "high"; pen.drawImage(id("scene"), 0, 0, 96, 72);
     return copy.toDataURL();
   };
