@@ -1,6 +1,6 @@
 """Check that a wheel holds exactly the tracked files of the four code folders.
 
-    python .ci/check_wheel.py dist/motionmillion-0.1.0-py3-none-any.whl [--require motionmillion/io/viewer.html ...]
+    python .ci/check_wheel.py dist/motionmillion-0.1.0-py3-none-any.whl [--require motionmillion/py.typed ...]
 
 Prints what is missing or too much, one a line, and exits with 1 if there is any. The folders tokenizer/, lm/ and eval/
 stand inside motionmillion/ in the wheel. Outside of a git checkout the files of the folders themselves are compared.
@@ -25,7 +25,8 @@ def source_files(root: Path = ROOT) -> list[str]:
         return [name for name in git.stdout.split("\0") if name and name not in links and (root / name).exists()]
     found = [path for folder in folders for path in (root / folder).rglob("*") if path.is_file()]
     names = [path.relative_to(root).as_posix() for path in found]
-    return [n for n in names if "__pycache__" not in n and not any(n == k or n.startswith(f"{k}/") for k in links)]
+    names = [name for name in names if not {"__pycache__", "node_modules"} & set(name.split("/"))]
+    return [n for n in names if not any(n == k or n.startswith(f"{k}/") for k in links)]
 
 
 def problems(wheel: Path, root: Path = ROOT, required: tuple[str, ...] = ()) -> list[str]:

@@ -14,6 +14,7 @@ import motionmillion
 
 ROOT = Path(__file__).resolve().parent.parent
 MAPPED = ("tokenizer", "lm", "eval")
+REQUIRED = ("motionmillion/py.typed", "motionmillion/io/viewer/viewer.js")
 
 
 def run(*arguments: str | Path, cwd: Path = ROOT, path: Path = ROOT) -> str:
@@ -31,7 +32,7 @@ def copy_sources(folder: Path, links: bool) -> Path:
     skip = shutil.ignore_patterns("__pycache__")
     for name in MAPPED:
         shutil.copytree(ROOT / name, folder / name, ignore=skip)
-    skip_links = shutil.ignore_patterns("__pycache__", *MAPPED)
+    skip_links = shutil.ignore_patterns("__pycache__", "node_modules", *MAPPED)
     shutil.copytree(ROOT / "motionmillion", folder / "motionmillion", ignore=skip_links)
     for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md"):
         shutil.copy(ROOT / name, folder / name)
@@ -75,7 +76,7 @@ def test_wheel_holds_every_module_and_nothing_else(tmp_path, links):
     (tmp_path / "source").mkdir()
     source = copy_sources(tmp_path / "source", links)
     wheel = build(source, tmp_path / "wheel")
-    run(ROOT / ".ci" / "check_wheel.py", wheel, "--root", source, "--require", "motionmillion/py.typed")
+    run(ROOT / ".ci" / "check_wheel.py", wheel, "--root", source, "--require", *REQUIRED)
     with zipfile.ZipFile(wheel) as archive:
         metadata = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         assert f"\nVersion: {motionmillion.__version__}\n" in archive.read(metadata).decode()

@@ -6,8 +6,9 @@ The page is a single file that needs no network. It is blind: the system on the 
 are not shown, and prompts are in a random order given by the seed. Votes are kept in the browser's local storage, so a
 reload loses nothing, and are saved as JSON by a button; `motionmillion.eval.compare.votes` counts them.
 
-Unusual: the page's source reveals the sides; it is blind to honest raters only. A page contains all its motions, about
-12 kB per second of each at 30 frames per second; `prompts` selects fewer, evenly over the categories.
+Unusual: the page's source reveals the sides; it is blind to honest raters only. Motions are shown on mannequins, whose
+joints are exactly the motion's. A page contains all its motions, about 8 kB per second of each at 30 frames a second;
+`prompts` selects fewer, evenly over the categories.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ from motionmillion.eval.report.page import data_script, render
 from motionmillion.eval.report.protocol_facts import check_same_suite, suite_identity
 from motionmillion.eval.results import Results, SampleResult
 from motionmillion.io.files import write_text
-from motionmillion.io.html import scene
+from motionmillion.io.viewer.payload import scene
 from motionmillion.motion import Motion
 
 PAGE = "rating.html"
@@ -69,7 +70,7 @@ def write_rating_page(
     for place, (index, flip) in enumerate(zip(order, flipped, strict=True)):
         one, other = pairs[index]
         shown = [Motion.load(Path(root) / s.motion) for root, s in zip(motions, (one, other), strict=True)]
-        data = scene(shown[::-1] if flip else shown, ["", ""])
+        data = scene(shown[::-1] if flip else shown, ["", ""], body="mannequin")
         scripts.append(data_script(f"motion-{place}", data))
         left = "second" if flip else "first"
         entries.append({"id": one.id, "text": one.prompt or one.id, "category": one.category, "left": left})

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from motionmillion.eval.report.page import data_script
 from motionmillion.eval.report.tables import first_of_axes, is_number, number
 from motionmillion.eval.results import Measure, Results
-from motionmillion.io.html import scene
+from motionmillion.io.viewer.payload import scene
 from motionmillion.motion import Motion
 
 
@@ -72,7 +72,7 @@ def gallery(
         sample = results.samples[index]
         try:
             motion = Motion.load(folder / sample.motion)
-            script = data_script(f"motion-{index}", scene([motion], [""]))
+            script = data_script(f"motion-{index}", scene([motion], [""], body="mannequin"))
         except (OSError, ValueError):
             missing.append(sample.motion)
             continue

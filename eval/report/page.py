@@ -3,8 +3,9 @@
     text = render("compare/comparison.html", title=title, tables=tables)
 
 A template is named by its path below `motionmillion/eval`. It extends `report/base.html`, takes tables, charts and
-notes from `report/parts.html`, and may use the colours `palette`, the `style` of all pages, and the scripts `player`
-(draws and plays motions) and `sorting` (of tables).
+notes from `report/parts.html`, and may use the colours `palette`, the `style` of all pages, the script elements
+`player()` (which draw and play motions) and the script `sorting` (of tables). Its content security `policy` allows no
+requests.
 
 Unusual: only `Markup` is inserted as it is: charts, and data of `script_json` for script elements.
 """
@@ -18,11 +19,10 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from motionmillion.io.page import page_part, script_json
+from motionmillion.io.page import POLICY, page_part, player_scripts, script_json
 
 _SHARED = {
-    "palette": ("motionmillion.io", "player.css"),
-    "player": ("motionmillion.io", "player.js"),
+    "palette": ("motionmillion.io.viewer", "player.css"),
     "style": ("motionmillion.eval.report", "page.css"),
     "sorting": ("motionmillion.eval.report", "tables.js"),
 }
@@ -35,7 +35,8 @@ def render(template: str, **values: Any) -> str:
         jinja2.UndefinedError: if a value of the template is missing.
     """
     shared = {name: Markup(page_part(*place)) for name, place in _SHARED.items()}
-    return _templates().get_template(template).render(**shared, **values)
+    more = {"policy": POLICY, "player": lambda: Markup(player_scripts())}
+    return _templates().get_template(template).render(**shared, **more, **values)
 
 
 def data_script(name: str, value: Any) -> Markup:

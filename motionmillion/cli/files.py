@@ -22,6 +22,7 @@ from motionmillion.cli.options import (
     with_clip_options,
     with_output_options,
 )
+from motionmillion.io.write_options import Shown
 from motionmillion.progress import say, tracked
 
 
@@ -97,10 +98,11 @@ def export(
 
 
 def view(
-    source: Annotated[Path, typer.Argument(help=f"Motion file: {READABLE}.")],
+    sources: Annotated[list[Path], typer.Argument(help=f"Motion files: {READABLE}.", metavar="SOURCE...")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="HTML file; default: next to the source.")
+        Path | None, typer.Option("-o", "--output", help="HTML file; default: next to the first source.")
     ] = None,
+    body: Annotated[Shown, typer.Option(help="Body that is shown first.")] = "human",
     source_fps: SourceFpsOption = None,
     up: UpOption = None,
     browser: Annotated[bool, typer.Option(help="Open it in the web browser.")] = True,
@@ -108,18 +110,27 @@ def view(
     mapping: MappingOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Show a motion in the web browser."""
+    """Show a motion in the web browser, or several side by side.
+
+    The page works offline. It shows a human, a mannequin or a stick figure, path and foot contacts, takes more BVH,
+    GLB and NPZ files dropped onto it, and saves BVH and GLB; press ? for its keys.
+    """
     import webbrowser
 
     from motionmillion.io.outputs import check_outputs
 
     named = read_mapping(mapping)
-    check_mapping(named, [source])
-    output = source.with_suffix(".html") if output is None else output
+    check_mapping(named, [*sources])
+    output = sources[0].with_suffix(".html") if output is None else output
     if output.suffix.lower() != ".html":
         raise ValueError(f"output must end in .html to be viewed, got {str(output)!r}")
-    check_outputs([output], [source], overwrite)
-    page = load_motion(source, named, fps=source_fps, up=up, index=index).save(output)
+    check_outputs([output], sources, overwrite)
+
+    from motionmillion.io.html import write_html
+
+    motions = [load_motion(source, named, fps=source_fps, up=up, index=index) for source in sources]
+    captions = [motion.caption or source.stem for motion, source in zip(motions, sources, strict=True)]
+    page = write_html(motions, output, captions if len(sources) > 1 else None, body=body)
     typer.echo(page)
     if browser and not webbrowser.open(page.resolve().as_uri()):
         say(f"no web browser was found; open {page} in one")

@@ -1,30 +1,24 @@
 """A motion as one HTML file that plays in any browser, offline.
 
     write_html(motion, "wave.html", caption="a person waves")
-    write_html([first, second], "compare.html")          # side by side, synchronised
+    write_html([first, second], "compare.html")          # side by side, or as ghosts, on one clock
+    write_html(motion, "both.html", parts=[(0, 4, "a person walks"), (4, 6, "a person jumps")])
 
-Controls: play and pause (button or space), scrubbing, speed, arrow keys to step, drag to rotate, wheel to zoom. The
-camera follows the body over a floor with 1 m squares.
-Unusual: the page, `viewer.html` with `player.js`, is plain JavaScript on a 2D canvas: no library, no WebGL and no
-network, so it works from a local file, in an e-mail and without a GPU. Positions are stored with a resolution of 0.1
-mm. Other pages with players use the same `player.js` and `scene` (`motionmillion.io.page`).
+The page shows a skinned body, a mannequin or a stick figure with a soft shadow; it can be orbited, scrubbed, slowed
+down and looped, shows the path and foot contacts, saves BVH and GLB, and takes BVH, GLB and NPZ files dropped onto it.
+Press ? in it for its keys.
+Unusual: the page needs no network, and its content security policy allows none. It draws with WebGL (three.js, in
+`motionmillion/io/viewer/viewer.js`); where a browser has none, a mannequin is drawn without it, and a line says so.
 """
 
-import base64
 import html
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from motionmillion.io.figure import COLORS, Figure
 from motionmillion.io.files import write_text
 from motionmillion.io.page import fill_page, script_json
-from motionmillion.motion import Motion, heading
-
-_UNIT = 1e-4  # metres per step of the 16-bit positions
-_AZIMUTH = 35.0
+from motionmillion.io.viewer.payload import AZIMUTH, Part, scene
+from motionmillion.motion import Motion
 
 
 def write_html(
@@ -32,7 +26,9 @@ def write_html(
     path: str | Path,
     caption: str | Sequence[str] | None = None,
     title: str | None = None,
-    azimuth: float = _AZIMUTH,
+    azimuth: float = AZIMUTH,
+    body: str = "human",
+    parts: Sequence[Part] | Sequence[Sequence[Part]] | None = None,
 ) -> Path:
     """Write a self-contained page that plays one motion, or several side by side.
 
@@ -41,10 +37,14 @@ def write_html(
         caption: text above the figure, one per motion; None takes the motions' own. Shown as text, not as HTML.
         title: the page's title; None takes the caption.
         azimuth: degrees between the initial facing direction and the direction to the camera.
+        body: "human", "mannequin" or "stick", with which the page begins; motions without SMPL22's joints get the
+            mannequin for the human.
+        parts: texts of parts, such as those of a timeline, as (start, end, text) in seconds; a list for one motion, a
+            list of lists for several.
 
     Raises:
-        ValueError: for an empty list, a number of captions that differs from that of motions, a body larger than 3 m
-            around its root, or a folder that cannot be written.
+        ValueError: for an empty list, a number of captions or of lists of parts that differs from that of motions, an
+            unknown body, or a folder that cannot be written.
     """
     motions = [motion] if isinstance(motion, Motion) else list(motion)
     if not motions:
@@ -55,58 +55,13 @@ def write_html(
         captions = [caption] if isinstance(caption, str) else list(caption)
     if len(captions) != len(motions):
         raise ValueError(f"caption must have one text for each of {len(motions)} motions, got {len(captions)}")
+    told = None if parts is None else [parts] if isinstance(motion, Motion) else list(parts)
+    if told is not None and len(told) != len(motions):
+        raise ValueError(f"parts must have one list for each of {len(motions)} motions, got {len(told)}")
     page = fill_page(
-        "motionmillion.io",
+        "motionmillion.io.viewer",
         "viewer.html",
         title=html.escape(title if title is not None else " | ".join(filter(None, captions)) or "Motion"),
-        payload=script_json(scene(motions, captions, azimuth)),
+        payload=script_json(scene(motions, captions, azimuth, body, told)),  # type: ignore[arg-type]
     )
     return write_text(page, path)
-
-
-def scene(motions: Sequence[Motion], captions: Sequence[str], azimuth: float = _AZIMUTH) -> dict[str, Any]:
-    """The data of a `Player` of player.js: synchronised motions side by side, as JSON values.
-
-    Args:
-        motions: at least one; they start together.
-        captions: one per motion.
-        azimuth: degrees between the initial facing direction and the direction to the camera.
-
-    Raises:
-        ValueError: for a body larger than 3 m around its root.
-    """
-    figures = [Figure.of(one.skeleton) for one in motions]
-    return {
-        "azimuth": np.deg2rad(azimuth),
-        "limbs": [_limbs(figure) for figure in figures],
-        "motions": [
-            _motion(*parts, index) for index, parts in enumerate(zip(motions, figures, captions, strict=True))
-        ],
-    }
-
-
-def _limbs(figure: Figure) -> list[list[Any]]:
-    return [[limb.start, limb.stop, limb.start_radius, limb.stop_radius, COLORS[limb.side]] for limb in figure.limbs]
-
-
-def _motion(motion: Motion, figure: Figure, caption: str, index: int) -> dict[str, Any]:
-    points = figure.points(motion)  # [T, P, 3]
-    # positions relative to the root fit into 16 bits; the root's path is float32
-    near = np.round((points - points[:, :1]) / _UNIT)
-    if np.abs(near).max() > np.iinfo(np.int16).max:
-        raise ValueError(f"motion must lie within 3 m of its root, got {np.abs(near).max() * _UNIT:.1f} m; rescale it")
-    return {
-        "caption": caption,
-        "figure": index,
-        "fps": motion.fps,
-        "frames": motion.num_frames,
-        "anchors": points.shape[1],
-        "facing": float(heading(motion.rotations[:1, 0].detach().cpu())[0]),
-        "unit": _UNIT,
-        "root": _base64(points[:, 0].astype("<f4")),
-        "points": _base64(near.astype("<i2")),
-    }
-
-
-def _base64(array: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")

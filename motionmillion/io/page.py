@@ -1,17 +1,26 @@
 """Self-contained HTML pages from templates that are stored next to modules.
 
-    page = fill_page("motionmillion.io", "viewer.html", title=escape(title), payload=script_json(data))
+    page = fill_page("motionmillion.io.viewer", "viewer.html", title=escape(title), payload=script_json(data))
 
-Every page gets `$palette` (the colours of player.css) and `$player` (player.js, which draws and plays motions) in
-addition to the given values. A template is a `string.Template`: `$name` is replaced, `$$` is a dollar sign.
+Every page gets `$palette` (the colours of player.css) and `$player` (script elements: the bundle `viewer.js`, which
+draws and plays motions, and the data that all its players share) in addition to the given values. A template is a
+`string.Template`: `$name` is replaced, `$$` is a dollar sign.
 
-Unusual: values are inserted unescaped. Use `html.escape` for text and `script_json` for data in a script.
+Unusual: values are inserted unescaped. Use `html.escape` for text and `script_json` for data in a script. `POLICY`
+lets a page run its own scripts and load nothing.
 """
 
 import importlib.resources
 import json
 import string
+from functools import cache
 from typing import Any
+
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "connect-src data: blob:; base-uri 'none'; form-action 'none'"
+)
+"""Content security policy of pages: no request leaves them."""
 
 
 def fill_page(package: str, name: str, **values: str) -> str:
@@ -21,10 +30,20 @@ def fill_page(package: str, name: str, **values: str) -> str:
         KeyError: if a value of the template is missing.
     """
     shared = {
-        "palette": page_part("motionmillion.io", "player.css"),
-        "player": page_part("motionmillion.io", "player.js"),
+        "palette": page_part("motionmillion.io.viewer", "player.css"),
+        "player": player_scripts(),
+        "policy": POLICY,
     }
     return string.Template(page_part(package, name)).substitute({**shared, **values})
+
+
+@cache
+def player_scripts() -> str:
+    """Script elements of a page with players: the data that they share, with the id `player-data`, and the bundle."""
+    from motionmillion.io.viewer.payload import shared_data
+
+    data, bundle = script_json(shared_data()), page_part("motionmillion.io.viewer", "viewer.js")
+    return f'<script type="application/json" id="player-data">{data}</script>\n<script>{bundle}</script>'
 
 
 def page_part(package: str, name: str) -> str:

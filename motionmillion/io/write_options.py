@@ -15,14 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-BVH, BODY, SMPL = "BVH files", "Bodies in GLB, FBX and USD files, pictures and videos", "NPZ files"
+BVH, SMPL = "BVH files", "NPZ files"
+BODY = "Bodies in GLB, FBX and USD files, pages, pictures and videos"
 ROOT = "GLB, FBX, USD and BVH files"
 """Panels of `--help`."""
 
 Naming = Literal["smpl", "mixamo", "cmu", "unreal"]
+Shown = Literal["human", "mannequin", "stick"]
 SKINNED = (".glb", ".fbx", ".usd", ".usda", ".usdc", ".usdz")
 """Formats of a skinned body, whose files hold one motion or several."""
-BODIED = (*SKINNED, ".png", ".mp4")
+BODIED = (*SKINNED, ".html", ".png", ".mp4")
 
 
 def _option(suffixes: tuple[str, ...], keyword: str, panel: str, help: str) -> Any:
@@ -44,7 +46,7 @@ class OutputOptions:
     bvh_names: Naming | None = _option((".bvh",), "names", BVH, "Joint names; default: smpl.")
     bvh_rest: Literal["T", "A"] | None = _option((".bvh",), "rest", BVH, "Rest pose, A with lowered arms; default: T.")
     bvh_t_pose: bool = _flag((".bvh",), "t_pose_first_frame", BVH, "Add a T-pose before the motion.")
-    body: str | None = _option(BODIED, "body", BODY, "human, mannequin, or for .glb a .glb character; default: human.")
+    body: str | None = _option(BODIED, "body", BODY, "human (the default), mannequin, stick or a .glb character.")
     joint_names: Naming | None = _option(SKINNED, "names", BODY, "Joint names; default: smpl.")
     root_motion: Literal["hips", "root", "none"] | None = _option(
         (*SKINNED, ".bvh"),

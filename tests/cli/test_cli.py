@@ -117,9 +117,14 @@ def test_export_and_view(run, tmp_path):
     source = motion.save(tmp_path / "turn.npz")
     code, out, _ = run("export", source, "-o", tmp_path / "turn.bvh", "-o", tmp_path / "turn.html", "--fps", 60)
     assert code == 0 and len(out.splitlines()) == 2
+    (tmp_path / "turn.html").unlink()
     assert Motion.load(tmp_path / "turn.bvh").fps == pytest.approx(60, abs=0.01)
     assert run("view", source, "--no-browser", "-o", tmp_path / "page.html")[0] == 0
     assert "<html" in (tmp_path / "page.html").read_text()
+    plain = motion.replace(caption="").save(tmp_path / "plain.bvh")
+    assert run("view", source, plain, "--body", "stick", "--no-browser")[0] == 0
+    page = (tmp_path / "turn.html").read_text()
+    assert '"body":"stick"' in page and f"<title>{motion.caption} | plain</title>" in page
 
 
 def test_joint_positions_are_exported_with_their_frame_rate_and_axis(run, tmp_path):

@@ -78,7 +78,7 @@ def test_nothing_that_a_page_is_given_becomes_html(results, tmp_path: Path):
         assert not any(attribute.startswith("on") for attribute, _ in parts.attributes), name
         assert parts.words.count(EVIL) >= shown[name], name
         assert text.count("<style>") == 1 and text.endswith("</body>\n</html>\n"), name
-        data = {"report": 1 + 6, "rating": 1 + 6}.get(name, 0)  # facts or rankings, and six motions
+        data = {"report": 1 + 6 + 2, "rating": 1 + 6 + 2}.get(name, 0)  # facts or rankings, six motions, the player
         assert parts.tags.count("script") == 1 + data, name
 
 

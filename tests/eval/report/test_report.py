@@ -17,8 +17,10 @@ from motionmillion.eval.report.protocol_facts import protocol_line
 from motionmillion.eval.report.report import markdown, summary, write_report
 from motionmillion.eval.report.tables import MISSING, first_of_axes, group_table, headline, markdown_text, number
 from motionmillion.eval.results import Estimate, Measure, ResultGroup
+from motionmillion.io.page import POLICY, player_scripts
 
 EXTERNAL = r"https?:|\bsrc=|\bhref=|\bimport\b|@import|fetch\(|XMLHttp|WebSocket|url\((?!data)"
+"""What would load something; the bundle of the player has namespaces and loaders, and the page's policy stops them."""
 
 
 class Texts(HTMLParser):
@@ -196,9 +198,11 @@ def test_the_page_says_who_judged(make_results, tmp_path: Path):
 
 def test_page_is_self_contained_and_text_stays_text(page: Path):
     text = page.read_text(encoding="utf-8")
-    assert not re.search(EXTERNAL, text)
+    assert not re.search(EXTERNAL, text.replace(player_scripts(), ""))
+    assert f'content="{html.escape(POLICY, quote=True)}"'.replace("&#x27;", "&#39;") in text
     parsed = Texts(text)
-    assert "alert" not in parsed.words and parsed.tags.count("script") == 8  # data, six motions, the program
+    assert "alert" not in parsed.words
+    assert parsed.tags.count("script") == 10  # data, six motions, what players share, the player, the program
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])  # type: ignore[index]
     assert data["samples"]["1"]["prompt"].startswith("</script><script>alert")
     assert '"sha256": "abababababab' in parsed.words  # the whole protocol
