@@ -20,6 +20,7 @@ from motionmillion.progress import say
 
 if TYPE_CHECKING:
     from motionmillion.cli.jobs import Job
+    from motionmillion.io.viewer.payload import Part
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,11 @@ class Finish:
         """What a generated motion is made into; raises `ValueError` if it cannot be."""
         return prepare_clip(motion.repaired() if self.repair else motion, self.clips)
 
-    def write(self, job: "Job", clip: GameClip) -> None:
-        """Write the files of a job and list them; prints their names."""
+    def write(self, job: "Job", clip: GameClip, parts: "Sequence[Part]" = ()) -> None:
+        """Write the files of a job and list them; prints their names. Pages show the texts of `parts`."""
         for file in job.files:
-            write_motion(clip.motion, file, **self.writing.of(file))
+            told = {"parts": parts} if parts and file.suffix.lower() == ".html" else {}
+            write_motion(clip.motion, file, **self.writing.of(file), **told)
             say(str(file), sys.stdout)
         if self.manifest is not None:
             self.manifest.add(clip_entry(job.files, clip, job.prompt, job.seed))

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from motionmillion.pipeline.dit.gate import Decision
 
 
+_ROUNDING = 0.1
+"""Seconds by which a timeline may be shorter than its parts: lengths are whole frames."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One motion to generate and the files to write it to; `row` is the index of its prompt."""
@@ -111,6 +115,17 @@ class Request:
 
         way = Way.of(**asked, seconds=options.get("seconds"))
         return "" if way is None or way.path is None else str(path_error(motion, way.path))
+
+    def parts(self, motion: Motion) -> list[tuple[float, float, str]]:
+        """Start, end (seconds) and text of each part of a timeline; none of a motion that is shorter than these."""
+        start = motion.seconds - sum(seconds for _, seconds in self.timeline)  # after the prefix
+        if start < -_ROUNDING:
+            return []
+        made = []
+        for text, seconds in self.timeline:
+            made.append((start, start + seconds, text))
+            start += seconds
+        return made
 
     def check_rows(self, rows: int) -> None:
         """Raise `ValueError` unless there is one reference, or one for each of `rows` prompts."""
@@ -273,7 +288,7 @@ def generate_files(
                 except ValueError as error:
                     failed.append(f"{job.files[0]}: {error}")
                 else:
-                    finish.write(job, clip)
+                    finish.write(job, clip, request.parts(clip.motion))
                     told = request.error(motion, options.given)
                     if told:
                         say(f"{job.files[0]}: {told}")

@@ -1,5 +1,6 @@
 """The command line as a user types it: files appear, mistakes end with one line and exit code 2."""
 
+import json
 import os
 import re
 import subprocess
@@ -262,3 +263,11 @@ def test_lines_of_a_prompts_file_without_words_are_named(run, model, tmp_path):
     )
     assert code == 2 and "got '!!!' in line 3 of" in err and "prompts.txt', and in lines 5" in err
     assert not list(tmp_path.glob("x*"))
+
+
+def test_pages_show_the_texts_of_a_timeline(run, model, tmp_path):
+    page = tmp_path / "both.html"
+    parts = ("--timeline", "1: a person walks", "--timeline", "0.5: a person jumps")
+    assert run("generate", *parts, "--model", model, "-o", page)[0] == 0
+    told = json.loads(re.search(r'"parts": ?(\[\[.*?\]\])', page.read_text())[1])
+    assert told == [[0.0, 1.0, "a person walks"], [1.0, 1.5, "a person jumps"]]
