@@ -73,12 +73,12 @@ def say(line: str, file: IO[str] | None = None) -> None:
     """Print a line above the bars, by default to standard error."""
     if not _first():
         return
-    file = sys.stderr if file is None else file
+    out = sys.stderr if file is None else file
     if sys.stderr.isatty():
-        tqdm.write(line, file=file)
-        file.flush()
+        tqdm.write(line, file=out)
+        out.flush()
     else:
-        print(line, file=file, flush=True)
+        print(line, file=out, flush=True)
 
 
 def say_lines(lines: Iterable[str]) -> None:

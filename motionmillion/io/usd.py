@@ -70,14 +70,18 @@ def write_usd(
 
 def check_usd() -> None:
     """Raise `ImportError` with the remedy if the package that writes USD files is missing."""
-    require("pxr.UsdSkel", "usd", "write USD files")
+    _pxr("UsdSkel")
+
+
+def _pxr(name: str) -> Any:
+    """A module of usd-core."""
+    return require(f"pxr.{name}", "usd", "write USD files")
 
 
 def _package(layer: Path, target: Path, name: str) -> None:
     """A `.usdz` package of one layer, called `name` in it."""
-    from pxr import Sdf  # pyright: ignore[reportMissingImports]
-
-    with Sdf.ZipFileWriter.CreateNew(str(target)) as writer:
+    sdf = _pxr("Sdf")
+    with sdf.ZipFileWriter.CreateNew(str(target)) as writer:
         writer.AddFile(str(layer), f"{identifier(name)}.usdc")
 
 
@@ -91,15 +95,13 @@ class _Stage:
     """A stage with one skinned body, filled step by step."""
 
     def __init__(self, path: Path, body: SkinnedBody, names: Sequence[str], clips: Sequence[Clip]) -> None:
-        from pxr import Gf, Usd, UsdGeom, UsdSkel, Vt  # pyright: ignore[reportMissingImports]
-
-        self.gf, self.usd, self.geom, self.skel, self.vt = Gf, Usd, UsdGeom, UsdSkel, Vt
+        self.gf, self.usd, self.geom, self.skel, self.vt = map(_pxr, ("Gf", "Usd", "UsdGeom", "UsdSkel", "Vt"))
         self.body, self.clips = body, clips
         self.joints: list[str] = []
         for name, parent in zip(names, body.skeleton.parents, strict=True):
             own = identifier(name)
             self.joints.append(own if parent < 0 else f"{self.joints[parent]}/{own}")
-        self.stage = Usd.Stage.CreateNew(str(path))
+        self.stage = self.usd.Stage.CreateNew(str(path))
 
     def save(self) -> None:
         """Fill and save the stage."""
@@ -153,27 +155,26 @@ class _Stage:
 
     def _materials(self, mesh: Any) -> None:
         """One material for each part of the body, on a subset of the mesh's faces."""
-        from pxr import Sdf, UsdShade  # pyright: ignore[reportMissingImports]
-
+        sdf, shade = _pxr("Sdf"), _pxr("UsdShade")
         start = 0
         for part in self.body.parts:
             name = identifier(part.name)
-            material = UsdShade.Material.Define(self.stage, f"{_ROOT}/Materials/{name}")
-            shader = UsdShade.Shader.Define(self.stage, f"{material.GetPath()}/Surface")
+            material = shade.Material.Define(self.stage, f"{_ROOT}/Materials/{name}")
+            shader = shade.Shader.Define(self.stage, f"{material.GetPath()}/Surface")
             shader.CreateIdAttr("UsdPreviewSurface")
             color = _vector(self.gf, linear_color(part.color))
-            shader.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f).Set(color)
-            shader.CreateInput("roughness", Sdf.ValueTypeNames.Float).Set(part.roughness)
-            shader.CreateInput("metallic", Sdf.ValueTypeNames.Float).Set(0.0)
+            shader.CreateInput("diffuseColor", sdf.ValueTypeNames.Color3f).Set(color)
+            shader.CreateInput("roughness", sdf.ValueTypeNames.Float).Set(part.roughness)
+            shader.CreateInput("metallic", sdf.ValueTypeNames.Float).Set(0.0)
             material.CreateSurfaceOutput().ConnectToSource(shader.ConnectableAPI(), "surface")
             indices = np.arange(start, start + len(part.faces), dtype=np.int32)
             start += len(part.faces)
             subset = self.geom.Subset.CreateGeomSubset(
                 mesh, name, self.geom.Tokens.face, self.vt.IntArray.FromNumpy(indices), "materialBind"
             )
-            UsdShade.MaterialBindingAPI.Apply(subset.GetPrim()).Bind(material)
-        UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim())
-        UsdShade.MaterialBindingAPI(mesh.GetPrim()).SetMaterialBindSubsetsFamilyType(self.geom.Tokens.partition)
+            shade.MaterialBindingAPI.Apply(subset.GetPrim()).Bind(material)
+        shade.MaterialBindingAPI.Apply(mesh.GetPrim())
+        shade.MaterialBindingAPI(mesh.GetPrim()).SetMaterialBindSubsetsFamilyType(self.geom.Tokens.partition)
 
     def _animation(self, clip: Clip) -> Any:
         gf, vt = self.gf, self.vt
