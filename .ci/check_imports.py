@@ -28,6 +28,10 @@ ALLOWED = {
     (f"{PACKAGE}.io", f"{PACKAGE}.motion"): "for types only; io reads and writes motions, and Motion.save calls io",
     (f"{PACKAGE}.motion", f"{PACKAGE}.kinematics.targets"): "Motion.retarget calls it",
     (f"{PACKAGE}.motion", f"{PACKAGE}.kinematics.repair"): "Motion.repaired calls it",
+    (f"{PACKAGE}.motion", f"{PACKAGE}.kinematics.cycles"): "Motion.cycle calls it",
+    (f"{PACKAGE}.motion", f"{PACKAGE}.kinematics.loops"): "Motion.loop calls it",
+    (f"{PACKAGE}.motion", f"{PACKAGE}.kinematics.roots"): "Motion.in_place calls it",
+    (f"{PACKAGE}.motion", f"{PACKAGE}.kinematics.trimming"): "Motion.trim calls it",
 }
 """Imports that may close a circle, importer first, each with its reason."""
 

@@ -1,7 +1,7 @@
 """What `motionmillion generate` does with each motion: repair, clip for a game, files, entry in the manifest.
 
 finish = Finish(ClipOptions(loop=True), OutputOptions(), repair=True, manifest=open_manifest([Path("clips/x.glb")]))
-finish.write(job, finish.clip(motion))
+finish.write([Path("x.glb")], finish.clip(motion), "a person walks", seed=0)
 """
 
 import sys
@@ -19,7 +19,6 @@ from motionmillion.motion import Motion
 from motionmillion.progress import say
 
 if TYPE_CHECKING:
-    from motionmillion.cli.jobs import Job
     from motionmillion.io.viewer.payload import Part
 
 
@@ -43,14 +42,16 @@ class Finish:
         """What a generated motion is made into; raises `ValueError` if it cannot be."""
         return prepare_clip(motion.repaired() if self.repair else motion, self.clips)
 
-    def write(self, job: "Job", clip: GameClip, parts: "Sequence[Part]" = ()) -> None:
-        """Write the files of a job and list them; prints their names. Pages show the texts of `parts`."""
-        for file in job.files:
+    def write(
+        self, files: Sequence[Path], clip: GameClip, prompt: str, seed: int, parts: "Sequence[Part]" = ()
+    ) -> None:
+        """Write a clip to every file and list them; prints their names. Pages show the texts of `parts`."""
+        for file in files:
             told = {"parts": parts} if parts and file.suffix.lower() == ".html" else {}
             write_motion(clip.motion, file, **self.writing.of(file), **told)
             say(str(file), sys.stdout)
         if self.manifest is not None:
-            self.manifest.add(clip_entry(job.files, clip, job.prompt, job.seed))
+            self.manifest.add(clip_entry(files, clip, prompt, seed))
 
     def caption(self, prompt: str) -> str:
         """The caption in the files of a prompt."""

@@ -288,7 +288,7 @@ def generate_files(
                 except ValueError as error:
                     failed.append(f"{job.files[0]}: {error}")
                 else:
-                    finish.write(job, clip, request.parts(clip.motion))
+                    finish.write(job.files, clip, job.prompt, job.seed, request.parts(clip.motion))
                     told = request.error(motion, options.given)
                     if told:
                         say(f"{job.files[0]}: {told}")

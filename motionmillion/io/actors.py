@@ -9,30 +9,16 @@ shadow. A body of your own needs these members.
 Shapes: T frames, P points of the outline, V vertices, F triangles, H and W pixels.
 """
 
-from typing import Protocol
-
 import numpy as np
 
 from motionmillion.io.capsules import shade_capsules
 from motionmillion.io.figure import Figure
-from motionmillion.io.render import Camera, Layer
+from motionmillion.io.render import Actor, Camera, Layer
 from motionmillion.io.skinned.bodies import load_body
 from motionmillion.io.skinned.body import SkinnedBody, vertex_normals
 from motionmillion.io.triangles import shade_triangles
 from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22
-
-
-class Actor(Protocol):
-    """A body in every frame of a motion."""
-
-    figure: Figure
-    points: np.ndarray
-    """Ends of the figure's limbs `[T, P, 3]`, metres, the pelvis first."""
-
-    def shade(self, frame: int, camera: Camera) -> Layer:
-        """The body in one frame as the camera sees it, supersampled."""
-        ...
 
 
 class CapsuleActor:

@@ -13,15 +13,12 @@ import importlib
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from motionmillion.io.figure import Figure
 from motionmillion.motion import Motion, heading
-
-if TYPE_CHECKING:
-    from motionmillion.io.actors import Actor
 
 SUPERSAMPLING = 2
 _FOCAL = 1.9  # focal length in picture heights: a field of view of 30 degrees
@@ -100,7 +97,23 @@ class Camera:
         return np.stack([x, y, view[..., 2] * unit, zoom], axis=-1)
 
 
-def draw_scene(actor: "Actor", frame: int, camera: Camera) -> Any:
+Layer = tuple[np.ndarray, np.ndarray, tuple[int, int]]
+"""A part of the supersampled picture: colour `[H, W, 3]`, coverage `[H, W]` (0 or 255), and its top left corner."""
+
+
+class Actor(Protocol):
+    """A body in every frame of a motion."""
+
+    figure: Figure
+    points: np.ndarray
+    """Ends of the figure's limbs `[T, P, 3]`, metres, the pelvis first."""
+
+    def shade(self, frame: int, camera: Camera) -> Layer:
+        """The body in one frame as the camera sees it, supersampled."""
+        ...
+
+
+def draw_scene(actor: Actor, frame: int, camera: Camera) -> Any:
     """Draw one frame on the floor, with the path so far, as a Pillow image of the camera's size."""
     image = _floor(camera)
     if frame > 0:
@@ -110,10 +123,6 @@ def draw_scene(actor: "Actor", frame: int, camera: Camera) -> Any:
     color, covered, corner = actor.shade(frame, camera)
     image.paste(pil.fromarray(color), corner, pil.fromarray(covered))
     return image.resize(camera.size, pil.Resampling.BOX)
-
-
-Layer = tuple[np.ndarray, np.ndarray, tuple[int, int]]
-"""A part of the supersampled picture: colour `[H, W, 3]`, coverage `[H, W]` (0 or 255), and its top left corner."""
 
 
 def window(pixels: np.ndarray, margin: float, camera: Camera) -> tuple[tuple[int, int], tuple[int, int]]:

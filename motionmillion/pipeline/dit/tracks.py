@@ -12,23 +12,34 @@ Shapes: T frames, D feature size.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from motionmillion.kinematics.joining import joined
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.motion import Motion, rotation_y
 from motionmillion.pipeline.ways import Way
 from motionmillion.skeleton import SMPL22
-
-if TYPE_CHECKING:
-    from motionmillion.pipeline.dit.steps import DiTSteps
 
 _EVERY = 10
 """Frames between two in which the heading is held."""
 _HEIGHT = 0.95
 _HIPS = SMPL22.index("left_hip"), SMPL22.index("right_hip")
+
+
+class Encoding(Protocol):
+    """What a track needs of a pipeline: how it turns motion into the features of its model."""
+
+    dit: MotionDiT
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def encode(self, motion: Motion) -> Tensor: ...
+
+    def all_but_last_step(self, frames: int) -> Tensor: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +63,7 @@ class Track:
         x, z = torch.from_numpy(places).float().T
         return Track(Motion(rotations, torch.stack([x, torch.full_like(x, _HEIGHT), z], 1), fps=fps), way.turns)
 
-    def held(self, steps: "DiTSteps", tail: Motion | None, start: int, count: int) -> tuple[Tensor, Tensor]:
+    def held(self, steps: Encoding, tail: Motion | None, start: int, count: int) -> tuple[Tensor, Tensor]:
         """Normalised features `[T, D]` of a window, and the mask of those that are kept.
 
         Args:
