@@ -75,6 +75,16 @@ def find_dtype(name: str, known: Sequence[str] = DTYPES) -> "torch.dtype":
     return getattr(torch, name)
 
 
+def fast_bfloat16(device: str = "auto") -> bool:
+    """Whether computing in bfloat16 is not slower: on GPUs, and on CPUs that have instructions for it."""
+    import torch  # heavy: not for those that check numbers only
+
+    if torch.device(check_device(device)).type != "cpu":
+        return True
+    known = torch.cpu.get_capabilities()
+    return known.get("architecture") != "x86_64" or any(known.get(name) for name in ("avx512_bf16", "amx_bf16"))
+
+
 def check_device(name: "str | torch.device") -> str:
     """The checked name of an available device, "auto" being a GPU if there is one; raises `ValueError`."""
     import torch  # heavy: not for those that check numbers only

@@ -18,7 +18,7 @@ from torch import Tensor
 from motionmillion.bench.files import show_and_write
 from motionmillion.bench.measure import extra_memory, take_turns
 from motionmillion.bench.models import make_lm
-from motionmillion.configuration import check_whole
+from motionmillion.configuration import check_whole, fast_bfloat16
 from motionmillion.data.sets.packing import PackedCollator
 from motionmillion.data.sets.tokens import TokenCollator
 from motionmillion.provenance import describe_machine
@@ -90,7 +90,7 @@ def bench_packing(
     ]
     batches = {"fixed": _fixed(plain(drawn), pad), "padded": plain(drawn), "packed": PackedCollator(plain, row)(drawn)}
     batches = {name: {key: v.to(device) for key, v in batch.items()} for name, batch in batches.items()}
-    half = torch.autocast(torch.device(device).type, torch.bfloat16)
+    half = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=fast_bfloat16(device))
 
     def step(name: str) -> Callable[[], None]:
         def run() -> None:
@@ -128,9 +128,10 @@ def _fixed(batch: dict[str, Tensor], pad: int) -> dict[str, Tensor]:
 
 
 def _matrix_flops(device: torch.device) -> float:
-    """FLOPS of a large matrix product in bfloat16, the best of a few runs."""
-    size = 512 if device.type == "cpu" else 2048  # CPUs without bfloat16 instructions take minutes for 2048
-    a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
+    """FLOPS of a large matrix product in the dtype of the steps, the best of a few runs."""
+    size = 1024 if device.type == "cpu" else 2048
+    dtype = torch.bfloat16 if fast_bfloat16(str(device)) else torch.float32
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     times = take_turns([lambda: a @ b], 5, device)[0]
     return 2 * size**3 / min(times)
 
@@ -138,7 +139,8 @@ def _matrix_flops(device: torch.device) -> float:
 def packing_report(rows: Sequence[PackingRow], device: str) -> tuple[str, dict[str, Any]]:
     """Markdown and JSON, with a description of the machine."""
     machine = describe_machine(device)
-    lines = [f"{machine}; training steps in bfloat16 autocast, forward and backward; real positions a second.", ""]
+    dtype = "bfloat16 autocast" if fast_bfloat16(device) else "float32"
+    lines = [f"{machine}; training steps in {dtype}, forward and backward; real positions a second.", ""]
     lines.append("| size | samples | layout | positions computed | real positions/s | against the longest |")
     lines[-1] += " extra MB | MFU |"
     lines.append("|---" * 8 + "|")

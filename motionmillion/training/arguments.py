@@ -16,7 +16,7 @@ from transformers import TrainingArguments
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.utils import logging
 
-from motionmillion.configuration import check_number, check_whole, unknown_key_error
+from motionmillion.configuration import check_number, check_whole, fast_bfloat16, unknown_key_error
 from motionmillion.progress import say
 from motionmillion.training.distributed import process_arguments, zero_stage
 from motionmillion.training.recipe import Recipe
@@ -148,14 +148,6 @@ def training_arguments(recipe: Recipe, best: str = "loss", greater: bool = False
     _ = arguments.device  # starts the process group, which modules that gather need when they are built
     unset_hf_deepspeed_config()  # otherwise everything loaded from here on would be sharded, even the text encoder
     return arguments
-
-
-def fast_bfloat16() -> bool:
-    """Whether training in bfloat16 is not slower here: on a GPU, and on CPUs that have instructions for it."""
-    if torch.cuda.is_available():
-        return True
-    known = torch.cpu.get_capabilities()
-    return known.get("architecture") != "x86_64" or any(known.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def check_reporters(names: Any) -> None:
