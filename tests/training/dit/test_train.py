@@ -328,6 +328,7 @@ def split_over(split: str) -> dict[str, Any]:
 def test_two_processes_stop_resume_and_end_with_whole_weights(write, log_of, tmp_path, split):
     """In bfloat16 with accumulated batches; the statistics come through without a bit lost."""
     training = {"bf16": True, "gradient_accumulation_steps": 2, "per_device_train_batch_size": 1, **split_over(split)}
+    training["final"] = "last"
     training |= {"ema_decay": 0.8 if split == "zero2" else 0.0}
     finals = []
     for name in ("whole", "stopped"):
