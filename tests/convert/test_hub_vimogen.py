@@ -104,6 +104,7 @@ def test_motions_are_those_of_the_converted_parts(original, tmp_path):
     same_as_converted(original, tmp_path)
 
 
+@pytest.mark.slow
 @needs_golden
 def test_motions_of_the_public_weights_are_those_of_the_converted_parts(tmp_path):
     folder = tmp_path / "public"

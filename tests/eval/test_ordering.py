@@ -66,6 +66,7 @@ def scored(tmp_path_factory):
     return ordering.figures(ordering.run(folder / "clips", folder / "out", systems=SYSTEMS, suites=suites))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", QUICK, ids="-".join)
 def test_synthetic_motion_is_ordered_likewise(scored, entry):
     suite, measure, better, worse = entry

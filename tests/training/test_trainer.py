@@ -91,6 +91,7 @@ def test_the_order_is_that_of_the_epoch_with_persistent_workers(lm_recipe, log_o
     assert logs[0] == logs[1] and len(logs[0]) == 20
 
 
+@pytest.mark.slow
 def test_gradient_checkpointing_changes_no_loss(lm_recipe, log_of, tmp_path):
     logs = []
     for checkpointing in (False, True):
@@ -110,6 +111,7 @@ def test_accumulated_batches_are_averaged(lm_recipe, log_of, tmp_path):
     assert logs[1]["grad_norm"] == pytest.approx(logs[0]["grad_norm"], rel=0.5)  # of a sum it would be four times
 
 
+@pytest.mark.slow
 def test_prompts_are_drawn_at_every_evaluation(lm_recipe, tmp_path, capsys):
     prompts = ["a person walks", "someone waves"]
     train_lm(load_recipe(lm_recipe(data={"samples": prompts})))

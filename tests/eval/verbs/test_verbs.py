@@ -173,6 +173,7 @@ def test_score_counts_and_bounds():
     assert "draws" not in score.as_dict()
 
 
+@pytest.mark.slow
 def test_real_clips_are_scored_without_their_own_take(clips: list[MotionClip]):
     told = [clip for clip in clips[:80] if clip_verb(clip)]
     assert {clip_verb(clip) for clip in told} >= {"walk", "turn", "wave", "jump"}

@@ -76,6 +76,7 @@ def test_grouped_queries_and_biases_are_decoded_too(text):
     assert torch.equal(lm.generate(*text, cache="static", **options), lm.generate(*text, cache="none", **options))
 
 
+@pytest.mark.slow
 def test_rows_that_have_ended_leave_and_change_nothing(tiny_lm, text):
     features, mask = (part[[0, 1, 0, 1, 0, 1]] for part in text)
     options = dict(max_new_tokens=120, temperature=3.0, seeds=list(range(6)))

@@ -43,6 +43,7 @@ def student_recipe(teacher: Path, output: Path, steps: int, **training: Any) -> 
     return recipe_of(output, dict(synthetic=24, variants=0), model, steps, **training)
 
 
+@pytest.mark.slow
 def test_the_student_is_nearer_to_many_steps_than_the_teacher_in_few(teacher, tmp_path):
     figures = train_few_step(student_recipe(teacher, tmp_path / "run", 40, save_strategy="no", ema_decay=0.8))
     assert figures["eval_gap"] < 0.8 * figures["eval_gap_teacher"]
