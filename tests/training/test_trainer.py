@@ -101,6 +101,7 @@ def test_gradient_checkpointing_changes_no_loss(lm_recipe, log_of, tmp_path):
     assert logs[0] == logs[1]
 
 
+@pytest.mark.slow
 def test_accumulated_batches_are_averaged(lm_recipe, log_of, tmp_path):
     logs = []
     for accumulated in (1, 4):

@@ -62,6 +62,7 @@ def test_the_student_is_nearer_to_many_steps_than_the_teacher_in_few(teacher, tm
     assert settings[0] == settings[1]  # the recipe names no encoder
 
 
+@pytest.mark.slow
 def test_a_stopped_distillation_resumes_exactly(teacher, tmp_path):
     finals = []
     for name in ("whole", "stopped"):
