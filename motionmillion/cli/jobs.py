@@ -27,6 +27,7 @@ from motionmillion.progress import doing, progress_bar, say
 if TYPE_CHECKING:
     from motionmillion.pipeline import MotionPipeline
     from motionmillion.pipeline.dit.gate import Decision
+    from motionmillion.pipeline.ways import Way
 
 
 _ROUNDING = 0.1
@@ -98,23 +99,25 @@ class Request:
         name, value = next(iter(self.asked.items()))
         if self.timeline or self.edit is not None or self.prefix is not None or self.references:
             raise ValueError(f"{name} must come without timeline, edit, prefix and reference, got {value!r}")
-        asked = {key: own for key, own in self.asked.items() if key != "candidates"}
-        if not asked:
+        if set(self.asked) == {"candidates"}:
             raise ValueError(f"candidates must come with path or speed, got {value!r} alone")
-        from motionmillion.pipeline.ways import Way
-
-        Way.of(**asked, seconds=options.get("seconds"))
+        self._way(options)
 
     def error(self, motion: Motion, options: Mapping[str, Any]) -> str:
         """How far a motion is from the way that was asked for; "" without one."""
-        asked = {key: own for key, own in self.asked.items() if key != "candidates"}
-        if not asked:
+        way = self._way(options)
+        if way is None or way.path is None:
             return ""
         from motionmillion.kinematics.floor_paths import path_error
+
+        return str(path_error(motion, way.path))
+
+    def _way(self, options: Mapping[str, Any]) -> "Way | None":
+        """The way that was asked for, checked; None without one."""
         from motionmillion.pipeline.ways import Way
 
-        way = Way.of(**asked, seconds=options.get("seconds"))
-        return "" if way is None or way.path is None else str(path_error(motion, way.path))
+        asked = {key: own for key, own in self.asked.items() if key != "candidates"}
+        return Way.of(**asked, seconds=options.get("seconds"))
 
     def parts(self, motion: Motion) -> list[tuple[float, float, str]]:
         """Start, end (seconds) and text of each part of a timeline; none of a motion that is shorter than these."""
