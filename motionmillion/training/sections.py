@@ -211,7 +211,8 @@ class TextToMotionSection(CaptionedSection):
     )
     balance: float = option(0.0, BALANCE)
     balance_by: str = option(
-        "category", "what counts as a category: `category`, or `description`, the title of the take"
+        "category",
+        "what a category is: `category`, `description` (title of the take) or `action` (verb of the caption)",
     )
     text_encoder: str = option(MINILM, ENCODER)
     sentence: bool = option(True, ENCODER)

@@ -1,4 +1,4 @@
-"""New training clips composed from given ones: sequences, overlays, reversals, and generated descriptions.
+"""New training clips made from given ones: sequences, overlays, reversals, moments, and generated descriptions.
 
     options = ComposeOptions(sequences=0.25, overlays=0.1, reversals=True, describe=6)
     clips, refused = compose_clips(clips, options, seed=0)
@@ -20,7 +20,7 @@ import torch
 from motionmillion.configuration import check_number, check_whole, unknown_key_error
 from motionmillion.data.clips import MotionClip
 from motionmillion.data.sets.groups import COMPOSED
-from motionmillion.progress import say
+from motionmillion.progress import say, tracked
 
 DESCRIBED = "described"
 """Source of the captions generated from the motion."""
@@ -38,6 +38,8 @@ class ComposeOptions:
             fraction of the number of given clips.
         reversals: whether to reverse each clip for which that is another action; a number limits how many, as a
             fraction of the given clips.
+        moments: number of windows around single events of long clips, as a fraction of the given clips; rare kinds of
+            events come first.
         describe: number of generated descriptions to add to each given clip; 0 for none.
         wordings: maximum number of captions per sequence and overlay.
         max_seconds: maximum total length of a sequence, seconds.
@@ -46,12 +48,13 @@ class ComposeOptions:
     sequences: float = 0.0
     overlays: float = 0.0
     reversals: bool | float = False
+    moments: float = 0.0
     describe: int = 0
     wordings: int = 4
     max_seconds: float = 12.0
 
     def __post_init__(self) -> None:
-        for name in ("sequences", "overlays"):
+        for name in ("sequences", "overlays", "moments"):
             check_number(f"compose.{name}", getattr(self, name))
         if not isinstance(self.reversals, bool | int | float) or not 0 <= self.reversals <= 1:
             raise ValueError(f"compose.reversals must be true, false or a share in [0, 1], got {self.reversals!r}")
@@ -95,6 +98,7 @@ def compose_clips(
         "sequences": maker.sequences(round(options.sequences * len(clips))),
         "overlays": maker.overlays(round(options.overlays * len(clips))),
         "reversals": maker.reversals(math.ceil(options.reversals * len(clips))),
+        "moments": maker.moments(round(options.moments * len(clips))),
     }
     described = [maker.described(clip) for clip in clips] if options.describe else list(clips)
     counts = ", ".join(f"{len(new)} {kind}" for kind, new in made.items())
@@ -183,6 +187,30 @@ class _Maker:
                 break
             clip = self._made("reversals", functools.partial(reverse_clip, self.clips[index]), self.clips[index].whole)
             made += [clip] if clip else []
+        return made
+
+    def moments(self, count: int) -> list[MotionClip]:
+        """Up to `count` windows around single events: one of each kind of event, then another of each, and so on."""
+        if not count:
+            return []
+        from motionmillion.data.composition.moments import cut_moment, find_moments
+
+        waiting: dict[str, list[tuple[MotionClip, int, int]]] = {}
+        for clip in tracked(self.clips, "looking for moments", "clips"):
+            for start, stop, action in find_moments(clip.motion, self.generator):
+                waiting.setdefault(action, []).append((clip, start, stop))
+        made: list[MotionClip] = []
+        while waiting and len(made) < count:
+            for action in [*waiting]:
+                left = waiting[action]
+                clip, start, stop = left.pop(int(torch.randint(len(left), (), generator=self.generator)))
+                if not left:
+                    del waiting[action]
+                moment = cut_moment(clip, start, stop, action, self.generator, max(1, self.options.describe))
+                if isinstance(moment, str):
+                    self.refused[f"moments, {moment}"] += 1
+                elif len(made) < count:
+                    made.append(moment.replace(sources=(DESCRIBED,) * len(moment.captions)))
         return made
 
     def described(self, clip: MotionClip) -> MotionClip:

@@ -46,10 +46,12 @@ def _travel(event: Travel) -> list[str]:
     if event.direction in ("left", "right"):
         side = event.direction
         plain = [f"[step] sideways to the {side}", f"[sidestep] to the {side}", f"[move] sideways to the {side}"]
+        plain += [f"[go] sideways to the {side}", f"[shuffle] to the {side}"]
         plain += [f"[step]{pace} sideways to the {side}"] if pace else []
     else:
         way = event.direction
         plain = [f"{verb} {way}", f"{verb} {'ahead' if way == 'forward' else 'backwards'}"]
+        plain += ["[go] forward" if way == "forward" else "[back] away"] if event.gait == "walk" else []
         if event.curve:
             bend = "in a curve" if way == "forward" else "while turning"
             plain = [f"{verb} {way} {bend} to the {event.curve}", *plain]
@@ -77,6 +79,7 @@ def _turn(event: Turn) -> list[str]:
             f"[turn] {side}",
             f"[make] a quarter turn {side}",
             f"[turn] {side} by 90 degrees",
+            f"[rotate] 90 degrees {side}",
         ],
         180: [f"[turn] around {side}", f"[make] a half turn {side}", f"[turn] 180 degrees {side}"],
         270: [f"[turn] around {side}", f"[make] three quarters of a turn {side}", f"[turn] {side} by 270 degrees"],
@@ -100,7 +103,7 @@ def _jump(event: Jump) -> list[str]:
         return [f"[hop] {foot}", f"[hop]{way if way != ' up' else ''} {foot}", f"[hop] {foot}{often}"]
     if event.feet is None:
         return [f"[leap]{way}", f"[leap]{way}{often}"]
-    plain = [f"[jump]{way}", f"[jump]{way}{often}", f"[jump]{way} with both feet{often}"]
+    plain = [f"[jump]{way}", f"[jump]{way}{often}", f"[jump]{way} with both feet{often}", f"[leap]{way}{often}"]
     if event.height == "high":
         plain.append(f"[jump] high{way if way != ' up' else ' into the air'}{often}")
     if event.height == "low" and event.count == 1:
@@ -115,15 +118,16 @@ def _raise(event: HandRaise) -> list[str]:
         plain = [f"[lift] {hand} to the height of the chest", f"[bring] {hand} up to chest height"]
     elif event.level == "above the head":
         plain = [f"[raise] {hand}", f"[raise] {arm}", f"[lift] {hand} above the head", f"[raise] {arm} overhead"]
+        plain += [f"[reach] up with {hand}", f"[stretch] {arm} up"]
     else:
-        plain = [f"[raise] {hand}", f"[lift] {arm}", f"[lift] {hand}"]
+        plain = [f"[raise] {hand}", f"[lift] {arm}", f"[lift] {hand}", f"[put] {hand} up"]
         if event.level:
             plain.append(
                 f"[raise] {hand} {_LEVELS[event.level]}" + ("s" if event.level == "shoulder" and not one else "")
             )
     if not event.begun:
         level = " above the head" if event.level == "above the head" else ""
-        plain = [f"[hold] {hand} up", f"[hold] {arm} raised", f"[hold] {hand} up{level}"]
+        plain = [f"[hold] {hand} up", f"[hold] {arm} raised", f"[hold] {hand} up{level}", f"[keep] {arm} up"]
         return plain if event.level != "chest" else []
     if event.lowered:
         plain.append(f"{plain[-1]} and [lower] {'it' if one else 'them'} again")
@@ -138,14 +142,19 @@ def _wave(event: Wave) -> list[str]:
             "[hold] up both hands and [wave] them from side to side",
         ]
     hand = f"the {event.side} hand"
-    return [f"[wave] with {hand}", f"[wave] {hand}", f"[hold] up {hand} and [wave] it from side to side"]
+    return [
+        f"[wave] with {hand}",
+        f"[wave] {hand}",
+        f"[hold] up {hand} and [wave] it from side to side",
+        f"[greet] with a wave of {hand}",
+    ]
 
 
 def _punch(event: Punch) -> list[str]:
     if event.side is None:
         return ["[punch] forward", "[throw] a punch" if event.count == 1 else "[throw] punches"]
     hand = "both hands" if event.side == "both" else f"the {event.side} hand"
-    plain = [f"[punch] with {hand}", f"[punch] forward with {hand}"]
+    plain = [f"[punch] with {hand}", f"[punch] forward with {hand}", f"[hit] out with {hand}"]
     if event.side != "both" and event.count == 1:
         plain.append(f"[throw] a {event.side} punch")
     if event.count and event.count > 1:
@@ -154,7 +163,7 @@ def _punch(event: Punch) -> list[str]:
 
 
 def _clap(event: Clap) -> list[str]:
-    return ["[clap]", "[clap] the hands", "[clap] the hands in front of the body several times"]
+    return ["[clap]", "[clap] the hands", "[applaud]", "[clap] the hands in front of the body several times"]
 
 
 def _arms_out(event: ArmsOut) -> list[str]:
@@ -176,6 +185,7 @@ def _kick(event: Kick) -> list[str]:
     if event.side == "both":
         return [f"[kick]{way} with both legs, one after the other", f"[kick]{way}{often}"]
     plain = [f"[kick]{way} with the {event.side} foot", f"[kick] with the {event.side} leg"]
+    plain += [f"[kick] out the {event.side} leg"]
     if often:
         plain.append(f"[kick]{way} {often.strip()} with the {event.side} foot")
     if event.height == "high":
@@ -188,7 +198,12 @@ def _knee(event: KneeLift) -> list[str]:
         return ["[lift] the knees high, one after the other", "[raise] the knees to the height of the hips in turn"]
     often = f" {times(event.count)}" if event.count > 1 else ""
     knee = f"the {event.side} knee"
-    return [f"[lift] {knee} high", f"[raise] {knee}", f"[raise] {knee} to the height of the hip{often}"]
+    return [
+        f"[lift] {knee} high",
+        f"[raise] {knee}",
+        f"[raise] {knee} to the height of the hip{often}",
+        f"[bring] {knee} up",
+    ]
 
 
 def _leg(event: LegRaise) -> list[str]:
@@ -208,6 +223,7 @@ def _squat(event: Squat) -> list[str]:
     plain = (
         [f"[squat] down and [stand] up again{often}"] if often else ["[squat]", "[squat] down and [stand] up again"]
     )
+    plain += [] if often else ["[sink] into a squat and [rise]"]
     if event.deep is not None:
         kind = "deep" if event.deep else "shallow"
         some = f"{number(event.count)} {kind} squats" if often else f"a {kind} squat"
@@ -219,7 +235,12 @@ def _bend(event: Bend) -> list[str]:
     back = " and [straighten] up again" if event.straightens else ""
     often = f" {times(event.count)}" if event.count > 1 else ""
     if event.direction == "forward":
-        return [f"[bend] forward{often}", f"[bend] over{often}", f"[bend] the upper body forward{back}"]
+        return [
+            f"[bend] forward{often}",
+            f"[bend] over{often}",
+            f"[bend] down{often}",
+            f"[bend] the upper body forward{back}",
+        ]
     side = event.direction
     return [
         f"[lean] to the {side}",
@@ -229,12 +250,12 @@ def _bend(event: Bend) -> list[str]:
 
 
 _DOWN = {
-    "sitting": ["[sit] down", "[sit] down on a seat"],
+    "sitting": ["[sit] down", "[sit] down on a seat", "[take] a seat"],
     "sitting on the floor": ["[sit] down on the floor", "[sit] down"],
-    "kneeling": ["[kneel] down", "[go] down on both knees"],
+    "kneeling": ["[kneel] down", "[go] down on both knees", "[kneel]"],
     "on one knee": ["[go] down on one knee", "[kneel] down on one knee"],
     "on hands and knees": ["[go] down on hands and knees", "[get] down on all fours"],
-    "lying": ["[lie] down", "[lie] down on the floor"],
+    "lying": ["[lie] down", "[lie] down on the floor", "[go] down to the floor and [lie] there"],
     "crouching": ["[crouch] down", "[bend] the knees and [crouch]"],
 }
 _UP = {
@@ -243,7 +264,7 @@ _UP = {
     "kneeling": ["[stand] up", "[stand] up from kneeling"],
     "on one knee": ["[stand] up", "[stand] up from one knee"],
     "on hands and knees": ["[stand] up", "[stand] up from hands and knees"],
-    "lying": ["[get] up", "[get] up from the floor and [stand]"],
+    "lying": ["[get] up", "[get] up from the floor and [stand]", "[rise] from the floor"],
     "crouching": ["[rise] from a crouch", "[straighten] up from a crouch"],
 }
 _HEIGHT = ("lying", "sitting on the floor", "on hands and knees", "kneeling", "on one knee", "crouching", "standing")

@@ -1,4 +1,4 @@
-"""Groups of clips for balanced sampling: categories, or titles of takes.
+"""Groups of clips for balanced sampling: categories, titles of takes, or actions.
 
     groups = [group_of(clip, "description") for clip in clips]
     weights = category_weights(groups, balance=0.5)
@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 
-from motionmillion.data.clips import MotionClip
+from motionmillion.data.clips import MotionClip, description_of
+from motionmillion.data.composition.grammar import parse_caption
 
-BALANCED_BY = ("category", "description")
+BALANCED_BY = ("category", "description", "action")
 COMPOSED = "composed"
 """Source of the captions of composed clips."""
 
@@ -23,11 +24,25 @@ def group_of(clip: MotionClip, by: str = "category") -> str | None:
     """The group of a clip for balanced sampling; None for composed clips.
 
     Args:
-        by: "category", or "description" for the title of the take.
+        by: "category", "description" for the title of the take, or "action", see `action_of`.
     """
     if COMPOSED in clip.sources:
         return None
-    return clip.description if check_balance_by(by) == "description" else clip.category
+    return named_group(clip.captions, clip.sources, clip.category, by)
+
+
+def named_group(captions: Sequence[str], sources: Sequence[str], category: str, by: str) -> str:
+    """The group of a clip that was not composed, from its labels alone; see `group_of`."""
+    if check_balance_by(by) == "category":
+        return category
+    return (description_of if by == "description" else action_of)(captions, sources, category)
+
+
+def action_of(captions: Sequence[str], sources: Sequence[str], category: str) -> str:
+    """The verb of the first caption that somebody wrote on watching the clip, such as "kick"; else the category."""
+    watched = (text for text, source in zip(captions, sources, strict=False) if source == "watched")
+    verbs = (phrase.verb for phrase in map(parse_caption, watched) if phrase and phrase.verb)
+    return next(verbs, category.casefold())
 
 
 def check_balance_by(by: Any, name: str = "balance_by") -> str:

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from motionmillion.data.clips import MotionClip, description_of
-from motionmillion.data.sets.groups import check_balance_by
+from motionmillion.data.clips import MotionClip
+from motionmillion.data.sets.groups import check_balance_by, named_group
 from motionmillion.data.sets.sequences import Sequences, Version, make_sequences
 from motionmillion.data.sets.texts import Texts, check_caption_sources, draw_caption, text_bank
 from motionmillion.data.shards.tokens import read_token_tables
@@ -197,7 +197,7 @@ class ShardDataset(Dataset):
         if check_balance_by(by) == "category":
             return self._titles["category"].to_pylist()
         rows = self._titles.to_pylist()
-        return [description_of(row["captions"], row["sources"], row["category"]) for row in rows]
+        return [named_group(row["captions"], row["sources"], row["category"], by) for row in rows]
 
 
 class DescribedCodes(Dataset):

@@ -10,7 +10,7 @@
 | caption_weights | probability weights of the sources of captions, see `motionmillion.data.sets.texts` |
 | compose | training clips made out of others, see `motionmillion.data.composition.composing.ComposeOptions` |
 | balance | 0 visits every clip equally often, 1 every category; values between them are a compromise |
-| balance_by | what counts as a category: `category`, or `description`, the title of the take |
+| balance_by | what a category is: `category`, `description` (title of the take) or `action` (verb of the caption) |
 | text_encoder, sentence, text_length | see `motionmillion.text.encoder.TextEncoder` |
 | text_features | folder of features of all captions, made with that encoder, which is then not loaded |
 | start_from | pipeline (bundled name, folder, hub id) whose model is trained further |

@@ -54,6 +54,15 @@ def test_groups_are_titles_in_small_letters_or_categories():
     assert group_of(clip.replace(sources=("composed",) * 7), "description") is None
 
 
+def test_actions_are_the_verbs_of_what_was_watched():
+    said = ("Title", "someone kicks high with the left leg", "throw a kick")
+    clip = MotionClip("x", MOTION, said, category="sport", sources=("cmu_index", "watched", "watched"))
+    assert group_of(clip, "action") == "kick"
+    assert group_of(clip.replace(sources=("cmu_index", "wording", "watched")), "action") == "throw"
+    assert group_of(clip.replace(sources=("cmu_index", "wording", "wording")), "action") == "sport"
+    assert group_of(clip.replace(sources=("composed",) * 3), "action") is None
+
+
 def test_sources_that_the_data_lacks_are_said_or_refused(capsys):
     check_caption_sources({"watched": 1, "describd": 2}, [SOURCES])
     said = capsys.readouterr().err
@@ -70,7 +79,7 @@ def test_sources_that_the_data_lacks_are_said_or_refused(capsys):
         (lambda: check_caption_weights({1: 2}), "caption_weights must be a mapping of sources"),
         (lambda: check_caption_weights({"watched": -1}), "caption_weights.watched must be a number that is not neg"),
         (lambda: check_caption_weights({"watched": 0}), "caption_weights must hold a positive weight"),
-        (lambda: check_balance_by("take"), "balance_by must be one of category, description, got 'take'"),
+        (lambda: check_balance_by("take"), "balance_by must be one of category, description, action, got 'take'"),
     ],
 )
 def test_mistakes_are_named(call, message):

@@ -173,7 +173,7 @@ def test_composed_clips_are_trained_on(lm_recipe, parts):
     ("data", "message"),
     [
         ({"caption_weights": {"watched": -1}}, "data.caption_weights.watched must be a number that is not negative"),
-        ({"balance_by": "take"}, "data.balance_by must be one of category, description, got 'take'"),
+        ({"balance_by": "take"}, "data.balance_by must be one of category, description, action, got 'take'"),
         ({"compose": {"sequence": 1}}, "compose .*did you mean sequences"),
         ({"cache": 3}, "data.cache must be a folder, got 3"),
         ({"synthetic": None, "tokens": "codes", "cache": "x"}, "data.cache must be left out with data.tokens"),
