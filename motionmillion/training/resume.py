@@ -2,26 +2,37 @@
 
     check_output(recipe, resume)                      # before anything is loaded
     note_recipe(recipe)                               # after all checks
-    mark_whole(folder, processes=2, split="zero3")    # after every process has written its part
+    mark_whole(folder, processes=2, split="zero3", sums=sums)   # after every process has written its part
     folder = newest_whole(recipe.output, processes=2, split="zero3")
+    intact = damaged(folder) is None
 
 A checkpoint is a folder that several processes write to, and a process can be killed at any time. So the last file
-written to it is `complete.json`, the list of its files with their sizes; a folder without it, or with a file of
-another size, is skipped and removed.
+written to it is `complete.json`, the list of its files with their sizes and checksums; a folder without it, or with a
+file of another size, is skipped and removed. Checksums find what sizes do not: a byte that a disk or a copy has
+changed. Processes share the work, each with every n-th file.
 """
 
+import contextlib
+import errno
 import json
 import os
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from accelerate.utils import gather_object
+
 from motionmillion.io.files import write_text
+from motionmillion.progress import say
 from motionmillion.training.recipe import Recipe
 
 FORMAT = 2
 RECIPE = "recipe.json"
 """Of runs; those before 2 decay the weights of embeddings, which their optimizer's state depends on."""
+
+_LITTLE = 1 << 20
+"""Bytes of free space below which a failure to write is put down to the full disk."""
 
 MARKER, AVERAGE_FILE = "complete.json", "ema.pt"
 
@@ -72,13 +83,14 @@ def checkpoints(output: str | Path) -> list[Path]:
     return sorted(Path(output).glob("checkpoint-*"), key=_step, reverse=True)
 
 
-def mark_whole(folder: Path, processes: int, split: str) -> None:
+def mark_whole(folder: Path, processes: int, split: str, sums: Mapping[str, str]) -> None:
     """Mark a checkpoint as complete; call it when every process has written its part.
 
     Args:
         split: how weights and optimizer state are sharded over the processes: "" for not at all, "zero2", "fsdp".
+        sums: the `checksums` of all files.
     """
-    mark = {"processes": processes, "split": split, "files": _sizes(folder)}
+    mark = {"processes": processes, "split": split, "files": _sizes(folder), "xxh3_64": dict(sums)}
     write_text(json.dumps(mark, indent=1) + "\n", folder / MARKER)
 
 
@@ -107,6 +119,29 @@ def newest_whole(output: str | Path, processes: int, split: str) -> Path | None:
     return folder
 
 
+def newest_intact(output: str, args: Any) -> Path | None:
+    """The newest complete checkpoint, the same on every process, after those with changed files have been set aside.
+
+    Args:
+        args: of the training; their processes and split count.
+
+    Raises:
+        ValueError: as `newest_whole`.
+    """
+    while True:
+        found = gather_object([newest_whole(output, args.world_size, args.split)])
+        newest = min(found, key=lambda path: -1 if path is None else int(path.name.rsplit("-", 1)[1]))
+        if newest is None:
+            return None
+        changed = [name for name in gather_object([damaged(newest, args.process_index, args.world_size)]) if name]
+        if not changed:
+            return newest
+        if args.should_save:
+            say(f"{changed[0]} of {newest.name} is damaged (its checksum has changed); an earlier checkpoint is taken")
+            unmark(newest)
+        gather_object([None])  # nobody looks again before the mark is gone
+
+
 def read_mark(folder: Path) -> dict[str, Any] | None:
     """The content that `mark_whole` wrote, if every file still exists with its recorded size; else None."""
     try:
@@ -115,6 +150,63 @@ def read_mark(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return mark if whole else None
+
+
+def checksums(folder: Path, process: int = 0, processes: int = 1) -> dict[str, str]:
+    """The checksum of each file of a checkpoint that is this process's to read."""
+    return {name: _checksum(folder / name) for name in list(_sizes(folder))[process::processes]}
+
+
+def damaged(folder: Path, process: int = 0, processes: int = 1) -> str | None:
+    """The first file of a complete checkpoint, among those of this process, whose content has changed; None for none.
+
+    Checkpoints of earlier versions have no checksums and are taken as they are.
+    """
+    noted = (read_mark(folder) or {}).get("xxh3_64", {})
+    return next((name for name in sorted(noted)[process::processes] if _checksum(folder / name) != noted[name]), None)
+
+
+def _checksum(path: Path) -> str:
+    import xxhash
+
+    state = xxhash.xxh3_64()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 22):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+def unmark(folder: Path) -> None:
+    """Count a checkpoint as incomplete from now on."""
+    (folder / MARKER).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming_full_disk(folder: Path) -> Iterator[None]:
+    """Writes a checkpoint in the context; if the disk is full, what was written is removed, and the error says so.
+
+    Raises:
+        OSError: with what to do, in place of what the writers raise.
+    """
+    try:
+        yield
+    except Exception as error:  # torch, safetensors and DeepSpeed each raise another one
+        if not _is_full(error, folder):
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        whole = next((other for other in checkpoints(folder.parent) if read_mark(other) is not None), None)
+        left = f"{whole.name} is whole, and --resume goes on from there" if whole else "there is no earlier one"
+        raise OSError(
+            f"checkpoint must fit on the disk, got no space left for {str(folder)!r}; {left}; free some space"
+        ) from error
+
+
+def _is_full(error: BaseException, folder: Path) -> bool:
+    """Whether writing failed for lack of space."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return "No space left" in str(error) or shutil.disk_usage(there).free < _LITTLE
 
 
 def remove_newer(folder: Path | None, output: str | Path) -> None:

@@ -42,15 +42,19 @@ from motionmillion.training.progress import Progress
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import (
     AVERAGE_FILE,
-    MARKER,
+    checksums,
+    damaged,
     format_of,
     mark_whole,
-    newest_whole,
+    naming_full_disk,
+    newest_intact,
     read_mark,
     remove_newer,
     remove_older,
+    unmark,
 )
 from motionmillion.training.speed import Meter
+from motionmillion.training.stopping import StopOnRequest, StopRequest
 from motionmillion.training.turning import Turning
 from motionmillion.training.weighting import StepWeights, counts_of, share_of, weighted
 
@@ -180,6 +184,9 @@ class MotionTrainer(Trainer):
         folder = Path(self._get_output_dir(None)) / f"checkpoint-{best}"
         if not best or best == self.state.global_step or read_mark(folder) is None:
             return
+        if any(gather_object([damaged(folder, self.args.process_index, self.args.world_size)])):
+            say(f"{folder.name}, that of the best evaluation, is damaged; the model of the last step is taken")
+            return
         self.state.best_model_checkpoint = str(folder)
         self._load_best_model()
         if self.average is not None:
@@ -227,15 +234,19 @@ class MotionTrainer(Trainer):
         """Write a checkpoint, mark it complete when every process has written its part, then remove older ones."""
         output = self._get_output_dir(trial=trial)
         folder = Path(output) / f"checkpoint-{self.state.global_step}"
+        with naming_full_disk(folder):
+            if self.args.should_save:
+                unmark(folder)
+                if self.average is not None:
+                    with atomic_path(folder / AVERAGE_FILE) as temporary:
+                        torch.save(self.average.state_dict(), temporary)
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()
+            own = checksums(folder, self.args.process_index, self.args.world_size)
+            sums = {name: value for part in gather_object([own]) for name, value in part.items()}
+            if self.args.should_save:
+                mark_whole(folder, self.args.world_size, self.args.split, sums)
         if self.args.should_save:
-            (folder / MARKER).unlink(missing_ok=True)
-            if self.average is not None:
-                with atomic_path(folder / AVERAGE_FILE) as temporary:
-                    torch.save(self.average.state_dict(), temporary)
-        super()._save_checkpoint(model, trial)
-        self.accelerator.wait_for_everyone()
-        if self.args.should_save:
-            mark_whole(folder, self.args.world_size, self.args.split)
             remove_older(output, self.kept, self.state.best_global_step, self.args.keep_every)
 
     def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
@@ -348,18 +359,21 @@ def run(trainer: MotionTrainer, recipe: Recipe) -> dict[str, float]:
 
     Raises:
         ValueError: if there are checkpoints, but none to resume from.
+        RunStopped: if the run was asked to stop, see `motionmillion.training.stopping`.
     """
     args = trainer.args
-    newest = newest_whole(recipe.output, args.world_size, args.split)
-    newest = min(gather_object([newest]), key=lambda path: -1 if path is None else int(path.name.rsplit("-", 1)[1]))
+    newest = newest_intact(recipe.output, args)
     if args.should_save:
         remove_newer(newest, recipe.output)
     if newest is not None and trainer.average is not None:
         state = torch.load(newest / AVERAGE_FILE, map_location="cpu", weights_only=True)
         trainer.average.load_state_dict(state)
     set_seed(recipe.seed + args.process_index)  # random draws inside the model differ between processes
-    with safe_unpickling(), plain_attention(args.device):
+    stop = StopRequest(trainer.accelerator)
+    trainer.add_callback(StopOnRequest(stop))
+    with safe_unpickling(), plain_attention(args.device), stop.listening():
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+        stop.leave_if_made(trainer.state.global_step)
         if args.final == "best":
             trainer.load_best()
     if newest is not None and not trainer.trained_steps and args.should_save:

@@ -8,22 +8,23 @@
 # Run it again to resume from the newest complete checkpoint.
 #
 # NCCL detects InfiniBand. If it picks a wrong network, set NCCL_SOCKET_IFNAME (such as eth0) and NCCL_IB_HCA; if it
-# hangs, NCCL_DEBUG=INFO shows its choice. Variables that begin with NCCL_ or GLOO_ are passed on over ssh. SSH sets
-# another command than ssh, including options.
+# hangs, NCCL_DEBUG=INFO shows its choice. Variables that begin with NCCL_, GLOO_ or MOTIONMILLION_ are passed on over
+# ssh. SSH sets another command than ssh, including options. RESTARTS (0) is how often failed processes are started
+# again on their own, from the newest complete checkpoint.
 set -euo pipefail
 recipe=${1:?name a recipe, such as recipes/lm/7b.yaml}
 shift
-: "${GPUS:=8}" "${MASTER_PORT:=29400}"
+: "${GPUS:=8}" "${MASTER_PORT:=29400}" "${RESTARTS:=0}"
 
 start_all() {
     local hosts=() started=() host rank=0 status=0 settings
     mapfile -t hosts < <(awk '!/^#/ && NF { print $1 }' "$HOSTFILE")
     [ "${#hosts[@]}" -gt 0 ] || { echo "HOSTFILE must name machines, got none in $HOSTFILE" >&2; exit 2; }
-    settings=$(env | grep -E '^(NCCL|GLOO)_' | while IFS= read -r line; do printf ' %q' "$line"; done || true)
+    settings=$(env | grep -E '^(NCCL|GLOO|MOTIONMILLION)_' | while IFS= read -r line; do printf ' %q' "$line"; done || true)
     for host in "${hosts[@]}"; do
         # shellcheck disable=SC2029,SC2086  # everything is meant to be expanded here; SSH may hold options
         ${SSH:-ssh} "$host" "cd $(printf %q "$PWD") && env HOSTFILE= PATH=$(printf %q "$PATH") NODES=${#hosts[@]} NODE_RANK=$rank \
-            MASTER=$(printf %q "${MASTER:-${hosts[0]}}") MASTER_PORT=$MASTER_PORT GPUS=$GPUS PART=${PART:-lm}$settings \
+            MASTER=$(printf %q "${MASTER:-${hosts[0]}}") MASTER_PORT=$MASTER_PORT GPUS=$GPUS RESTARTS=$RESTARTS PART=${PART:-lm}$settings \
             bash recipes/lm/multi_node.sh $(printf '%q ' "$recipe" "$@")" &
         started+=("$!")
         rank=$((rank + 1))
@@ -42,4 +43,4 @@ export NCCL_DEBUG=${NCCL_DEBUG:-WARN} OMP_NUM_THREADS=${OMP_NUM_THREADS:-4}
 exec python -m torch.distributed.run \
     --nnodes "${NODES:?say how many machines, or name a HOSTFILE}" --node_rank "${NODE_RANK:?rank of this machine}" \
     --master_addr "${MASTER:?name of the first machine}" --master_port "$MASTER_PORT" --nproc_per_node "$GPUS" \
-    -m motionmillion.cli train "${PART:-lm}" --config "$recipe" --resume "$@"
+    --max-restarts "$RESTARTS" -m motionmillion.cli train "${PART:-lm}" --config "$recipe" --resume "$@"

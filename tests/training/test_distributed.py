@@ -219,7 +219,7 @@ def test_nothing_in_a_checkpoint_is_run(tmp_path):
     (run / "trainer_state.json").write_text("{}")
     torch.save({"module": Bomb()}, run / "global_step1" / "mp_rank_00_model_states.pt")
     torch.save({"optimizer_state_dict": Bomb()}, run / "global_step1" / "zero_pp_rank_0_mp_rank_00_optim_states.pt")
-    mark_whole(run, 1, "zero2")
+    mark_whole(run, 1, "zero2", {})
     with pytest.raises(ValueError, match="checkpoint must be whole, got .*checkpoint-1.*: Weights only load failed"):
         export_checkpoint(run, tmp_path / "out")
     assert not (tmp_path / "exploded").exists() and not (tmp_path / "out").exists()
@@ -231,7 +231,7 @@ def test_checkpoints_that_are_not_whole_are_passed_over(tmp_path, change):
         folder = tmp_path / f"checkpoint-{step}"
         (folder / "global_step").mkdir(parents=True)
         (folder / "global_step" / "part.pt").write_bytes(b"1234")
-        mark_whole(folder, 2, "zero2")
+        mark_whole(folder, 2, "zero2", {})
     assert newest_whole(tmp_path, 2, "zero2") == tmp_path / "checkpoint-20"
     part = folder / "global_step" / "part.pt"
     if change == "missing":
@@ -247,14 +247,14 @@ def test_checkpoints_that_are_not_whole_are_passed_over(tmp_path, change):
 
 def test_a_run_is_resumed_as_it_was_written(tmp_path):
     (tmp_path / "checkpoint-3").mkdir()
-    mark_whole(tmp_path / "checkpoint-3", 2, "zero2")
+    mark_whole(tmp_path / "checkpoint-3", 2, "zero2", {})
     message = (
         "must be resumed as it was written, by 2 processes under zero2, got {} for .*checkpoint-3.*data.start_from"
     )
     for processes, split, words in ((4, "zero2", "4 processes under zero2"), (2, "", "2 processes without DeepSpeed")):
         with pytest.raises(ValueError, match=message.format(words)):
             newest_whole(tmp_path, processes, split)
-    mark_whole(tmp_path / "checkpoint-3", 2, "")
+    mark_whole(tmp_path / "checkpoint-3", 2, "", {})
     assert newest_whole(tmp_path, 1, "") == tmp_path / "checkpoint-3"  # without splitting, any number will do
     assert newest_whole(tmp_path / "elsewhere", 1, "") is None
 
