@@ -27,6 +27,7 @@ from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.training.distributed import check_deepspeed, safe_unpickling
 from motionmillion.training.lm.lora import filled, is_adapted, loaded_adapters, merged
 from motionmillion.training.resume import AVERAGE_FILE, read_mark
+from motionmillion.training.sharded import fsdp_weights
 
 PARTS = "parts"
 """Subfolder of a run with its pipeline except the language model."""
@@ -78,7 +79,7 @@ def export_checkpoint(checkpoint: str | Path, output: str | Path) -> Path:
     """Convert a run's `checkpoint-N` to the form of its `final`: float32, averaged or merged weights.
 
     Args:
-        checkpoint: folder of a run, written without DeepSpeed, under ZeRO 1 to 3, or by FSDP as a full state dict.
+        checkpoint: folder of a run, written without DeepSpeed, under ZeRO 1 to 3, or by FSDP.
         output: new folder; a pipeline if the run's other parts are next to the checkpoint, else the model alone.
 
     Raises:
@@ -108,14 +109,15 @@ def checkpoint_model(checkpoint: Path) -> MotionLM | MotionDiT:
         weights = {name.removeprefix("module."): value for name, value in state.items() if name != "n_averaged"}
     elif (checkpoint / "latest").is_file():
         weights = _deepspeed_weights(checkpoint)
+    elif (sharded := fsdp_weights(checkpoint)) is not None:
+        weights = sharded
     elif adapted:
         return loaded_adapters(checkpoint)
     elif any(checkpoint.glob("model*.safetensors")):
         return kind.from_pretrained(checkpoint, dtype=torch.float32)
     else:
         raise ValueError(
-            f"checkpoint must hold whole weights or DeepSpeed's, got neither in {str(checkpoint)!r}; with FSDP set "
-            "state_dict_type: FULL_STATE_DICT in training.fsdp_config"
+            f"checkpoint must hold whole weights, DeepSpeed's or FSDP's, got none of them in {str(checkpoint)!r}"
         )
     if adapted:
         return loaded_adapters(checkpoint, weights)

@@ -111,7 +111,7 @@ def newest_whole(output: str | Path, processes: int, split: str) -> Path | None:
         return None
     folder, mark = whole[0]
     written = (mark["processes"], mark["split"])
-    if written != (processes, split) and (split or mark["split"]):
+    if written != (processes, split) and {split, mark["split"]} not in ({""}, {"fsdp"}):
         raise ValueError(
             f"checkpoint must be resumed as it was written, by {_words(*written)}, got {_words(processes, split)} for "
             f"{str(folder)!r}; or convert it and name it as data.start_from of a new run"

@@ -221,10 +221,11 @@ class MotionTrainer(Trainer):
         return visits
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save the model; in a checkpoint DeepSpeed's own files hold the weights, and only the config is added."""
+        """Save the model; in checkpoints of DeepSpeed and FSDP shards hold the weights, and the config is added."""
+        sharded = _internal_call and (self.is_deepspeed_enabled or self.is_fsdp_enabled)
         if not (self.is_deepspeed_enabled and _internal_call):
             super().save_model(output_dir, _internal_call)
-        elif self.args.should_save:
+        if sharded and self.args.should_save:
             model: Any = self.accelerator.unwrap_model(self.model)
             model.config.save_pretrained(output_dir)
             for config in getattr(model, "peft_config", {}).values():

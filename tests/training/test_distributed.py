@@ -28,6 +28,7 @@ from motionmillion.training.distributed import deepspeed_options, process_argume
 from motionmillion.training.export import checkpoint_model, export_checkpoint
 from motionmillion.training.lm.lora import TARGETS
 from motionmillion.training.resume import MARKER, checkpoints, mark_whole, newest_whole, read_mark, remove_newer
+from motionmillion.training.sharded import fsdp_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS, SAVE = 30, 8
@@ -65,9 +66,9 @@ def kill(pid: int) -> None:
         one.kill()
 
 
-def launch(recipe: Path, *options: str, kill_at: int | None = None) -> str:
-    """Train on two processes; with `kill_at`, until that step is logged, then all of them are killed with SIGKILL."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
+def launch(recipe: Path, *options: str, kill_at: int | None = None, processes: int = 2) -> str:
+    """Train on several processes; with `kill_at`, until that step is logged, then all are killed with SIGKILL."""
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}", "--standalone"]
     command += ["-m", "motionmillion.cli", "train", "lm", "--config", str(recipe), *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -145,10 +146,6 @@ def test_the_end_is_a_pipeline_with_all_weights(runs):
 
 def test_a_checkpoint_becomes_a_pipeline(runs, tmp_path, monkeypatch, capsys):
     checkpoint = runs.whole / f"checkpoint-{STEPS}"
-    if list(checkpoint.glob("pytorch_model_fsdp*")):
-        with pytest.raises(ValueError, match="set state_dict_type: FULL_STATE_DICT in training.fsdp_config"):
-            export_checkpoint(checkpoint, tmp_path / "out")
-        return
     monkeypatch.setattr(
         sys, "argv", ["motionmillion", "convert", "checkpoint", str(checkpoint), "-o", str(tmp_path / "out")]
     )
@@ -205,6 +202,40 @@ def test_adapters_under_zero_3_and_averages_under_zero_1(write_lm, tmp_path, tin
     assert all(torch.equal(averaged[name], average[name]) for name in average)
 
 
+@pytest.mark.slow
+def test_fsdp_goes_on_with_another_number_of_processes(write_lm, log_of, tmp_path):
+    """The clips of a step are the same ones; only sums are rounded differently."""
+    logs = []
+    for name, processes in (("same", 2), ("other", 1)):
+        training = {"max_steps": 8, "save_steps": 4, "eval_steps": 8, "per_device_train_batch_size": 1}
+        (tmp_path / name).mkdir()
+        recipe = write_lm(tmp_path / name, training={**training, **training_of("fsdp")})
+        launch(recipe, "--set", "training.gradient_accumulation_steps=2")
+        run = tmp_path / name / "run"
+        shutil.rmtree(run / "checkpoint-8")
+        shutil.rmtree(run / "final")
+        accumulated = f"training.gradient_accumulation_steps={4 // processes}"
+        launch(recipe, "--resume", "--set", accumulated, processes=processes)
+        logs.append([entry["loss"] for entry in log_of(run).values()])
+    assert len(logs[0]) == 8 and logs[1] == pytest.approx(logs[0], rel=1e-3)
+
+
+def test_an_index_of_shards_runs_no_code(tmp_path):
+    """The index of FSDP's shards is a pickle."""
+    import pickle
+
+    class Touch:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "touched",)
+
+    folder = tmp_path / "checkpoint-1" / "pytorch_model_fsdp_0"
+    folder.mkdir(parents=True)
+    (folder / ".metadata").write_bytes(pickle.dumps(Touch()))
+    with pytest.raises(ValueError, match="checkpoint must hold whole shards, got .*pytorch_model_fsdp_0"):
+        fsdp_weights(tmp_path / "checkpoint-1")
+    assert not (tmp_path / "touched").exists() and fsdp_weights(tmp_path) is None
+
+
 @needs_deepspeed
 def test_nothing_in_a_checkpoint_is_run(tmp_path):
     """A checkpoint whose file would run code when it is unpickled is refused, and the code does not run."""
@@ -257,6 +288,8 @@ def test_a_run_is_resumed_as_it_was_written(tmp_path):
     mark_whole(tmp_path / "checkpoint-3", 2, "", {})
     assert newest_whole(tmp_path, 1, "") == tmp_path / "checkpoint-3"  # without splitting, any number will do
     assert newest_whole(tmp_path / "elsewhere", 1, "") is None
+    mark_whole(tmp_path / "checkpoint-3", 2, "fsdp", {})
+    assert newest_whole(tmp_path, 8, "fsdp") == tmp_path / "checkpoint-3"  # FSDP's shards are cut anew
 
 
 @pytest.mark.parametrize(
