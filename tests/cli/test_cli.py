@@ -237,7 +237,12 @@ def test_help_imports_neither_torch_nor_transformers():
         "print(sorted({'torch', 'transformers', 'numpy'} & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=dict(os.environ), check=True
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=dict(os.environ),
+        check=True,
+        timeout=200,
     )
     assert "generate" in done.stdout and "train" in done.stdout
     assert done.stderr.strip().splitlines()[-1] == "[]"
@@ -248,7 +253,7 @@ def test_a_single_motion_has_a_bar_of_codes_on_a_terminal(model, tmp_path):
     termios.tcsetwinsize(theirs, (30, 90))
     command = ["generate", "a person walks", "--seconds", "2", "--model", str(model), "-o", str(tmp_path / "walk.npz")]
     run = [sys.executable, "-m", "motionmillion.cli", *command]
-    done = subprocess.run(run, stdout=subprocess.PIPE, stderr=theirs, text=True, check=True)
+    done = subprocess.run(run, stdout=subprocess.PIPE, stderr=theirs, text=True, check=True, timeout=200)
     os.close(theirs)
     drawn = os.read(mine, 1 << 16).decode(errors="replace")
     assert done.stdout == f"{tmp_path / 'walk.npz'}\n"

@@ -245,6 +245,7 @@ def test_missing_package(tmp_path: Path):
         text=True,
         env={**os.environ, "PYTHONPATH": root},
         cwd=root,
+        timeout=200,
     )
     assert 'pygltflib must be installed to write .glb files; run: pip install "motionmillion[glb]"' in result.stderr
 
@@ -256,7 +257,8 @@ def test_linear_color():
 def test_validator(motion: Motion, tmp_path: Path):
     """Set NODE_PATH to a folder `node_modules` with gltf-validator to run this."""
     node = shutil.which("node")
-    if node is None or subprocess.run([node, "-e", "require('gltf-validator')"], capture_output=True).returncode:
+    asked = [node, "-e", "require('gltf-validator')"]
+    if node is None or subprocess.run(asked, capture_output=True, timeout=200).returncode:
         pytest.skip("needs Node.js and its package gltf-validator, found through NODE_PATH")
     still = motion.slice(0, 1)
     files = [
@@ -268,6 +270,8 @@ def test_validator(motion: Motion, tmp_path: Path):
     Promise.all(process.argv.slice(1).map(f => validator.validateBytes(new Uint8Array(fs.readFileSync(f)))))
       .then(reports => console.log(JSON.stringify(reports.map(report => report.issues))));
     """
-    result = subprocess.run([node, "-e", code, *map(str, files)], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [node, "-e", code, *map(str, files)], capture_output=True, text=True, check=True, timeout=200
+    )
     for issues in json.loads(result.stdout):
         assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
