@@ -63,6 +63,7 @@ def test_importing_the_package_stays_light():
     assert not {"torch", "transformers", "numpy", "roma"} & set(loaded)
 
 
+@pytest.mark.slow  # fifteen seconds; continuous integration does the same with the modules of the wheel
 def test_every_module_imports_under_one_namespace():
     assert "modules imported" in run(ROOT / ".ci" / "import_all.py", ROOT)
 
