@@ -14,6 +14,7 @@ loads a model from weights that are read one at a time, straight into their data
 import contextlib
 import json
 import re
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -72,9 +73,15 @@ class StrictLoading:
         """
         loader: Any = super()
         weights = dict(state)
-        return cls._checked(
-            lambda **how: loader.from_pretrained(None, config=config, state_dict=weights, **kwargs, **how), str(source)
-        )
+        try:
+            return cls._checked(
+                lambda **how: loader.from_pretrained(None, config=config, state_dict=weights, **kwargs, **how),
+                str(source),
+            )
+        finally:
+            for weight in weights.values():
+                if isinstance(weight, StoredWeight):
+                    weight.close()
 
     @classmethod
     def _checked(cls, load: Callable[..., tuple[Any, dict[str, Any]]], source: str) -> Self:
@@ -194,6 +201,9 @@ def quiet_transformers() -> Iterator[None]:
 class StoredWeight:
     """A weight of a checkpoint that is read when it is asked for by `[...]`, as transformers asks for weights.
 
+    transformers reads on several threads, and where one fails, the others go on for a while. Whoever then writes
+    over the file would take mapped pages from under them, which ends the process (SIGBUS); hence `close`.
+
     Args:
         read: opens the file and returns the weight; mapped pages are freed with the tensor.
         dtype: data type of the tensors that are given out, which are never those of the file.
@@ -201,9 +211,18 @@ class StoredWeight:
 
     def __init__(self, read: Callable[[], Tensor], dtype: torch.dtype) -> None:
         self._read, self._dtype = read, dtype
+        self._lock, self._closed = threading.Lock(), False
 
     def __getitem__(self, index: Any) -> Tensor:
-        return self._read()[index].to(self._dtype, copy=True).contiguous()
+        with self._lock:
+            if self._closed:
+                raise ValueError("weight must be read before its model is loaded or refused, got a read after that")
+            return self._read()[index].to(self._dtype, copy=True).contiguous()
+
+    def close(self) -> None:
+        """Wait for a thread that reads the weight; from then on nothing reads the file."""
+        with self._lock:
+            self._closed = True
 
 
 def open_state(

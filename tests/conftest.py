@@ -3,6 +3,7 @@
 Test processes that run side by side share the cores: each, and what it starts, computes with its part of them.
 """
 
+import gc
 import json
 import os
 import shutil
@@ -39,6 +40,19 @@ def pytest_configure(config: pytest.Config) -> None:
         threads = max(1, (os.cpu_count() or 1) // workers)
         torch.set_num_threads(threads)
         os.environ["OMP_NUM_THREADS"] = str(threads)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.pluginmanager.has_plugin("timeout"):
+        for item in items:  # such as several trainings of two processes each
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.timeout(900))
+
+
+def pytest_collection_finish() -> None:
+    """Set aside the million objects of imported libraries, which every training would search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

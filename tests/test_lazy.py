@@ -35,6 +35,8 @@ def test_unknown_names_are_errors():
 
 def test_one_file_of_a_package_does_not_load_the_others():
     code = "import sys, motionmillion.text.prompts; print(*sorted(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=200
+    ).stdout
     assert "motionmillion.text.prompts" in loaded.split()
     assert not {"torch", "transformers", "motionmillion.text.encoder"} & set(loaded.split())

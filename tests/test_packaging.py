@@ -21,7 +21,12 @@ def run(*arguments: str | Path, cwd: Path = ROOT, path: Path = ROOT) -> str:
     """Standard output of this Python with arguments; a failure shows what it printed."""
     environment = {**os.environ, "PYTHONPATH": str(path)}
     result = subprocess.run(
-        [sys.executable, *map(str, arguments)], cwd=cwd, env=environment, capture_output=True, text=True
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout.strip()
@@ -58,6 +63,7 @@ def test_importing_the_package_stays_light():
     assert not {"torch", "transformers", "numpy", "roma"} & set(loaded)
 
 
+@pytest.mark.slow  # fifteen seconds; continuous integration does the same with the modules of the wheel
 def test_every_module_imports_under_one_namespace():
     assert "modules imported" in run(ROOT / ".ci" / "import_all.py", ROOT)
 
@@ -100,7 +106,7 @@ def test_wheel_check_fires(tmp_path):
         "--require",
         "motionmillion/no.html",
     ]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert result.returncode == 1
     assert result.stdout.splitlines() == [
         "missing: motionmillion/eval/forgotten.bin",
@@ -136,9 +142,9 @@ def test_large_file_guard_fires(tmp_path):
         file.truncate(60_000_001)
     small.write_bytes(b"x")
     command = [sys.executable, ROOT / ".ci" / "check_sizes.py", small, big]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert result.returncode == 1 and "big.bin" in result.stdout and "small.bin" not in result.stdout
-    assert subprocess.run([*command[:2], small]).returncode == 0
+    assert subprocess.run([*command[:2], small], timeout=200).returncode == 0
 
 
 @pytest.mark.parametrize("word, count", [("pytest", 1), ("two", 2), ("absent", 0)])
@@ -146,7 +152,7 @@ def test_readme_command_is_unique(tmp_path, word, count):
     readme = tmp_path / "README.md"
     readme.write_text("Run pytest.\n```bash\npython -m pytest\n```\n```bash\ntwo a\n```\n```bash\ntwo b\n```\n")
     command = [sys.executable, ROOT / ".ci" / "readme_command.py", readme, word]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=200)
     if count == 1:
         assert result.stdout.strip() == "python -m pytest"
     else:
@@ -175,6 +181,6 @@ def test_layers_and_circles(tmp_path, added, complaint):
     for name, text in {"tokenizer/two.py": "", **added}.items():
         (source / name).write_text(text)
     command = [sys.executable, ROOT / ".ci" / "check_imports.py", "--root", source]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert (result.returncode == 0) == (complaint is None), result.stdout + result.stderr
     assert complaint is None or complaint in result.stdout

@@ -7,7 +7,7 @@ optimizer follow from the other training arguments, both on GPUs and on CPUs (wi
 sets explicitly must agree with them.
 
 Unusual: on CPUs accelerate does not detect that DeepSpeed or FSDP run on several processes; `process_arguments` starts
-the process group and configures it. The tests rely on this.
+the process group and configures it, and DeepSpeed then compiles nothing. The tests rely on this.
 """
 
 import contextlib
@@ -168,6 +168,7 @@ def _start_gloo(deepspeed: bool, timeout: int) -> None:
     os.environ.pop("ACCELERATE_USE_CPU", None)  # set by `accelerate launch --cpu`, would disable DeepSpeed
     AcceleratorState._reset_state(reset_partial_state=True)
     if deepspeed:
+        _build_nothing()
         os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
         try:
             PartialState(backend="gloo", timeout=timedelta(seconds=timeout))
@@ -178,3 +179,14 @@ def _start_gloo(deepspeed: bool, timeout: int) -> None:
         torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=timeout))
     os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
     PartialState(backend="gloo").distributed_type = DistributedType.MULTI_GPU  # accelerate supports FSDP on GPUs only
+
+
+def _build_nothing() -> None:
+    """Keep DeepSpeed from compiling its all-reduce in shared memory, which only inference on CPUs uses.
+
+    It needs a C++ compiler, and a run that is killed while it compiles leaves a lock for which every later run waits,
+    for ever.
+    """
+    from deepspeed import ops
+
+    ops.__compatible_ops__["deepspeed_shm_comm"] = False

@@ -1,11 +1,13 @@
 """The command line as a user types it: files appear, mistakes end with one line and exit code 2."""
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
 import termios
+import threading
 
 import numpy as np
 import pytest
@@ -237,21 +239,38 @@ def test_help_imports_neither_torch_nor_transformers():
         "print(sorted({'torch', 'transformers', 'numpy'} & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=dict(os.environ), check=True
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=dict(os.environ),
+        check=True,
+        timeout=200,
     )
     assert "generate" in done.stdout and "train" in done.stdout
     assert done.stderr.strip().splitlines()[-1] == "[]"
 
 
-def test_a_single_motion_has_a_bar_of_codes_on_a_terminal(model, tmp_path):
+def test_a_single_motion_has_a_bar_of_codes_on_a_terminal(run, model, tmp_path, monkeypatch):
     mine, theirs = os.openpty()
     termios.tcsetwinsize(theirs, (30, 90))
-    command = ["generate", "a person walks", "--seconds", "2", "--model", str(model), "-o", str(tmp_path / "walk.npz")]
-    run = [sys.executable, "-m", "motionmillion.cli", *command]
-    done = subprocess.run(run, stdout=subprocess.PIPE, stderr=theirs, text=True, check=True)
-    os.close(theirs)
-    drawn = os.read(mine, 1 << 16).decode(errors="replace")
-    assert done.stdout == f"{tmp_path / 'walk.npz'}\n"
+    pieces: list[bytes] = []
+
+    def read() -> None:  # all along: a terminal takes a few kilobytes that nobody has read, and then waits
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while piece := os.read(mine, 1 << 16):
+                pieces.append(piece)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    with open(theirs, "w", buffering=1) as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        code, out, _ = run(
+            "generate", "a person walks", "--seconds", "2", "--model", model, "-o", tmp_path / "walk.npz"
+        )
+    reader.join(20)
+    os.close(mine)
+    drawn = b"".join(pieces).decode(errors="replace")
+    assert code == 0 and out == f"{tmp_path / 'walk.npz'}\n"
     assert "loading the model ..." in drawn and "generating: 0/" in drawn and " codes |" in drawn
     assert drawn.split("\r")[-2].strip() == ""
 

@@ -115,6 +115,12 @@ def test_a_wrong_suffix_is_refused_before_anything_heavy_is_imported(words, tmp_
         "print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=dict(os.environ), cwd=tmp_path, check=True
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=dict(os.environ),
+        cwd=tmp_path,
+        check=True,
+        timeout=200,
     )
     assert done.stdout.split("\n")[:2] == ["2", "[]"] and "must end in" in done.stderr

@@ -1,6 +1,9 @@
 """ViMoGen's transformer: the same numbers, every weight in its place, whole pipelines, and every check."""
 
+import functools
 import json
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from typer.testing import CliRunner
 
+from motionmillion.checkpoints import StoredWeight
 from motionmillion.cli.app import app
 from motionmillion.convert import RELEASED_DIT_OPTIONS, convert_dit, load_upstream_dit
 from motionmillion.convert.dit import PUBLISHED_SAMPLING, dit_names
@@ -221,6 +225,33 @@ def test_damaged_checkpoints_are_named(tmp_path):
             load_upstream_dit(path, SMALL)
     with pytest.raises(ValueError, match="checkpoint must be an existing file, got .*nosuch.pt"):
         load_upstream_dit(tmp_path / "nosuch.pt", SMALL)
+
+
+def test_nothing_reads_the_file_of_a_refused_model():
+    """Else writing over it would end the process: threads would read mapped pages that are gone."""
+    config = MotionDiTConfig(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2)
+    values = dict(MotionDiT(config).named_parameters())
+    bad, slow = sorted(values)[:2]  # transformers sorts them
+    started, reading = threading.Event(), threading.Event()
+
+    def refuse() -> Tensor:
+        started.wait(10)
+        raise ValueError("broken")
+
+    def linger() -> Tensor:
+        reading.set()
+        started.set()
+        time.sleep(2)  # longer than it takes to refuse the model
+        reading.clear()
+        return values[slow]
+
+    weights = {name: StoredWeight(functools.partial(values.get, name), torch.float32) for name in values}
+    weights |= {bad: StoredWeight(refuse, torch.float32), slow: StoredWeight(linger, torch.float32)}
+    with pytest.raises(ValueError, match="broken"):
+        MotionDiT.from_state(config, weights, "model.pt", dtype=torch.float32)
+    assert started.is_set() and not reading.is_set()
+    with pytest.raises(ValueError, match="got a read after that"):
+        weights[slow][...]
 
 
 @pytest.mark.parametrize(

@@ -325,7 +325,7 @@ def test_memory_is_that_of_shards_and_not_of_the_model(tmp_path):
     torch.save({"trans": {name: torch.ones(shape) for name, shape in lm_state.items()}}, tmp_path / "net.pth")
     size = (tmp_path / "net.pth").stat().st_size / 1024  # kilobytes, as below
     command = [sys.executable, "-c", MEASURED, str(tmp_path / "net.pth"), str(tmp_path / "lm")]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
     peak = int(result.stdout.split()[-1])
     assert size > 250_000 and peak < size / 2, (peak, size)
     assert sum(path.stat().st_size for path in (tmp_path / "lm").glob("*.safetensors")) / 1024 == pytest.approx(

@@ -136,7 +136,7 @@ def test_text_is_utf8_on_every_platform(tmp_path):
         "-c",
         script,
     ]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
     assert done.stdout.strip() == ascii([(("a person walks",), "train"), (("a café dancer turns",), "train")]), (
         done.stderr
     )

@@ -84,5 +84,7 @@ def test_import_is_cheap():
     code = "import sys, motionmillion.io; print([m for m in ('torch', 'numpy', 'PIL', 'imageio') if m in sys.modules])"
     root = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": root}
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=root)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=root, timeout=200
+    )
     assert result.stdout.strip() == "[]", result.stderr

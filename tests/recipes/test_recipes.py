@@ -224,13 +224,13 @@ def environment() -> dict[str, str]:
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_are_sound(script, environment):
     path = ROOT / "recipes/lm" / script
-    subprocess.run(["bash", "-n", str(path)], check=True)
-    done = subprocess.run(["bash", str(path)], capture_output=True, text=True, env=environment)
+    subprocess.run(["bash", "-n", str(path)], check=True, timeout=200)
+    done = subprocess.run(["bash", str(path)], capture_output=True, text=True, env=environment, timeout=200)
     assert done.returncode != 0 and "name a recipe" in done.stderr
     checker = shutil.which("shellcheck", path=environment["PATH"])
     if checker is None:
         pytest.skip("needs shellcheck")
-    subprocess.run([checker, str(path)], check=True)
+    subprocess.run([checker, str(path)], check=True, timeout=200)
 
 
 @pytest.mark.slow
@@ -245,6 +245,7 @@ def test_launch_starts_the_processes_of_a_dry_run_that_writes_nothing_and_needs_
         text=True,
         cwd=tmp_path,
         env={**environment, "GPUS": "2", "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+        timeout=200,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("32 samples: 16 x 1 accumulated x 2 GPUs") == 1 and "seed: 3" in done.stdout
@@ -267,7 +268,7 @@ def test_light_keeps_the_options_of_its_trainings_apart_and_refuses_other_prompt
 
     def light(*more: str) -> subprocess.CompletedProcess[str]:
         given = ["bash", "recipes/flow/light.sh", "clips", str(prompts), "mini", str(out), *more]
-        return subprocess.run(given, capture_output=True, text=True, env=environment)
+        return subprocess.run(given, capture_output=True, text=True, env=environment, timeout=200)
 
     assert light(*options).returncode == 0
     made, student, few = (tmp_path / "asked.txt").read_text().splitlines()
@@ -290,7 +291,7 @@ def test_multi_node_starts_every_machine_of_a_host_file(environment, tmp_path):
     (tmp_path / "hosts").write_text("# machines\nlocalhost slots=1\n\nlocalhost slots=1\n")
     settings = {"HOSTFILE": str(tmp_path / "hosts"), "SSH": str(shell), "GPUS": "1", "NCCL_DEBUG": "WARN"}
     command = ["bash", "recipes/lm/multi_node.sh", "recipes/lm/111m.yaml", "--dry-run", "--set", "output=a b"]
-    done = subprocess.run(command, capture_output=True, text=True, env={**environment, **settings})
+    done = subprocess.run(command, capture_output=True, text=True, env={**environment, **settings}, timeout=200)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("64 x 1 accumulated x 2 GPUs") == 1 and "output: a b" in done.stdout
     failed = subprocess.run(

@@ -244,12 +244,13 @@ def test_a_worker_that_dies_is_an_error(motions, model):
     pieces = [Piece(0, number, (record,)) for number, record in enumerate(list_clips(motions))]
 
     def kill() -> None:
-        while len(multiprocessing.active_children()) < 2:  # both, so that none is killed while the other starts
-            time.sleep(0.001)
+        end = time.monotonic() + 60
+        while len(multiprocessing.active_children()) < 2 and time.monotonic() < end:
+            time.sleep(0.001)  # until there are both, so that none is killed while the other starts
         for child in multiprocessing.active_children():
             child.kill()
 
-    watch = threading.Thread(target=kill)
+    watch = threading.Thread(target=kill, daemon=True)
     watch.start()
     with pytest.raises(ChildProcessError, match="one of 2 that ended suddenly; if memory ran out, use fewer"):
         list(encode_pieces(pieces, motions, model, workers=2))

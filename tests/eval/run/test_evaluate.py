@@ -228,7 +228,7 @@ def test_a_judge_that_goes_down_keeps_partial_results_and_says_so(tmp_path, suit
     judge = f"http://127.0.0.1:{server.server_port}/v1#tiny"
     command = [sys.executable, "-m", "motionmillion.cli", "evaluate", "--suite", suite, "--motions", motions]
     command += ["-o", tmp_path / "out", "--judge", judge, "--resamples", "20", "--limit", "1"]
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=200)
     server.shutdown()
     assert result.returncode == 3, result.stderr
     assert "the judge left 1 of 2 questions unanswered" in result.stderr and "404" in result.stderr

@@ -220,5 +220,7 @@ def test_listing_suites_loads_nothing_heavy():
         "import sys; from motionmillion.eval.suites import get_suite; get_suite('motionmillion-eval'); "
         "print(*{'torch', 'transformers', 'numpy'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=200
+    )
     assert done.stdout.strip() == ""

@@ -290,8 +290,8 @@ def test_corruption_of_a_recipe_is_over_the_published_one():
     assert list(found.rate) == [0.1, 0.2] and found.jitter == 0.0 and found.dropout == 0.02
 
 
-COMPILES = importlib.util.find_spec("deepspeed") is not None and shutil.which("c++") is not None
-needs_deepspeed = pytest.mark.skipif(not COMPILES, reason="needs deepspeed, and a C++ compiler for its first run")
+THERE = importlib.util.find_spec("deepspeed") is not None
+needs_deepspeed = pytest.mark.skipif(not THERE, reason="needs deepspeed")
 
 
 def launch(recipe: Path, *options: str) -> None:
