@@ -225,11 +225,32 @@ class StoredWeight:
             self._closed = True
 
 
+class MappedState:
+    """The weights of a checkpoint, which is mapped again after many bytes were read, to give back their pages.
+
+    Args:
+        open_again: maps the checkpoint, such as a call of `open_state`; unpickling takes time, so not for each weight.
+        most: bytes read from one mapping.
+    """
+
+    def __init__(self, open_again: Callable[[], Mapping[str, Tensor]], most: int = 1 << 30) -> None:
+        self._open, self._most = open_again, most
+        self._state: Mapping[str, Tensor] | None = None
+        self._read = 0
+        self._lock = threading.Lock()
+
+    def __getitem__(self, name: str) -> Tensor:
+        """A weight, whose pages stay mapped as long as the tensor or this mapping is used."""
+        with self._lock:
+            if self._state is None or self._read > self._most:
+                self._state, self._read = self._open(), 0
+            value = self._state[name]
+            self._read += value.numel() * value.element_size()
+            return value
+
+
 def open_state(
-    checkpoint: str | Path,
-    key: str | Sequence[str | None],
-    ignore_objects: bool = False,
-    only: str | None = None,
+    checkpoint: str | Path, key: str | Sequence[str | None], ignore_objects: bool = False
 ) -> dict[str, Tensor]:
     """The weights under `key` of a checkpoint, by name, without the prefix of distributed training.
 
@@ -238,14 +259,13 @@ def open_state(
         key: one key, or several of which the first one found is used; None means the weights are at the top level.
         ignore_objects: accept a checkpoint that also holds objects of other classes, as Lightning's do; each is
             replaced by an empty dictionary, so none of their code is imported or run.
-        only: the one weight to map of a `.safetensors` file, which is faster; pickles are mapped whole.
 
     Raises:
         ValueError: if it is missing, damaged, not a plain checkpoint, or holds something else.
     """
     try:
         if Path(checkpoint).suffix == ".safetensors":
-            return _without_prefix(_map_safetensors(checkpoint, only))
+            return _without_prefix(_map_safetensors(checkpoint))
         content = _load_beside_objects(checkpoint) if ignore_objects else _load(checkpoint)
     except (FileNotFoundError, IsADirectoryError):
         raise ValueError(f"checkpoint must be an existing file, got {str(checkpoint)!r}; check the spelling") from None
@@ -273,12 +293,11 @@ def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix("module."): value for name, value in state.items()}
 
 
-def _map_safetensors(checkpoint: str | Path, only: str | None) -> dict[str, Tensor]:
+def _map_safetensors(checkpoint: str | Path) -> dict[str, Tensor]:
     if Path(checkpoint).is_dir():
         raise IsADirectoryError
     with safe_open(checkpoint, framework="pt") as file:
-        names = [name for name in file.keys() if only in (None, name.removeprefix("module."))]  # noqa: SIM118
-        return {name: file.get_tensor(name) for name in names}
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def _load(checkpoint: str | Path) -> object:

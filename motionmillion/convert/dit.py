@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motionmillion.checkpoints import StoredWeight, is_finite, open_state
+from motionmillion.checkpoints import MappedState, StoredWeight, is_finite, open_state
 from motionmillion.configuration import MODEL_DTYPES, find_dtype, unknown_key_error
 from motionmillion.convert.options import check_sizes, read_options
 from motionmillion.convert.state import converted_folder, read_statistics, require, save_converted, statistics
@@ -96,10 +96,11 @@ def load_upstream_dit(
     if stats is None:
         stats = FeatureStats(torch.zeros(config.motion_dim), torch.ones(config.motion_dim))
     names = _names_of_weights(config, state, checkpoint)
-    del state  # each weight maps the file again, to free its pages
+    del state
+    mapped = MappedState(functools.partial(_open, checkpoint))
     weights: dict[str, Any] = {"mean": stats.mean, "std": stats.std}
     for ours, theirs in names.items():
-        weights[ours] = StoredWeight(functools.partial(_read, theirs, checkpoint), dtype)
+        weights[ours] = StoredWeight(functools.partial(_read, theirs, mapped, checkpoint), dtype)
     return MotionDiT.from_state(config, weights, checkpoint, dtype=dtype)
 
 
@@ -120,8 +121,8 @@ def _names_of_weights(config: MotionDiTConfig, state: Mapping[str, Tensor], sour
     return names
 
 
-def _read(name: str, checkpoint: str | Path) -> Tensor:
-    value = _open(checkpoint)[name]
+def _read(name: str, state: MappedState, checkpoint: str | Path) -> Tensor:
+    value = state[name]
     if not is_finite(value):
         raise ValueError(
             f"checkpoint must hold finite weights, got NaN or infinity in {str(checkpoint)!r}: {name}; take another"

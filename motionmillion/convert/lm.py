@@ -30,7 +30,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import GenerationConfig
 
-from motionmillion.checkpoints import StoredWeight, is_finite, open_state, quiet_transformers
+from motionmillion.checkpoints import MappedState, StoredWeight, is_finite, open_state, quiet_transformers
 from motionmillion.configuration import MODEL_DTYPES, find_dtype
 from motionmillion.convert.options import PUBLISHED_LMS, check_lm_options, nominal_codes, read_options
 from motionmillion.convert.state import require
@@ -55,7 +55,7 @@ class _Source:
     third: int | None = None
     heads: int | None = None
 
-    def read(self, state: Mapping[str, Tensor]) -> Tensor:
+    def read(self, state: Mapping[str, Tensor] | MappedState) -> Tensor:
         value = state[self.name]
         if self.third is not None:
             value = value.chunk(3)[self.third]
@@ -90,9 +90,11 @@ def load_upstream_lm(
     config = _config(state, options, rope_precision, checkpoint)
     sources = _sources(config)
     _check_weights(config, sources, state, checkpoint)
-    del state  # each weight maps the file again, to free its pages
+    del state
+    mapped = MappedState(functools.partial(open_state, checkpoint, "trans"))
     weights = {
-        name: StoredWeight(functools.partial(_read, entry, checkpoint), dtype) for name, entry in sources.items()
+        name: StoredWeight(functools.partial(_finite, entry, mapped, checkpoint), dtype)
+        for name, entry in sources.items()
     }
     return MotionLM.from_state(config, weights, checkpoint, dtype=dtype, **low)
 
@@ -249,11 +251,7 @@ def _check_weights(
             )
 
 
-def _read(entry: _Source, checkpoint: str | Path) -> Tensor:
-    return _finite(entry, open_state(checkpoint, "trans", only=entry.name), checkpoint)
-
-
-def _finite(entry: _Source, state: Mapping[str, Tensor], source: str | Path) -> Tensor:
+def _finite(entry: _Source, state: Mapping[str, Tensor] | MappedState, source: str | Path) -> Tensor:
     value = entry.read(state)
     if not is_finite(value):
         raise ValueError(
