@@ -53,7 +53,7 @@ def make_actor(motion: Motion, body: str = "auto") -> Actor:
     """The actor of a motion.
 
     Args:
-        body: "human", "mannequin" (capsules), or "auto": "human" if the skeleton has SMPL22's joints.
+        body: "human", "man", "woman", "mannequin" (capsules), or "auto": "human" if the skeleton has SMPL22's joints.
 
     Raises:
         ValueError: for another name, or a human on another skeleton.

@@ -37,8 +37,8 @@ def write_html(
         caption: text above the figure, one per motion; None takes the motions' own. Shown as text, not as HTML.
         title: the page's title; None takes the caption.
         azimuth: degrees between the initial facing direction and the direction to the camera.
-        body: "human", "mannequin" or "stick", with which the page begins; motions without SMPL22's joints get the
-            mannequin for the human.
+        body: "human", "man", "woman", "mannequin" or "stick", with which the page begins; motions without SMPL22's
+            joints get the mannequin for a human.
         parts: texts of parts, such as those of a timeline, as (start, end, text) in seconds; a list for one motion, a
             list of lists for several.
 
@@ -61,6 +61,7 @@ def write_html(
     page = fill_page(
         "motionmillion.io.viewer",
         "viewer.html",
+        body,
         title=html.escape(title if title is not None else " | ".join(filter(None, captions)) or "Motion"),
         payload=script_json(scene(motions, captions, azimuth, body, told)),  # type: ignore[arg-type]
     )

@@ -23,26 +23,29 @@ POLICY = (
 """Content security policy of pages: no request leaves them."""
 
 
-def fill_page(package: str, name: str, **values: str) -> str:
+def fill_page(package: str, name: str, body: str = "human", **values: str) -> str:
     """Fill the template `name` of `package` with values.
+
+    Args:
+        body: body of the page's scenes, see `motionmillion.io.viewer.payload.shared_data`.
 
     Raises:
         KeyError: if a value of the template is missing.
     """
     shared = {
         "palette": page_part("motionmillion.io.viewer", "player.css"),
-        "player": player_scripts(),
+        "player": player_scripts(body),
         "policy": POLICY,
     }
     return string.Template(page_part(package, name)).substitute({**shared, **values})
 
 
 @cache
-def player_scripts() -> str:
+def player_scripts(body: str = "human") -> str:
     """Script elements of a page with players: the data that they share, with the id `player-data`, and the bundle."""
     from motionmillion.io.viewer.payload import shared_data
 
-    data, bundle = script_json(shared_data()), page_part("motionmillion.io.viewer", "viewer.js")
+    data, bundle = script_json(shared_data(body)), page_part("motionmillion.io.viewer", "viewer.js")
     return f'<script type="application/json" id="player-data">{data}</script>\n<script>{bundle}</script>'
 
 

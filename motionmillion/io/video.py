@@ -43,7 +43,7 @@ def write_mp4(
         fps: frames per second of the video; None takes the motion's, at most 30.
         caption: text at the bottom; None takes the motion's own.
         azimuth: degrees between the initial facing direction and the direction to the camera.
-        body: "human", "mannequin", or "auto" for the human where the skeleton has SMPL22's joints.
+        body: "human", "man", "woman", "mannequin", or "auto" for the human where the skeleton has SMPL22's joints.
 
     Raises:
         ValueError: for an invalid size or frame rate, or a folder that cannot be written.
@@ -108,7 +108,7 @@ def write_png(
         cell: width and height of one pose in pixels.
         caption: text at the top; None takes the motion's own.
         azimuth: degrees between the initial facing direction and the direction to the camera.
-        body: "human", "mannequin", or "auto" for the human where the skeleton has SMPL22's joints.
+        body: "human", "man", "woman", "mannequin", or "auto" for the human where the skeleton has SMPL22's joints.
 
     Raises:
         ValueError: for an invalid layout or a folder that cannot be written.

@@ -21,7 +21,7 @@ ROOT = "GLB, FBX, USD and BVH files"
 """Panels of `--help`."""
 
 Naming = Literal["smpl", "mixamo", "cmu", "unreal"]
-Shown = Literal["human", "mannequin", "stick"]
+Shown = Literal["human", "man", "woman", "mannequin", "stick"]
 SKINNED = (".glb", ".fbx", ".usd", ".usda", ".usdc", ".usdz")
 """Formats of a skinned body, whose files hold one motion or several."""
 BODIED = (*SKINNED, ".html", ".png", ".mp4")
@@ -46,7 +46,9 @@ class OutputOptions:
     bvh_names: Naming | None = _option((".bvh",), "names", BVH, "Joint names; default: smpl.")
     bvh_rest: Literal["T", "A"] | None = _option((".bvh",), "rest", BVH, "Rest pose, A with lowered arms; default: T.")
     bvh_t_pose: bool = _flag((".bvh",), "t_pose_first_frame", BVH, "Add a T-pose before the motion.")
-    body: str | None = _option(BODIED, "body", BODY, "human (the default), mannequin, stick or a .glb character.")
+    body: str | None = _option(
+        BODIED, "body", BODY, "human (default), man, woman, mannequin, stick or a .glb character."
+    )
     joint_names: Naming | None = _option(SKINNED, "names", BODY, "Joint names; default: smpl.")
     root_motion: Literal["hips", "root", "none"] | None = _option(
         (*SKINNED, ".bvh"),

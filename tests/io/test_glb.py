@@ -21,7 +21,7 @@ from motionmillion.skeleton import SMPL22, Skeleton
 
 pytest.importorskip("pygltflib", reason='needs pip install "motionmillion[glb]"')
 
-BODIES = ("human", "mannequin")
+BODIES = ("human", "man", "woman", "mannequin")
 TYPES = {5121: "<u1", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": (), "VEC3": (3,), "VEC4": (4,), "MAT4": (4, 4)}
 
@@ -210,7 +210,7 @@ def test_skeleton_of_another_person_and_another_creature(motion: Motion, tmp_pat
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"body": "robot"}, r"body must be \"auto\" or one of \['human', 'mannequin'\], got 'robot'"),
+        ({"body": "robot"}, r"body must be \"auto\" or one of \['human', 'man', 'mannequin', 'woman'\], got 'robot'"),
         ({"names": "maya"}, r"names must be one of \['cmu', 'mixamo', 'smpl', 'unreal'\], got 'maya'"),
         ({"fps": 0}, "fps must be in 0.1 to 1000, got 0"),
     ],

@@ -4,14 +4,17 @@ body = load_body("human", motion.skeleton)
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from motionmillion.io.skinned.body import SkinnedBody
-from motionmillion.io.skinned.human import make_human
+from motionmillion.io.skinned.human import HUMANS, make_human
 from motionmillion.io.skinned.mannequin import make_mannequin
 from motionmillion.skeleton import Skeleton
 
-BODIES: dict[str, Callable[[Skeleton], SkinnedBody]] = {"human": make_human, "mannequin": make_mannequin}
+BODIES: dict[str, Callable[[Skeleton], SkinnedBody]] = {
+    **{build: partial(make_human, build=build) for build in HUMANS},
+    "mannequin": make_mannequin,
+}
 
 
 def load_body(name: str, skeleton: Skeleton) -> SkinnedBody:

@@ -1,6 +1,6 @@
-"""A human body in a suit, from `motionmillion/bundled/body/human.npz` (CC0, see the README there).
+"""Human bodies in a suit, from `motionmillion/bundled/body` (CC0, see the README there).
 
-    body = make_human(SMPL22)
+    body = make_human(SMPL22, "woman")
 
 Unusual: the body keeps its own proportions. A motion's joint rotations are taken over, and its path is scaled by the
 ratio of the leg lengths and lifted so that the soles stand where the foot joints of the motion's rest pose did. The
@@ -26,18 +26,25 @@ _PARTS = (
 _UNITS_PER_METRE = 1e5
 _LEG = ("hip", "knee", "ankle")
 
+HUMANS = ("human", "man", "woman")
+"""The builds: one between the sexes, 1.63 m tall, a man of 1.82 m, a woman of 1.69 m."""
 
-def make_human(skeleton: Skeleton) -> SkinnedBody:
-    """The human body for motions on `skeleton`.
+
+def make_human(skeleton: Skeleton, build: str = "human") -> SkinnedBody:
+    """A human body for motions on `skeleton`.
+
+    Args:
+        build: one of `HUMANS`.
 
     Raises:
         ValueError: if the skeleton's joints are not SMPL22's, or it has no legs.
     """
     if skeleton.names != SMPL22.names or skeleton.parents != SMPL22.parents:
         raise ValueError(
-            f'body must be "mannequin" for a skeleton without SMPL22\'s joints, got "human" for {len(skeleton)} joints'
+            f'body must be "mannequin" for a skeleton without SMPL22\'s joints, got "{build}" for {len(skeleton)} '
+            "joints"
         )
-    path = str(files("motionmillion").joinpath("bundled/body/human.npz"))
+    path = str(files("motionmillion").joinpath(f"bundled/body/{build}.npz"))
     with open_arrays(path) as arrays:
         given = {key: get_array(arrays, key, path) for key in arrays.files}
     faces, part = given["faces"].astype(np.int64), given["part"]
@@ -45,7 +52,7 @@ def make_human(skeleton: Skeleton) -> SkinnedBody:
     offsets = tuple((float(x), float(y), float(z)) for x, y, z in given["offsets"])
     own = Skeleton(SMPL22.names, SMPL22.parents, offsets)
     body = SkinnedBody(
-        name="human",
+        name=build,
         skeleton=own,
         vertices=given["vertices"] / _UNITS_PER_METRE,
         parts=tuple(

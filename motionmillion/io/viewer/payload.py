@@ -23,12 +23,13 @@ import torch
 from motionmillion.io.arrays import exact_rotations
 from motionmillion.io.figure import COLORS, Figure
 from motionmillion.io.skinned.bodies import load_body
+from motionmillion.io.skinned.human import HUMANS
 from motionmillion.io.smpl_tables import SMPL_PELVIS
 from motionmillion.kinematics.contacts import find_contacts
 from motionmillion.motion import Motion, heading
 from motionmillion.skeleton import SMPL22, SMPLX_PELVIS, Skeleton
 
-BODIES = ("human", "mannequin", "stick")
+BODIES = (*HUMANS, "mannequin", "stick")
 AZIMUTH = 35.0
 _QUATERNION = 32767
 _VERTEX = 1e-4
@@ -51,7 +52,7 @@ def scene(
         motions: at least one.
         captions: one per motion.
         azimuth: degrees between the initial facing direction and the direction to the camera.
-        body: "human", "mannequin" or "stick"; motions without SMPL22's joints get the mannequin for the human.
+        body: one of `BODIES`; motions without SMPL22's joints get the mannequin for a human.
         parts: for each motion the parts that have texts of their own, as (start, end, text) in seconds.
 
     Raises:
@@ -63,8 +64,8 @@ def scene(
     told = parts if parts is not None else [[] for _ in motions]
     return {
         "azimuth": round(float(np.deg2rad(azimuth)), 6),
-        "body": body,
-        "skeletons": [_skeleton(skeleton) for skeleton in skeletons],
+        "body": "human" if body in HUMANS else body,
+        "skeletons": [_skeleton(skeleton, _human(body)) for skeleton in skeletons],
         "motions": [
             {**_motion(one), "caption": caption, "parts": _parts(own), "skeleton": _place(one.skeleton, skeletons)}
             for one, caption, own in zip(motions, captions, told, strict=True)
@@ -73,23 +74,27 @@ def scene(
 
 
 @cache
-def shared_data() -> dict[str, Any]:
-    """What the players of a page share, as JSON values: SMPL22, the mesh of the human, and the colours of limbs."""
-    body = load_body("human", SMPL22)
-    faces = np.concatenate([part.faces for part in body.parts])
+def shared_data(body: str = "human") -> dict[str, Any]:
+    """What the players of a page share, as JSON values: SMPL22, the mesh of the human, and the colours of limbs.
+
+    Args:
+        body: that of the scenes; if it is no human, the page has the first one of `HUMANS`.
+    """
+    human = load_body(_human(body), SMPL22)
+    faces = np.concatenate([part.faces for part in human.parts])
     return {
         "colors": COLORS,
         "pelvis": {"smplh": SMPL_PELVIS, "smplx": SMPLX_PELVIS},
-        "smpl22": _skeleton(SMPL22),
+        "smpl22": _skeleton(SMPL22, human.name),
         "human": {
             "unit": _VERTEX,
-            "vertices": _base64(np.round(body.vertices / _VERTEX).astype("<i2")),
+            "vertices": _base64(np.round(human.vertices / _VERTEX).astype("<i2")),
             "faces": _base64(faces.astype("<u2")),
-            "parts": [[part.name, part.color, len(part.faces)] for part in body.parts],
-            "joints": _base64(body.joints.astype("u1")),
-            "weights": _base64(np.round(body.weights * 255).astype("u1")),
-            "inverseBind": _base64(body.inverse_bind.astype("<f4")),
-            "offsets": [_rounded(offset) for offset in body.skeleton.offsets],
+            "parts": [[part.name, part.color, len(part.faces)] for part in human.parts],
+            "joints": _base64(human.joints.astype("u1")),
+            "weights": _base64(np.round(human.weights * 255).astype("u1")),
+            "inverseBind": _base64(human.inverse_bind.astype("<f4")),
+            "offsets": [_rounded(offset) for offset in human.skeleton.offsets],
         },
     }
 
@@ -115,7 +120,12 @@ def _contacts(motion: Motion) -> str:
     return _base64(contacts.astype("u1") @ np.array([1, 2, 4, 8], dtype="u1"))
 
 
-def _skeleton(skeleton: Skeleton) -> dict[str, Any]:
+def _human(body: str) -> str:
+    """The human that a page has."""
+    return body if body in HUMANS else HUMANS[0]
+
+
+def _skeleton(skeleton: Skeleton, human: str) -> dict[str, Any]:
     figure = Figure.of(skeleton)
     return {
         "names": skeleton.names,
@@ -123,14 +133,14 @@ def _skeleton(skeleton: Skeleton) -> dict[str, Any]:
         "offsets": [_rounded(offset) for offset in skeleton.offsets],
         "anchors": [[joint, *offset] for joint, offset in figure.anchors],
         "limbs": [[limb.start, limb.stop, limb.start_radius, limb.stop_radius, limb.side] for limb in figure.limbs],
-        "human": _fit(skeleton),
+        "human": _fit(skeleton, human),
     }
 
 
-def _fit(skeleton: Skeleton) -> list[float] | None:
+def _fit(skeleton: Skeleton, human: str) -> list[float] | None:
     """Scale and lift of a path on the human, or None if the human does not fit."""
     try:
-        body = load_body("human", skeleton)
+        body = load_body(human, skeleton)
     except ValueError:
         return None
     return _rounded((body.scale, body.lift))

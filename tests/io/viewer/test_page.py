@@ -288,3 +288,11 @@ def test_the_picture_is_as_it_was(motion: Motion, tmp_path: Path, drive):
     stored = np.asarray(image.open(PICTURE).convert("RGB")).astype(int)
     differences = [float(np.abs(one - stored).mean()) for one in (human, other, mannequin)]
     assert differences[0] < 1.5 and min(differences[1:]) > 2.0, differences
+
+
+def test_a_page_has_the_build_that_was_asked_for(turning_motion, tmp_path):
+    pages = {}
+    for body in ("human", "man", "woman", "stick"):
+        text = write_html(turning_motion, tmp_path / f"{body}.html", body=body).read_text(encoding="utf-8")
+        pages[body] = text.split('id="player-data">')[1].split("</script>")[0]
+    assert len(set(pages.values())) == 3 and pages["stick"] == pages["human"]

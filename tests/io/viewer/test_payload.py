@@ -10,6 +10,7 @@ import torch
 
 from motionmillion.io.page import player_scripts, script_json
 from motionmillion.io.skinned.bodies import load_body
+from motionmillion.io.skinned.human import HUMANS
 from motionmillion.io.viewer.payload import scene, shared_data
 from motionmillion.kinematics.contacts import find_contacts
 from motionmillion.motion import Motion
@@ -57,8 +58,10 @@ def test_contacts_are_those_that_are_found(motion: Motion):
     np.testing.assert_array_equal(shown, found)
 
 
-def test_the_human_is_that_of_glb_files():
-    body, data = load_body("human", SMPL22), shared_data()
+@pytest.mark.parametrize("name", HUMANS)
+def test_the_human_is_that_of_glb_files(name, motion):
+    body, data = load_body(name, SMPL22), shared_data(name)
+    assert scene([motion], [""], body=name)["body"] == "human"
     human = data["human"]
     np.testing.assert_allclose(
         array(human["vertices"], "<i2").reshape(-1, 3) * human["unit"], body.vertices, atol=6e-5
@@ -84,7 +87,7 @@ def test_sizes(turning_motion: Motion):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"body": "robot"}, "one of ['human', 'mannequin', 'stick'], got 'robot'"),
+        ({"body": "robot"}, "one of ['human', 'man', 'woman', 'mannequin', 'stick'], got 'robot'"),
         ({"parts": [[(2, 1, "a")]]}, "end after their start, got 2 to 1 for 'a'"),
         ({"parts": [[(-1, 1, "a")]]}, "end after their start, got -1"),
     ],
