@@ -196,9 +196,7 @@ class ContinuousBatch:
         weights = prepared_weights(self.lm, len(holders), self.int8, compiled=False)
         caches, positions, column, mask = buffers.next_column(len(holders))
         at = torch.tensor([column], device=tokens.device)
-        buffers.write_found(
-            range(len(holders)), decode_step(weights, caches, tokens, positions, at, mask, column + 1)
-        )
+        buffers.write_found(range(len(holders)), decode_step(weights, caches, tokens, positions, at, mask, column + 1))
 
     def _read(self, rows: Sequence[_Running]) -> None:
         """Run the model over text and context of rows, those with as many tokens in one batch, and give them slots."""
@@ -239,7 +237,7 @@ class _Buffers:
         self.found = torch.zeros(0, 0)  # what the sampler reads of each slot
 
     def add(self, layers: Any, valid: Tensor, found: Tensor) -> list[int]:
-        """Lay out rows that have been read, `valid` `[n, S]`, to end before the current column; returns their slots."""
+        """Lay out rows that have been read, `valid` `[n, S]`, to end before the current column; gives their slots."""
         count, length = valid.shape
         if not self.used:
             self.column = 0

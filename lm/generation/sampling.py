@@ -13,7 +13,7 @@ import copy
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -186,13 +186,13 @@ class Sampler:
         self.generators = [self.generators[row] for row in rows]
 
     @classmethod
-    def together(cls, samplers: Sequence["Sampler"]) -> "Sampler":
+    def together(cls, samplers: Sequence[Self]) -> Self:
         """One sampler of the rows of several with the same options."""
         made = copy.copy(samplers[0])
         made.generators = [generator for sampler in samplers for generator in sampler.generators]
         return made
 
-    def apart(self) -> list["Sampler"]:
+    def apart(self) -> list[Self]:
         """A sampler for each row; together they go on as this one would."""
         made = [copy.copy(self) for _ in self.generators]
         for row, sampler in enumerate(made):

@@ -11,7 +11,7 @@ Letters: B rows, Q latent channels, C width of the transformer.
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -136,14 +136,14 @@ class FlowSampler:
         self.going_on = self.going_on[list(rows)]
 
     @classmethod
-    def together(cls, samplers: Sequence["FlowSampler"]) -> "FlowSampler":
+    def together(cls, samplers: Sequence[Self]) -> Self:
         """One sampler of the rows of several with the same options."""
         made = copy.copy(samplers[0])
         made.generators = [generator for sampler in samplers for generator in sampler.generators]
         made.going_on = torch.cat([sampler.going_on for sampler in samplers])
         return made
 
-    def apart(self) -> list["FlowSampler"]:
+    def apart(self) -> list[Self]:
         """A sampler for each row; together they go on as this one would."""
         made = [copy.copy(self) for _ in self.generators]
         for row, sampler in enumerate(made):

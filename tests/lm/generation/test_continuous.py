@@ -115,9 +115,7 @@ def test_columns_that_no_row_needs_are_used_again(tiny_lm):
 
 
 def test_a_row_that_leaves_changes_nothing(tiny_lm):
-    rows = [
-        Row(f, m, Sampling(guidance_scale=1.5), seed, most=20, least=20) for seed, (f, m) in enumerate(texts(4))
-    ]
+    rows = [Row(f, m, Sampling(guidance_scale=1.5), seed, most=20, least=20) for seed, (f, m) in enumerate(texts(4))]
     batch, made = ContinuousBatch(tiny_lm), {row: [] for row in rows}
     batch.join(rows)
     for step in range(20):
