@@ -6,10 +6,12 @@
 | address | what |
 |---|---|
 | POST /v1/motions | motions of a prompt or timeline, as numbers or files |
+| POST /v1/motions/stream | a motion in pieces while it is being made |
+| POST /v1/continue, /v1/inbetween, /v1/edit, /v1/retarget | work on uploaded motions |
 | GET /v1/models | models, their options and defaults |
 | GET /healthz, /readyz | whether the process lives, and takes requests |
 | GET /metrics | for Prometheus |
-| GET /docs, /openapi.json | description of all this |
+| GET /openapi.json | description of all this |
 
 Unusual: the application owns the engines; they are made with it, and closed when the server stops.
 """
@@ -35,6 +37,8 @@ from motionmillion.serve.routes import motion_routes
 from motionmillion.serve.service import Service
 from motionmillion.serve.settings import Settings
 from motionmillion.serve.state_routes import state_routes
+from motionmillion.serve.stream_routes import stream_routes
+from motionmillion.serve.upload_routes import upload_routes
 
 
 def create_app(pipelines: Mapping[str, MotionPipeline], settings: Settings | None = None) -> FastAPI:
@@ -69,7 +73,8 @@ def create_app(pipelines: Mapping[str, MotionPipeline], settings: Settings | Non
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_fields)
     app.include_router(state_routes(service))
-    app.include_router(motion_routes(service))
+    for routes in (motion_routes, stream_routes, upload_routes):
+        app.include_router(routes(service))
     return app
 
 

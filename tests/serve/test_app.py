@@ -15,23 +15,6 @@ from fastapi.testclient import TestClient
 from motionmillion.motion import Motion
 from motionmillion.serve.answers import motion_answer
 from motionmillion.serve.app import create_app
-from motionmillion.serve.settings import Settings
-
-
-@pytest.fixture
-def client_of():
-    """Makes clients of services: `client_of({"tiny": pipe}, rate=60.0)`."""
-    open_clients = []
-
-    def make(pipelines, **settings) -> TestClient:
-        client = TestClient(create_app(pipelines, Settings(drain=0.0, **settings)), raise_server_exceptions=False)
-        client.__enter__()
-        open_clients.append(client)
-        return client
-
-    yield make
-    for client in open_clients:
-        client.__exit__(None, None, None)
 
 
 @pytest.fixture
@@ -41,14 +24,6 @@ def client(client_of, tiny_pipeline) -> TestClient:
 
 def post(client, **body):
     return client.post("/v1/motions", json=body)
-
-
-def message(response) -> str:
-    """The message of an answer that is an error of the project's form."""
-    error = response.json()["error"]
-    assert set(response.json()) == {"error"} and set(error) == {"type", "message", "request"}
-    assert error["request"] == response.headers["x-request-id"] and "\n" not in error["message"]
-    return error["message"]
 
 
 def test_motions_as_numbers_are_those_of_the_pipeline(client, tiny_pipeline):
@@ -121,10 +96,10 @@ def test_several_files_come_as_a_zip_file(client, tmp_path):
         ({"timeline": [{"prompt": "a", "seconds": 1}], "seconds": 1}, "seconds must be left out with timeline"),
     ],
 )
-def test_bad_values_are_told_in_one_line(client, body, problem):
+def test_bad_values_are_told_in_one_line(client, body, problem, message_of):
     answer = client.post("/v1/motions", json=body)
     assert answer.status_code == 422
-    assert problem in message(answer)
+    assert problem in message_of(answer)
 
 
 @pytest.mark.parametrize(
@@ -142,45 +117,45 @@ def test_bad_values_are_told_in_one_line(client, body, problem):
         (b'{"prompt": "a", "\\ud800": 1}', 422),
     ],
 )
-def test_hostile_bodies_are_refused(client, content, status):
+def test_hostile_bodies_are_refused(client, content, status, message_of):
     answer = client.post("/v1/motions", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == status
-    message(answer)
+    message_of(answer)
 
 
-def test_unknown_addresses_and_methods(client):
+def test_unknown_addresses_and_methods(client, message_of):
     for method, path, status in [("GET", "/nothing", 404), ("GET", "/v1/motions", 405), ("PUT", "/v1/models", 405)]:
         answer = client.request(method, path)
         assert answer.status_code == status
-        message(answer)
+        message_of(answer)
 
 
-def test_bodies_that_are_too_large(client_of, tiny_pipeline):
+def test_bodies_that_are_too_large(client_of, tiny_pipeline, message_of):
     client = client_of({"tiny": tiny_pipeline}, max_body_mb=0.001)
     big = json.dumps({"prompt": "a", "options": {"x": "y" * 2000}}).encode()
     for content in (big, iter([big[:1000], big[1000:]])):  # with its length, and in chunks
         answer = client.post("/v1/motions", content=content, headers={"Content-Type": "application/json"})
         assert answer.status_code == 413
-        assert message(answer) == "body must be at most 0.001 MB; send a smaller file"
+        assert message_of(answer) == "body must be at most 0.001 MB; send a smaller file"
 
 
-def test_keys(client_of, tiny_pipeline):
+def test_keys(client_of, tiny_pipeline, message_of):
     client = client_of({"tiny": tiny_pipeline}, keys=("secret", "other"))
     assert client.get("/healthz").status_code == 200
     for headers in ({}, {"X-API-Key": "secre"}, {"Authorization": "Basic secret"}, {"Authorization": "Bearer x"}):
         answer = client.get("/v1/models", headers=headers)
         assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
-        assert "API key must be one of the service's" in message(answer)
+        assert "API key must be one of the service's" in message_of(answer)
     for headers in ({"X-API-Key": "secret"}, {"Authorization": "Bearer other"}):
         assert client.get("/v1/models", headers=headers).status_code == 200
 
 
-def test_the_rate_is_limited_for_each_key(client_of, tiny_pipeline):
+def test_the_rate_is_limited_for_each_key(client_of, tiny_pipeline, message_of):
     client = client_of({"tiny": tiny_pipeline}, keys=("a", "b"), rate=12.0)
     codes = [client.get("/v1/models", headers={"X-API-Key": key}).status_code for key in "aaab"]
     assert codes == [200, 200, 429, 200]
     answer = client.get("/v1/models", headers={"X-API-Key": "a"})
-    assert "requests must be at most 12 a minute" in message(answer) and int(answer.headers["retry-after"]) >= 1
+    assert "requests must be at most 12 a minute" in message_of(answer) and int(answer.headers["retry-after"]) >= 1
     assert client.get("/healthz").status_code == 200
 
 

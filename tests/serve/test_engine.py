@@ -34,20 +34,6 @@ class Gate:
         assert self.opened.wait(30)
 
 
-@pytest.fixture
-def midway(monkeypatch) -> threading.Event:
-    """Batches wait before the 17th token of their first row until this is set."""
-    step, opened = ContinuousBatch.step, threading.Event()
-
-    def wait_midway(self):
-        if self._running and self._running[0].new == 16:
-            assert opened.wait(30)
-        return step(self)
-
-    monkeypatch.setattr(ContinuousBatch, "step", wait_midway)
-    return opened
-
-
 def test_requests_that_come_together_share_steps_and_get_what_they_get_alone(engine_of, tiny_pipeline):
     engine = engine_of(tiny_pipeline)
     orders = [
