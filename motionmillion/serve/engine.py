@@ -403,10 +403,13 @@ class Engine:
         self._settle(ticket, motions, len(motions))
 
     def _settle(self, ticket: Ticket, motions: list[Motion], count: int) -> None:
-        with contextlib.suppress(InvalidStateError):  # it was cancelled in this moment
-            ticket.future.set_result(motions)
         with self._changed:
             self.counts.motions += count
+        try:
+            ticket.future.set_result(motions)
+        except InvalidStateError:  # it was cancelled in this moment
+            with self._changed:
+                self.counts.motions -= count
 
 
 def _part(task: _Task) -> Part:

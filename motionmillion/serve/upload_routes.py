@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 
+from motionmillion.configuration import unknown_key_error
 from motionmillion.io.characters import read_character, retarget_file
 from motionmillion.kinematics.target_options import RetargetOptions
 from motionmillion.motion import Motion
 from motionmillion.pipeline.checks import MAX_SECONDS
+from motionmillion.pipeline.options import KINDS
 from motionmillion.serve.answers import MEDIA, FileAnswer
 from motionmillion.serve.orders import OF_SERVER, plan_call
 from motionmillion.serve.problems import Problem
@@ -23,7 +25,10 @@ from motionmillion.serve.uploads import Uploads
 
 Prompt = Annotated[str, Form(min_length=1, max_length=1000, examples=["a person turns around"])]
 Seconds = Annotated[float, Form(gt=0, le=MAX_SECONDS, allow_inf_nan=False, description="Of the new motion.")]
-Motions = {200: {"description": "The motion, as `format` asks", "content": FILES}}
+Motions: dict[int | str, dict[str, Any]] = {200: {"description": "The motion, as `format` asks", "content": FILES}}
+
+KNOWN = set().union(*(kind.names() for kind in KINDS)) - set(OF_SERVER) | {"candidates"}
+"""Options that a form may hold; the model refuses those of other kinds."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class Common:
 
     def asked(self, prompt: str) -> MotionRequest:
         """How the answer is to look."""
-        return MotionRequest(prompt=prompt, seed=self.seed, format=self.format, body=self.body, repair=self.repair)
+        names = ("seed", "format", "body", "repair")
+        return MotionRequest.model_validate({"prompt": prompt, **{name: getattr(self, name) for name in names}})
 
 
 def common(
@@ -59,8 +65,8 @@ def common(
         given = None
     if not isinstance(given, dict):
         raise Problem(422, f'options must be a JSON object such as {{"temperature": 0.8}}, got {options[:60]!r}')
-    for name in (name for name in OF_SERVER if name in given):
-        raise Problem(422, f"options must not hold {name!r}; the service decides it")
+    if set(given) - KNOWN:
+        raise unknown_key_error("options", set(given) - KNOWN, KNOWN)
     return Common(seed, model, format, body, repair, given)
 
 
@@ -97,7 +103,7 @@ def upload_routes(service: Service) -> APIRouter:
     ) -> Response:
         pipe = service.engine(fields.model).pipe
         given = await read(motion=motion)
-        how = dict(seconds=seconds, seed=fields.seed, prefix=given["motion"], **fields.options)
+        how: dict[str, Any] = dict(seconds=seconds, seed=fields.seed, prefix=given["motion"], **fields.options)
         return await made(request, fields, prompt, lambda: pipe(prompt, **how)[0])
 
     @router.post("/v1/inbetween", summary="Join two motions", response_model=MotionsAnswer, responses=Motions)
@@ -111,8 +117,8 @@ def upload_routes(service: Service) -> APIRouter:
     ) -> Response:
         pipe = service.engine(fields.model).pipe
         given = await read(start=start, end=end)
-        how = dict(seconds=seconds, seed=fields.seed, **fields.options)
-        return await made(request, fields, prompt, lambda: pipe.inbetween(prompt, **given, **how))
+        how: dict[str, Any] = dict(**given, seconds=seconds, seed=fields.seed, **fields.options)
+        return await made(request, fields, prompt, lambda: pipe.inbetween(prompt, **how))
 
     @router.post("/v1/edit", summary="Change frames or joints (DiT)", response_model=MotionsAnswer, responses=Motions)
     async def edit(
