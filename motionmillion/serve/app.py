@@ -5,6 +5,7 @@
 
 | address | what |
 |---|---|
+| GET / | the web page |
 | POST /v1/motions | motions of a prompt or timeline, as numbers or files |
 | POST /v1/motions/stream | a motion in pieces while it is being made |
 | POST /v1/continue, /v1/inbetween, /v1/edit, /v1/retarget | work on uploaded motions |
@@ -32,6 +33,7 @@ from motionmillion.pipeline import MotionPipeline
 from motionmillion.serve.engine import Engine
 from motionmillion.serve.guard import Guard
 from motionmillion.serve.metrics import Metrics
+from motionmillion.serve.page_routes import page_routes
 from motionmillion.serve.problems import Problem, invalid_fields
 from motionmillion.serve.routes import motion_routes
 from motionmillion.serve.service import Service
@@ -72,6 +74,7 @@ def create_app(pipelines: Mapping[str, MotionPipeline], settings: Settings | Non
     app.add_middleware(Guard, settings=settings, metrics=service.metrics)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_fields)
+    app.include_router(page_routes())
     app.include_router(state_routes(service))
     for routes in (motion_routes, stream_routes, upload_routes):
         app.include_router(routes(service))
