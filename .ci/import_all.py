@@ -7,6 +7,7 @@ if motionmillion lies outside of FOLDER.
 """
 
 import importlib
+import importlib.util
 import pkgutil
 import sys
 from pathlib import Path
@@ -21,7 +22,8 @@ def main() -> int:
         return 1
     names = [m.name for m in pkgutil.walk_packages(motionmillion.__path__, "motionmillion.")]
     for name in names:
-        if not name.endswith(".__main__"):
+        lacks = name.startswith("motionmillion.serve.") and importlib.util.find_spec("fastapi") is None  # extra serve
+        if not name.endswith(".__main__") and not lacks:
             importlib.import_module(name)
     for part in ("tokenizer", "lm", "eval"):
         if f"motionmillion.{part}" not in names:

@@ -9,10 +9,11 @@ the rest of the batch, and not on the device.
 Letters: B batch, N tokens so far, K codebook size.
 """
 
+import copy
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -118,6 +119,11 @@ class Sampler:
         """Whether each row needs an unconditional copy, for guidance."""
         return self.sampling.guided
 
+    @property
+    def reads_history(self) -> bool:
+        """Whether the tokens so far matter, because repetition is limited."""
+        return bool(self.repetition)
+
     def __init__(self, sampling: Sampling, config: MotionLMConfig, seeds: Sequence[int]) -> None:
         self.sampling, self.config = sampling, config
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -178,6 +184,20 @@ class Sampler:
     def keep(self, rows: Sequence[int]) -> None:
         """Keep these rows only."""
         self.generators = [self.generators[row] for row in rows]
+
+    @classmethod
+    def together(cls, samplers: Sequence[Self]) -> Self:
+        """One sampler of the rows of several with the same options."""
+        made = copy.copy(samplers[0])
+        made.generators = [generator for sampler in samplers for generator in sampler.generators]
+        return made
+
+    def apart(self) -> list[Self]:
+        """A sampler for each row; together they go on as this one would."""
+        made = [copy.copy(self) for _ in self.generators]
+        for row, sampler in enumerate(made):
+            sampler.keep([row])
+        return made
 
 
 def check_fields(options: Mapping[str, Any], continuous: bool) -> None:

@@ -9,8 +9,9 @@ Guidance acts on the velocities of the head, and on the logits of END as it does
 Letters: B rows, Q latent channels, C width of the transformer.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -78,6 +79,8 @@ class FlowSampler:
         """Whether each row needs an unconditional copy, for guidance."""
         return self.sampling.guided
 
+    reads_history = False
+
     def __call__(self, states: Tensor, history: Tensor, forbid_end: bool) -> Tensor:
         """Sample latents `[B, Q]`, float32, NaN where a row ends.
 
@@ -131,3 +134,18 @@ class FlowSampler:
         """Keep these rows only."""
         self.generators = [self.generators[row] for row in rows]
         self.going_on = self.going_on[list(rows)]
+
+    @classmethod
+    def together(cls, samplers: Sequence[Self]) -> Self:
+        """One sampler of the rows of several with the same options."""
+        made = copy.copy(samplers[0])
+        made.generators = [generator for sampler in samplers for generator in sampler.generators]
+        made.going_on = torch.cat([sampler.going_on for sampler in samplers])
+        return made
+
+    def apart(self) -> list[Self]:
+        """A sampler for each row; together they go on as this one would."""
+        made = [copy.copy(self) for _ in self.generators]
+        for row, sampler in enumerate(made):
+            sampler.keep([row])
+        return made

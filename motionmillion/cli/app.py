@@ -24,6 +24,7 @@ from motionmillion.cli.generate import generate
 from motionmillion.cli.messages import is_known, message_of, usage_message, warnings_as_lines
 from motionmillion.cli.repair import repair
 from motionmillion.cli.retargeting import retarget
+from motionmillion.cli.serve import serve
 from motionmillion.cli.train import train
 from motionmillion.progress import shown
 
@@ -63,6 +64,7 @@ app.command()(retarget)
 app.command()(tokenize)
 app.command()(detokenize)
 app.command()(train)
+app.command()(serve)
 app.command()(bench)
 app.command()(convert)
 app.add_typer(data_app)

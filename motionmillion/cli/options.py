@@ -27,6 +27,7 @@ from motionmillion.io import check_output, readable_suffixes, writable_suffixes
 from motionmillion.io.write_options import OutputOptions
 from motionmillion.pipeline.options import DIT, FLOW, KINDS, LENGTH, SAMPLING, SPEED, RunOptions
 from motionmillion.progress import doing
+from motionmillion.serve.settings import Settings as LimitOptions
 
 OUTPUT, INPUT, REWRITING = "Output", "Prompts and motion files", "Rewriting"
 WAY = "Where to go"
@@ -71,6 +72,7 @@ __all__ += ["DeviceOption", "IndexOption", "ModelOption", "OutputOptions", "Over
 __all__ += ["RunOptions", "find_device", "model_options", "WRITABLE"]
 __all__ += ["SourceFpsOption", "UpOption", "start_torch"]
 __all__ += ["ClipOptions", "with_clip_options", "with_model_options", "with_output_options"]
+__all__ += ["LimitOptions", "with_limit_options"]
 
 _PANELS = (SAMPLING, LENGTH, FLOW, DIT, SPEED)
 """Panels of model options, in order."""
@@ -122,6 +124,14 @@ def with_clip_options(command: Callable[..., None]) -> Callable[..., None]:
         field.name: _parameter(field, hints[field.name], of_call=False) for field in dataclasses.fields(ClipOptions)
     }
     return _with_options(command, "clips", added, lambda values: ClipOptions(**values))
+
+
+def with_limit_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with one option for every limit of the service in place of its parameter `limits`."""
+    hints = typing.get_type_hints(LimitOptions)
+    fields = [field for field in dataclasses.fields(LimitOptions) if "help" in field.metadata]
+    added = {field.name: _parameter(field, hints[field.name], of_call=False) for field in fields}
+    return _with_options(command, "limits", added, lambda values: LimitOptions(**values))
 
 
 def _with_options(

@@ -104,7 +104,7 @@ class CodesPipeline(CodesSteps):
         Raises:
             ValueError: for prompts without words and options out of range.
         """
-        way = self._way(path, speed, turn, facing, seconds, prefix, candidates)
+        way = self.way(path, speed, turn, facing, seconds, prefix, candidates)
         chosen = self.options({**options, "seconds": way.seconds if way else seconds})
         rows = [(text,) for text in rewritten(check_texts(prompts), rewriter)]
         motions = []
@@ -126,11 +126,11 @@ class CodesPipeline(CodesSteps):
         **options: Any,
     ) -> list[Motion]:
         """Generate one batch: a motion per prompt, each with its own seed; other arguments as in a call."""
-        way = self._way(path, speed, turn, facing, seconds, prefix, candidates)
+        way = self.way(path, speed, turn, facing, seconds, prefix, candidates)
         chosen = self.options({**options, "seconds": way.seconds if way else seconds})
         return self._asked(list(prompts), seeds, chosen, prefix, way, candidates)
 
-    def _way(
+    def way(
         self,
         path: Any,
         speed: float | None,
@@ -140,7 +140,7 @@ class CodesPipeline(CodesSteps):
         prefix: Motion | None,
         candidates: int,
     ) -> Way | None:
-        """The way that a call asks for, checked."""
+        """The way that a call asks for, checked; None if it asks for none."""
         check_whole("candidates", candidates, 1)
         if facing is not None:
             raise ValueError(f"facing must be left out for a language model, got {facing!r}; say it in the prompt")
@@ -324,9 +324,10 @@ class CodesPipeline(CodesSteps):
             steps = stream_timeline(self.lm, parts, self.overlap(chosen), **self.decoding(chosen))
             frames = max(round(sum(length for _, length in prompt) * self.fps), 1)
             caption = "; ".join(text for text, _ in prompt)
-        return self._pieces(steps, caption, frames, chunk_tokens)
+        return self.pieces(steps, caption, frames, chunk_tokens)
 
-    def _pieces(self, steps: Iterator[Tensor], caption: str, left: int, chunk_tokens: int) -> Iterator[Motion]:
+    def pieces(self, steps: Iterator[Tensor], caption: str, left: int, chunk_tokens: int) -> Iterator[Motion]:
+        """Decode tokens `[1]` as they come: pieces of one motion, `left` frames at most; see `stream`."""
         last: Tensor | None = None
         before: Motion | None = None
         for piece in self.tokenizer.decode_stream(self._chunks(steps, chunk_tokens)):

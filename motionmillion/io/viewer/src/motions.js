@@ -63,6 +63,17 @@ export class Motion {
       root: new Float32Array(bytes(json.root)), contacts: json.contacts ? new Uint8Array(bytes(json.contacts)) : null });
   }
 
+  static join(first, next) { // the frames of both, on the skeleton of the first
+    const joined = (a, b) => {
+      const out = new a.constructor(a.length + b.length);
+      out.set(a); out.set(b, a.length);
+      return out;
+    };
+    return new Motion({ ...first, frames: first.frames + next.frames, root: joined(first.root, next.root),
+      rotations: joined(first.rotations, next.rotations),
+      contacts: first.contacts && next.contacts ? joined(first.contacts, next.contacts) : null });
+  }
+
   frameAt(seconds) { return Math.min(this.frames - 1, Math.max(0, Math.floor(seconds * this.fps + 1e-4))); }
 
   // The pose at a time in frames, linear between them.

@@ -2,6 +2,8 @@
 //
 //   const player = new Player(canvas, scene, { playing: true, onFrame: (frame, seconds) => { ... } });
 //   player.playing = false; player.seek(10); player.speed = 0.5; player.body = "stick"; player.layout = "ghosts";
+//   player.growing = true; player.grow(piece);              // a motion that is still being made waits at its last frame
+//   player.show(whole);                                     // and is complete
 //
 // `scene` is what `scene` of motionmillion/io/viewer/payload.py makes, or a function that returns it when the canvas is
 // first seen. A page may hold any number of players: one clock runs them all, and only those in view move and are drawn.
@@ -13,7 +15,7 @@ import { BODIES, bodyFor, makeBody } from "./bodies.js";
 import { listen, PRESETS, View } from "./camera.js";
 import { drawFlat } from "./flat.js";
 import { Marks } from "./marks.js";
-import { unpackScene } from "./motions.js";
+import { Motion, unpackScene } from "./motions.js";
 import { sharedStage, webgl } from "./stage.js";
 
 const GHOST = 0.38;
@@ -32,7 +34,7 @@ export class Player {
 
   constructor(canvas, scene, options = {}) {
     this.canvas = canvas;
-    this.speed = 1; this.loop = true; this.follow = true;
+    this.speed = 1; this.loop = true; this.follow = true; this.growing = false;
     this.marks = { trail: true, contacts: Boolean(options.contacts) };
     this.#scene = scene; this.#options = { fine: 1, draw: "auto", ...options };
     // where the processor draws, copies wait for it, so that the clock sees what a picture costs
@@ -97,6 +99,10 @@ export class Player {
     this.#measure();
   }
 
+  grow(scene) { this.#replace(Motion.join(this.motions[0], unpackScene(scene)[0])); } // by the next frames of its first motion
+
+  show(scene) { this.growing = false; this.#replace(unpackScene(scene)[0]); } // another motion in place of the first
+
   removeAt(index) {
     this.#undress();
     this.#actors.splice(index, 1);
@@ -139,7 +145,8 @@ export class Player {
       if (this.#before !== null) this.#now += (stamp - this.#before) / 1000 * this.speed;
       this.#before = stamp;
       if (this.#now >= this.seconds) {
-        if (this.loop) this.#now %= this.seconds;
+        if (this.growing) this.#now = (this.frames - 1) / this.fps;
+        else if (this.loop) this.#now %= this.seconds;
         else { this.seek(this.frames - 1); this.playing = false; }
       }
     }
@@ -172,6 +179,13 @@ export class Player {
     this.#dirty = true;
     if (this.#options.onLoad) this.#options.onLoad(this);
     if (this.#options.onLayout) this.#options.onLayout();
+  }
+
+  #replace(motion) { // on the same skeleton, so that the body stays
+    const [actor] = this.#actors;
+    actor.motion = motion;
+    if (actor.marks) { actor.marks.dispose(); actor.marks = new Marks(motion, actor.body); }
+    this.#measure();
   }
 
   #undress() {

@@ -1,0 +1,185 @@
+// The page: reads the form, makes takes, and keeps what was asked for.
+//
+// `window.motionPage` has takes, make() and history, for tests.
+
+import { listModels, scenes, useKey } from "./api.js";
+import { button, byId } from "./dom.js";
+import { Floor } from "./floor.js";
+import { History } from "./history.js";
+import { Take } from "./take.js";
+import { Timeline } from "./timeline.js";
+
+const EXAMPLES = ["a person waves", "a person walks forward", "someone jumps twice", "a man dances", "a person kicks with the right leg",
+  "a person runs in a circle"];
+const KEY = "motionmillion-key";
+
+let formats = ["glb", "bvh", "npz", "html", "json"];
+let models = [];
+let working = null; // aborts what is being made
+const takes = [];
+const timeline = new Timeline(byId("parts"), byId("total"), [["a person walks forward", 3], ["a person jumps", 2]]);
+const floor = new Floor(byId("floor"), byId("points"));
+const history = new History(byId("history"), (entry) => { fill(entry); make(); });
+
+function say(text, wrong = false) {
+  byId("told").textContent = text;
+  byId("told").classList.toggle("wrong", wrong);
+}
+
+const kind = () => document.querySelector("input[name=kind]:checked").value;
+const number = (id) => (byId(id).value === "" ? null : Number(byId(id).value));
+
+function showKind() {
+  byId("sentence").hidden = kind() === "timeline";
+  byId("timeline").hidden = kind() !== "timeline";
+  byId("path-box").hidden = kind() !== "path";
+  byId("length-field").hidden = kind() === "timeline";
+  if (kind() === "path") floor.draw();
+}
+
+// ---- the form and the request ----
+function read() {
+  const options = {};
+  for (const [id, name] of [["guidance", "guidance_scale"], ["temperature", "temperature"]]) {
+    if (number(id) !== null) options[name] = number(id);
+  }
+  const body = { seed: number("seed") ?? 0, repair: byId("repair").checked, body: byId("body").value, options };
+  if (byId("model").value) body.model = byId("model").value;
+  if (kind() === "timeline") return { ...body, timeline: timeline.parts };
+  body.prompt = byId("prompt").value.trim();
+  if (number("seconds") !== null) body.seconds = number("seconds");
+  if (kind() === "path") body.path = floor.points;
+  return body;
+}
+
+function fill({ body, samples }) {
+  const chosen = body.timeline ? "timeline" : body.path ? "path" : "prompt";
+  document.querySelector(`input[name=kind][value=${chosen}]`).checked = true;
+  byId("prompt").value = body.prompt ?? "";
+  if (body.timeline) timeline.parts = body.timeline;
+  if (body.path) floor.points = body.path;
+  const values = { seconds: body.seconds ?? "", seed: body.seed, samples, body: body.body, guidance: body.options.guidance_scale ?? "",
+    temperature: body.options.temperature ?? "" };
+  for (const [id, value] of Object.entries(values)) byId(id).value = value;
+  if (models.some((model) => model.name === body.model)) byId("model").value = body.model;
+  byId("repair").checked = body.repair;
+  showKind();
+}
+
+function complaint(body, samples) {
+  const texts = body.timeline ? body.timeline.map((part) => part.prompt) : [body.prompt];
+  if (!texts.length || !texts.every((text) => /[\p{L}\p{N}]/u.test(text))) {
+    return "Say what the person does, such as \u201ca person waves\u201d.";
+  }
+  if (body.path && body.path.length < 2) return "Draw the path first: click where the person is to go.";
+  if (!(samples >= 1 && samples <= 8)) return "Takes must be 1 to 8.";
+  return "";
+}
+
+// ---- making ----
+function newTake(body) {
+  const take = new Take(byId("takes"), body, { formats, say, onContinue });
+  takes.push(take);
+  return take;
+}
+
+async function make() {
+  const body = read(), samples = number("samples") ?? 1, problem = complaint(body, samples);
+  if (problem) { say(problem, true); byId(body.timeline ? "add-part" : "prompt").focus(); return; }
+  for (const take of takes.splice(0)) take.remove();
+  const made = Array.from({ length: samples }, (_, index) => newTake({ ...body, seed: body.seed + index }));
+  history.add({ caption: made[0].caption, samples, body });
+  await work(`Making ${samples === 1 ? "a motion" : `${samples} motions`} ...`, made, (take, signal) => fetched(take, signal));
+}
+
+async function fetched(take, signal) {
+  if (!take.body.path) return take.stream(signal);
+  const { scene } = await scenes(take.body, signal);
+  return take.show(scene);
+}
+
+async function work(text, made, act) {
+  working?.abort();
+  const own = working = new AbortController();
+  say(text);
+  byId("stop").hidden = false;
+  const began = performance.now();
+  const ends = await Promise.allSettled(made.map((take) => act(take, own.signal)));
+  const failed = ends.map((end) => end.reason);
+  failed.forEach((reason, index) => { if (reason) made[index].fail(own.signal.aborted ? "stopped" : reason.message); });
+  if (working !== own) return;
+  byId("stop").hidden = true;
+  const reason = failed.find(Boolean);
+  if (own.signal.aborted) say("Stopped.");
+  else if (reason) { say(reason.message, true); if (reason.status === 401) askForKey(); }
+  else say(`Done in ${((performance.now() - began) / 1000).toFixed(1)} seconds.`);
+}
+
+async function onContinue(take) {
+  const body = read(), prompt = body.prompt || (body.timeline ?? []).map((part) => part.prompt).join("; ");
+  if (!prompt) { say("Say how the motion goes on in the field above.", true); byId("prompt").focus(); return; }
+  const next = newTake({ ...take.body, timeline: undefined, path: undefined, prompt: `${take.caption}; then ${prompt}` });
+  await work("Continuing ...", [next], (one, signal) => one.follow(take, prompt, body.seconds ?? 4, signal));
+}
+
+function askForKey() {
+  document.querySelector("details").open = true;
+  byId("key").focus();
+}
+
+// ---- the page ----
+async function showModels() {
+  try {
+    const answer = await listModels();
+    models = answer.models;
+    formats = answer.formats;
+    const chosen = byId("model").value;
+    byId("model").replaceChildren(...models.map((model) => new Option(model.name, model.name)));
+    if (models.some((model) => model.name === chosen)) byId("model").value = chosen;
+    showDefaults();
+    return true;
+  } catch (error) {
+    say(error.message, true);
+    if (error.status === 401) askForKey();
+    return false;
+  }
+}
+
+function showDefaults() {
+  const defaults = models.find((model) => model.name === byId("model").value)?.defaults ?? {};
+  byId("guidance").placeholder = defaults.guidance_scale ?? "";
+  byId("temperature").placeholder = defaults.temperature ?? "";
+}
+
+function listen() {
+  byId("ask").onsubmit = (event) => { event.preventDefault(); make(); };
+  byId("stop").onclick = () => working?.abort();
+  byId("dice").onclick = () => { byId("seed").value = Math.floor(Math.random() * 2 ** 31); };
+  byId("add-part").onclick = () => timeline.add().focus();
+  byId("clear-path").onclick = () => floor.clear();
+  byId("forget").onclick = () => history.clear();
+  byId("model").onchange = showDefaults;
+  byId("key").onchange = async () => {
+    useKey(byId("key").value);
+    sessionStorage.setItem(KEY, byId("key").value);
+    if (await showModels()) say("The key is right.");
+  };
+  byId("theme").onclick = () => {
+    const root = document.documentElement, dark = getComputedStyle(root).getPropertyValue("--dark").trim() === "1";
+    root.dataset.theme = dark ? "light" : "dark";
+    dispatchEvent(new Event("resize")); // players read their colours again
+    floor.draw();
+  };
+  for (const radio of document.querySelectorAll("input[name=kind]")) radio.onchange = showKind;
+  byId("examples").append(...EXAMPLES.map((text) => button(text, () => { byId("prompt").value = text; byId("prompt").focus(); })));
+  addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); make(); }
+    if (event.key === "Escape") working?.abort();
+  });
+}
+
+useKey(sessionStorage.getItem(KEY) ?? "");
+listen();
+showKind();
+showModels();
+window.motionPage = { takes, make, history };
