@@ -18,7 +18,7 @@ matches no file, or several, is an error, and with a `train.txt` motions that no
 import math
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -209,13 +209,34 @@ def _captions_of(folder: Path, path: Path, fault: Callable[[str], None]) -> tupl
     return ()
 
 
+def by_span(captions: Iterable[Caption]) -> dict[tuple[float, float] | None, tuple[str, ...]]:
+    """Captions by the seconds that they describe; the whole motion, None, unless all of them have spans."""
+    captions = tuple(captions)
+    spans = dict.fromkeys(caption.seconds for caption in captions)
+    if not spans or None in spans:
+        spans = {None: None, **spans}
+    return {span: tuple(caption.text for caption in captions if caption.seconds == span) for span in spans}
+
+
 def read_captions(path: str | Path) -> Iterator[Caption]:
-    """Captions of a text file, one per line, plain or in the form of HumanML3D.
+    """Captions of a text file, see `parse_captions`.
 
     Raises:
         ValueError: if it is missing or not UTF-8, or a line of HumanML3D has times that are no span.
     """
-    for number, line in enumerate(read_text(path, "captions").splitlines(), 1):
+    yield from parse_captions(read_text(path, "captions"), path)
+
+
+def parse_captions(text: str, path: str | Path) -> Iterator[Caption]:
+    """Captions of a text, one per line, plain or in the form of HumanML3D.
+
+    Args:
+        path: where the text is from, for errors.
+
+    Raises:
+        ValueError: for a line of HumanML3D with times that are no span.
+    """
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         parts = line.rsplit("#", 3)

@@ -99,7 +99,7 @@ class ResumableFolder:
         facts: further entries of the header, `shards` among them.
     """
 
-    def __init__(self, folder: Path, files: ShardFiles, made_by: Mapping[str, Any], **facts: Any) -> None:
+    def __init__(self, folder: Path, files: ShardFiles, made_by: Mapping[str, Any], /, **facts: Any) -> None:
         self.folder, self.files, self.made_by = folder, files, made_by
         run = fingerprint({"format": files.version, **made_by})
         self.header = {"format": files.version, "run": run, "complete": False, **made_by, **facts}
