@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from motionmillion.cli.datasets import build
 from motionmillion.cli.options import DeviceOption, OverwriteOption, find_device, start_torch
 
 data_app = typer.Typer(name="data", help="Prepare data for training.", no_args_is_help=True)
+data_app.command()(build)
 
 
 @data_app.command()

@@ -9,7 +9,7 @@
 | motions | every file with a suffix that `motionmillion.io` reads, apart from those of `_OTHERS` and hidden files |
 | captions of `x.npz` | `x.txt` beside it, or in `texts` in place of its folder, as in HumanML3D; one per line |
 | spans | lines of HumanML3D, `sentence#tags#from#to`: of these seconds, or of everything if both are 0 |
-| splits | `train.txt`, `val.txt` and `test.txt`, one name per line; without any, see `motionmillion.data.splits` |
+| splits | `train.txt`, `val.txt`, `test.txt`, also in `split/`, one name per line; else `motionmillion.data.splits` |
 
 A name in a list is a path relative to the folder or a bare name, with or without its suffix. Unusual: a name that
 matches no file, or several, is an error, and with a `train.txt` motions that no list names are left out.
@@ -30,6 +30,7 @@ _OTHERS = {"mean.npy", "std.npy", "shape.npz"}
 """Files that data sets put beside their motions: statistics of features, and AMASS's shape of a subject."""
 
 _TEXTS = "texts"
+_SPLITS = "split"
 _JOINTS, _FEATURES = "new_joints", "new_joint_vecs"
 """HumanML3D's folders, which hold the same clips twice."""
 
@@ -94,7 +95,8 @@ def find_files(folder: Path, skip_bad: bool = False) -> FoundFiles:
         faults.append(message)
 
     captions = {path: _captions_of(folder, path, fault) for path in paths}
-    lists = {split: path for split in SPLITS if (path := folder / f"{split}.txt").is_file()}
+    places = (folder, folder / _SPLITS)
+    lists = {split: path for place in places for split in SPLITS if (path := place / f"{split}.txt").is_file()}
     subjects = {path: path.parent.as_posix() if len(path.parts) > 1 else path.stem for path in paths}
     if lists:
         chosen, unmatched = _listed(lists, paths, fault)

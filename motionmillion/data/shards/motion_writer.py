@@ -60,7 +60,7 @@ def finish_set(
 
     Args:
         files: names of the files, in the order of their clips.
-        sources: what is known of each source, with the keys `SOURCE_KEYS`.
+        sources: what is known of each source, with the keys `SOURCE_KEYS`; "*" for those that are not named.
         faults: what was wrong.
         facts: further entries of the header.
 
@@ -92,7 +92,9 @@ def _totals(found: Iterable[FileFacts], sources: Mapping[str, Mapping[str, Any]]
         for (source, split), (clips, length, told) in counts.items():
             splits[split] += clips
             seconds, texts = seconds + length, texts + told
-            entry = own.setdefault(source, {**sources.get(source, {}), "clips": 0, "hours": 0.0, "texts": 0})
+            entry = own.setdefault(
+                source, {**sources.get(source, sources.get("*", {})), "clips": 0, "hours": 0.0, "texts": 0}
+            )
             entry["clips"] += clips
             entry["hours"] += length / 3600
             entry["texts"] += told

@@ -45,7 +45,7 @@ class ShardFiles:
     keys: tuple[str, ...]
     others: tuple[str, ...] = ()
 
-    def shard_name(self, shard: int, shards: int) -> str:
+    def shard_name(self, shard: int | str, shards: int | str) -> str:
         """File name of a shard, counted from 0."""
         return self.shard.format(shard, shards)
 
