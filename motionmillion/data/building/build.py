@@ -18,6 +18,7 @@ import dataclasses
 import fnmatch
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -128,8 +129,14 @@ def _read_lists(layout: Layout, output: Path, units: list[Unit]) -> list[Fault]:
     path, noted = output / WORK / INDEX, output / WORK / _LISTED
     if path.is_file() and noted.is_file():
         return [Fault(*entry) for entry in json.loads(noted.read_text(encoding="utf-8"))]
-    with doing("reading lists and texts"), IndexWriter(path) as index:
-        faults = list(layout.prepare(index))
+    try:
+        with doing("reading lists and texts"), IndexWriter(path) as index:
+            faults = list(layout.prepare(index))
+    except sqlite3.Error as error:
+        raise ValueError(
+            f"index of texts must be written to {str(path)!r}, got {error}; if the disk is full, free some and run "
+            "the same command again"
+        ) from None
     _check_strict(layout.options, faults)
     noted.write_text(json.dumps([list(fault) for fault in faults], ensure_ascii=False), encoding="utf-8")
     return faults

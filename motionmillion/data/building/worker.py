@@ -160,17 +160,16 @@ class UnitBuilder:
                 yield fault_of(error, draft.name)
 
     def _drafts(self, member: Any) -> Iterator[Any]:
-        name = member_file(member)
+        name, path = member_file(member), str(getattr(member, "path", ""))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # readers warn of each file
                 yield from self.layout.drafts(member, self.index)
-        except (ValueError, IndexError) as error:
-            yield fault_of(error, name)
-        except OSError as error:
+        except (ValueError, IndexError, OSError) as error:
             if is_disk_full(error):
                 raise
-            yield fault_of(error, name)
+            fault = fault_of(error, name)
+            yield fault._replace(reason=fault.reason.replace(path, name) if path else fault.reason)
 
 
 def member_file(member: Any) -> str:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
-from motionmillion.data.shards.motion_writer import Fault
+from motionmillion.data.shards.motion_writer import Fault, is_disk_full
 from motionmillion.data.shards.pool import report
 from motionmillion.provenance import fingerprint
 
@@ -145,6 +145,8 @@ def read_unit(unit: Unit, source: Path, wanted: Wanted, scratch: Path, skip: int
             copy(target)
             yield Member(whole, target)
     except _DAMAGE as error:
+        if is_disk_full(error):  # of the scratch folder
+            raise
         reason = " ".join(str(error).split()) or type(error).__name__
         yield Fault("archive cut off or damaged", unit.name, f"after {count} motions: {reason}")
 

@@ -91,14 +91,11 @@ class MotionMillion(Layout):
                 yield Fault("in two lists", key, f"{index.get('split', key)} and {split}; the first one counts")
 
     def drafts(self, member: Member, index: Index | None) -> Iterator[Draft | Fault]:
-        key = next((key for key in _ids(member) if index and self._known(index, key)), None)
+        key = self._key(member, index) if index else None
         if key is None or index is None:
             yield Fault("in no list", member.name)
             return
         text, split = index.get("text", key), index.get("split", key)
-        if split is None and self._has_lists(index):
-            yield Fault("in no list", key)
-            return
         source = f"MotionMillion/{key.split('/')[0]}" if "/" in key else "MotionMillion"
         take = take_of(key)
         draft = Draft(key, Motion.load(member.path), id=key, split=split, source=source, take=take, subject=take)
@@ -107,8 +104,12 @@ class MotionMillion(Layout):
             return
         yield from spans_of(draft.replace(origin="published"), tuple(parse_captions(text, member.name)))
 
-    def _known(self, index: Index, key: str) -> bool:
-        return index.get("split", key) is not None or (not self._has_lists(index) and bool(index.get("text", key)))
+    def _key(self, member: Member, index: Index) -> str | None:
+        """The id of a member in the lists; without lists, in the texts, or else the most likely one."""
+        keys = _ids(member)
+        kind = "split" if self._has_lists(index) else "text"
+        found = next((key for key in keys if index.get(kind, key) is not None), None)
+        return found if found is not None or kind == "split" else keys[0]
 
     def _has_lists(self, index: Index) -> bool:
         if not hasattr(self, "_listed"):
