@@ -87,7 +87,7 @@ def read(folder: Path) -> Iterator[tuple[str, str]]:
     codec = get("rot272")
     codec.encode(synthesize("walk", 0))
     before, began = private_bytes(), time.perf_counter()
-    table = MotionTable(folder / "set")
+    table = MotionTable(folder)
     windows = MappedWindows([table], codec, frames=64)
     took = time.perf_counter() - began
     grown = private_bytes() - before
