@@ -5,9 +5,13 @@ from typing import Annotated
 
 import typer
 
+from motionmillion.cli import datasets
 from motionmillion.cli.options import DeviceOption, OverwriteOption, find_device, start_torch
 
 data_app = typer.Typer(name="data", help="Prepare data for training.", no_args_is_help=True)
+for command in (datasets.build, datasets.verify, datasets.stats, datasets.split, datasets.merge):
+    data_app.command()(command)
+data_app.command("filter")(datasets.filter_)
 
 
 @data_app.command()
@@ -56,7 +60,7 @@ def check(
 def audit(
     folder: Annotated[Path, typer.Argument(help="Folder of motions.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Text file for the names of bad clips.")
+        Path | None, typer.Option("-o", "--output", help="Text file for the names of bad clips, or a page (.html).")
     ] = None,
     split: Annotated[list[str] | None, typer.Option(help="Only clips of this split. Repeat.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most this number of clips, spread over the folder.")] = None,
@@ -71,6 +75,12 @@ def audit(
 
     if output is not None:
         check_outputs([output], overwrite=overwrite)
+    if output is not None and output.suffix.lower() == ".html":
+        from motionmillion.data.reports.page import write_audit
+
+        typer.echo(write_audit(folder, output, split or SPLITS, limit).text())
+        typer.echo(output)
+        return
     report = audit_folder(folder, split or SPLITS, limit)
     typer.echo(report.table())
     if output is not None:

@@ -17,6 +17,7 @@ from statistics import median
 
 from motionmillion.configuration import check_whole
 from motionmillion.data.clips import SPLITS, ClipReader, ClipRecord, Listing, list_folder
+from motionmillion.data.shards.motion_table import Counts, TableRecords
 from motionmillion.io import read_tree, tree_suffixes
 from motionmillion.kinematics.joint_names import find_joints
 from motionmillion.motion import Motion
@@ -46,38 +47,46 @@ def check_listing(
     for name, listing in listings.items():
         if not listing.records:
             raise ValueError(f"folder must hold motions, got none in {name!r}{_left_out(listing)}")
-    records = [record for listing in listings.values() for record in listing.records]
-    counted = [record for record in records if record.captions or not captioned]
+    counts = [_counts(listing.records) for listing in listings.values()]
+    counted = sum((count.captioned if captioned else count.clips for count in counts), Counter[str]())
     names = ", ".join(map(repr, listings))
-    if not counted:
-        raise ValueError(_no_captions(records, names))
+    if not counted.total():
+        first = next(iter(listings.values())).records[0]
+        raise ValueError(_no_captions(first, sum(count.clips.total() for count in counts), names))
     for split, least in needed.items():
-        found = sum(record.split == split for record in counted)
+        found = counted[split]
         if found < least:
             kind = "clips with captions" if captioned else "clips"
             rule = "; ".join(dict.fromkeys(listing.rule for listing in listings.values()))
             raise ValueError(
-                f"data must hold at least {least} {kind} of the split {split!r}, got {found} of {len(counted)} in "
+                f"data must hold at least {least} {kind} of the split {split!r}, got {found} of {counted.total()} in "
                 f"{names} (splits {rule}); add clips, or name some in {split}.txt"
             )
     return [f"{name}: {_summary(listing)}" for name, listing in listings.items()]
 
 
-def _no_captions(records: Sequence[ClipRecord], names: str) -> str:
-    file = Path(records[0].file)
+def _counts(records: Sequence[ClipRecord]) -> Counts:
+    """Numbers of clips by split; of a data set without making its records."""
+    if isinstance(records, TableRecords):
+        return records.counts()
+    told = Counter(record.split for record in records if record.captions)
+    return Counts(Counter(record.split for record in records), told)
+
+
+def _no_captions(first: ClipRecord, clips: int, names: str) -> str:
+    file = Path(first.file)
     return (
-        f"clips must have captions, got none for all {len(records)} clips of {names}; the captions of {str(file)!r} "
+        f"clips must have captions, got none for all {clips} clips of {names}; the captions of {str(file)!r} "
         f"are looked for in {str(file.with_suffix('.txt'))!r} and in the folder texts, and motionmillion data "
         "describe writes some"
     )
 
 
 def _summary(listing: Listing) -> str:
-    splits = Counter(record.split for record in listing.records)
-    told = sum(bool(record.captions) for record in listing.records)
-    counts = ", ".join(f"{splits[split]} {split}" for split in SPLITS)
+    clips, captioned = _counts(listing.records)
+    counts = ", ".join(f"{clips[split]} {split}" for split in SPLITS)
     rule = f" ({listing.rule})" if listing.rule else ""
-    return f"{_clips(len(listing.records))}: {counts}{rule}; {told} with captions{_left_out(listing)}"
+    return f"{_clips(len(listing.records))}: {counts}{rule}; {captioned.total()} with captions{_left_out(listing)}"
 
 
 def _left_out(listing: Listing) -> str:
@@ -117,9 +126,9 @@ class FolderReport:
         found = [*self.listing.faults]
         found += [f"{name} cannot be read: {reason}" for name, reason in self.unreadable.items()]
         records = self.listing.records
-        captioned = [record for record in records if record.captions]
+        captioned = _counts(records).captioned.total()
         if records and not captioned:
-            found.append(_no_captions(records, repr(self.folder)))
+            found.append(_no_captions(records[0], len(records), repr(self.folder)))
         what = "clip with captions" if captioned else "clip"
         for split in self._empty_splits():
             if split != "test":
@@ -133,8 +142,9 @@ class FolderReport:
 
     def _empty_splits(self) -> list[str]:
         """Splits without clips, or without clips that have captions if any has some."""
-        counted = [record for record in self.listing.records if record.captions] or self.listing.records
-        return [split for split in SPLITS if not any(record.split == split for record in counted)]
+        counts = _counts(self.listing.records)
+        counted = counts.captioned if counts.captioned.total() else counts.clips
+        return [split for split in SPLITS if not counted[split]]
 
     def text(self) -> str:
         """The report, one fact a line."""

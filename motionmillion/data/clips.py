@@ -6,7 +6,9 @@
     reader = ClipReader("my_motions")
     clip = reader(records[0])
 
-Two kinds of folder are supported:
+Three kinds of folder are supported:
+- a data set of `motionmillion data build`, see `motionmillion.data.shards.motions`; it is memory-mapped, and its
+  records are made when they are asked for;
 - a motion set: `clips.jsonl` (one clip per line: `clip`, `take`, `shard`, `start`, `end`, `split`, `subject`,
   `category`, `captions` with their `source`), `motion-*.npz` shards (`take`, `start`, `poses` rotation vectors
   `[N, 22, 3]`, `trans` `[N, 3]`) and `skeleton.json` (fps); y up, metres;
@@ -23,119 +25,22 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import roma
 import torch
 
-from motionmillion.data.folder_files import MotionFile, find_files
+from motionmillion.data.folder_files import MotionFile, by_span, find_files
+from motionmillion.data.records import OWN_SOURCES, ClipRecord, MotionClip, description_of, sources_of
+from motionmillion.data.shards.motion_table import MotionTable, is_table
 from motionmillion.data.splits import SPLITS, split_of_subject
 from motionmillion.io.arrays import get_array, open_arrays
 from motionmillion.io.files import read_text
 from motionmillion.motion import Motion
 from motionmillion.progress import tracked
 
-__all__ = ["OWN_SOURCES", "SPLITS", "ClipReader", "ClipRecord", "Listing", "MotionClip", "description_of"]
+__all__ = ["OWN_SOURCES", "SPLITS", "ClipReader", "ClipRecord", "Listing", "MotionClip", "cut_span", "description_of"]
 __all__ += ["list_clips", "list_folder", "load_clips", "sources_of", "split_of_subject"]
-
-OWN_SOURCES = ("kinematic", "measured", "watched")
-"""Sources of captions that describe the clip itself, rather than its whole take."""
-
-_TITLE_SOURCES = ("cmu_index", "label")
-
-
-@dataclass(frozen=True)
-class MotionClip:
-    """A motion with its captions and labels.
-
-    Args:
-        name: unique name in the data set.
-        captions: texts, each describing the whole clip.
-        whole: False for a window cut out of a longer take, whose `captions` may describe the whole take.
-        own_captions: the texts among `captions` that describe this window itself.
-        sources: source of each of `captions`, "" if unknown; may be empty if all are unknown.
-        ends: whether the motion ends with this clip; True for only the last window of a take.
-    """
-
-    name: str
-    motion: Motion
-    captions: tuple[str, ...] = ()
-    split: str = "train"
-    subject: str = ""
-    category: str = ""
-    whole: bool = True
-    own_captions: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-    ends: bool = True
-
-    def __post_init__(self) -> None:
-        if self.split not in SPLITS:
-            raise ValueError(f"split must be one of {SPLITS}, got {self.split!r} for clip {self.name!r}")
-        if self.sources and len(self.sources) != len(self.captions):
-            raise ValueError(
-                f"sources must be one for each of the {len(self.captions)} captions, got {len(self.sources)} for clip "
-                f"{self.name!r}; leave them out if they are not known"
-            )
-
-    @property
-    def take(self) -> str:
-        """The recording that the clip is a window of; windows of one recording are not statistically independent."""
-        return self.name if self.whole else self.name.rsplit("_", 1)[0]
-
-    @property
-    def description(self) -> str:
-        """Description for grouping similar clips, see `description_of`."""
-        return description_of(self.captions, self.sources, self.category)
-
-    def replace(self, **changes) -> "MotionClip":
-        """The clip with `changes`; remaining captions keep their sources, unless `sources` is among the changes."""
-        if "captions" in changes and "sources" not in changes and self.sources:
-            changes["sources"] = sources_of(changes["captions"], self.captions, self.sources)
-        return replace(self, **changes)
-
-
-def description_of(captions: Sequence[str], sources: Sequence[str], category: str) -> str:
-    """The title of a clip's take in lower case, or its category if there is no title."""
-    titles = (text for text, source in zip(captions, sources, strict=False) if source in _TITLE_SOURCES)
-    return next(titles, category).casefold()
-
-
-def sources_of(texts: Iterable[str], captions: Sequence[str], sources: Sequence[str]) -> tuple[str, ...]:
-    """The source of each of `texts`, looked up in `captions` and their `sources`; "" for unknown texts."""
-    known = dict(zip(reversed(captions), reversed(sources), strict=False))  # for equal captions the first one counts
-    return tuple(known.get(text, "") for text in texts)
-
-
-@dataclass(frozen=True)
-class ClipRecord:
-    """Metadata of a clip in a folder and the location of its motion, without the motion.
-
-    Args:
-        file: the motion file, or the shard of a motion set, relative to the folder.
-        take, start, end: range of frames in a take of a shard; a motion file has no take.
-        seconds: span of a motion file that this clip is; None: all of it.
-        others: see `MotionClip`.
-    """
-
-    name: str
-    file: str
-    split: str
-    captions: tuple[str, ...] = ()
-    subject: str = ""
-    category: str = ""
-    whole: bool = True
-    own_captions: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-    ends: bool = True
-    take: str = ""
-    start: int = 0
-    end: int = 0
-    seconds: tuple[float, float] | None = None
-
-    def facts(self) -> dict[str, Any]:
-        """The fields, for fingerprints; without `seconds` where there is no span, as in earlier versions."""
-        return {name: value for name, value in vars(self).items() if name != "seconds" or value is not None}
 
 
 @dataclass(frozen=True)
@@ -148,7 +53,7 @@ class Listing:
         faults: what is wrong with lists and captions, one line each.
     """
 
-    records: list[ClipRecord]
+    records: Sequence[ClipRecord]
     left_out: list[str]
     rule: str
     faults: list[str] = field(default_factory=list)
@@ -183,7 +88,7 @@ def load_clips(
     return clips
 
 
-def list_clips(folder: str | Path, splits: Iterable[str] = SPLITS, skip_bad: bool = False) -> list[ClipRecord]:
+def list_clips(folder: str | Path, splits: Iterable[str] = SPLITS, skip_bad: bool = False) -> Sequence[ClipRecord]:
     """Records of the clips of a folder that belong to `splits`, in the order of `load_clips`; reads no motion.
 
     Args:
@@ -193,7 +98,10 @@ def list_clips(folder: str | Path, splits: Iterable[str] = SPLITS, skip_bad: boo
         ValueError: if the folder does not exist or lists no motion, or its list is damaged.
     """
     splits = tuple(splits)
-    records = [record for record in list_folder(folder, skip_bad).records if record.split in splits]
+    if is_table(folder):
+        records: Sequence[ClipRecord] = MotionTable(folder).records(splits)
+    else:
+        records = [record for record in list_folder(folder, skip_bad).records if record.split in splits]
     if not records:
         raise ValueError(f"folder must hold motions of the splits {splits}, got none in {str(folder)!r}")
     return records
@@ -208,6 +116,8 @@ def list_folder(folder: str | Path, skip_bad: bool = False) -> Listing:
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"folder must be an existing folder of motions, got {str(folder)!r}")
+    if is_table(folder):
+        return Listing(MotionTable(folder).records(), [], "of the data set")
     if (folder / "clips.jsonl").exists():
         return Listing(_list_motion_set(folder), [], "by clips.jsonl")
     found = find_files(folder, skip_bad)
@@ -226,11 +136,14 @@ class ClipReader:
         self.folder = Path(folder)
         self._shard = functools.lru_cache(maxsize=4)(self._read_shard)
         self._whole = functools.lru_cache(maxsize=1)(Motion.load)  # several clips may be spans of one file
+        self._table = MotionTable(folder) if is_table(folder) else None
 
     def __call__(self, record: ClipRecord) -> MotionClip:
+        if self._table is not None and record.row is not None:
+            return self._table.clip(record.row)
         path = self.folder / record.file
         try:
-            motion = self._cut(record) if record.take else _span(self._whole(path), record.seconds)
+            motion = self._cut(record) if record.take else cut_span(self._whole(path), record.seconds)
         except (ValueError, OSError) as error:
             if str(path) in str(error):
                 raise
@@ -312,12 +225,8 @@ def _list_motion_set(folder: Path) -> list[ClipRecord]:
 
 def _records_of(file: MotionFile) -> list[ClipRecord]:
     """The clips of a motion file: the whole of it, unless all of its captions have spans, and each span."""
-    spans = dict.fromkeys(caption.seconds for caption in file.captions)
-    if not spans or None in spans:
-        spans = {None: None, **spans}
     records = []
-    for span in spans:
-        captions = tuple(caption.text for caption in file.captions if caption.seconds == span)
+    for span, captions in by_span(file.captions).items():
         whole = ClipRecord(file.name, file.path, file.split, captions, file.subject)
         if span is None:
             records.append(whole)
@@ -327,7 +236,7 @@ def _records_of(file: MotionFile) -> list[ClipRecord]:
     return records
 
 
-def _span(motion: Motion, seconds: tuple[float, float] | None) -> Motion:
+def cut_span(motion: Motion, seconds: tuple[float, float] | None) -> Motion:
     """The part of a motion between two times; it may end after the motion, as in HumanML3D.
 
     Raises:

@@ -9,7 +9,7 @@
 | motions | every file with a suffix that `motionmillion.io` reads, apart from those of `_OTHERS` and hidden files |
 | captions of `x.npz` | `x.txt` beside it, or in `texts` in place of its folder, as in HumanML3D; one per line |
 | spans | lines of HumanML3D, `sentence#tags#from#to`: of these seconds, or of everything if both are 0 |
-| splits | `train.txt`, `val.txt` and `test.txt`, one name per line; without any, see `motionmillion.data.splits` |
+| splits | `train.txt`, `val.txt`, `test.txt`, also in `split/`, one name per line; else `motionmillion.data.splits` |
 
 A name in a list is a path relative to the folder or a bare name, with or without its suffix. Unusual: a name that
 matches no file, or several, is an error, and with a `train.txt` motions that no list names are left out.
@@ -18,7 +18,7 @@ matches no file, or several, is an error, and with a `train.txt` motions that no
 import math
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,7 @@ _OTHERS = {"mean.npy", "std.npy", "shape.npz"}
 """Files that data sets put beside their motions: statistics of features, and AMASS's shape of a subject."""
 
 _TEXTS = "texts"
+_SPLITS = "split"
 _JOINTS, _FEATURES = "new_joints", "new_joint_vecs"
 """HumanML3D's folders, which hold the same clips twice."""
 
@@ -94,7 +95,8 @@ def find_files(folder: Path, skip_bad: bool = False) -> FoundFiles:
         faults.append(message)
 
     captions = {path: _captions_of(folder, path, fault) for path in paths}
-    lists = {split: path for split in SPLITS if (path := folder / f"{split}.txt").is_file()}
+    places = (folder, folder / _SPLITS)
+    lists = {split: path for place in places for split in SPLITS if (path := place / f"{split}.txt").is_file()}
     subjects = {path: path.parent.as_posix() if len(path.parts) > 1 else path.stem for path in paths}
     if lists:
         chosen, unmatched = _listed(lists, paths, fault)
@@ -209,13 +211,34 @@ def _captions_of(folder: Path, path: Path, fault: Callable[[str], None]) -> tupl
     return ()
 
 
+def by_span(captions: Iterable[Caption]) -> dict[tuple[float, float] | None, tuple[str, ...]]:
+    """Captions by the seconds that they describe; the whole motion, None, unless all of them have spans."""
+    captions = tuple(captions)
+    spans = dict.fromkeys(caption.seconds for caption in captions)
+    if not spans or None in spans:
+        spans = {None: None, **spans}
+    return {span: tuple(caption.text for caption in captions if caption.seconds == span) for span in spans}
+
+
 def read_captions(path: str | Path) -> Iterator[Caption]:
-    """Captions of a text file, one per line, plain or in the form of HumanML3D.
+    """Captions of a text file, see `parse_captions`.
 
     Raises:
         ValueError: if it is missing or not UTF-8, or a line of HumanML3D has times that are no span.
     """
-    for number, line in enumerate(read_text(path, "captions").splitlines(), 1):
+    yield from parse_captions(read_text(path, "captions"), path)
+
+
+def parse_captions(text: str, path: str | Path) -> Iterator[Caption]:
+    """Captions of a text, one per line, plain or in the form of HumanML3D.
+
+    Args:
+        path: where the text is from, for errors.
+
+    Raises:
+        ValueError: for a line of HumanML3D with times that are no span.
+    """
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         parts = line.rsplit("#", 3)

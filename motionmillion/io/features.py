@@ -96,6 +96,25 @@ def read_with_positions(
         if route is not None:
             raise ValueError(f"route must be left out for joint positions, got {route!r} for {str(path)!r}")
         return motion_of_joints(array, path, fps, up, index)
+    return motion_of_features(array, path, name, route, fps, up)
+
+
+def motion_of_features(
+    array: np.ndarray,
+    path: str | Path,
+    name: str,
+    route: Route | None = None,
+    fps: float | None = None,
+    up: str | None = None,
+) -> tuple[Motion, Tensor]:
+    """The motion of features `[T, D]` of a representation, and their joint positions `[T, 22, 3]`.
+
+    Args:
+        path: where they are from, for errors.
+
+    Raises:
+        ValueError: as `read_features`.
+    """
     codec = representations.get(name)
     if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] != codec.dim:
         raise ValueError(

@@ -8,6 +8,8 @@ global generator. Here that generator is reseeded for each visit, so what a visi
 that makes it, nor on the number of workers or processes, nor on earlier draws: a run that is resumed in the middle of
 an epoch continues with the samples that it would have seen.
 
+With `ByProcess` each process visits files of its own in an epoch, for data on a drive that many machines share.
+
 Unusual: only torch's CPU generator is seeded; Python's and NumPy's are not.
 """
 
@@ -22,6 +24,9 @@ from torch.utils.data import Dataset, Sampler
 
 MULTINOMIAL = 2**24
 """Largest number of weights that `torch.multinomial` accepts."""
+
+_TOGETHER = 4096
+"""Visits that are turned into Python's numbers at a time."""
 
 VISITS = "visits"
 """Name of the visits in a batch."""
@@ -56,12 +61,47 @@ class Visits(Sampler[Visit]):
     def __iter__(self) -> Iterator[Visit]:
         state = np.random.SeedSequence((self.seed, self.epoch)).generate_state(1, np.uint64)[0]
         generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
-        if self.weights is None:
-            order = torch.randperm(self.count, generator=generator)
-        else:
-            order = draw_weighted(self.weights, self.count, generator)
+        order = self._order(generator)
         seeds = torch.randint(2**62, (self.count,), generator=generator)
-        return iter(map(Visit, order.tolist(), seeds.tolist()))
+        for part, own in zip(order.split(_TOGETHER), seeds.split(_TOGETHER), strict=True):
+            yield from map(Visit, part.tolist(), own.tolist())
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        """Samples `[count]` in the order of their visits."""
+        if self.weights is None:
+            return torch.randperm(self.count, generator=generator)
+        return draw_weighted(self.weights, self.count, generator)
+
+
+class ByProcess(Visits):
+    """Visits of one epoch in which each process has files of its own, shuffled; every sample is visited once.
+
+    The files are put into a random order and cut into one piece a process, which is shuffled; at most two files belong
+    to two processes. Batches of the processes take turns, as `accelerate` hands them out.
+
+    Args:
+        ends: samples after the last one of each file.
+        seed: for the order and the random draws of the samples.
+        processes: number of processes.
+        batch: samples of a batch of one process.
+    """
+
+    def __init__(self, ends: Sequence[int] | np.ndarray, seed: int, processes: int, batch: int) -> None:
+        super().__init__(int(ends[-1]), seed)
+        self.ends, self.processes, self.batch = np.asarray(ends, np.int64), processes, batch
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        starts = np.concatenate([[0], self.ends[:-1]])
+        files = torch.randperm(len(self.ends), generator=generator).tolist()
+        lined = torch.cat([torch.arange(int(starts[file]), int(self.ends[file])) for file in files])
+        # whole batches for every process, the rest to the last one
+        batches = -(-self.count // self.batch)
+        sizes = [self.batch * len(range(own, batches, self.processes)) for own in range(self.processes)]
+        sizes[(batches - 1) % self.processes] -= batches * self.batch - self.count
+        pieces = [piece[torch.randperm(len(piece), generator=generator)] for piece in lined.split(sizes)]
+        parts = [piece.split(self.batch) for piece in pieces]
+        turns = -(-batches // self.processes)
+        return torch.cat([own[turn] for turn in range(turns) for own in parts if turn < len(own)])
 
 
 def draw_weighted(weights: Tensor, count: int, generator: torch.Generator, most: int = MULTINOMIAL) -> Tensor:

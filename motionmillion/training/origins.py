@@ -115,8 +115,11 @@ def model_of(folder: str | Path) -> str:
 def clips_of(dataset: Any) -> dict[str, Any]:
     """Number and names of the clips of a training set; the order of visits depends on them.
 
-    Clips of token shards are identified by `shards_of`, so that of them only the number is noted.
+    Clips of token shards are identified by `shards_of`, so that of them only the number is noted; data sets on disk by
+    their content.
     """
+    if hasattr(dataset, "origin"):
+        return {"training clips": [len(dataset), dataset.origin]}
     name = None if hasattr(dataset, "table") else getattr(dataset, "name", None)
     names = [] if name is None else [name(item) for item in range(len(dataset))]
     return {"training clips": [len(dataset), fingerprint(names)]}

@@ -25,6 +25,7 @@ from motionmillion.data.clips import SPLITS, MotionClip, load_clips
 from motionmillion.data.composition.composing import ComposeOptions, compose_clips
 from motionmillion.data.sets.groups import category_weights, check_balance_by
 from motionmillion.data.sets.texts import check_caption_weights
+from motionmillion.data.shards.motion_table import MotionTable, is_table
 from motionmillion.data.shards.texts import TextShards
 from motionmillion.pipeline.folder import started_defaults, started_encoder
 from motionmillion.progress import say
@@ -117,6 +118,10 @@ class ClipsSection:
             check_whole("data.synthetic", self.synthetic, 0)
         if not isinstance(self.skip_bad, bool):
             raise ValueError(f"data.skip_bad must be true or false, got {self.skip_bad!r}")
+
+    def tables(self) -> list[MotionTable]:
+        """The folders as data sets on disk; none unless all of them are."""
+        return [MotionTable(folder) for folder in self.folders] if all(map(is_table, self.folders)) else []
 
     @property
     def folders(self) -> list[str]:

@@ -8,6 +8,8 @@
 | copies, speed | versions of each clip (plain, mirrored, then speed variants), and the range of their speeds |
 | mixed | further versions with the upper body of another clip |
 | kinematics_from | step from which the losses on decoded motion count |
+| in_memory | encode a data set of `motionmillion data build` at the start instead of reading it from disk |
+| by_process | each process reads files of its own in an epoch, for a data set on a drive that many machines share |
 
 If the losses on decoded motion are active from the first step, the decoder only learns to stand still, which is
 smooth: let the features become roughly right first.
@@ -20,6 +22,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerState, set_seed
 
 from motionmillion.configuration import check_number, check_whole
+from motionmillion.data.sets.mapped import MappedClips, MappedWindows
 from motionmillion.data.sets.windows import FeatureWindows, WholeClips, collate_features
 from motionmillion.eval.reconstruction import evaluate_tokenizer
 from motionmillion.features import Representation
@@ -34,6 +37,9 @@ from motionmillion.training.sections import ClipsSection, option, read_section
 from motionmillion.training.sharing import chosen
 from motionmillion.training.trainer import build_trainer, run
 
+EVALUATED = 1024
+"""Validation clips of a data set on disk, unless training.eval_samples says otherwise."""
+
 _COPIES = "versions of each clip (plain, mirrored, then speed variants), and the range of their speeds"
 
 
@@ -46,20 +52,29 @@ class TokenizerSection(ClipsSection):
     speed: float = option(0.1, _COPIES)
     mixed: int = option(0, "further versions with the upper body of another clip")
     kinematics_from: int = option(0, "step from which the losses on decoded motion count")
+    in_memory: bool = option(
+        False, "encode a data set of `motionmillion data build` at the start instead of reading it from disk"
+    )
+    by_process: bool = option(
+        False, "each process reads files of its own in an epoch, for a data set on a drive that many machines share"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, least in (("frames", 1), ("copies", 1), ("mixed", 0), ("kinematics_from", 0)):
             check_whole(f"data.{name}", getattr(self, name), least)
         check_number("data.speed", self.speed)
+        for name in ("in_memory", "by_process"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"data.{name} must be true or false, got {getattr(self, name)!r}")
 
 
 @dataclass
 class TokenizerData:
     """Training and validation data of a tokenizer; several runs can share it."""
 
-    windows: FeatureWindows
-    validation: WholeClips
+    windows: FeatureWindows | MappedWindows
+    validation: WholeClips | MappedClips
 
 
 def load_tokenizer_data(recipe: Recipe, representation: Representation) -> TokenizerData:
@@ -69,12 +84,15 @@ def load_tokenizer_data(recipe: Recipe, representation: Representation) -> Token
         ValueError: for unknown options, and for data without clips of the splits `train` and `val`.
     """
     data = data_options(recipe)
+    versions = (data.frames, data.copies, data.speed, data.mixed)
+    if tables := [] if data.in_memory else data.tables():
+        windows = MappedWindows(tables, representation, *versions, seed=recipe.seed, by_process=data.by_process)
+        return TokenizerData(windows, MappedClips(tables, representation))
     clips = data.clips(recipe.seed)
     split = {name: [clip for clip in clips if clip.split == name] for name in ("train", "val")}
     for name, members in split.items():
         if not members:
             raise ValueError(f"data must hold clips of the split {name!r}, got none; add a {name}.txt")
-    versions = (data.frames, data.copies, data.speed, data.mixed)
     windows = FeatureWindows(split["train"], representation, *versions, seed=recipe.seed)
     return TokenizerData(windows, WholeClips(split["val"], representation))
 
@@ -103,7 +121,8 @@ def train_tokenizer(
     if model.config.uses_band_statistics:
         model.band_std.copy_(model.measure_bands(data.windows.clips).flatten())
     features = data.validation.features
-    held_out = [features[visit.index] for visit in chosen(len(features), arguments.eval_samples, recipe.seed)]
+    samples = arguments.eval_samples or (EVALUATED if isinstance(features, MappedClips) else 0)
+    held_out = [features[visit.index] for visit in chosen(len(features), samples, recipe.seed)]
     trainer = build_trainer(
         model,
         arguments,
@@ -112,6 +131,8 @@ def train_tokenizer(
         collate_features,
         lambda m: evaluate_tokenizer(m, held_out),
     )
+    if isinstance(data.windows, MappedWindows):
+        trainer.sample_weights = data.windows.weights()
     trainer.add_callback(KinematicsFrom(options.kinematics_from))
     figures = run(trainer, recipe)
     if trainer.is_world_process_zero():

@@ -37,7 +37,7 @@ from motionmillion.progress import say
 from motionmillion.training.arguments import MotionTrainingArguments
 from motionmillion.training.distributed import safe_unpickling
 from motionmillion.training.faults import SKIPPED, StepGuard
-from motionmillion.training.order import VISITS, SeededCollator, SeededDataset, Visits
+from motionmillion.training.order import VISITS, ByProcess, SeededCollator, SeededDataset, Visits
 from motionmillion.training.progress import Progress
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import (
@@ -216,7 +216,11 @@ class MotionTrainer(Trainer):
         dataset = self.train_dataset if train_dataset is None else train_dataset
         if not isinstance(dataset, SeededDataset):
             return super()._get_train_sampler(train_dataset)
-        visits = Visits(len(dataset), self.args.data_seed or self.args.seed, self.sample_weights)
+        seed, inner = self.args.data_seed or self.args.seed, dataset.dataset
+        if getattr(inner, "by_process", False) and self.sample_weights is None:
+            visits = ByProcess(inner.blocks, seed, self.args.world_size, self.args.per_device_train_batch_size)  # type: ignore[attr-defined]
+        else:
+            visits = Visits(len(dataset), seed, self.sample_weights)
         self.add_callback(_Epochs(visits))
         return visits
 

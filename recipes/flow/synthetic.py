@@ -129,7 +129,7 @@ def teacher_prompts(wordings: dict[str, list[str]], extra: int, seed: int) -> li
 
 def prepare(data: Path, config: dict[str, Any], seed: int, folder: Path) -> dict[str, float]:
     """Write `base`, `real` and `synthetic` into `folder`; seconds of each."""
-    base, aside = split_records(list_clips(data), config["held_out"], config["left_out"], config["extra"], seed)
+    base, aside = split_records(list(list_clips(data)), config["held_out"], config["left_out"], config["extra"], seed)
     write_subset(data, base, folder / "base")
     write_subset(data, aside, folder / "real")
     files = [folder / "synthetic" / f"motion{suffix}" for suffix in (".npz", ".txt")]

@@ -20,6 +20,7 @@ import torch
 from motionmillion.configuration import check_whole
 from motionmillion.data.clips import SPLITS, ClipReader, ClipRecord, list_clips
 from motionmillion.data.describing.wording import describe_motion
+from motionmillion.data.shards.motion_table import is_table
 from motionmillion.io.files import PathError, atomic_path, check_writable, read_text, write_text
 from motionmillion.progress import progress_bar, say_lines
 
@@ -102,7 +103,12 @@ def describe_folder(
         ValueError: if the folder contains no motion, or the output cannot be written or already exists.
     """
     folder, options = Path(folder), options or DescribeOptions()
-    records = list_clips(folder)
+    if is_table(folder):
+        raise ValueError(
+            f"folder must hold motion files or be a motion set, got the data set {str(folder)!r}; describe the "
+            "motions before motionmillion data build"
+        )
+    records = list(list_clips(folder))
     summary = Summary()
     with progress_bar(len(records), "describing", "clips") as bar:
         is_set = (folder / "clips.jsonl").exists()

@@ -45,7 +45,7 @@ class ShardFiles:
     keys: tuple[str, ...]
     others: tuple[str, ...] = ()
 
-    def shard_name(self, shard: int, shards: int) -> str:
+    def shard_name(self, shard: int | str, shards: int | str) -> str:
         """File name of a shard, counted from 0."""
         return self.shard.format(shard, shards)
 
@@ -99,7 +99,7 @@ class ResumableFolder:
         facts: further entries of the header, `shards` among them.
     """
 
-    def __init__(self, folder: Path, files: ShardFiles, made_by: Mapping[str, Any], **facts: Any) -> None:
+    def __init__(self, folder: Path, files: ShardFiles, made_by: Mapping[str, Any], /, **facts: Any) -> None:
         self.folder, self.files, self.made_by = folder, files, made_by
         run = fingerprint({"format": files.version, **made_by})
         self.header = {"format": files.version, "run": run, "complete": False, **made_by, **facts}
