@@ -231,7 +231,7 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
     def row_losses(self, motion: Tensor, features: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
         """Loss `[B]` of each row's labels, summed."""
         output = self(motion, features, mask, labels=labels, return_logits=False)
-        counts = (labels != IGNORED).sum(1).tolist()
+        counts = self._counted(labels).sum(1).tolist()
         return torch.stack([losses.sum() for losses in output.token_losses.split(counts)])
 
     def _embed_text(self, features: Tensor, mask: Tensor | None, segments: Tensor | None) -> tuple[Tensor, Tensor]:

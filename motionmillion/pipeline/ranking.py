@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from motionmillion.lm import MotionLM
-from motionmillion.lm.model import IGNORED
 
 
 @torch.no_grad()
@@ -26,9 +25,7 @@ def most_fitting(lm: MotionLM, tokens: Tensor, features: Tensor, mask: Tensor, m
     Returns:
         Rows `[B]`; of equal ones the first.
     """
-    valid = lm.valid_motion(tokens)
-    labels = tokens.masked_fill(~valid, IGNORED)
-    without = lm.row_losses(tokens, features, torch.zeros_like(mask), labels)
-    gain = (without - lm.row_losses(tokens, features, mask, labels)) / valid.sum(1).clamp(min=1)
+    without = lm.row_losses(tokens, features, torch.zeros_like(mask), tokens)
+    gain = (without - lm.row_losses(tokens, features, mask, tokens)) / lm.valid_motion(tokens).sum(1).clamp(min=1)
     best = gain.view(-1, many).argmax(1)
     return best + many * torch.arange(len(best), device=best.device)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from motionmillion.io.viewer.payload import BODIES
+from motionmillion.io.write_options import Shown as Body
 from motionmillion.pipeline.checks import MAX_SECONDS
 from motionmillion.pipeline.ways import CANDIDATES
 from motionmillion.serve.orders import Order
@@ -15,8 +15,6 @@ from motionmillion.serve.orders import Order
 Format = Literal["json", "npz", "bvh", "glb", "html", "scene"]
 """`scene` is what the player of the web page takes."""
 
-Body = Literal["human", "mannequin", "stick"]
-assert set(BODIES) == set(Body.__args__)  # type: ignore[attr-defined]
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
