@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import typer
 
 from motionmillion.cli.app import app
 from motionmillion.data import synthesize
+from motionmillion.data.building.build import build_set
+from motionmillion.data.layouts.base import BuildOptions
 from motionmillion.eval.prompts import Prompt, Suite
 from motionmillion.eval.results import EVERYTHING, Estimate, Measure, ResultGroup, Results, SampleResult
 
@@ -54,6 +57,14 @@ COMMANDS = {
     "bench": ["bench", "eval", "-o", "results", "--batch-size", "2", "--frames", "30", "--repeats", "1"],
     "data audit": ["data", "audit", "set", "-o", "old.txt"],
     "data describe": ["data", "describe", "set", "-o", "set/clips.jsonl"],
+    "data build": ["data", "build", "set", "-o", "other"],
+    "data build, to itself": ["data", "build", "set", "-o", "set"],
+    "data filter": ["data", "filter", "TABLE", "-o", "other"],
+    "data filter, to itself": ["data", "filter", "TABLE", "-o", "TABLE"],
+    "data split": ["data", "split", "TABLE", "-o", "other"],
+    "data split, to itself": ["data", "split", "TABLE", "-o", "TABLE"],
+    "data merge": ["data", "merge", "TABLE", "-o", "other"],
+    "data merge, to itself": ["data", "merge", "TABLE", "-o", "TABLE"],
     "data encode-text": ["data", "encode-text", "old.txt", "--text-encoder", MINILM, "-o", "results"],
     "train": ["train", "tokenizer", "--config", "recipe.yaml"],
 }
@@ -101,10 +112,35 @@ def model(tiny_pipeline, tmp_path_factory):
     return str(tiny_pipeline.save_pretrained(tmp_path_factory.mktemp("model")))
 
 
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A data set on disk of two motions."""
+    source = tmp_path_factory.mktemp("motions")
+    for name in ("a", "b"):
+        synthesize("walk", seed=0, seconds=2).save(source / f"{name}.npz")
+        (source / f"{name}.txt").write_text("a person walks\n")
+    build_set(source, source.parent / "table", None, BuildOptions(), workers=1)
+    return source.parent / "table"
+
+
+@pytest.fixture
+def words_of(folder, model, table):
+    """A function that returns the words of a command of the list, in `folder`."""
+
+    def words(name):
+        if "TABLE" in COMMANDS[name]:
+            shutil.copytree(table, folder / "table", dirs_exist_ok=True)
+        names = {"MODEL": model, "TABLE": "table"}
+        return [names.get(word, word) for word in COMMANDS[name]]
+
+    return words
+
+
 @pytest.mark.parametrize("name", COMMANDS)
-def test_no_command_writes_over_a_file(run, folder, model, name):
+def test_no_command_writes_over_a_file(run, folder, words_of, name):
+    words = words_of(name)
     before = _checksums(folder)
-    code, out, err = run(*(model if word == "MODEL" else word for word in COMMANDS[name]))
+    code, out, err = run(*words)
     assert _checksums(folder) == before
     assert code == 2 and out == "" and len(err.strip().splitlines()) == 1, err
     assert any(word in err for word in ("output", "overwrite", "config")), err
@@ -115,9 +151,10 @@ SOURCES += ["export, to another source", "export, two captures", "export, captur
 
 
 @pytest.mark.parametrize("name", [name for name in SOURCES if "view" not in name])
-def test_a_source_is_not_even_overwritten_on_request(run, folder, model, name):
+def test_a_source_is_not_even_overwritten_on_request(run, folder, words_of, name):
+    words = words_of(name)
     before = _checksums(folder)
-    code, _, err = run(*(model if word == "MODEL" else word for word in COMMANDS[name]), "--overwrite")
+    code, _, err = run(*words, "--overwrite")
     assert _checksums(folder) == before and code == 2, err
 
 
@@ -134,20 +171,18 @@ def test_a_source_is_not_even_overwritten_on_request(run, folder, model, name):
         ("data audit", ["old.txt"]),
     ],
 )
-def test_other_files_are_overwritten_on_request(run, folder, model, name, replaced):
-    before = _checksums(folder)
+def test_other_files_are_overwritten_on_request(run, folder, words_of, name, replaced):
     if name == "data audit":
         (folder / "set" / "clips.jsonl").unlink()
-        before = _checksums(folder)
-    command = [model if word == "MODEL" else word for word in COMMANDS[name]]
-    code, _, err = run(*command, "--overwrite", *(["--seconds", "1"] if name == "generate" else []))
+    before = _checksums(folder)
+    code, _, err = run(*words_of(name), "--overwrite", *(["--seconds", "1"] if name == "generate" else []))
     after = _checksums(folder)
     assert code == 0, err
     assert sorted(file for file in after if after[file] != before.get(file)) == replaced
 
 
 def test_every_command_that_writes_is_in_the_list():
-    reads_only: set[str] = {"data check"}
+    reads_only: set[str] = {"data check", "data stats", "data verify", "serve"}
     known = {" ".join(words[: 2 if words[0] in ("compare", "data") else 1]) for words in COMMANDS.values()}
     commands = set()
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]

@@ -78,7 +78,6 @@ def build_set(
     check_writable(output / "dataset.json")
     # 1. layout and units
     kind = find_layout(source) if layout is None else layout_class(layout)
-    say(f"{source}: read as {kind.name}, {kind.facts.title}")
     with doing("looking for files"):
         found = kind(source, options)
         units = [unit for unit in found.units() if _chosen(unit, options.only)]
@@ -89,6 +88,7 @@ def build_set(
     made_by = _made_by(found, units)
     folder = ResumableFolder(output, FILES, made_by, sources={}, files=[], clips=0, shards=0)
     folder.check(overwrite)
+    say(f"{source} is read in the layout {kind.name}")
     folder.files.write_header(folder.header, output)
     for rest in FILES.leftovers(output):
         rest.unlink(missing_ok=True)
