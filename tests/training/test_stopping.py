@@ -5,14 +5,17 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
 from motionmillion.training.lm.train import train_lm
 from motionmillion.training.recipe import load_recipe
-from motionmillion.training.resume import checkpoints
+from motionmillion.training.resume import checkpoints, read_mark
 from motionmillion.training.stopping import STOP_FILE, STOPPED, RunStopped
 
+SIGNALS = [getattr(signal, name, None) for name in ("SIGTERM", "SIGUSR1")]
+posix = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no such signals")
 STEPS = {"max_steps": 8, "save_steps": 100, "eval_steps": 8}
 
 
@@ -49,10 +52,30 @@ def test_a_run_that_is_at_its_end_ends_as_usual(lm_recipe, tmp_path, monkeypatch
     assert (tmp_path / "run" / "final").exists()
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no such signals")
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(getattr(signal, "SIGUSR1", None), marks=pytest.mark.slow)]
-)
+@posix
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_stops_a_run_and_is_then_left_to_others(lm_recipe, tmp_path, number):
+    before = signal.getsignal(number)
+
+    def send() -> None:
+        while signal.getsignal(number) == before:  # the run does not listen yet
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    steps = {"max_steps": 300, "save_steps": 300, "eval_steps": 300}
+    with pytest.raises(RunStopped) as left:
+        train_lm(load_recipe(lm_recipe(training=steps)))
+    sender.join()
+    assert left.value.code == STOPPED and signal.getsignal(number) == before
+    (checkpoint,) = checkpoints(tmp_path / "run")
+    assert read_mark(checkpoint) is not None and checkpoint.name != "checkpoint-300"
+
+
+@posix
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SIGNALS)
 def test_signals_stop_a_run(lm_recipe, tmp_path, number):
     """The process is killed after two minutes, so that a run that does not listen fails."""
     recipe = lm_recipe(training={**STEPS, "max_steps": 100000, "save_steps": 100000, "eval_steps": 100000})
