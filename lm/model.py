@@ -229,10 +229,9 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         return checked_codes(self.config, batch, codes, latents)
 
     def row_losses(self, motion: Tensor, features: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
-        """Loss `[B]` of each row's labels, summed."""
+        """Loss `[B]` of each row's labels, the same number in each row."""
         output = self(motion, features, mask, labels=labels, return_logits=False)
-        counts = self._counted(labels).sum(1).tolist()
-        return torch.stack([losses.sum() for losses in output.token_losses.split(counts)])
+        return output.token_losses.view(motion.shape[0], -1).sum(dim=1)
 
     def _embed_text(self, features: Tensor, mask: Tensor | None, segments: Tensor | None) -> tuple[Tensor, Tensor]:
         """Embedded text `[B, L, C]` and its segments, with PAD's embedding where a sample has no text."""

@@ -16,7 +16,6 @@ call or the batch size (in float32, the default; in lower precision, rounding ma
 near tie). Sample n of a prompt has a seed derived from `seed` and n, and so has part n of a timeline.
 """
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -34,7 +33,6 @@ from motionmillion.motion import Motion
 from motionmillion.pipeline.base import batches, check_motion, rewritten, sample_seed
 from motionmillion.pipeline.codes_steps import CodesSteps
 from motionmillion.pipeline.options import CodesOptions, FlowHeadOptions
-from motionmillion.pipeline.ranking import most_fitting
 from motionmillion.pipeline.ways import CANDIDATES, Way, on_way
 from motionmillion.quantization import low_bit_arguments
 from motionmillion.text.encoder import TextEncoder, check_texts
@@ -53,8 +51,6 @@ class CodesPipeline(CodesSteps):
       0 is greedy |
     | repetition_penalty, no_repeat_ngram_size | limits on repetition, see there |
     | guidance_scale | classifier-free guidance, how closely to follow the text, see there |
-    | best_of | number of motions sampled for each one returned, the one that fits the text best, see \
-      `motionmillion.pipeline.ranking`; not in streams, timelines and on paths |
     | steps, solver, shift, guidance_interval | only with a flow head, see `motionmillion.lm.flow.FlowSampling`; \
       top_k, top_p, min_p and limits on repetition do not apply then, and temperature 0 is the same for every seed |
     | min_seconds, max_seconds | bounds for motions whose length the model chooses |
@@ -108,7 +104,7 @@ class CodesPipeline(CodesSteps):
         chosen = self.options({**options, "seconds": way.seconds if way else seconds})
         rows = [(text,) for text in rewritten(check_texts(prompts), rewriter)]
         motions = []
-        for texts, seeds in batches(rows, num_samples, seed, _rows(batch_size, chosen)):
+        for texts, seeds in batches(rows, num_samples, seed, batch_size):
             motions += self._asked(texts, seeds, chosen, prefix, way, candidates)
         return motions
 
@@ -167,8 +163,6 @@ class CodesPipeline(CodesSteps):
         if way is None:
             return self._sample(prompts, seeds, options, prefix)
         motions = []
-        if isinstance(options, CodesOptions):  # the path decides among the candidates
-            options = dataclasses.replace(options, best_of=1)
         for text, seed in zip(prompts, seeds, strict=True):
             own = [sample_seed(seed, n) for n in range(candidates)]
             motions.append(on_way(self._sample([text] * candidates, own, options), way))
@@ -183,20 +177,14 @@ class CodesPipeline(CodesSteps):
     ) -> list[Motion]:
         # 1. encode the text and the prefix
         features, mask = self.read(prompts)
-        many = _best_of(options)
-        if many > 1:
-            features, mask = features.repeat_interleave(many, 0), mask.repeat_interleave(many, 0)
-            seeds = [sample_seed(seed, n) for seed in seeds for n in range(many)]
         before = None
         if prefix is not None:
-            prefix, codes, before = self.encode_prefix(prefix, len(seeds), self.overlap(options))
+            prefix, codes, before = self.encode_prefix(prefix, len(prompts), self.overlap(options))
         # 2. generate tokens
         start = {self.lm.prefix_name: before}
         tokens = self.lm.generate(
             features, mask, seeds=seeds, **start, **self.lengths(options), **self.decoding(options)
         )
-        if many > 1:
-            tokens = tokens[most_fitting(self.lm, tokens, features, mask, many)]
         # 3. decode them
         frames = self.frames(options)
         if prefix is None or before is None:
@@ -299,8 +287,6 @@ class CodesPipeline(CodesSteps):
     ) -> Iterator[Motion]:
         """Yield a motion in pieces while tokens are still being generated; concatenated, they are `pipe(prompt)`.
 
-        `best_of` is 1 here, whatever the defaults.
-
         A frame is yielded as soon as no later token can change it. With a wavelet longer than Haar the first frames
         depend on the last ones, so everything is yielded at once.
 
@@ -383,13 +369,3 @@ class CodesPipeline(CodesSteps):
 
     def weighted_parts(self) -> dict[str, PreTrainedModel]:
         return {"tokenizer": self.tokenizer, "lm": self.lm}
-
-
-def _best_of(options: CodesOptions | FlowHeadOptions) -> int:
-    """Number of motions that are sampled for each one returned."""
-    return options.best_of if isinstance(options, CodesOptions) else 1
-
-
-def _rows(batch_size: int, options: CodesOptions | FlowHeadOptions) -> int:
-    """Number of motions per batch for at most `batch_size` rows."""
-    return max(check_whole("batch_size", batch_size, 1) // _best_of(options), 1)

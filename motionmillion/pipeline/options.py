@@ -242,9 +242,6 @@ class CodesOptions(LanguageModelOptions):
     min_p: float = option(0.0, "Codes: drop those below this fraction of the top probability.", SAMPLING)
     repetition_penalty: float = option(1.0, "Codes: above 1, repeated ones are less likely.", SAMPLING)
     no_repeat_ngram_size: int = option(0, "Codes: never repeat an n-gram of this size; 0 is off.", SAMPLING)
-    best_of: int = option(
-        1, "Codes: sample so many motions, keep the one that fits the text best.", SAMPLING, at_least(1)
-    )
 
     def sampling(self) -> "Sampling":
         """The sampler's options."""

@@ -21,7 +21,7 @@ from motionmillion.pipeline.options import (
 
 BAD: dict[str, Any] = dict(seconds=0, min_seconds=-1, max_seconds=61, transition=0, default_seconds=0)
 BAD |= dict(temperature=-1, guidance_scale=101, top_k=-1, top_p=0, min_p=2, repetition_penalty=0)
-BAD |= dict(no_repeat_ngram_size=-1, best_of=0, steps=0, solver="rk4", shift=0, guidance_interval=(1.0, 0.0))
+BAD |= dict(no_repeat_ngram_size=-1, steps=0, solver="rk4", shift=0, guidance_interval=(1.0, 0.0))
 BAD |= dict(strength=0, denoising_strength=2, reference_weight=2, rounds=0, smoothing=-1, recovery="both")
 BAD |= dict(compiled=1, int8="yes", cache="big", batch_size=0, dtype="int3", quantization="2bit")
 """A value of each option that is out of range; a new option needs one."""
