@@ -157,7 +157,7 @@ def _select(objects: list[Any], active: Any) -> None:
 
 
 def import_figure(content: bytes) -> list[Any]:
-    """Import a .glb file; returns its objects, the armature first. Its motion begins at frame 1 or so."""
+    """Import a .glb file; returns its objects, the armature first."""
     before = set(bpy.data.objects)
     with TemporaryDirectory() as folder:
         path = Path(folder, "motion.glb")

@@ -26,7 +26,7 @@ MOTIONS = "MOTIONMILLION_MOTIONS"
 """The type of the connections: a list of motions."""
 
 FORMATS = ("glb", "bvh", "npz", "html", "fbx", "mp4")
-BODIES = ("human", "man", "woman", "mannequin", "stick")
+BODIES = ("human", "man", "woman", "mannequin")
 
 
 def folder(kind: str) -> Path:

@@ -127,7 +127,7 @@ def test_a_workflow_runs(nodes, here, monkeypatch, tiny_pipeline, walk):
 
 def test_pages_hold_all_takes_and_numbers_go_on(nodes, here, walk):
     for count in (1, 2):
-        result = nodes.SaveMotion().save([walk, walk.mirror()], "html", "stick", "a")["result"][0]
+        result = nodes.SaveMotion().save([walk, walk.mirror()], "html", "mannequin", "a")["result"][0]
         assert Path(result) == here / "output" / f"a_0000{count}.html"
 
 

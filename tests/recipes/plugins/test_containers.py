@@ -4,7 +4,9 @@ import importlib.util
 import json
 import re
 import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,12 +120,11 @@ def test_compose_and_prometheus_fit():
 @pytest.mark.slow
 def test_the_steps_of_the_file_run_without_a_daemon():
     """With the packages of the environment that runs the tests."""
-    import sys
-
     if importlib.util.find_spec("uvicorn") is None or not (Path(sys.prefix) / "pyvenv.cfg").is_file():
         pytest.skip('needs a virtual environment with pip install "motionmillion[serve]"')
     command = [sys.executable, str(FOLDER / "steps.py"), "--packages", sys.prefix]
     done = subprocess.run(command, capture_output=True, text=True, timeout=800, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    assert told == {"healthy": True, "frames": 60, "metrics": True, "stopped": 0}
+    assert told.pop("stopped") in (0, -signal.SIGTERM)  # uvicorn ends by the signal once all is finished
+    assert told == {"healthy": True, "frames": 60, "metrics": True}
