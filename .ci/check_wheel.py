@@ -20,7 +20,7 @@ def source_files(root: Path = ROOT) -> list[str]:
     """Paths of all code and data files below `root`, relative to it; links are left out."""
     folders = ("motionmillion", *MAPPED)
     links = {f"motionmillion/{folder}" for folder in MAPPED}
-    git = subprocess.run(["git", "-C", str(root), "ls-files", "-z", *folders], capture_output=True, text=True)
+    git = subprocess.run(["git", "-C", str(root), "ls-files", "-z", *folders], capture_output=True, encoding="utf-8")
     if git.returncode == 0 and git.stdout:
         return [name for name in git.stdout.split("\0") if name and name not in links and (root / name).exists()]
     found = [path for folder in folders for path in (root / folder).rglob("*") if path.is_file()]

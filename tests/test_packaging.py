@@ -126,6 +126,8 @@ def test_editable_install_imports_the_checkout(tmp_path, links):
     code = f"import site; site.addsitedir({str(site)!r}); {find}"
     home = Path(run("-S", "-P", "-c", code, cwd=tmp_path, path=tmp_path))  # without what else is installed
     assert home.resolve() == (source / "tokenizer" / "__init__.py").resolve()
+    beside = f"import sys; sys.path.insert(0, {str(source)!r}); {code}"  # as pytest does in the checkout
+    assert Path(run("-S", "-P", "-c", beside, cwd=source, path=tmp_path)).resolve() == home.resolve()
 
 
 def test_installed_metadata_gives_the_version():

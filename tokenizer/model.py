@@ -105,7 +105,7 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
         total, count = torch.zeros(self.wavelet.bands, self.representation.dim, dtype=torch.float64), 0
         for clip in clips:
             bands = self.wavelet(((clip - self.mean) / self.std).T[None])[0].unflatten(0, (self.wavelet.bands, -1))
-            total, count = total + bands.double().square().sum(-1).cpu(), count + bands.shape[-1]
+            total, count = total + bands.cpu().double().square().sum(-1), count + bands.shape[-1]
         energy = total / max(count, 1)  # [bands, D]
         for span in self.representation.layout.values():
             # one scale per block keeps the proportions of its dimensions

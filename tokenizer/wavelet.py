@@ -21,6 +21,8 @@ import pywt
 import torch
 from torch import Tensor, nn
 
+from motionmillion.precision import widened
+
 MOST_LEVELS = 10
 Filters = tuple[list[float], list[float], list[float], list[float]]
 
@@ -114,7 +116,7 @@ class Wavelet(nn.Module):
             lengths: valid frames of each row `[B]`.
         """
         bands = self(x, lengths).unflatten(1, (self.bands, -1))  # [B, bands, C, N]
-        energy = bands.double().square().sum((0, 2, 3))
+        energy = widened(bands).square().sum((0, 2, 3))
         return energy / energy.sum().clamp(min=torch.finfo(energy.dtype).tiny)
 
     def _analyse(self, x: Tensor, channels: int, lengths: Tensor | None) -> Tensor:

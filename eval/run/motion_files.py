@@ -103,7 +103,8 @@ class MotionFolder:
             raise ValueError(f"motions must be a folder of motion files, got {str(folder)!r}")
         suffixes = readable_suffixes()
         paths = (path.relative_to(self.folder) for path in self.folder.rglob("*") if path.suffix.lower() in suffixes)
-        self._paths = sorted(path for path in paths if not any(part.startswith(".") for part in path.parts))
+        shown = (path for path in paths if not any(part.startswith(".") for part in path.parts))
+        self._paths = sorted(shown, key=lambda path: path.parts)  # paths of Windows would compare without case
         if not self._paths:
             raise ValueError(f"motions must hold files that end in one of {suffixes}, got none in {str(folder)!r}")
 

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from motionmillion.precision import widened, widest
+
 
 class Attention(nn.Module):
     """Multi-head attention; queries and keys go through an RMS norm over the whole width.
@@ -159,5 +161,5 @@ def time_sines(timestep: Tensor, width: int) -> Tensor:
 
 
 def _angles(places: Tensor, width: int) -> Tensor:
-    half = torch.arange(0, width, 2, device=places.device, dtype=torch.float64)
-    return places[:, None].double() * 10000 ** (-half / width)
+    half = torch.arange(0, width, 2, device=places.device, dtype=widest(places.device))
+    return widened(places)[:, None] * 10000 ** (-half / width)

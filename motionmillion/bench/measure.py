@@ -52,7 +52,7 @@ def extra_memory(call: Callable[[], Any], device: torch.device, warm: bool = Tru
     status, clear = Path("/proc/self/status"), Path("/proc/self/clear_refs")
     if not sys.platform.startswith("linux") or not os.access(clear, os.W_OK):
         return None
-    clear.write_text("5")  # resets the peak of this process
+    clear.write_text("5", encoding="ascii")  # resets the peak of this process
     before = _kilobytes(status, "VmRSS")
     call()
     return max(_kilobytes(status, "VmHWM") - before, 0) / 1e3
@@ -71,7 +71,8 @@ def read_bandwidth(device: torch.device) -> float:
 
 
 def _kilobytes(status: Path, key: str) -> int:
-    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(key))
+    lines = status.read_text(encoding="ascii", errors="replace").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key))
 
 
 def _synchronise(device: torch.device) -> None:

@@ -7,6 +7,7 @@ anywhere. An error of a training that this package does not know always has its 
 commands, so that `--help` is fast.
 """
 
+import io
 import os
 import sys
 import traceback
@@ -70,10 +71,17 @@ app.command()(convert)
 app.add_typer(data_app)
 
 
+def _print_anything() -> None:
+    """Show characters that the console's encoding lacks as escapes (Windows, `LC_ALL=C`) rather than stop at them."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Entry point of the console script."""
     # torch's OpenMP threads spin while they wait, unless it finds this; a busy machine is 20 times slower then
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _print_anything()
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:

@@ -122,7 +122,8 @@ def find_files(folder: Path, skip_bad: bool = False) -> FoundFiles:
 def _motion_paths(folder: Path) -> tuple[list[Path], list[str]]:
     """Motion files relative to the folder, in order, and what was left out, in words."""
     suffixes = readable_suffixes()
-    found = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    found = sorted(paths, key=lambda path: path.parts)  # paths of Windows would compare without case
     motions, others = [], Counter[str]()
     both = {_JOINTS, _FEATURES} <= {path.parts[0] for path in found}
     for path in found:

@@ -34,6 +34,7 @@ from torch.nn.functional import normalize
 from motionmillion.features.base import Layout, Representation, Route, check_route
 from motionmillion.kinematics.joints import motion_from_joints, rotation_between, rotations_from_joints
 from motionmillion.motion import Motion, rotation_y
+from motionmillion.precision import widened
 from motionmillion.skeleton import SMPL22
 
 _CHAINS = ((0, 2, 5, 8, 11), (0, 1, 4, 7, 10), (0, 3, 6, 9, 12, 15), (9, 14, 17, 19, 21), (9, 13, 16, 18, 20))
@@ -68,7 +69,7 @@ class Hml263(Representation):
             ValueError: if the motion's joints are not SMPL22's, or it has fewer than two frames at 20 per second.
         """
         motion = self.source(motion, frames=2)
-        joints = motion.skeleton.forward_kinematics(motion.rotations.double(), motion.translation.double())[0]
+        joints = motion.skeleton.forward_kinematics(widened(motion.rotations), widened(motion.translation))[0]
         # frame 0 faces +z
         joints = joints @ rotation_y(-_heading(joints)[0]).mT
         yaw = _heading(joints)  # [T]
@@ -85,21 +86,21 @@ class Hml263(Representation):
             local[:-1, 1:].flatten(1),
             _chain_rotations(joints, unturn)[:-1, :, :, :2].mT.flatten(1),
             (steps @ unturn[:-1].mT).flatten(1),
-            (steps[:, _FEET].square().sum(-1) < _CONTACT).double(),
+            (steps[:, _FEET].square().sum(-1) < _CONTACT).to(steps),
         ]
         return torch.cat(blocks, dim=1).float()
 
     def root(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Heading `[..., T]` in radians and pelvis positions `[..., T, 3]`, both integrated over time."""
         blocks = self.layout.split(features)
-        turn = -2 * blocks["heading_change"][..., :-1, 0].double()
-        yaw = torch.cat([torch.zeros_like(features[..., :1, 0]).double(), turn.cumsum(-1)], dim=-1)
-        step = blocks["root_velocity"][..., :-1, :].double()
+        turn = -2 * widened(blocks["heading_change"][..., :-1, 0])
+        yaw = torch.cat([widened(torch.zeros_like(features[..., :1, 0])), turn.cumsum(-1)], dim=-1)
+        step = widened(blocks["root_velocity"][..., :-1, :])
         cos, sin = torch.cos(yaw[..., 1:]), torch.sin(yaw[..., 1:])
         x = (cos * step[..., 0] + sin * step[..., 1]).cumsum(-1)
         z = (cos * step[..., 1] - sin * step[..., 0]).cumsum(-1)
         start = torch.zeros_like(yaw[..., :1])
-        path = [torch.cat([start, x], -1), blocks["root_height"][..., 0].double(), torch.cat([start, z], -1)]
+        path = [torch.cat([start, x], -1), widened(blocks["root_height"][..., 0]), torch.cat([start, z], -1)]
         return yaw.to(features.dtype), torch.stack(path, dim=-1).to(features.dtype)
 
     def rotations(self, features: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,7 @@ from torch import Tensor
 from motionmillion.features.base import Layout, Representation, Route, check_route
 from motionmillion.kinematics.joints import aim_at_positions
 from motionmillion.motion import Motion, heading, rotation_y
+from motionmillion.precision import widened
 from motionmillion.skeleton import SMPL22
 
 
@@ -41,7 +42,7 @@ class Rot272(Representation):
             ValueError: if the motion's joints are not SMPL22's.
         """
         motion = self.source(motion)
-        rotations, root = motion.rotations.double(), motion.translation.double()
+        rotations, root = widened(motion.rotations), widened(motion.translation)
         joints = motion.skeleton.forward_kinematics(rotations, root)[0]  # [T, 22, 3]
         yaw = heading(rotations[:, 0])
         unturn = rotation_y(-yaw)  # [T, 3, 3], H_t
@@ -69,14 +70,14 @@ class Rot272(Representation):
         """Heading `[..., T]` in radians and pelvis positions `[..., T, 3]`, both integrated over time."""
         blocks = self.layout.split(features)
         # the 6D rotation is about y and removes the change: cos in entry 0, minus the sine in entry 2
-        change = blocks["heading_change"].double()
+        change = widened(blocks["heading_change"])
         yaw = torch.cumsum(torch.atan2(-change[..., 2], change[..., 0]), dim=-1)
         before = torch.cat([torch.zeros_like(yaw[..., :1]), yaw[..., :-1]], dim=-1)
-        step = blocks["root_velocity"].double()
+        step = widened(blocks["root_velocity"])
         cos, sin = torch.cos(before), torch.sin(before)
         x = torch.cumsum(cos * step[..., 0] + sin * step[..., 1], dim=-1)
         z = torch.cumsum(cos * step[..., 1] - sin * step[..., 0], dim=-1)
-        height = blocks["positions"][..., 1].double()
+        height = widened(blocks["positions"][..., 1])
         return yaw.to(features.dtype), torch.stack([x, height, z], dim=-1).to(features.dtype)
 
     def rotations(self, features: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,6 +34,7 @@ from torch import Tensor
 from motionmillion.features.base import Layout, Representation, Route, check_route
 from motionmillion.kinematics.joints import aim_at_positions
 from motionmillion.motion import Motion, rotation_y
+from motionmillion.precision import widened
 from motionmillion.skeleton import SMPL22, SMPLX_PELVIS
 
 _AXES = torch.tensor([[-1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
@@ -70,10 +71,10 @@ class Rot276(Representation):
             ValueError: if the motion's joints are not SMPL22's, or it has fewer than two frames at 20 per second.
         """
         motion = self.source(motion, frames=2)
-        rotations, root = motion.rotations.double(), motion.translation.double()
+        rotations, root = widened(motion.rotations), widened(motion.translation)
         joints = motion.skeleton.forward_kinematics(rotations, root)[0]
         across = joints[0, _RIGHT_HIP] - joints[0, _LEFT_HIP]
-        axes = _AXES.to(root.device)
+        axes = _AXES.to(root)
         # to z up, with the hips of frame 0 facing +y
         turn = axes @ rotation_y(-torch.atan2(across[2], -across[0]))
         joints = (joints - joints[0, 0] * root.new_tensor([1.0, 0.0, 1.0])) @ turn.mT  # [T, 22, 3]
@@ -92,7 +93,7 @@ class Rot276(Representation):
 
     def window(self, features: Tensor, start: int, stop: int) -> Tensor:
         """Features `[stop - start, D]` of a window of frames, moved and turned so that it begins like a motion."""
-        blocks = self.layout.split(features[start:stop].double())
+        blocks = self.layout.split(widened(features[start:stop]))
         joints, steps = (blocks[name].unflatten(1, (22, 3)) for name in ("positions", "velocities"))
         across = joints[0, _RIGHT_HIP] - joints[0, _LEFT_HIP]
         # hips of the first frame face +y, pelvis at x = y = 0
@@ -114,25 +115,25 @@ class Rot276(Representation):
     def rotations(self, features: Tensor) -> tuple[Tensor, Tensor]:
         blocks = self.layout.split(features)
         body = _from_6d(blocks["rotations"], 21)
-        orientation = _from_6d(blocks["root_rotation"].double(), 1)[..., 0, :, :]  # [..., T, 3, 3]
-        translation = blocks["translation"].double()
+        orientation = _from_6d(widened(blocks["root_rotation"]), 1)[..., 0, :, :]  # [..., T, 3, 3]
+        translation = widened(blocks["translation"])
         if self.from_velocity:
-            steps = _from_6d(blocks["heading_change"].double(), 1)[..., 0, :, :]
+            steps = _from_6d(widened(blocks["heading_change"]), 1)[..., 0, :, :]
             chain = [orientation[..., 0, :, :]]
             for frame in range(features.shape[-2] - 1):
                 chain.append(steps[..., frame, :, :] @ chain[-1])
             orientation = torch.stack(chain, dim=-3)
-            translation = _sum_up(translation, blocks["root_velocity"].double())
-        axes = _AXES.to(features.device)
+            translation = _sum_up(translation, widened(blocks["root_velocity"]))
+        axes = _AXES.to(translation)
         root = (translation + _pelvis(translation)) @ axes.mT
         turned = (axes @ orientation).to(features.dtype)
         return torch.cat([turned[..., None, :, :], body], dim=-3), root.to(features.dtype)
 
     def positions(self, features: Tensor) -> Tensor:
-        joints = features[..., self.layout["positions"]].double()
+        joints = widened(features[..., self.layout["positions"]])
         if self.from_velocity:
-            joints = _sum_up(joints, features[..., self.layout["velocities"]].double())
-        return (joints.unflatten(-1, (22, 3)) @ _AXES.to(features.device).mT).to(features.dtype)
+            joints = _sum_up(joints, widened(features[..., self.layout["velocities"]]))
+        return (joints.unflatten(-1, (22, 3)) @ _AXES.to(joints).mT).to(features.dtype)
 
     def decode(self, features: Tensor, route: Route = "rotations") -> Motion:
         """Motion of features `[T, 276]`, T frames, y up.

@@ -60,7 +60,13 @@ def run(command: Sequence[str], arguments: Sequence[str]) -> None:
         ValueError: if it fails.
     """
     result = subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL, check=False
+        [*command, *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=_SECONDS,
+        stdin=subprocess.DEVNULL,
+        check=False,
     )
     if result.returncode:
         lines = (result.stderr.strip() or result.stdout.strip() or "no message").splitlines()

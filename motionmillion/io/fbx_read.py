@@ -76,7 +76,7 @@ def node_arrays(path: Path, arguments: list[str]) -> dict[str, np.ndarray]:
         output = Path(folder) / "nodes.npz"
         command = [sys.executable, "-m", "motionmillion.io.fbx_nodes", str(path), str(output), *arguments]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST)
+            done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=_LONGEST)
         except subprocess.TimeoutExpired:
             raise ValueError(f"path must be an FBX file that is read in {_LONGEST} s, got {str(path)!r}") from None
         if done.returncode == 2 and done.stderr:

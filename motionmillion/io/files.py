@@ -1,7 +1,7 @@
 """Atomic writing of files and folders.
 
     with atomic_path("out/wave.bvh") as path:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
 
 Every writer of the library uses `atomic_path`: it gives a temporary path in the same folder, renames it when the block
 ends without an error, and removes it otherwise. Missing folders are created, and removed again on failure.

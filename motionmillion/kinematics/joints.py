@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from motionmillion.motion import Motion
+from motionmillion.precision import widened
 from motionmillion.skeleton import SMPL22, Skeleton
 
 _TWIST_WEIGHT = 1e-4
@@ -161,8 +162,8 @@ def rotations_from_joints(positions: Tensor, skeleton: Skeleton = SMPL22) -> Ten
     Returns:
         rotations in the dtype of `positions`, differentiable.
     """
-    joints = positions.double()
-    rest = torch.tensor(skeleton.offsets, dtype=torch.float64, device=joints.device)
+    joints = widened(positions)
+    rest = joints.new_tensor(skeleton.offsets)
     parents = [max(parent, 0) for parent in skeleton.parents]
     bones = joints - joints[..., parents, :]  # [..., 22, 3]
     pelvis, chest = _procrustes(bones[..., _FORKS, :], rest[_FORKS]).unbind(-3)  # [..., 3, 3] each
@@ -264,12 +265,12 @@ def aim_at_positions(rotations: Tensor, positions: Tensor, skeleton: Skeleton) -
         parent-relative rotations `[T, J, 3, 3]` in the dtype of `rotations`.
     """
     dtype = rotations.dtype
-    local, positions = rotations.double(), positions.double()
-    offsets = torch.tensor(skeleton.offsets, dtype=torch.float64, device=local.device)
+    local, positions = widened(rotations), widened(positions)
+    offsets = local.new_tensor(skeleton.offsets)
     result, turned = [], []
     for joint, parent in enumerate(skeleton.parents):
         # global rotation of the parent [T, 3, 3]
-        above = turned[parent] if parent >= 0 else torch.eye(3, dtype=torch.float64, device=local.device)
+        above = turned[parent] if parent >= 0 else torch.eye(3, dtype=local.dtype, device=local.device)
         guess = above @ local[:, joint]  # [T, 3, 3]
         children = [c for c, p in enumerate(skeleton.parents) if p == joint]
         if children:

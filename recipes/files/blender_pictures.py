@@ -47,7 +47,8 @@ def main() -> None:
             file = walk.save(Path(folder) / f"walk{suffix}")
             picture = Path(folder) / f"{suffix[1:]}.png"
             command = [*blender_command(SCRIPT), str(file), str(picture), repr(walk.fps)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+            read = {"encoding": "utf-8", "errors": "replace", "stdin": subprocess.DEVNULL}
+            done = subprocess.run(command, capture_output=True, **read)
             lines = [line for line in done.stdout.splitlines() if line.startswith("measured ")]
             if done.returncode or not lines:
                 raise SystemExit(f"Blender must open {file.name}, got: {(done.stderr or done.stdout).strip()[-400:]}")

@@ -26,7 +26,7 @@ def main() -> None:
     pipe.set_defaults(options.defaults)
     folder = pipe.save_pretrained(options.target, dtype=torch.float16)
     for config in folder.glob("*/config.json"):  # drop the training machine's path
-        settings = json.loads(config.read_text())
+        settings = json.loads(config.read_text(encoding="utf-8"))
         settings.pop("_name_or_path", None)
         write_text(json.dumps(settings, indent=2) + "\n", config)
     size = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))

@@ -93,7 +93,7 @@ def real_scores(
 def machine() -> dict[str, Any]:
     """Processor, cores and library versions."""
     info = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else []
+    names = re.findall(r"model name\s*:\s*(.+)", info.read_text(encoding="utf-8")) if info.exists() else []
     packages = ("motionmillion", "torch", "transformers", "scikit-learn", "numpy")
     return {
         "processor": names[0] if names else platform.processor() or platform.machine(),

@@ -43,7 +43,7 @@ def measure(run: Path, datasets: dict[str, list[MotionClip]]) -> dict[str, float
     if not file.exists():
         report = tokenizer_report(load_tokenizer(run / "final"), datasets, resamples=1)
         write_text(json.dumps({**report.overall.mean, **(report.overall.codes or {})}, indent=2) + "\n", file)
-    return json.loads(file.read_text())
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def summarise(runs: list[dict[str, float]]) -> Summary:

@@ -17,6 +17,7 @@ from motionmillion.training.plan.dry_run import Target, dry_run
 from motionmillion.training.recipe import load_recipe, load_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+needs_bash = pytest.mark.skipif(sys.platform == "win32", reason="the scripts are for Linux and macOS")
 NO_RECIPES = {"captions.yaml", "ablation.yaml", "synthetic.yaml"}
 RECIPES = [
     path
@@ -221,6 +222,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
+@needs_bash
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_are_sound(script, environment):
     path = ROOT / "recipes/lm" / script
@@ -233,6 +235,7 @@ def test_scripts_are_sound(script, environment):
     subprocess.run([checker, str(path)], check=True, timeout=200)
 
 
+@needs_bash
 @pytest.mark.slow
 def test_launch_starts_the_processes_of_a_dry_run_that_writes_nothing_and_needs_no_deepspeed(environment, tmp_path):
     shutil.copytree(ROOT / "recipes/lm", tmp_path / "recipes/lm")
@@ -255,6 +258,7 @@ def test_launch_starts_the_processes_of_a_dry_run_that_writes_nothing_and_needs_
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@needs_bash
 def test_light_keeps_the_options_of_its_trainings_apart_and_refuses_other_prompts(environment, tmp_path):
     """With a command that writes down what it is asked for in the place of `motionmillion`."""
     command = tmp_path / "bin" / "motionmillion"
@@ -282,6 +286,7 @@ def test_light_keeps_the_options_of_its_trainings_apart_and_refuses_other_prompt
     assert len((tmp_path / "asked.txt").read_text().splitlines()) == 6
 
 
+@needs_bash
 @pytest.mark.slow
 def test_multi_node_starts_every_machine_of_a_host_file(environment, tmp_path):
     """Two machines that are both this one: a shell in place of ssh."""

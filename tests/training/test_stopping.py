@@ -17,6 +17,7 @@ from motionmillion.training.stopping import STOP_FILE, STOPPED, RunStopped
 SIGNALS = [getattr(signal, name, None) for name in ("SIGTERM", "SIGUSR1")]
 posix = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no such signals")
 STEPS = {"max_steps": 8, "save_steps": 100, "eval_steps": 8}
+needs_bash = pytest.mark.skipif(sys.platform == "win32", reason="the scripts are for Linux and macOS")
 
 
 def steps_of(folder) -> list[str]:
@@ -96,6 +97,7 @@ def test_signals_stop_a_run(lm_recipe, tmp_path, number):
     assert steps_of(tmp_path / "run") == [f"checkpoint-{last.split('step ')[1].split(',')[0]}"]
 
 
+@needs_bash
 @pytest.mark.slow
 def test_slurm_stops_requeues_and_resumes_a_job_of_two_processes(lm_recipe, log_of, tmp_path):
     """Slurm's commands are replaced by scripts that do the same on this machine."""
