@@ -62,6 +62,7 @@ def serve(
     set_up_logs(log_level)
     pipelines = {name: _load(folder, where, find_dtype(dtype)) for name, folder in named.items()}
     from motionmillion.serve.app import create_app
+    from motionmillion.serve.server import DrainingServer
 
     app = create_app(pipelines, settings)
     config = uvicorn.Config(
@@ -70,11 +71,10 @@ def serve(
         port=port,
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=max(1, round(settings.drain)),
         server_header=False,
     )
     say(f"motionmillion: http://{host}:{port} serves {', '.join(pipelines)}; stop it with Ctrl-C")
-    server = uvicorn.Server(config)
+    server = DrainingServer(config, settings.drain)
     server.run()
     if not server.started:
         raise ValueError(f"port must be free on {host}, got {port}; choose another with --port")

@@ -40,7 +40,7 @@ SEED, SECONDS, FILE = 0, 4.0, 2048
 
 def private_bytes() -> int:
     """Resident memory of this process without mapped files."""
-    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
     return int(fields["RssAnon"].split()[0]) * 1024
 
 

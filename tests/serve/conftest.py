@@ -1,5 +1,6 @@
 """Engines and services of tiny models, closed at the end of a test."""
 
+import signal
 import socket
 import threading
 import time
@@ -71,14 +72,15 @@ def server_of() -> Iterator[Callable[..., Any]]:
     """Runs services on a port of this machine: `server_of({"tiny": pipe}).url`; `stop()` is a SIGTERM."""
     uvicorn = pytest.importorskip("uvicorn", reason='needs pip install "motionmillion[serve]"')
     from motionmillion.serve.app import create_app
+    from motionmillion.serve.server import DrainingServer
     from motionmillion.serve.settings import Settings
 
-    class Server(uvicorn.Server):
+    class Server(DrainingServer):
         url: str
         thread: threading.Thread
 
         def stop(self) -> None:
-            self.should_exit = True
+            self.handle_exit(signal.SIGTERM, None)
             self.thread.join(60)
             assert not self.thread.is_alive()
 
@@ -87,7 +89,7 @@ def server_of() -> Iterator[Callable[..., Any]]:
     def make(pipelines, **settings) -> Server:
         limits = Settings(**{"drain": 20.0, **settings})
         listening = socket.create_server(("127.0.0.1", 0))
-        server = Server(uvicorn.Config(create_app(pipelines, limits), log_config=None, timeout_graceful_shutdown=20))
+        server = Server(uvicorn.Config(create_app(pipelines, limits), log_config=None), limits.drain)
         server.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         server.thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         server.thread.start()
