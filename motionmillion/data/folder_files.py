@@ -31,6 +31,8 @@ _OTHERS = {"mean.npy", "std.npy", "shape.npz"}
 
 _TEXTS = "texts"
 _SPLITS = "split"
+_NO_CAPTIONS = {*SPLITS, "all", "train_val", "readme", "license", "licence", "requirements"}
+"""Stems of text files that hold no captions."""
 _JOINTS, _FEATURES = "new_joints", "new_joint_vecs"
 """HumanML3D's folders, which hold the same clips twice."""
 
@@ -199,13 +201,30 @@ def _matching(name: str, by_name: dict[str, list[Path]]) -> list[Path]:
     return exact or found
 
 
-def _captions_of(folder: Path, path: Path, fault: Callable[[str], None]) -> tuple[Caption, ...]:
-    """Captions of a motion file, from the text file beside it, or that in the folder of texts; none of a bad file."""
+def _text_places(path: Path) -> list[Path]:
+    """Where the text of a motion file may be: beside it, or in the folder of texts."""
     below = Path(*path.parts[1:]) if len(path.parts) > 1 else path
-    for place in (folder / path, folder / _TEXTS / below, folder / _TEXTS / path):
-        if place.with_suffix(".txt").is_file():
+    return [place.with_suffix(".txt") for place in (path, _TEXTS / below, _TEXTS / path)]
+
+
+def texts_without_motion(folder: Path, files: Iterable[str]) -> list[str]:
+    """Text files that are neither those of motion files nor lists, in order.
+
+    Args:
+        files: the motion files, relative to the folder.
+    """
+    known = {place for file in files for place in _text_places(Path(file))}
+    texts = (path.relative_to(folder) for path in folder.rglob("*.txt"))
+    rest = (path for path in texts if path not in known and path.parts[0] != _SPLITS and path.name[0] != ".")
+    return sorted(path.as_posix() for path in rest if path.stem.lower() not in _NO_CAPTIONS)
+
+
+def _captions_of(folder: Path, path: Path, fault: Callable[[str], None]) -> tuple[Caption, ...]:
+    """Captions of a motion file; none of a bad text file."""
+    for place in _text_places(path):
+        if (folder / place).is_file():
             try:
-                return tuple(read_captions(place.with_suffix(".txt")))
+                return tuple(read_captions(folder / place))
             except ValueError as error:
                 fault(str(error))
                 break

@@ -162,9 +162,12 @@ class UnitBuilder:
     def _drafts(self, member: Any) -> Iterator[Any]:
         name, path = member_file(member), str(getattr(member, "path", ""))
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # readers warn of each file
-                yield from self.layout.drafts(member, self.index)
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always", UserWarning)
+                found = list(self.layout.drafts(member, self.index))
+            for warning in dict.fromkeys(str(one.message) for one in said if issubclass(one.category, UserWarning)):
+                yield Fault("read with a warning", name, warning.replace(path, name) if path else warning)
+            yield from found
         except (ValueError, IndexError, OSError) as error:
             if is_disk_full(error):
                 raise

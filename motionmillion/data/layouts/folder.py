@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from motionmillion.data.clips import ClipReader, list_folder
+from motionmillion.data.folder_files import texts_without_motion
 from motionmillion.data.layouts.archives import Unit
 from motionmillion.data.layouts.base import BuildOptions, Draft, Facts, Layout
 from motionmillion.data.layouts.index import Index
@@ -68,6 +69,9 @@ class FolderLayout(Layout):
         if self.options.captions:
             records, found = with_table(records, Path(self.options.captions))
             faults += found
+        else:
+            lonely = texts_without_motion(self.source, {record.file for record in records})
+            faults += [Fault("caption without motion", name) for name in lonely]
         units: list[Unit] = []
         for start in range(0, len(records), _RECORDS):
             part = tuple(records[start : start + _RECORDS])

@@ -278,6 +278,27 @@ def test_a_folder_with_a_table_of_captions(tmp_path, suffix):
     assert faults(tmp_path / "built") == [("caption without motion", "gone"), ("no captions", "s2/take 2")]
 
 
+def test_captions_without_a_motion_and_warnings_of_readers_are_named(tmp_path):
+    source = tmp_path / "in"
+    (source / "split").mkdir(parents=True)
+    motion = synthesize("walk", seed=0, seconds=3)
+    for name in ("whole", "cut"):
+        motion.save(source / f"{name}.bvh")
+        (source / f"{name}.txt").write_text("a person walks\n")
+    content = (source / "cut.bvh").read_bytes()
+    (source / "cut.bvh").write_bytes(content[: int(len(content) * 0.7)])
+    for name in ("lonely.txt", "README.txt", "split/other.txt"):
+        (source / name).write_text("a person walks\n")
+    build_set(source, tmp_path / "out", None, BuildOptions(), workers=1)
+    faults = [json.loads(line) for line in (tmp_path / "out" / "faults.jsonl").read_text().splitlines()]
+    kinds = {(fault["kind"], fault["name"]) for fault in faults}
+    assert ("caption without motion", "lonely.txt") in kinds and ("read with a warning", "cut.bvh") in kinds
+    assert len(kinds) == 2, kinds
+    (warning,) = [fault["reason"] for fault in faults if fault["name"] == "cut.bvh"]
+    assert "cut.bvh ends within a frame" in warning or "frames" in warning
+    assert sorted(MotionTable(tmp_path / "out").column("name")) == ["cut", "whole"]
+
+
 def test_a_layout_of_ones_own(tmp_path):
     class Mine(Layout):
         name = "mine"
