@@ -227,7 +227,8 @@ def _rewrite(
                 write_motions(made, folder.folder / names[-1], {"run": folder.run, "faults": []})
             bar.update()
     if not names:
-        raise ValueError(f"data set must keep a clip, got none of {len(faults)} in {str(output)!r}; relax the filter")
+        reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(f.kind for f in faults).most_common(3))
+        raise ValueError(f"filter must keep a clip, got none of {len(faults)} ({reasons}); relax it")
     facts = {
         key: tables[0].header[key] for key in ("title", "published") if key in tables[0].header and len(tables) == 1
     }

@@ -86,9 +86,9 @@ async def _answer_http(request: Request, error: Any) -> Response:
     if isinstance(error, Problem):
         return error.answer(number)
     told = {
-        400: "body must be JSON or a form as the address asks for, got one that cannot be read",
-        404: "address must be one of the service's, got another; see /openapi.json",
-        405: f"method must be one of the address', got {request.method}; see /openapi.json",
+        400: "body must be JSON or a form in UTF-8, as the address asks for, got one that cannot be read",
+        404: f"address must be one of the service's, got {request.url.path!r}; see /openapi.json",
+        405: f"method must be {(error.headers or {}).get('Allow', 'another')} here, got {request.method}",
     }
     message = told.get(error.status_code, str(error.detail))
     return Problem(error.status_code, message, error.headers).answer(number)

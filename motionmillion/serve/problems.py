@@ -103,10 +103,16 @@ def _raised_here(error: BaseException) -> bool:
 
 
 def invalid_fields(errors: Sequence[Mapping[str, Any]]) -> Problem:
-    """The answer to what pydantic found: the first error in one line, and how many more there are."""
+    """The answer to what pydantic found: the first error in one line, and the places of the others."""
     first = errors[0]
     if first["type"] == "json_invalid":
-        return Problem(400, "body must be JSON, got something else; send Content-Type: application/json")
+        reason = (first.get("ctx") or {}).get("error", "it cannot be read")
+        return Problem(400, f"body must be JSON, got text that is not: {reason}")
+    if tuple(first["loc"]) == ("body",) and first["type"] in ("model_attributes_type", "dict_type", "model_type"):
+        given = first.get("input")
+        if isinstance(given, bytes | str):
+            return Problem(422, "body must be sent with Content-Type: application/json, got another one or none")
+        return Problem(422, f"body must be a JSON object, got {shown(given)}")
     loc = first["loc"][1:] if first["loc"][:1] in (("body",), ("query",)) else first["loc"]
     place = ".".join(str(part) for part in loc)
     if first["type"] == "missing":
@@ -115,10 +121,11 @@ def invalid_fields(errors: Sequence[Mapping[str, Any]]) -> Problem:
         message = f"{place} must be left out, got {shown(first.get('input'))}; there is no such field"
     else:
         told = str(first["msg"]).removeprefix("Value error, ")
-        told = re.sub(r"^\w+ should ", "must ", told)
+        told = re.sub(r"^\w+ should ", "must ", told).replace(" after validation, not", ", not")
         told = told if told.startswith("must") else f"must be valid: {told}"
         message = f"{place or 'body'} {told}, got {shown(first.get('input'))}"
-    more = f"; and {len(errors) - 1} more" if len(errors) > 1 else ""
+    others = dict.fromkeys(".".join(str(part) for part in error["loc"][1:]) or "body" for error in errors[1:])
+    more = f"; see also {', '.join(others)}" if others else ""
     return Problem(422, message + more)
 
 

@@ -20,7 +20,7 @@ def test_filter(table, tmp_path):
     reasons = [json.loads(line) for line in (tmp_path / "out/faults.jsonl").read_text().splitlines()]
     assert {"kind": "seconds below 2.5", "name": "clip 0", "reason": ""} in reasons
     assert sum(header["faults"].values()) == 10 - len(wanted)
-    with pytest.raises(ValueError, match="data set must keep a clip, got none of 10"):
+    with pytest.raises(ValueError, match="filter must keep a clip, got none of 10"):
         filter_set(table.folder, tmp_path / "none", Filter(least={"seconds": 99}))
     with pytest.raises(ValueError, match="limits must hold known keys only, got 'jerks'; did you mean jerk"):
         Filter(most={"jerks": 1})

@@ -133,7 +133,7 @@ class ResumableFolder:
             if differing:
                 key = differing[0]
                 raise ValueError(
-                    f"output must be new or of the same run, got {name} made with another {key}: "
+                    f"output must be new or of the same run, got {name} with a difference in {key}: "
                     f"{_difference(there.get(key), self.made_by[key])}; choose another output, or start over with "
                     "--overwrite"
                 )

@@ -149,7 +149,7 @@ def test_only_a_part_first_and_the_rest_later(source, expected, tmp_path):
     assert build_set(source, tmp_path / "out", workers=1, options=first)["clips"] == 6
     assert build_set(source, tmp_path / "out", workers=1, options=BuildOptions(shard_size=4))["clips"] == 12
     assert contents(tmp_path / "out") == expected
-    with pytest.raises(ValueError, match="output must be new or of the same run, got .* another options"):
+    with pytest.raises(ValueError, match="output must be new or of the same run, got .* with a difference in options"):
         build_set(source, tmp_path / "out", workers=1, options=BuildOptions(shard_size=5))
 
 

@@ -48,10 +48,10 @@ def test_an_equal_run_completes_what_is_there(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"size": 5}, "another size: 4 there, 5 now; choose another output, or start over with --overwrite"),
-        ({"model": {"name": "a", "width": 17}}, "another model: width 16 there, 17 now"),
-        ({"model": {"name": "a"}}, "another model: width 16 there, None now"),
-        ({"more": 1}, "another more: None there, 1 now"),
+        ({"size": 5}, "a difference in size: 4 there, 5 now; choose another output, or start over with --overwrite"),
+        ({"model": {"name": "a", "width": 17}}, "a difference in model: width 16 there, 17 now"),
+        ({"model": {"name": "a"}}, "a difference in model: width 16 there, None now"),
+        ({"more": 1}, "a difference in more: None there, 1 now"),
     ],
 )
 def test_another_run_is_refused_or_removed(tmp_path, changes, message):
@@ -62,7 +62,7 @@ def test_another_run_is_refused_or_removed(tmp_path, changes, message):
     (tmp_path / "notes.txt").write_text("mine")
     other = folder_of(tmp_path, shards=1, **changes)
     assert other.run != folder.run
-    with pytest.raises(ValueError, match=f"output must be new or of the same run, got .* made with {message}"):
+    with pytest.raises(ValueError, match=f"output must be new or of the same run, got .* with {message}"):
         other.check(overwrite=False)
     assert len(list(tmp_path.iterdir())) == 6
     other.check(overwrite=True)

@@ -150,14 +150,14 @@ def test_another_run_in_the_output_is_an_error(source, model, tmp_path):
     torch.manual_seed(1)
     MotionTokenizer(MotionTokenizerConfig(width=16, depth=1)).save_pretrained(tmp_path / "other")
     for changes, message in (
-        ({"model": tmp_path / "other"}, "another tokenizer: codebook_size 125 there, 64000 now"),
-        ({"shard_size": 5}, "another shard_size: 4 there, 5 now"),
-        ({"splits": ("train",)}, "another splits"),
+        ({"model": tmp_path / "other"}, "a difference in tokenizer: codebook_size 125 there, 64000 now"),
+        ({"shard_size": 5}, "a difference in shard_size: 4 there, 5 now"),
+        ({"splits": ("train",)}, "a difference in splits"),
     ):
         with pytest.raises(ValueError, match=f"{message}.*choose another output, or start over with --overwrite"):
             tokenize_folder(source, folder, **{"model": model, "workers": 1, "shard_size": 4, **changes})
     (source / "s0" / "clip0.txt").write_text("another caption")
-    with pytest.raises(ValueError, match="another source: sha256 .* there, .* now"):
+    with pytest.raises(ValueError, match="a difference in source: sha256 .* there, .* now"):
         tokenize_folder(source, folder, model, workers=1, shard_size=4)
     assert contents(folder) == before
     (folder / "notes.txt").write_text("mine")
