@@ -65,7 +65,8 @@ def _arrays(
     scene: Any, rate: float, times: list[float], animations: int, animation: Any = None
 ) -> dict[str, np.ndarray]:
     """The arrays of the module's docstring, posed at some times."""
-    nodes, parents = _joints(list(scene.nodes))
+    every = list(scene.nodes)  # kept to the end: ufbx frees nodes that are still in use with those that are not
+    nodes, parents = _joints(every)
     posed = np.empty((len(times), len(nodes), 4, 4))
     for number, node in enumerate(nodes):
         if not times:

@@ -99,7 +99,7 @@ def test_tokenize_a_folder(run, model, tmp_path):
         ("b/three", ("walk 2",)),
     ]
     code, _, err = run(*arguments, "--split", "val")
-    assert code == 2 and "another splits" in err
+    assert code == 2 and "a difference in splits" in err
     assert run(*arguments, "--split", "val", "--overwrite")[0] == 0
     assert [clip.name for clip in load_token_shards(tmp_path / "codes")] == ["b/three"]
 

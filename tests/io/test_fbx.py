@@ -38,3 +38,18 @@ def test_with_blender(motion: Motion, tmp_path: Path):
         assert word in data
     assert b"Icosphere" not in data
     assert [file.name for file in tmp_path.iterdir()] == ["moves.fbx"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not BLENDER, reason="needs Blender or its package bpy")
+@pytest.mark.parametrize("body", ["human", "mannequin"])
+def test_what_blender_writes_is_read_again(motion: Motion, tmp_path: Path, body: str):
+    """Its files hold nodes besides the bones, such as meshes, and bones in an order of their own."""
+    pytest.importorskip("ufbx", reason='needs pip install "motionmillion[fbx]"')
+    path = write_fbx([motion], tmp_path / "wave.fbx", body=body)
+    again = Motion.load(path)
+    assert (again.num_frames, again.fps) == (motion.num_frames, motion.fps)
+    travelled = float((motion.translation[-1] - motion.translation[0])[[0, 2]].norm())
+    assert float((again.translation[-1] - again.translation[0])[[0, 2]].norm()) == pytest.approx(
+        travelled, rel=0.1, abs=0.02
+    )
