@@ -93,7 +93,31 @@ LATENT_FIELDS = {field.name for field in dataclasses.fields(FlowSampling)} - {"s
 """Sampling options of models of latents, which have no motion to start from."""
 
 
-class Sampler:
+class SeededRows:
+    """The rows of a sampler, each with a random generator of its own, so that rows may come and go."""
+
+    generators: list[torch.Generator]
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep these rows only."""
+        self.generators = [self.generators[row] for row in rows]
+
+    @classmethod
+    def together(cls, samplers: Sequence[Self]) -> Self:
+        """One sampler of the rows of several with the same options."""
+        made = copy.copy(samplers[0])
+        made.generators = [generator for sampler in samplers for generator in sampler.generators]
+        return made
+
+    def apart(self) -> list[Self]:
+        """A sampler for each row; together they go on as this one would."""
+        made = [copy.copy(self) for _ in self.generators]
+        for row, sampler in enumerate(made):
+            sampler.keep([row])
+        return made
+
+
+class Sampler(SeededRows):
     """Samples tokens; `keep` drops rows that have ended.
 
     Args:
@@ -180,24 +204,6 @@ class Sampler:
     def ended(self, chosen: Tensor) -> Tensor:
         """Mask `[B]` of the tokens that end their row."""
         return chosen == self.config.end_token_id
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Keep these rows only."""
-        self.generators = [self.generators[row] for row in rows]
-
-    @classmethod
-    def together(cls, samplers: Sequence[Self]) -> Self:
-        """One sampler of the rows of several with the same options."""
-        made = copy.copy(samplers[0])
-        made.generators = [generator for sampler in samplers for generator in sampler.generators]
-        return made
-
-    def apart(self) -> list[Self]:
-        """A sampler for each row; together they go on as this one would."""
-        made = [copy.copy(self) for _ in self.generators]
-        for row, sampler in enumerate(made):
-            sampler.keep([row])
-        return made
 
 
 def check_fields(options: Mapping[str, Any], continuous: bool) -> None:

@@ -9,7 +9,6 @@ Guidance acts on the velocities of the head, and on the logits of END as it does
 Letters: B rows, Q latent channels, C width of the transformer.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from motionmillion.lm.config import MotionLMConfig
 from motionmillion.lm.flow import FlowMatching, FlowSampling, guide, solve
-from motionmillion.lm.generation.sampling import check_fields
+from motionmillion.lm.generation.sampling import SeededRows, check_fields
 from motionmillion.lm.head import OutputHead
 from motionmillion.lm.latents.head import FlowHead
 
@@ -43,7 +42,7 @@ DEFAULT_STEPS = 16
 """Default number of solver steps; see recipes/flow for the effect of more or fewer."""
 
 
-class FlowSampler:
+class FlowSampler(SeededRows):
     """Samples latents; `keep` drops rows that have ended.
 
     Args:
@@ -131,21 +130,11 @@ class FlowSampler:
         return chosen.isnan().any(dim=-1)
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Keep these rows only."""
-        self.generators = [self.generators[row] for row in rows]
+        super().keep(rows)
         self.going_on = self.going_on[list(rows)]
 
     @classmethod
     def together(cls, samplers: Sequence[Self]) -> Self:
-        """One sampler of the rows of several with the same options."""
-        made = copy.copy(samplers[0])
-        made.generators = [generator for sampler in samplers for generator in sampler.generators]
+        made = super().together(samplers)
         made.going_on = torch.cat([sampler.going_on for sampler in samplers])
-        return made
-
-    def apart(self) -> list[Self]:
-        """A sampler for each row; together they go on as this one would."""
-        made = [copy.copy(self) for _ in self.generators]
-        for row, sampler in enumerate(made):
-            sampler.keep([row])
         return made

@@ -9,6 +9,7 @@ ends without an error, and removes it otherwise. Missing folders are created, an
 """
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -172,3 +173,12 @@ def _remove_empty(folders: list[Path]) -> None:
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.rmdir()
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that a disk is full, or a quota used up."""
+    if not isinstance(error, OSError):
+        return False
+    words = ("no space left", "disk quota exceeded", "file too large")
+    numbers = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+    return error.errno in numbers or any(word in str(error).lower() for word in words)

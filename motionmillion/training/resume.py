@@ -13,7 +13,6 @@ changed. Processes share the work, each with every n-th file.
 """
 
 import contextlib
-import errno
 import json
 import os
 import shutil
@@ -23,7 +22,7 @@ from typing import Any
 
 from accelerate.utils import gather_object
 
-from motionmillion.io.files import write_text
+from motionmillion.io.files import is_disk_full, write_text
 from motionmillion.progress import say
 from motionmillion.training.recipe import Recipe
 
@@ -130,7 +129,7 @@ def newest_intact(output: str, args: Any) -> Path | None:
     """
     while True:
         found = gather_object([newest_whole(output, args.world_size, args.split)])
-        newest = min(found, key=lambda path: -1 if path is None else int(path.name.rsplit("-", 1)[1]))
+        newest = min(found, key=lambda path: -1 if path is None else _step(path))
         if newest is None:
             return None
         changed = [name for name in gather_object([damaged(newest, args.process_index, args.world_size)]) if name]
@@ -203,7 +202,7 @@ def naming_full_disk(folder: Path) -> Iterator[None]:
 
 def _is_full(error: BaseException, folder: Path) -> bool:
     """Whether writing failed for lack of space."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_disk_full(error):
         return True
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return "No space left" in str(error) or shutil.disk_usage(there).free < _LITTLE

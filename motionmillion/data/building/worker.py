@@ -23,9 +23,10 @@ from motionmillion.data.layouts import layout_class
 from motionmillion.data.layouts.archives import Unit
 from motionmillion.data.layouts.base import NOTES, BuildOptions
 from motionmillion.data.layouts.index import Index
-from motionmillion.data.shards.motion_writer import Fault, is_disk_full
+from motionmillion.data.shards.motion_writer import Fault
 from motionmillion.data.shards.motions import FILES, Row, read_note, write_motions
 from motionmillion.data.shards.pool import report
+from motionmillion.io.files import is_disk_full
 
 WORK, INDEX = ".work", "index.sqlite"
 _FRAMES = 1_000_000

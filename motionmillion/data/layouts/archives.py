@@ -26,8 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
-from motionmillion.data.shards.motion_writer import Fault, is_disk_full
+from motionmillion.data.shards.motion_writer import Fault
 from motionmillion.data.shards.pool import report
+from motionmillion.io.files import is_disk_full
 from motionmillion.provenance import fingerprint
 
 Wanted = Callable[[str], bool]

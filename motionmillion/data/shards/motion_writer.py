@@ -9,7 +9,6 @@ The header lists every file with its number of clips and SHA-256, hours and clip
 by kind; `faults.jsonl` names each of them. Until the header says that the set is complete, nothing reads it.
 """
 
-import errno
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -141,12 +140,3 @@ def _for_datasets(folder: Path, files: Sequence[str], content: str) -> None:
     }
     write_text(json.dumps(state, indent=1) + "\n", folder / "state.json")
     write_text("{}\n", folder / "dataset_info.json")
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether an error says that a disk is full, or a quota used up."""
-    if not isinstance(error, OSError):
-        return False
-    words = ("no space left", "disk quota exceeded", "file too large")
-    numbers = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
-    return error.errno in numbers or any(word in str(error).lower() for word in words)
