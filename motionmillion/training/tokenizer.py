@@ -8,6 +8,7 @@
 | copies, speed | versions of each clip (plain, mirrored, then speed variants), and the range of their speeds |
 | mixed | further versions with the upper body of another clip |
 | kinematics_from | step from which the losses on decoded motion count |
+| balance | how much more often windows with rare events, such as kicks, are drawn: 0 not, 1 all kinds equally often |
 | in_memory | encode a data set of `motionmillion data build` at the start instead of reading it from disk |
 | by_process | each process reads files of its own in an epoch, for a data set on a drive that many machines share |
 
@@ -19,9 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
 from transformers import TrainerCallback, TrainerState, set_seed
 
-from motionmillion.configuration import check_number, check_whole
+from motionmillion.configuration import check_number, check_share, check_whole
+from motionmillion.data.sets.events import event_weights
 from motionmillion.data.sets.mapped import MappedClips, MappedWindows
 from motionmillion.data.sets.windows import FeatureWindows, WholeClips, collate_features
 from motionmillion.eval.reconstruction import evaluate_tokenizer
@@ -52,6 +55,9 @@ class TokenizerSection(ClipsSection):
     speed: float = option(0.1, _COPIES)
     mixed: int = option(0, "further versions with the upper body of another clip")
     kinematics_from: int = option(0, "step from which the losses on decoded motion count")
+    balance: float = option(
+        0.0, "how much more often windows with rare events, such as kicks, are drawn: 0 not, 1 all kinds equally often"
+    )
     in_memory: bool = option(
         False, "encode a data set of `motionmillion data build` at the start instead of reading it from disk"
     )
@@ -64,6 +70,7 @@ class TokenizerSection(ClipsSection):
         for name, least in (("frames", 1), ("copies", 1), ("mixed", 0), ("kinematics_from", 0)):
             check_whole(f"data.{name}", getattr(self, name), least)
         check_number("data.speed", self.speed)
+        check_share("data.balance", self.balance)
         for name in ("in_memory", "by_process"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"data.{name} must be true or false, got {getattr(self, name)!r}")
@@ -71,10 +78,15 @@ class TokenizerSection(ClipsSection):
 
 @dataclass
 class TokenizerData:
-    """Training and validation data of a tokenizer; several runs can share it."""
+    """Training and validation data of a tokenizer; several runs can share it.
+
+    Args:
+        weights: sampling weight of each window; None draws all alike.
+    """
 
     windows: FeatureWindows | MappedWindows
     validation: WholeClips | MappedClips
+    weights: Tensor | None = None
 
 
 def load_tokenizer_data(recipe: Recipe, representation: Representation) -> TokenizerData:
@@ -87,14 +99,19 @@ def load_tokenizer_data(recipe: Recipe, representation: Representation) -> Token
     versions = (data.frames, data.copies, data.speed, data.mixed)
     if tables := [] if data.in_memory else data.tables():
         windows = MappedWindows(tables, representation, *versions, seed=recipe.seed, by_process=data.by_process)
-        return TokenizerData(windows, MappedClips(tables, representation))
+        if data.balance:
+            raise ValueError(
+                f"data.balance must be 0 for a data set on disk, got {data.balance!r}; set data.in_memory: true"
+            )
+        return TokenizerData(windows, MappedClips(tables, representation), windows.weights())
     clips = data.clips(recipe.seed)
     split = {name: [clip for clip in clips if clip.split == name] for name in ("train", "val")}
     for name, members in split.items():
         if not members:
             raise ValueError(f"data must hold clips of the split {name!r}, got none; add a {name}.txt")
     windows = FeatureWindows(split["train"], representation, *versions, seed=recipe.seed)
-    return TokenizerData(windows, WholeClips(split["val"], representation))
+    weights = event_weights(windows, split["train"], data.balance) if data.balance else None
+    return TokenizerData(windows, WholeClips(split["val"], representation), weights)
 
 
 def train_tokenizer(
@@ -131,8 +148,7 @@ def train_tokenizer(
         collate_features,
         lambda m: evaluate_tokenizer(m, held_out),
     )
-    if isinstance(data.windows, MappedWindows):
-        trainer.sample_weights = data.windows.weights()
+    trainer.sample_weights = data.weights
     trainer.add_callback(KinematicsFrom(options.kinematics_from))
     figures = run(trainer, recipe)
     if trainer.is_world_process_zero():

@@ -4,14 +4,16 @@
 
 Writes results.json and report.md: for each family of instructions how many motions follow them, how many real clips of
 FOLDER (a copy of cmu_text_motion) that show the same pass the rule, and how many that show something else. The rules
-are those of `motionmillion.eval.instructions`. --real-only stops after the real clips; to choose sampling options, use
---prompts recipes/mini/instruction_prompts_tune.yaml and --options guidance_scale=3.
+are those of `motionmillion.eval.instructions`. --real-only stops after the real clips; --through TOKENIZER also judges
+the real clips after a tokenizer has encoded and decoded them: a model on its codes can hardly do better. To choose
+sampling options, use --prompts recipes/mini/instruction_prompts_tune.yaml and --options guidance_scale=3.
 """
 
 import argparse
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,16 @@ from typing import Any
 import yaml
 
 import motionmillion
-from motionmillion.data import load_clips
+from motionmillion.data import MotionClip, load_clips
 from motionmillion.data.captions import add_captions, load_caption_rules
-from motionmillion.eval.instructions import FAMILIES, instruction_check, real_rates, wilson
+from motionmillion.eval.instructions import FAMILIES, RealRates, instruction_check, real_rates, wilson
 from motionmillion.eval.instructions.unseen import check_different, check_unseen
+from motionmillion.eval.reconstruction import reconstruct
 from motionmillion.io.files import write_text
 from motionmillion.pipeline import MotionPipeline, find_pipeline, pipeline_defaults
+from motionmillion.progress import tracked
 from motionmillion.provenance import describe_machine
+from motionmillion.tokenizer import MotionTokenizer
 
 PROMPTS = Path(__file__).with_name("instruction_prompts.yaml")
 CAPTIONS = Path(__file__).with_name("captions.yaml")
@@ -68,19 +73,18 @@ def report(result: dict[str, Any]) -> str:
         ]
         lines += [f"Sampling: {', '.join(f'{name} {value}' for name, value in result['sampling'].items())}.", ""]
     lines += [
-        "| family | generated | 95 % | real clips | other families' clips | the other side's |",
-        "|---" * 6 + "|",
+        "| family | generated | 95 % | real clips | other families' clips | the other side's | through tokenizer |",
+        "|---" * 7 + "|",
     ]
     for name, row in families.items():
         rates = real[name]
         cells = (
             [f"{row['rate']:.0%} ({row['passed']}/{row['count']})", _percent(*row["interval"])] if row else ["", ""]
         )
-        share = (
-            f"{rates['passed'] / rates['count']:.0%} ({rates['passed']}/{rates['count']})" if rates["count"] else "-"
-        )
+        through = _share(result["through"][name]) if "through" in result else ""
         opposite = "" if rates["opposite"] is None else f"{rates['opposite']:.0%}"
-        lines.append(f"| {name} | {' | '.join(cells)} | {share} | {rates['chance']:.0%} | {opposite} |")
+        shown = [*cells, _share(rates), f"{rates['chance']:.0%}", opposite, through]
+        lines.append(f"| {name} | {' | '.join(shown)} |")
     lines += ["", *_means(result, list(families))]
     return "\n".join(lines) + "\n"
 
@@ -88,22 +92,48 @@ def report(result: dict[str, Any]) -> str:
 def _means(result: dict[str, Any], families: list[str]) -> list[str]:
     """Rows of the means: over all families, and over those that name a side."""
     real, made = result["real"], result.get("generated")
-    lines = ["| mean over | generated | 95 % | real clips | other families' clips |", "|---" * 5 + "|"]
+    lines = [
+        "| mean over | generated | 95 % | real clips | other families' clips | through tokenizer |",
+        "|---" * 6 + "|",
+    ]
     for title, key, names in (
         ("families", "mean", families),
         ("families with a side", "sides", [name for name in families if FAMILIES[name].side]),
     ):
-        known = [real[name] for name in names if real[name]["count"]]
-        clips = f"{sum(r['passed'] / r['count'] for r in known) / len(known):.1%}" if known else "-"
+        clips = _mean_share(real, names)
+        through = _mean_share(result["through"], names) if "through" in result else ""
         chance = f"{sum(real[name]['chance'] for name in names) / len(names):.1%}" if names else "-"
         row = made[key] if made else None
         cells = [f"{row['rate']:.1%}", _percent(*row["interval"])] if row else ["", ""]
-        lines.append(f"| {len(names)} {title} | {' | '.join(cells)} | {clips} ({len(known)}) | {chance} |")
+        lines.append(f"| {len(names)} {title} | {' | '.join(cells)} | {clips} | {chance} | {through} |")
     return lines
+
+
+def _share(rates: dict[str, Any]) -> str:
+    return f"{rates['passed'] / rates['count']:.0%} ({rates['passed']}/{rates['count']})" if rates["count"] else "-"
+
+
+def _mean_share(rates: dict[str, Any], names: list[str]) -> str:
+    """The mean over the families that have clips, and their number."""
+    known = [rates[name] for name in names if rates[name]["count"]]
+    return f"{sum(r['passed'] / r['count'] for r in known) / len(known):.1%} ({len(known)})" if known else "-"
 
 
 def _percent(low: float, high: float) -> str:
     return f"{100 * low:.0f} to {100 * high:.0f}"
+
+
+def through_tokenizer(folder: Path, clips: Sequence[MotionClip]) -> dict[str, RealRates]:
+    """`real_rates` of the clips that show a family, after a tokenizer has encoded and decoded them."""
+    tokenizer = MotionTokenizer.from_pretrained(folder)
+    codec = tokenizer.representation
+    clips = [clip for clip in clips if any(family.shown_by(clip) for family in FAMILIES.values())]
+    decoded = []
+    for clip in tracked(clips, "through the tokenizer", "clips"):
+        features = codec.encode(clip.motion.resample(codec.fps).canonicalize())
+        (made,), _ = reconstruct(tokenizer, [features])
+        decoded.append(clip.replace(motion=codec.decode(made)))
+    return real_rates(decoded)
 
 
 def sampling_options(pairs: list[str]) -> dict[str, Any]:
@@ -135,6 +165,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=32, help="motions at a time; changes no result")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--output", type=Path, default=Path("runs/instructions"))
+    parser.add_argument("--through", type=Path, metavar="TOKENIZER", help="for the real clips, a folder")
     parser.add_argument("--real-only", action="store_true", help="no model: judge real clips")
     return parser.parse_args(argv)
 
@@ -146,6 +177,8 @@ def main(argv: list[str] | None = None) -> None:
     check_unseen(prompts, [add_captions(clip, load_caption_rules(CAPTIONS)) for clip in clips])
     print("judging real clips", file=sys.stderr)
     result: dict[str, Any] = {"real": {name: asdict(rates) for name, rates in real_rates(clips).items()}}
+    if args.through:
+        result["through"] = {name: asdict(rates) for name, rates in through_tokenizer(args.through, clips).items()}
     for rates in result["real"].values():
         rates["interval"] = wilson(rates["passed"], rates["count"])
     if not args.real_only:

@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from motionmillion.data.clips import MotionClip
+from motionmillion.data.synthetic import synthesize
 from motionmillion.data.synthetic.actions import Dice, Style, jump, stand
 from motionmillion.data.synthetic.body import SIDES, Plan, keyframes, solve
 from motionmillion.eval.instructions import FAMILIES, body_tracks, follows, instruction_check, real_rates, wilson
@@ -22,6 +24,7 @@ from motionmillion.eval.instructions.scoring import RealRates
 from motionmillion.eval.instructions.tracks import reversals, spans
 from motionmillion.motion import Motion, rotation_y
 from motionmillion.skeleton import SMPL22
+from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "mini"
 TWO_PI = math.tau
@@ -406,3 +409,19 @@ def test_a_caption_of_the_data_is_no_prompt(script: ModuleType):
         ValueError, match="prompts must not be captions of the data, got \\['please kick with your left"
     ):
         script.check_unseen({"kick_left": ["please kick with your left foot"]}, [seen])
+
+
+def test_real_clips_go_through_a_tokenizer(script: ModuleType, tmp_path: Path):
+    config = MotionTokenizerConfig(width=8, depth=1, strides=[4], quantizer={"type": "fsq", "levels": [5, 5]})
+    torch.manual_seed(0)
+    MotionTokenizer(config).save_pretrained(tmp_path)
+    clips = [
+        MotionClip(f"{n}", synthesize("walk", n, seconds=3), ("a person walks forward",), sources=("watched",))
+        for n in range(3)
+    ]
+    real, through = real_rates(clips), script.through_tokenizer(tmp_path, clips)
+    assert real["walk_forward"].count == through["walk_forward"].count == 3
+    assert real["walk_forward"].passed and not through["walk_forward"].passed  # the tokenizer is not trained
+    rates = {key: {name: asdict(r) for name, r in own.items()} for key, own in (("real", real), ("through", through))}
+    text = script.report({**rates, "command": "c", "machine": "m", "version": "0"})
+    assert next(line for line in text.splitlines() if "walk_forward" in line).endswith("| 0% |  | 0% (0/3) |")

@@ -190,7 +190,7 @@ class _Maker:
         return made
 
     def moments(self, count: int) -> list[MotionClip]:
-        """Up to `count` windows around single events: one of each kind of event, then another of each, and so on."""
+        """Up to `count` windows around single events: one of each kind, the rarest first, then another of each."""
         if not count:
             return []
         from motionmillion.data.composition.moments import cut_moment, find_moments
@@ -201,7 +201,7 @@ class _Maker:
                 waiting.setdefault(action, []).append((clip, start, stop))
         made: list[MotionClip] = []
         while waiting and len(made) < count:
-            for action in [*waiting]:
+            for action in sorted(waiting, key=lambda action: len(waiting[action])):
                 left = waiting[action]
                 clip, start, stop = left.pop(int(torch.randint(len(left), (), generator=self.generator)))
                 if not left:

@@ -7,7 +7,8 @@ Long clips mention a kick among many other things, if at all; a model that is to
 from windows in which little else happens. Windows contain an event of `motionmillion.data.describing` with some time
 before and after it, and are captioned by what can be measured on the window itself.
 
-Unusual: the category of a moment is the verb of its event, so that sampling can be balanced between kicks and walks.
+Unusual: the category of a moment is the plainest wording of its event, "kick forward with the left foot", so that
+sampling can be balanced between kicks and walks, and between left and right.
 """
 
 import torch
@@ -28,7 +29,7 @@ SHORTEST = 1.5
 
 
 def find_moments(motion: Motion, generator: torch.Generator) -> list[tuple[int, int, str]]:
-    """Windows around the events of a motion: first frame, end frame, and the verb of the event.
+    """Windows around the events of a motion: first frame, end frame, and the plainest wording of the event.
 
     Events that fill most of the motion already have no window of their own.
     """
@@ -42,8 +43,7 @@ def find_moments(motion: Motion, generator: torch.Generator) -> list[tuple[int, 
         stop = min(motion.seconds, event.end + after, start + LONGEST)
         if stop - start < SHORTEST or stop - start > 0.9 * motion.seconds:
             continue
-        verb = command(said[0]).split()[0]
-        found.append((int(start * motion.fps), int(stop * motion.fps), verb))
+        found.append((int(start * motion.fps), int(stop * motion.fps), command(said[0])))
     return found
 
 
@@ -54,7 +54,7 @@ def cut_moment(
 
     Args:
         start, stop: frames of the window.
-        action: verb of the event, which becomes the category.
+        action: wording of the event, which becomes the category.
         wordings: maximum number of captions.
     """
     motion = clip.motion.slice(start, stop)

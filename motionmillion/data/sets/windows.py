@@ -44,7 +44,8 @@ class FeatureWindows(Dataset):
         generator = torch.Generator().manual_seed(seed)
         self.frames = frames
         self.clips: list[Tensor] = []
-        self._names = [clip.name for clip in clips for _ in range(copies + mixed)]
+        self.origins = [index for index in range(len(clips)) for _ in range(copies + mixed)]
+        self._names = [clip.name for clip in clips]
         for clip in clips:
             for copy in range(copies):
                 version = mirror_clip(clip) if copy % 2 else clip
@@ -68,7 +69,7 @@ class FeatureWindows(Dataset):
     def name(self, item: int) -> str:
         """Name of the clip and first frame of a window, for messages."""
         clip, start = self.starts[item]
-        return f"{self._names[clip]}, frame {start}"
+        return f"{self._names[self.origins[clip]]}, frame {start}"
 
     def __getitem__(self, item: int) -> dict[str, Tensor]:
         clip, start = self.starts[item]

@@ -28,7 +28,7 @@ def raising(side: str, seconds: float = 10.0) -> MotionClip:
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_windows_hold_the_event_and_say_so(side):
     clip, generator = raising(side), torch.Generator().manual_seed(0)
-    found = [moment for moment in find_moments(clip.motion, generator) if moment[2] in ("raise", "hold")]
+    found = [moment for moment in find_moments(clip.motion, generator) if moment[2].split()[0] in ("raise", "hold")]
     assert found
     for start, stop, action in found:
         assert 0 <= start < 165 < stop <= 300 and SHORTEST <= (stop - start) / 30 <= LONGEST + 0.1
@@ -52,10 +52,10 @@ def test_rare_events_come_first_and_each_is_taken_once(capsys):
     walking = [synthesize("walk", n, seconds=12) for n in range(6)]
     walks = [MotionClip(f"walk{n}", walk, ("walk",), sources=("label",)) for n, walk in enumerate(walking)]
     clips = [*walks, raising("left")]
-    options = ComposeOptions(moments=0.3, describe=4)
+    options = ComposeOptions(moments=0.6, describe=4)
     made = compose_clips(clips, options, seed=0)[0][len(clips) :]
-    assert len(made) == round(0.3 * len(clips))
-    assert "raise" in {clip.category for clip in made}
+    assert len(made) == round(0.6 * len(clips))
+    assert any(clip.category.startswith("raise the ") for clip in made)
     assert all(set(clip.sources) == {"described"} and len(clip.captions) <= 4 for clip in made)
     assert f"{len(made)} moments" in capsys.readouterr().err
     every = compose_clips(clips, ComposeOptions(moments=100.0), seed=0)[0]
