@@ -28,6 +28,7 @@ from motionmillion.io.gltf_nodes import (
     GltfError,
     GltfFile,
     animation_keys,
+    bind_matrices,
     node_matrix,
     node_names,
     ordered,
@@ -146,7 +147,7 @@ def _character(file: GltfFile, nodes: list[dict[str, Any]], joints: set[int]) ->
         own = node_matrix(nodes[number])
         placed[place] = own if parents[place] < 0 else placed[parents[place]] @ own
     rest = rest_matrices(file, order, parents)
-    turn = _upright(rest, placed)
+    turn = _upright(file, order, rest, placed)
     rest[:, :3] = turn @ rest[:, :3]
     frames = nearest(rest[:, :3, :3])
     clip = _clip(file, order, parents, frames)
@@ -161,15 +162,15 @@ def _character(file: GltfFile, nodes: list[dict[str, Any]], joints: set[int]) ->
     return GlbCharacter(file, target, frames, np.isin(order, list(joints)), order, placed)
 
 
-def _upright(rest: np.ndarray, placed: np.ndarray) -> np.ndarray:
+def _upright(file: GltfFile, order: list[int], rest: np.ndarray, placed: np.ndarray) -> np.ndarray:
     """The rotation `[3, 3]` that undoes a turn of the bind pose because the nodes are posed."""
     apart = np.linalg.norm(rest[:, :3, 3] - placed[:, :3, 3], axis=-1).max()
     if apart <= _POSED * np.ptp(rest[:, :3, 3], axis=0).max():
         return np.eye(3)
-    joints = np.abs(rest - placed).max((1, 2)) > 1e-9
-    first = int(np.argmax(joints)) if joints.any() else 0
-    # a mesh lies along its axes, in whatever pose its first joint is
-    turn = nearest(placed[first, :3, :3] @ np.linalg.inv(rest[first, :3, :3]))
+    binds = (pair for skin in file.json.get("skins", []) for pair in bind_matrices(file, skin) if pair[0] in order)
+    node, bind = next(binds)
+    # a mesh lies along its axes, in whatever pose the joint is that places it
+    turn = nearest(rest[order.index(node), :3, :3] @ np.linalg.inv(bind[:3, :3]))
     axes = np.zeros((3, 3))
     for row in np.argsort(-np.abs(turn).max(1)):
         free = np.where(np.abs(axes).sum(0) == 0, np.abs(turn[row]), -1.0)
@@ -201,12 +202,11 @@ def _floor(file: GltfFile, nodes: list[dict[str, Any]], order: list[int], rest: 
         inverse = file.array(skin["inverseBindMatrices"])[0].reshape(4, 4).T
         mesh = rest[order.index(skin["joints"][0])] @ inverse  # from the mesh's coordinates
         for primitive in file.json["meshes"][node["mesh"]]["primitives"]:
-            accessor = file.json["accessors"][primitive["attributes"]["POSITION"]]
-            if accessor.get("normalized") or "min" not in accessor:
-                continue
-            low, high = np.array(accessor["min"], float), np.array(accessor["max"], float)
-            corners = np.where(np.indices((2, 2, 2)).reshape(3, 8).T.astype(bool), high, low)
-            found.append((corners @ mesh[:3, :3].T + mesh[:3, 3])[:, 1].min())
+            try:
+                vertices = file.array(primitive["attributes"]["POSITION"])
+            except GltfError:
+                continue  # compressed
+            found.append((vertices @ mesh[1, :3] + mesh[1, 3]).min())
     return float(min(found)) if found else None
 
 
