@@ -1,18 +1,17 @@
-"""A character in a `.glb` file: its skeleton as a target, and its file with more animations.
+"""A character in a `.glb` or `.gltf` file: its skeleton as a target, and its file with more animations.
 
     character = read_glb("hero.glb")
     write_glb_animations(character, [Animation(carried, 30.0, "walk")], character.joints, "out.glb")
 
 The file is kept: meshes, materials, skins, textures, extras and other animations stay as they are, byte for byte, and
-the new animations come last. The rest pose is the bind pose of the skins. Armatures may be scaled and turned (Mixamo's
-0.01, roots with z up), and nodes may have matrices. Fingers and other joints without a counterpart are not animated.
+the new animations come last; a `.gltf` with the files beside it becomes one `.glb`. The rest pose is the bind pose of
+the skins. Armatures may be scaled and turned (Mixamo's 0.01, roots with z up), and nodes may have matrices. Fingers
+and other joints without a counterpart are not animated.
 Unusual: a node that gets an animation must not have a matrix, so that its matrix is taken apart.
 
 Shapes: T frames, N joints.
 """
 
-import json
-import struct
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -35,8 +34,8 @@ from motionmillion.io.gltf_nodes import (
     posed_matrices,
     rest_matrices,
 )
-from motionmillion.io.options import option
-from motionmillion.kinematics.joint_names import map_joints
+from motionmillion.io.gltf_pack import in_one_piece, pack
+from motionmillion.io.people import choose_character
 from motionmillion.kinematics.rotations import nearest
 from motionmillion.kinematics.targets import Carried, Target
 
@@ -68,7 +67,7 @@ class GlbCharacter:
 
 
 def read_glb(path: str | Path, index: int | None = None, mapping: dict[str, str] | None = None) -> GlbCharacter:
-    """The character of a `.glb` file.
+    """The character of a `.glb` or `.gltf` file.
 
     Args:
         index: which character of several.
@@ -93,36 +92,24 @@ def _read(file: GltfFile, index: int | None, mapping: dict[str, str]) -> GlbChar
     groups, skinned = _groups(file, nodes), bool(file.json.get("skins"))
     if not skinned:
         warnings.warn(f"{str(file.path)!r} has no skin, so that only its nodes will move", stacklevel=4)
-    made, failed = [], None
-    for joints in filter(None, groups):
-        character = _character(file, nodes, joints)
-        try:
-            found = map_joints(
-                character.target.names, character.target.parents, mapping, str(file.path), character.target.rest
-            )
-            made.append((character, found))
-        except ValueError as error:
-            failed = failed or error
-    if not made:
-        none = f"{str(file.path)!r} must hold a character with joints, got none"
-        raise GltfError(none if failed is None else str(failed))
-    if index is None and len(made) > 1:
-        names = ", ".join(repr(character.target.names[found["pelvis"]]) for character, found in made[:4])
-        raise GltfError(
-            f"{str(file.path)!r} must hold one character, got {len(made)}, with the hips {names}; choose one "
-            f"with {option('index', 0)}"
-        )
-    if not 0 <= (index or 0) < len(made):
-        raise GltfError(f"index must be 0 to {len(made) - 1} for the characters of {str(file.path)!r}, got {index}")
-    character, found = made[index or 0]
+    made = [_character(file, nodes, joints) for joints in filter(None, groups)]
+    try:
+        place, found = choose_character([character.target for character in made], mapping, file.path, index)
+    except ValueError as error:
+        raise GltfError(str(error)) from None
+    character = made[place]
     _check_scales(character, set(found.values()), nodes)
     return replace(character, joints=found)
 
 
 def _groups(file: GltfFile, nodes: list[dict[str, Any]]) -> list[set[int]]:
-    """The joints of each character, the largest first: of skins that share joints or hang on one another."""
-    skins = [set(skin["joints"]) for skin in file.json.get("skins", [])] or [set(range(len(nodes)))]
+    """The joints of each character, the largest first: of skins that share joints or hang on one another.
+
+    Without skins they are the nodes below each topmost one.
+    """
     above = {child: number for number, node in enumerate(nodes) for child in node.get("children", [])}
+    skins = [set(skin["joints"]) for skin in file.json.get("skins", [])]
+    skins = skins or [_below(nodes, node) for node in range(len(nodes)) if node not in above]
     every = set().union(*skins)
     groups: list[tuple[set[int], set[int]]] = []  # topmost joints, and joints
     for skin in skins:
@@ -138,6 +125,17 @@ def _groups(file: GltfFile, nodes: list[dict[str, Any]]) -> list[set[int]]:
         groups = [group for group in groups if not group[0] & tops]
         groups.append((tops.union(*(group[0] for group in alike)), skin.union(*(group[1] for group in alike))))
     return sorted((joints for _, joints in groups), key=len, reverse=True)
+
+
+def _below(nodes: list[dict[str, Any]], node: int) -> set[int]:
+    """A node and all below it."""
+    found, waiting = set(), [node]
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting += nodes[node].get("children", [])
+    return found
 
 
 def _character(file: GltfFile, nodes: list[dict[str, Any]], joints: set[int]) -> GlbCharacter:
@@ -246,7 +244,7 @@ def write_glb_animations(
     Args:
         mapped: SMPL22 name -> joint, as given to `ToTarget`.
     """
-    content, data = json.loads(json.dumps(character.file.json)), character.file.binary or b""
+    content, data = in_one_piece(character.file)
     for carried, fps, name in animations:
         channels = _channels(character, carried, mapped, content["nodes"])
         data = add_animation(content, data, channels, fps, name or "motion")
@@ -305,11 +303,7 @@ def add_animation(
     Args:
         channels: node, "rotation" or "translation", and values `[T, 4]` or `[T, 3]`.
     """
-    buffers = content.setdefault("buffers", [])
-    if not buffers or "uri" in buffers[0]:
-        if buffers:
-            raise GltfError("the first buffer must be in the file, got one in a file of its own; save it as one .glb")
-        buffers.append({"byteLength": 0})
+    buffers = content.setdefault("buffers", [{"byteLength": 0}])
     data = bytearray(binary + b"\0" * (-len(binary) % 4))
     views, accessors = content.setdefault("bufferViews", []), content.setdefault("accessors", [])
 
@@ -335,12 +329,3 @@ def add_animation(
     animations.append(made)
     buffers[0]["byteLength"] = len(data)
     return bytes(data)
-
-
-def pack(content: dict[str, Any], binary: bytes) -> bytes:
-    """The bytes of a `.glb` file."""
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    chunks = struct.pack("<I4s", len(text), b"JSON") + text
-    chunks += struct.pack("<I4s", len(binary), b"BIN\0") + binary
-    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks

@@ -113,10 +113,14 @@ class GltfFile:
             return self.binary
         if uri.startswith("data:"):
             return base64.b64decode(uri.split(",", 1)[1])
-        beside = (self.path.parent / unquote(uri)).resolve()
-        if self.path.parent.resolve() not in beside.parents:
-            raise GltfError(f"buffers of {str(self.path)!r} must lie in its folder, got {uri[:80]!r}")
-        return existing_file(beside).read_bytes()
+        return self.beside(unquote(uri))
+
+    def beside(self, name: str) -> bytes:
+        """The bytes of a file that belongs to this one."""
+        path = (self.path.parent / name).resolve()
+        if self.path.parent.resolve() not in path.parents:
+            raise GltfError(f"files of {str(self.path)!r} must lie in its folder, got {name[:80]!r}")
+        return existing_file(path).read_bytes()
 
     def array(self, number: int) -> np.ndarray:
         """The values `[K, width]` of an accessor, integers scaled to -1..1 or 0..1 if they are normalised."""
