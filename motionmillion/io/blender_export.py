@@ -4,10 +4,11 @@
     blender --background --python blender_export.py -- motion.glb motion.fbx 30.0
 
 Unusual: stands alone, because Blender's Python has no motionmillion. The glTF importer adds a sphere as the shape of
-bones, which is removed.
+bones, which is removed. Animations are exported from strips, since those of actions are called `body|body|walk`.
 """
 
 import sys
+from typing import Any
 
 
 def main(source: str, target: str, fps: float) -> None:
@@ -24,6 +25,8 @@ def main(source: str, target: str, fps: float) -> None:
         skinned = thing.type == "MESH" and any(part.type == "ARMATURE" for part in thing.modifiers)
         if thing.type != "ARMATURE" and not skinned:
             bpy.data.objects.remove(thing, do_unlink=True)
+        elif thing.type == "ARMATURE":
+            make_strips(thing)
     ends = [action.frame_range[1] for action in bpy.data.actions]
     scene.frame_start, scene.frame_end = 0, int(max(ends, default=0) + 0.5)
     bpy.ops.export_scene.fbx(
@@ -31,10 +34,22 @@ def main(source: str, target: str, fps: float) -> None:
         object_types={"ARMATURE", "MESH"},
         add_leaf_bones=False,
         bake_anim=True,
-        bake_anim_use_all_actions=True,
-        bake_anim_use_nla_strips=False,
+        bake_anim_use_all_actions=False,
+        bake_anim_use_nla_strips=True,
         bake_anim_simplify_factor=0.0,
     )
+
+
+def make_strips(armature: Any) -> None:
+    """Call the strip of each track, into which the importer put an animation, by the animation's name."""
+    data = armature.animation_data
+    if data is None:
+        return
+    data.action = None
+    for track in data.nla_tracks:
+        track.mute = track.lock = False
+        for strip in track.strips:
+            strip.name, strip.mute = track.name, False
 
 
 if __name__ == "__main__":
