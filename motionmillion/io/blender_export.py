@@ -41,15 +41,16 @@ def main(source: str, target: str, fps: float) -> None:
 
 
 def make_strips(armature: Any) -> None:
-    """Call the strip of each track, into which the importer put an animation, by the animation's name."""
+    """Put the animations, each on a track of its own since the import, into strips of their names, in their order."""
     data = armature.animation_data
     if data is None:
         return
     data.action = None
-    for track in data.nla_tracks:
-        track.mute = track.lock = False
-        for strip in track.strips:
-            strip.name, strip.mute = track.name, False
+    for track in reversed(list(data.nla_tracks)):  # the importer puts the last animation first
+        (before,) = track.strips
+        strip = data.nla_tracks.new().strips.new(track.name, int(before.frame_start), before.action)
+        strip.name, strip.action_slot = track.name, before.action_slot
+        data.nla_tracks.remove(track)
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def draw_scene(actor: Actor, frame: int, camera: Camera) -> Any:
     pil = optional_package("PIL.Image")
     color, covered, corner = actor.shade(frame, camera)
     image.paste(pil.fromarray(color), corner, pil.fromarray(covered))
-    return image.resize(camera.size, pil.Resampling.BOX)
+    return image.reduce(SUPERSAMPLING)
 
 
 def window(pixels: np.ndarray, margin: float, camera: Camera) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -152,18 +152,19 @@ def _floor(camera: Camera) -> Any:
     image = pil.new("RGB", tuple(side * SUPERSAMPLING for side in camera.size), _BACKGROUND)
     draw = drawing.Draw(image)
     x0, z0 = round(camera.target[0]), round(camera.target[2])
-    for x in range(x0 - _GRID_REACH, x0 + _GRID_REACH):
-        for z in range(z0 - _GRID_REACH, z0 + _GRID_REACH):
-            corners = np.array([[x, 0, z], [x + 1, 0, z], [x + 1, 0, z + 1], [x, 0, z + 1]], dtype=float)
-            # horizontal distance of the square from the target, metres
-            away = np.hypot(*(corners.mean(0) - np.array(camera.target))[[0, 2]])
-            strength = max(0.0, 1.0 - away / (_GRID_REACH - 1)) ** 0.8
-            if strength == 0.0 or ((corners - camera.target) @ camera.axes[2] + camera.distance).min() < 0.3:
-                continue
-            outline = [tuple(map(float, point[:2])) for point in camera.project(corners, SUPERSAMPLING)]
-            if (x + z) % 2:
-                draw.polygon(outline, fill=_blend(_BACKGROUND, _TILE, strength))
-            draw.line([*outline, outline[0]], fill=_blend(_BACKGROUND, _LINE, strength), width=SUPERSAMPLING)
+    steps = np.arange(-_GRID_REACH, _GRID_REACH)
+    squares = np.stack(np.meshgrid(steps + x0, steps + z0, indexing="ij"), axis=-1).reshape(-1, 1, 2)
+    corners = np.insert(squares + np.array([[0, 0], [1, 0], [1, 1], [0, 1]]), 1, 0, axis=-1).astype(float)  # [N, 4, 3]
+    # horizontal distance of each square from the target, metres
+    away = np.linalg.norm((corners.mean(1) - np.array(camera.target))[:, [0, 2]], axis=-1)
+    strengths = np.maximum(0.0, 1.0 - away / (_GRID_REACH - 1)) ** 0.8
+    seen = ((corners - np.array(camera.target)) @ camera.axes[2] + camera.distance).min(1) >= 0.3
+    outlines = camera.project(corners, SUPERSAMPLING)[..., :2]
+    for place in np.flatnonzero(seen & (strengths > 0.0)):
+        outline, strength = [tuple(point) for point in outlines[place].tolist()], float(strengths[place])
+        if squares[place].sum() % 2:
+            draw.polygon(outline, fill=_blend(_BACKGROUND, _TILE, strength))
+        draw.line([*outline, outline[0]], fill=_blend(_BACKGROUND, _LINE, strength), width=SUPERSAMPLING)
     return image
 
 
