@@ -47,10 +47,11 @@ def make_strips(armature: Any) -> None:
         return
     data.action = None
     for track in reversed(list(data.nla_tracks)):  # the importer puts the last animation first
-        (before,) = track.strips
-        strip = data.nla_tracks.new().strips.new(track.name, int(before.frame_start), before.action)
-        strip.name, strip.action_slot = track.name, before.action_slot
+        name, (before,) = track.name, track.strips
+        strip = data.nla_tracks.new().strips.new(name, int(before.frame_start), before.action)
+        strip.action_slot = before.action_slot
         data.nla_tracks.remove(track)
+        strip.name = name  # free from now on
 
 
 if __name__ == "__main__":

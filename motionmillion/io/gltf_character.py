@@ -28,6 +28,7 @@ from motionmillion.io.gltf_nodes import (
     GltfFile,
     animation_keys,
     bind_matrices,
+    joint_groups,
     node_matrix,
     node_names,
     ordered,
@@ -89,7 +90,7 @@ def read_glb(path: str | Path, index: int | None = None, mapping: dict[str, str]
 
 def _read(file: GltfFile, index: int | None, mapping: dict[str, str]) -> GlbCharacter:
     nodes = file.json.get("nodes", [])
-    groups, skinned = _groups(file, nodes), bool(file.json.get("skins"))
+    groups, skinned = joint_groups(file, nodes), bool(file.json.get("skins"))
     if not skinned:
         warnings.warn(f"{str(file.path)!r} has no skin, so that only its nodes will move", stacklevel=4)
     made = [_character(file, nodes, joints) for joints in filter(None, groups)]
@@ -100,42 +101,6 @@ def _read(file: GltfFile, index: int | None, mapping: dict[str, str]) -> GlbChar
     character = made[place]
     _check_scales(character, set(found.values()), nodes)
     return replace(character, joints=found)
-
-
-def _groups(file: GltfFile, nodes: list[dict[str, Any]]) -> list[set[int]]:
-    """The joints of each character, the largest first: of skins that share joints or hang on one another.
-
-    Without skins they are the nodes below each topmost one.
-    """
-    above = {child: number for number, node in enumerate(nodes) for child in node.get("children", [])}
-    skins = [set(skin["joints"]) for skin in file.json.get("skins", [])]
-    skins = skins or [_below(nodes, node) for node in range(len(nodes)) if node not in above]
-    every = set().union(*skins)
-    groups: list[tuple[set[int], set[int]]] = []  # topmost joints, and joints
-    for skin in skins:
-        tops = set()
-        for joint in skin:
-            top, seen = joint, set()
-            while joint in above and joint not in seen:
-                seen.add(joint)
-                joint = above[joint]
-                top = joint if joint in every else top
-            tops.add(top)
-        alike = [group for group in groups if group[0] & tops]
-        groups = [group for group in groups if not group[0] & tops]
-        groups.append((tops.union(*(group[0] for group in alike)), skin.union(*(group[1] for group in alike))))
-    return sorted((joints for _, joints in groups), key=len, reverse=True)
-
-
-def _below(nodes: list[dict[str, Any]], node: int) -> set[int]:
-    """A node and all below it."""
-    found, waiting = set(), [node]
-    while waiting:
-        node = waiting.pop()
-        if node not in found:
-            found.add(node)
-            waiting += nodes[node].get("children", [])
-    return found
 
 
 def _character(file: GltfFile, nodes: list[dict[str, Any]], joints: set[int]) -> GlbCharacter:

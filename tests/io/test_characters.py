@@ -260,6 +260,14 @@ def test_two_characters_of_every_format(tmp_path: Path, motion: Motion, kind: st
             assert character.mapping["pelvis"].startswith("mixamorig:") == bool(index)
 
 
+def test_an_animation_is_that_of_the_character_that_it_moves(tmp_path: Path, motion: Motion):
+    path = tmp_path / "a.glb"
+    path.write_bytes(Glb([plain(), mixamo()]).bytes())
+    for index in range(2):
+        retarget_file(motion, read_character(path, index=index), tmp_path / "b.glb", options=NO_IK)
+        assert apart(Motion.load(tmp_path / "b.glb", index=2), motion) < 3.0
+
+
 def test_people_of_a_bvh_file_are_read_one_by_one(tmp_path: Path):
     path = tmp_path / "a.bvh"
     path.write_text(str(two_bodies("bvh")), encoding="utf-8")
