@@ -268,7 +268,7 @@ def add_animation(
     Args:
         channels: node, "rotation" or "translation", and values `[T, 4]` or `[T, 3]`.
     """
-    buffers = content.setdefault("buffers", [{"byteLength": 0}])
+    buffers = content["buffers"] = content.get("buffers") or [{"byteLength": 0}]
     data = bytearray(binary + b"\0" * (-len(binary) % 4))
     views, accessors = content.setdefault("bufferViews", []), content.setdefault("accessors", [])
 
