@@ -131,7 +131,7 @@ def test_export_and_view(run, tmp_path):
 
 
 def test_view_replaces_its_own_pages_only_and_tells_motions_apart(run, tmp_path):
-    motion = synthesize("turn", seed=0, seconds=1)
+    motion = synthesize("turn", seed=0, seconds=2)
     sources = [motion.save(tmp_path / name) for name in ("a.npz", "b.npz", "other/b.npz")]
     assert run("view", sources[0], "--no-browser")[0] == 0
     code, _, err = run("view", *sources, "--no-browser")
