@@ -1,5 +1,6 @@
 """Commands on files: `motionmillion export`, `view`, `tokenize` and `detokenize`. Heavy imports wait inside."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,9 @@ from motionmillion.cli.options import (
 )
 from motionmillion.io.write_options import Shown
 from motionmillion.progress import say, tracked
+
+_VIEW = "motionmillion view"
+"""What pages of the command `view` say that they were made by."""
 
 
 @with_output_options
@@ -110,7 +114,7 @@ def view(
     mapping: MappingOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Show a motion in the web browser, or several side by side.
+    """Show a motion in the web browser, or several side by side; a page of an earlier view is replaced.
 
     The page works offline. It shows a human, a mannequin or a stick figure, path and foot contacts, takes more BVH,
     GLB and NPZ files dropped onto it, and saves BVH and GLB; press ? for its keys.
@@ -118,22 +122,34 @@ def view(
     import webbrowser
 
     from motionmillion.io.outputs import check_outputs
+    from motionmillion.io.page import made_by
 
     named = read_mapping(mapping)
     check_mapping(named, [*sources])
     output = sources[0].with_suffix(".html") if output is None else output
     if output.suffix.lower() != ".html":
         raise ValueError(f"output must end in .html to be viewed, got {str(output)!r}")
-    check_outputs([output], sources, overwrite)
+    check_outputs([output], sources, overwrite or made_by(output) == _VIEW)
 
     from motionmillion.io.html import write_html
 
     motions = [load_motion(source, named, fps=source_fps, up=up, index=index) for source in sources]
-    captions = [motion.caption or source.stem for motion, source in zip(motions, sources, strict=True)]
-    page = write_html(motions, output, captions if len(sources) > 1 else None, body=body)
+    captions = _titles(
+        [motion.caption or source.stem for motion, source in zip(motions, sources, strict=True)], sources
+    )
+    page = write_html(motions, output, captions if len(sources) > 1 else None, body=body, generator=_VIEW)
     typer.echo(page)
     if browser and not webbrowser.open(page.resolve().as_uri()):
         say(f"no web browser was found; open {page} in one")
+
+
+def _titles(captions: Sequence[str], sources: Sequence[Path]) -> list[str]:
+    """Captions of motions that are shown together; equal ones with the names of their files, or their whole paths."""
+    names, titles = [source.name for source in sources], []
+    for caption, source in zip(captions, sources, strict=True):
+        file = source.name if names.count(source.name) == 1 else str(source)
+        titles.append(caption if captions.count(caption) == 1 else f"{caption} ({file})")
+    return titles
 
 
 def tokenize(

@@ -15,6 +15,7 @@ from motionmillion.data.manifest import NAME, Manifest, clip_entry
 from motionmillion.data.mirror_words import mirror_caption
 from motionmillion.io import write_motion
 from motionmillion.io.write_options import OutputOptions
+from motionmillion.kinematics.repair import repair_faults
 from motionmillion.motion import Motion
 from motionmillion.progress import say
 
@@ -38,9 +39,17 @@ class Finish:
     repair: bool = False
     manifest: Manifest | None = None
 
-    def clip(self, motion: Motion) -> GameClip:
-        """What a generated motion is made into; raises `ValueError` if it cannot be."""
-        return prepare_clip(motion.repaired() if self.repair else motion, self.clips)
+    def clip(self, motion: Motion, name: str = "motion") -> GameClip:
+        """What a generated motion is made into; says what a repair changed, with its name in front.
+
+        Raises:
+            ValueError: if it cannot be.
+        """
+        if self.repair:
+            fixed = motion.repaired()
+            say(f"{name}: {repair_faults(motion, fixed)}")
+            motion = fixed
+        return prepare_clip(motion, self.clips)
 
     def write(
         self, files: Sequence[Path], clip: GameClip, prompt: str, seed: int, parts: "Sequence[Part]" = ()

@@ -61,7 +61,11 @@ def generate(
     ] = False,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Repair feet, floor and jitter before writing.", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--repair",
+            help="Repair feet, floor and jitter before writing; prints what was wrong before and after.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     manifest: Annotated[
         bool,

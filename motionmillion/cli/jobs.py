@@ -287,7 +287,7 @@ def generate_files(
             part = jobs[start : start + options.batch_size]
             for job, motion in zip(part, request.motions(pipe, part, options.given), strict=True):
                 try:
-                    clip = finish.clip(motion)
+                    clip = finish.clip(motion, str(job.files[0]))
                 except ValueError as error:
                     failed.append(f"{job.files[0]}: {error}")
                 else:

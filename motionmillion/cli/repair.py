@@ -57,8 +57,7 @@ def repair(
     named = read_mapping(mapping)
     check_mapping(named, files)
     plan = plan_files(files, output, formats or [], overwrite)
-    from motionmillion.kinematics.faults import find_faults
-    from motionmillion.kinematics.repair import RepairOptions, repaired
+    from motionmillion.kinematics.repair import RepairOptions, repair_faults, repaired
 
     options = RepairOptions(feet, floor, jitter, swing, floor_height)
     pairs = []
@@ -66,10 +65,6 @@ def repair(
         motion = load_motion(source, named, fps=source_fps, up=up, index=index)
         pairs.append((motion, repaired(motion, options)))
     for (before, after), (_, paths) in tracked(list(zip(pairs, plan, strict=True)), "writing", "motions"):
-        was, now = find_faults(before), find_faults(after)
-        told = (
-            f"sliding {was.sliding:.2f} -> {now.sliding:.2f} of frames, penetration {1000 * was.penetration:.1f} -> "
-            f"{1000 * now.penetration:.1f} mm, jerk {was.jerk:.0f} -> {now.jerk:.0f} m/s^3"
-        )
+        told = repair_faults(before, after, options)
         for path in paths:
             typer.echo(f"{after.save(path)}: {told}")

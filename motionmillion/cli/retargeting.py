@@ -15,7 +15,7 @@ _PAIRS = "SMPL22 joint=joint of the file, or a YAML file of such pairs. Repeat f
 
 def retarget(
     sources: Annotated[list[Path], typer.Argument(help=f"Motion files: {READABLE}.", metavar="SOURCE...")],
-    to: Annotated[Path, typer.Option("--to", help="The character: .glb, .bvh or .fbx.")],
+    to: Annotated[Path, typer.Option("--to", help="The character: .glb, .gltf, .bvh or .fbx.")],
     output: Annotated[
         list[Path] | None,
         typer.Option(
@@ -36,7 +36,7 @@ def retarget(
     hands: Annotated[bool, typer.Option(help=help_of("hands"))] = False,
     scale: Annotated[float | None, typer.Option(help=help_of("scale"))] = None,
     sole: Annotated[float | None, typer.Option(help=help_of("sole"))] = None,
-    character: Annotated[int | None, typer.Option(help="Which character of a .glb of several, from 0.")] = None,
+    character: Annotated[int | None, typer.Option(help="Which character of a file of several, from 0.")] = None,
     fps: Annotated[float | None, typer.Option(help="Resample to this frame rate, such as 24 or 60.")] = None,
     source_fps: SourceFpsOption = None,
     up: UpOption = None,
@@ -58,13 +58,13 @@ def retarget(
     check_outputs([*outputs, *([save_mapping] if save_mapping else [])], [*sources, to], overwrite)
     for source in sources:
         existing_file(source)
-    from motionmillion.io.characters import check_target_output, read_character, retarget_file
+    from motionmillion.io.characters import GLTF, check_target_output, read_character, retarget_file
     from motionmillion.io.files import write_text
     from motionmillion.io.options import option_names
     from motionmillion.kinematics.target_options import RetargetOptions
 
     for path in outputs:
-        check_target_output(to, path, len(sources), to.suffix.lower() == ".glb")
+        check_target_output(to, path, len(sources), to.suffix.lower() in GLTF)
     options = RetargetOptions(feet=feet, hands=hands, scale=scale, sole=sole)
     with option_names(index="--character"):
         body = read_character(to, given, index=character)

@@ -12,8 +12,9 @@
 | loop, in_place | whether it repeats, and whether its travel was taken out |
 | speed | mean speed along the floor, metres per second, of the motion before it was put in place |
 | displacement, turn | from the first frame to the last one: [x, z] in metres, degrees about +y |
-| contacts | for each foot the intervals of frames in which it touches the floor, [first, one after the last] |
+| contacts | for each foot the intervals of frames in which it touches the floor: [first, one after the last] |
 
+Contacts of a loop are those while it repeats; one across the seam is two intervals.
 The file is replaced as a whole whenever a clip is added, so that it is always valid.
 """
 
@@ -81,11 +82,12 @@ def clip_entry(files: Sequence[str | Path], clip: GameClip, prompt: str, seed: i
     """The entry of a clip; see the module."""
     from motionmillion.kinematics.repair import check_skeleton
     from motionmillion.kinematics.roots import headings, mean_speed
-    from motionmillion.kinematics.trimming import foot_contacts
+    from motionmillion.kinematics.trimming import foot_contacts, loop_contacts
 
     motion, loop = check_skeleton(clip.travelling), clip.loop
     step = (motion.translation[-1] - motion.translation[0]).tolist()
     yaw = headings(motion.rotations[:, 0].double())
+    contacts = foot_contacts(motion) if loop is None else loop_contacts(loop)
     return {
         "name": Path(files[0]).stem,
         "files": list(files),
@@ -100,5 +102,5 @@ def clip_entry(files: Sequence[str | Path], clip: GameClip, prompt: str, seed: i
         "speed": round(mean_speed(motion) if loop is None else loop.speed, 3),
         "displacement": [round(step[0], 4), round(step[2], 4)],
         "turn": round(math.degrees(float(yaw[-1] - yaw[0])), 2),
-        "contacts": {side: [list(each) for each in found] for side, found in foot_contacts(motion).items()},
+        "contacts": {side: [list(each) for each in found] for side, found in contacts.items()},
     }

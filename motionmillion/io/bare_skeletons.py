@@ -17,7 +17,8 @@ import torch
 
 from motionmillion.io.bvh import unwrapped
 from motionmillion.io.files import atomic_path, write_bytes
-from motionmillion.io.gltf_character import add_animation, pack, quaternions
+from motionmillion.io.gltf_character import add_animation, quaternions
+from motionmillion.io.gltf_pack import pack
 from motionmillion.kinematics.targets import Carried
 
 _CHANNELS = ("zrotation", "xrotation", "yrotation")

@@ -22,9 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from motionmillion.io.arrays import exact_rotations
-from motionmillion.io.bvh_file import BvhTree, parse_bvh
+from motionmillion.io.bvh_file import BvhTree, parse_hierarchies
 from motionmillion.io.bvh_rig import BvhRig, units_per_metre, with_t_pose
 from motionmillion.io.files import atomic_path, existing_file
+from motionmillion.io.people import choose_person
 from motionmillion.io.root_bone import check_root_motion, on_root, rooted_skeleton
 from motionmillion.io.trees import TreeOptions, motion_of_tree
 from motionmillion.kinematics.rotations import axis_rotation
@@ -107,6 +108,7 @@ def read_bvh(
     up: str | None = None,
     mapping: Mapping[str, str] | None = None,
     align: str = "limbs",
+    index: int | None = None,
 ) -> Motion:
     """Read a BVH file of any hierarchy onto the SMPL22 body.
 
@@ -117,6 +119,7 @@ def read_bvh(
         mapping: SMPL22 name -> the file's joint name, for joints that are not found automatically.
         align: "limbs" matches the directions of the limbs and the bending of the spine; "bones" also matches the
             directions of the bones of spine, neck and collars.
+        index: which person of several; None takes the first, with a warning.
 
     Returns:
         a motion on SMPL22; on the file's own body if that has SMPL22's joints and rest pose and only its bones are of
@@ -127,12 +130,13 @@ def read_bvh(
             ones), or an argument is out of range.
     """
     options = TreeOptions(scale, up, mapping, align)
-    return motion_of_tree(bvh_tree(path), str(path), options)
+    return motion_of_tree(bvh_tree(path, mapping, index), str(path), options)
 
 
-def bvh_tree(path: str | Path) -> BvhTree:
+def bvh_tree(path: str | Path, mapping: Mapping[str, str] | None = None, index: int | None = None) -> BvhTree:
     """The joints of a file as they are in it."""
-    return parse_bvh(existing_file(path).read_bytes(), str(path))
+    trees = parse_hierarchies(existing_file(path).read_bytes(), str(path))
+    return choose_person(trees, mapping or {}, path, index)
 
 
 def _hierarchy(skeleton: Skeleton, rig: BvhRig, scale: float, placed: int) -> list[str]:

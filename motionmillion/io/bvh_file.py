@@ -1,6 +1,7 @@
 """The text of a `.bvh` file <-> a tree of joints with animated channels; any hierarchy, any channel order.
 
-    tree = parse_bvh(data, "walk.bvh")
+    tree = parse_bvh(data, "walk.bvh")                       # the largest hierarchy
+    trees = parse_hierarchies(data, "two_people.bvh")        # all of them
     positions, rotations = tree.forward_kinematics()
 
 Unusual: End Sites are kept as joints without channels, named `<parent> end`. A joint's position channels replace its
@@ -14,6 +15,7 @@ Shapes: T frames, N joints, End Sites included.
 
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -101,7 +103,7 @@ class BvhTree:
 
 
 def parse_bvh(data: bytes | str, path: str) -> BvhTree:
-    """Parse the contents of a `.bvh` file.
+    """Parse the contents of a `.bvh` file; of several hierarchies the largest, with a warning.
 
     Args:
         path: the file's name for error messages.
@@ -109,7 +111,25 @@ def parse_bvh(data: bytes | str, path: str) -> BvhTree:
     Raises:
         ValueError: for anything missing, unknown or not finite, with the file and the line.
     """
-    return _Parser(data.encode("utf-8") if isinstance(data, str) else data, path).parse()
+    trees = parse_hierarchies(data, path)
+    warn_of_others(trees[0], trees[1:], path)
+    return trees[0]
+
+
+def parse_hierarchies(data: bytes | str, path: str) -> list[BvhTree]:
+    """All hierarchies of a `.bvh` file, the largest first; Args, Raises: as for `parse_bvh`."""
+    trees = _Parser(data.encode("utf-8") if isinstance(data, str) else data, path).parse()
+    return sorted(trees, key=lambda tree: -len(tree.names))
+
+
+def warn_of_others(read: BvhTree, others: Sequence[BvhTree], path: str) -> None:
+    """Warn of the hierarchies that are not read, such as props."""
+    if others:
+        warnings.warn(
+            f"{path} has {len(others) + 1} hierarchies; only {read.names[0]!r} is read, not "
+            f"{', '.join(repr(tree.names[0]) for tree in others[:5])}",
+            stacklevel=3,
+        )
 
 
 class _Parser:
@@ -162,7 +182,7 @@ class _Parser:
             raise self.fail(f"{what} must be {count} finite number{'s' if count != 1 else ''}")
         return values
 
-    def parse(self) -> BvhTree:
+    def parse(self) -> list[BvhTree]:
         if self.take("HIERARCHY").upper() != "HIERARCHY":
             raise self.fail("the file must begin with HIERARCHY")
         trees: list[BvhTree] = []
@@ -215,8 +235,8 @@ class _Parser:
             raise self.fail("CHANNELS must be a count and as many of Xposition ... Zrotation")
         return names
 
-    def motion(self, trees: list[BvhTree]) -> BvhTree:
-        """Read the rows, and return the largest tree with its columns of them."""
+    def motion(self, trees: list[BvhTree]) -> list[BvhTree]:
+        """Read the rows, and return the trees with their columns of them."""
         count = self.labelled("Frames:", 1)
         if not re.fullmatch(r"[+-]?\d+(\.0*)?", count):
             count = "0"  # rows are counted
@@ -230,25 +250,16 @@ class _Parser:
         widths = [sum(len(names) for names in tree.channels) for tree in trees]
         if sum(widths) == 0:
             raise self.fail("a file must have CHANNELS")
-        chosen = max(range(len(trees)), key=lambda place: len(trees[place].names))
-        tree = trees[chosen]
-        tree.fps = frame_rate(decimal_points(step))
         values = read_rows(self.data, self.position, self.number, sum(widths), count, self.path)
-        self.warn(trees, chosen, step)
-        start = sum(widths[:chosen])
-        tree.values = values if len(trees) == 1 else values[:, start : start + widths[chosen]]
-        return tree
+        for tree, stop in zip(trees, np.cumsum(widths), strict=True):
+            tree.fps = frame_rate(decimal_points(step))
+            tree.values = values[:, stop - sum(map(len, tree.channels)) : stop]
+        self.warn_of_rate(trees[0].fps, step)
+        return trees
 
-    def warn(self, trees: list[BvhTree], chosen: int, step: str) -> None:
-        """Warn of hierarchies that are not read, and of a frame rate that is not the printed one."""
-        others = [tree.names[0] for place, tree in enumerate(trees) if place != chosen]
-        if others:
-            warnings.warn(
-                f"{self.path} has {len(trees)} hierarchies; only {trees[chosen].names[0]!r} is read, not "
-                f"{', '.join(repr(name) for name in others[:5])}",
-                stacklevel=2,
-            )
-        fps, printed = trees[chosen].fps, 1.0 / float(decimal_points(step))
+    def warn_of_rate(self, fps: float, step: str) -> None:
+        """Warn of a frame rate that is not the printed one."""
+        printed = 1.0 / float(decimal_points(step))
         if abs(fps / printed - 1.0) > _RATE_TOLERANCE:
             warnings.warn(
                 f"{self.path}: the frame time {step} is read as {fps:g} frames per second, since it is rounded; "

@@ -1,12 +1,12 @@
-"""Characters of one's own, from `.glb`, `.bvh` and `.fbx` files, and their files with a motion.
+"""Characters of one's own, from `.glb`, `.gltf`, `.bvh` and `.fbx` files, and their files with a motion.
 
     character = read_character("hero.glb")                 # or a .bvh, or the skeleton of an .fbx file
     retarget_file(motion, character, "out.glb")            # or out.bvh; [walk, run] for two animations of a .glb
     print(character.mapping)                               # SMPL22 name -> joint's name
 
-A `.glb` character keeps its whole file and gets more animations (`motionmillion.io.gltf_character`). Every other
-pair of formats writes the bare skeleton (`motionmillion.io.bare_skeletons`): a `.bvh` target keeps hierarchy, names,
-offsets, channels, axes and unit.
+A `.glb` or `.gltf` character keeps its whole file, as a `.glb`, and gets more animations
+(`motionmillion.io.gltf_character`). Every other pair of formats writes the bare skeleton
+(`motionmillion.io.bare_skeletons`): a `.bvh` target keeps hierarchy, names, offsets, channels, axes and unit.
 """
 
 import warnings
@@ -18,10 +18,10 @@ import numpy as np
 
 from motionmillion.io.axes import check_up
 from motionmillion.io.bare_skeletons import BareSkeleton, write_bare_bvh, write_bare_glb
-from motionmillion.io.bvh_file import BvhTree, parse_bvh
+from motionmillion.io.bvh_file import BvhTree, parse_hierarchies
 from motionmillion.io.files import existing_file
 from motionmillion.io.gltf_character import Animation, GlbCharacter, read_glb, write_glb_animations
-from motionmillion.kinematics.joint_names import map_joints
+from motionmillion.io.people import choose_character, is_body, separate_bodies
 from motionmillion.kinematics.rotations import nearest
 from motionmillion.kinematics.target_options import RetargetOptions
 from motionmillion.kinematics.targets import Target, ToTarget
@@ -29,7 +29,8 @@ from motionmillion.kinematics.upright import UP_TURNS, upright_fraction
 from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22
 
-TARGETS, OUTPUTS = (".glb", ".bvh", ".fbx"), (".glb", ".bvh")
+GLTF = (".glb", ".gltf")
+TARGETS, OUTPUTS = (*GLTF, ".bvh", ".fbx"), (".glb", ".bvh")
 _CENTIMETRES = 100.0
 _UNITS = (1.0, 39.3701, 100.0, 1000.0)
 _LEG = 0.8
@@ -74,9 +75,9 @@ def read_character(
     """Read the body of a file.
 
     Args:
-        path: a `.glb`, `.bvh` or `.fbx` file.
+        path: a `.glb`, `.gltf`, `.bvh` or `.fbx` file.
         mapping: SMPL22 name -> the file's joint, for joints that are not found automatically.
-        index: which character of a `.glb` file of several.
+        index: which character of a file of several.
         up: the vertical axis of a `.bvh` file, "y" or "z"; None takes that about which it stands.
 
     Raises:
@@ -87,18 +88,20 @@ def read_character(
     path, given = Path(path), dict(mapping or {})
     suffix = path.suffix.lower()
     if suffix not in TARGETS:
-        more = "; save it as one .glb file" if suffix == ".gltf" else ""
-        raise ValueError(f"target must end in one of {list(TARGETS)}, got {str(path)!r}{more}")
-    if suffix == ".glb":
+        raise ValueError(f"target must end in one of {list(TARGETS)}, got {str(path)!r}")
+    if suffix in GLTF:
         glb = read_glb(path, index, given)
         return Character(glb.target, glb.joints, glb.frames, glb.bones, np.eye(3), glb=glb)
-    return _from_bvh(existing_file(path), given, up) if suffix == ".bvh" else _from_fbx(existing_file(path), given)
+    if suffix == ".bvh":
+        return _from_bvh(existing_file(path), given, index, up)
+    return _from_fbx(existing_file(path), given, index)
 
 
-def _from_bvh(path: Path, mapping: dict[str, str], up: str | None) -> Character:
-    tree = parse_bvh(path.read_bytes(), str(path))
-    rest = tree.rest_positions()
-    joints = map_joints(tree.names, tree.parents, mapping, str(path), rest)
+def _from_bvh(path: Path, mapping: dict[str, str], index: int | None, up: str | None) -> Character:
+    trees = parse_hierarchies(path.read_bytes(), str(path))
+    bodies = [Target(tuple(t.names), tuple(t.parents), t.rest_positions(), path=str(path)) for t in trees]
+    place, joints = choose_character(bodies, mapping, path, index)
+    tree, rest = trees[place], bodies[place].rest
     positions, rotations = tree.forward_kinematics(np.arange(min(tree.num_frames, 1000)))
     turn = UP_TURNS[_up(positions, rest, joints) if up is None else up]
     target = Target(
@@ -132,18 +135,32 @@ def _up(positions: np.ndarray, rest: np.ndarray, joints: dict[str, int]) -> str:
     return "y"
 
 
-def _from_fbx(path: Path, mapping: dict[str, str]) -> Character:
+def _from_fbx(path: Path, mapping: dict[str, str], index: int | None) -> Character:
     from motionmillion.io.fbx_read import node_arrays
 
     arrays = node_arrays(path, ["--rest"])
-    names = tuple(str(name) for name in arrays["names"])
-    parents, rest = tuple(int(parent) for parent in arrays["parents"]), arrays["rest"]
-    joints = map_joints(names, parents, mapping, str(path), rest[:, :3, 3])
+    bones = arrays["bones"].astype(bool)
+    groups = separate_bodies(arrays["parents"].tolist(), bones)
+    bodies = [_part(arrays, group, path) for group in groups]
+    if not any(is_body(body.names, body.parents, body.rest, mapping) for body in bodies):
+        groups = [list(range(len(bones)))]  # one body with several topmost bones
+        bodies = [_part(arrays, groups[0], path)]
+    place, joints = choose_character(bodies, mapping, path, index)
+    target, kept = bodies[place], groups[place]
+    frames = arrays["rest"][kept, :3, :3]
     for joint in joints.values():
-        if np.linalg.det(rest[joint, :3, :3]) <= 0:
-            raise ValueError(f"joints of {str(path)!r} must not be mirrored, got {names[joint]!r}; apply scales")
-    target = Target(names, parents, rest[:, :3, 3], path=str(path))
-    return Character(target, joints, nearest(rest[:, :3, :3]), arrays["bones"].astype(bool), np.eye(3))
+        if np.linalg.det(frames[joint]) <= 0:
+            raise ValueError(
+                f"joints of {str(path)!r} must not be mirrored, got {target.names[joint]!r}; apply scales"
+            )
+    return Character(target, joints, nearest(frames), bones[kept], np.eye(3))
+
+
+def _part(arrays: dict[str, np.ndarray], kept: list[int], path: Path) -> Target:
+    """The body of some of a file's joints, which hold the parents of each other."""
+    parents = [kept.index(parent) if parent >= 0 else -1 for parent in arrays["parents"][kept].tolist()]
+    names = tuple(str(name) for name in arrays["names"][kept])
+    return Target(names, tuple(parents), arrays["rest"][kept, :3, 3], path=str(path))
 
 
 def check_target_output(
@@ -153,7 +170,7 @@ def check_target_output(
 
     Args:
         motions: number of motions for the file.
-        whole_glb: whether the character comes from a `.glb` file.
+        whole_glb: whether the character comes from a `.glb` or `.gltf` file.
     """
     if Path(path).suffix.lower() not in OUTPUTS:
         raise ValueError(

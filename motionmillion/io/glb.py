@@ -47,7 +47,8 @@ def write_glb(
     Args:
         motion: one motion, or a list of motions on one skeleton.
         body: "human", "man", "woman", "mannequin", "auto" for the human if the skeleton has SMPL22's joints, or the
-            path of a `.glb` character of one's own, which keeps its joints' names, see `motionmillion.io.characters`.
+            path of a `.glb` or `.gltf` character of one's own, which keeps its joints' names, see
+            `motionmillion.io.characters`.
         root_motion: "hips" (or True) if the pelvis travels, "none" (or False) if it stays above the origin, "root" for
             an extra bone on the floor that travels; see `motionmillion.io.root_bone`.
         fps: resample to this frame rate; None keeps each motion's own.
@@ -59,7 +60,7 @@ def write_glb(
             folder that cannot be written.
     """
     check_glb()
-    if body.lower().endswith(".glb"):
+    if body.lower().endswith((".glb", ".gltf")):
         return _on_character(motion, path, body, root_motion, fps)
     dressed, clips = make_clips(motion, body, root_motion, fps)
     return write_bytes(_Document(dressed, joint_names(dressed.skeleton, names)).glb(clips), path)

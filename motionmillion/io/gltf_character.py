@@ -1,18 +1,17 @@
-"""A character in a `.glb` file: its skeleton as a target, and its file with more animations.
+"""A character in a `.glb` or `.gltf` file: its skeleton as a target, and its file with more animations.
 
     character = read_glb("hero.glb")
     write_glb_animations(character, [Animation(carried, 30.0, "walk")], character.joints, "out.glb")
 
 The file is kept: meshes, materials, skins, textures, extras and other animations stay as they are, byte for byte, and
-the new animations come last. The rest pose is the bind pose of the skins. Armatures may be scaled and turned (Mixamo's
-0.01, roots with z up), and nodes may have matrices. Fingers and other joints without a counterpart are not animated.
+the new animations come last; a `.gltf` with the files beside it becomes one `.glb`. The rest pose is the bind pose of
+the skins. Armatures may be scaled and turned (Mixamo's 0.01, roots with z up), and nodes may have matrices. Fingers
+and other joints without a counterpart are not animated.
 Unusual: a node that gets an animation must not have a matrix, so that its matrix is taken apart.
 
 Shapes: T frames, N joints.
 """
 
-import json
-import struct
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -28,14 +27,16 @@ from motionmillion.io.gltf_nodes import (
     GltfError,
     GltfFile,
     animation_keys,
+    bind_matrices,
+    joint_groups,
     node_matrix,
     node_names,
     ordered,
     posed_matrices,
     rest_matrices,
 )
-from motionmillion.io.options import option
-from motionmillion.kinematics.joint_names import map_joints
+from motionmillion.io.gltf_pack import in_one_piece, pack
+from motionmillion.io.people import choose_character
 from motionmillion.kinematics.rotations import nearest
 from motionmillion.kinematics.targets import Carried, Target
 
@@ -67,7 +68,7 @@ class GlbCharacter:
 
 
 def read_glb(path: str | Path, index: int | None = None, mapping: dict[str, str] | None = None) -> GlbCharacter:
-    """The character of a `.glb` file.
+    """The character of a `.glb` or `.gltf` file.
 
     Args:
         index: which character of several.
@@ -89,54 +90,17 @@ def read_glb(path: str | Path, index: int | None = None, mapping: dict[str, str]
 
 def _read(file: GltfFile, index: int | None, mapping: dict[str, str]) -> GlbCharacter:
     nodes = file.json.get("nodes", [])
-    groups, skinned = _groups(file, nodes), bool(file.json.get("skins"))
+    groups, skinned = joint_groups(file, nodes), bool(file.json.get("skins"))
     if not skinned:
         warnings.warn(f"{str(file.path)!r} has no skin, so that only its nodes will move", stacklevel=4)
-    made, failed = [], None
-    for joints in filter(None, groups):
-        character = _character(file, nodes, joints)
-        try:
-            found = map_joints(
-                character.target.names, character.target.parents, mapping, str(file.path), character.target.rest
-            )
-            made.append((character, found))
-        except ValueError as error:
-            failed = failed or error
-    if not made:
-        none = f"{str(file.path)!r} must hold a character with joints, got none"
-        raise GltfError(none if failed is None else str(failed))
-    if index is None and len(made) > 1:
-        names = ", ".join(repr(character.target.names[found["pelvis"]]) for character, found in made[:4])
-        raise GltfError(
-            f"{str(file.path)!r} must hold one character, got {len(made)}, with the hips {names}; choose one "
-            f"with {option('index', 0)}"
-        )
-    if not 0 <= (index or 0) < len(made):
-        raise GltfError(f"index must be 0 to {len(made) - 1} for the characters of {str(file.path)!r}, got {index}")
-    character, found = made[index or 0]
+    made = [_character(file, nodes, joints) for joints in filter(None, groups)]
+    try:
+        place, found = choose_character([character.target for character in made], mapping, file.path, index)
+    except ValueError as error:
+        raise GltfError(str(error)) from None
+    character = made[place]
     _check_scales(character, set(found.values()), nodes)
     return replace(character, joints=found)
-
-
-def _groups(file: GltfFile, nodes: list[dict[str, Any]]) -> list[set[int]]:
-    """The joints of each character, the largest first: of skins that share joints or hang on one another."""
-    skins = [set(skin["joints"]) for skin in file.json.get("skins", [])] or [set(range(len(nodes)))]
-    above = {child: number for number, node in enumerate(nodes) for child in node.get("children", [])}
-    every = set().union(*skins)
-    groups: list[tuple[set[int], set[int]]] = []  # topmost joints, and joints
-    for skin in skins:
-        tops = set()
-        for joint in skin:
-            top, seen = joint, set()
-            while joint in above and joint not in seen:
-                seen.add(joint)
-                joint = above[joint]
-                top = joint if joint in every else top
-            tops.add(top)
-        alike = [group for group in groups if group[0] & tops]
-        groups = [group for group in groups if not group[0] & tops]
-        groups.append((tops.union(*(group[0] for group in alike)), skin.union(*(group[1] for group in alike))))
-    return sorted((joints for _, joints in groups), key=len, reverse=True)
 
 
 def _character(file: GltfFile, nodes: list[dict[str, Any]], joints: set[int]) -> GlbCharacter:
@@ -146,7 +110,7 @@ def _character(file: GltfFile, nodes: list[dict[str, Any]], joints: set[int]) ->
         own = node_matrix(nodes[number])
         placed[place] = own if parents[place] < 0 else placed[parents[place]] @ own
     rest = rest_matrices(file, order, parents)
-    turn = _upright(rest, placed)
+    turn = _upright(file, order, rest, placed)
     rest[:, :3] = turn @ rest[:, :3]
     frames = nearest(rest[:, :3, :3])
     clip = _clip(file, order, parents, frames)
@@ -161,15 +125,15 @@ def _character(file: GltfFile, nodes: list[dict[str, Any]], joints: set[int]) ->
     return GlbCharacter(file, target, frames, np.isin(order, list(joints)), order, placed)
 
 
-def _upright(rest: np.ndarray, placed: np.ndarray) -> np.ndarray:
+def _upright(file: GltfFile, order: list[int], rest: np.ndarray, placed: np.ndarray) -> np.ndarray:
     """The rotation `[3, 3]` that undoes a turn of the bind pose because the nodes are posed."""
     apart = np.linalg.norm(rest[:, :3, 3] - placed[:, :3, 3], axis=-1).max()
     if apart <= _POSED * np.ptp(rest[:, :3, 3], axis=0).max():
         return np.eye(3)
-    joints = np.abs(rest - placed).max((1, 2)) > 1e-9
-    first = int(np.argmax(joints)) if joints.any() else 0
-    # a mesh lies along its axes, in whatever pose its first joint is
-    turn = nearest(placed[first, :3, :3] @ np.linalg.inv(rest[first, :3, :3]))
+    binds = (pair for skin in file.json.get("skins", []) for pair in bind_matrices(file, skin) if pair[0] in order)
+    node, bind = next(binds)
+    # a mesh lies along its axes, in whatever pose the joint is that places it
+    turn = nearest(rest[order.index(node), :3, :3] @ np.linalg.inv(bind[:3, :3]))
     axes = np.zeros((3, 3))
     for row in np.argsort(-np.abs(turn).max(1)):
         free = np.where(np.abs(axes).sum(0) == 0, np.abs(turn[row]), -1.0)
@@ -201,12 +165,11 @@ def _floor(file: GltfFile, nodes: list[dict[str, Any]], order: list[int], rest: 
         inverse = file.array(skin["inverseBindMatrices"])[0].reshape(4, 4).T
         mesh = rest[order.index(skin["joints"][0])] @ inverse  # from the mesh's coordinates
         for primitive in file.json["meshes"][node["mesh"]]["primitives"]:
-            accessor = file.json["accessors"][primitive["attributes"]["POSITION"]]
-            if accessor.get("normalized") or "min" not in accessor:
-                continue
-            low, high = np.array(accessor["min"], float), np.array(accessor["max"], float)
-            corners = np.where(np.indices((2, 2, 2)).reshape(3, 8).T.astype(bool), high, low)
-            found.append((corners @ mesh[:3, :3].T + mesh[:3, 3])[:, 1].min())
+            try:
+                vertices = file.array(primitive["attributes"]["POSITION"])
+            except GltfError:
+                continue  # compressed
+            found.append((vertices @ mesh[1, :3] + mesh[1, 3]).min())
     return float(min(found)) if found else None
 
 
@@ -246,7 +209,7 @@ def write_glb_animations(
     Args:
         mapped: SMPL22 name -> joint, as given to `ToTarget`.
     """
-    content, data = json.loads(json.dumps(character.file.json)), character.file.binary or b""
+    content, data = in_one_piece(character.file)
     for carried, fps, name in animations:
         channels = _channels(character, carried, mapped, content["nodes"])
         data = add_animation(content, data, channels, fps, name or "motion")
@@ -305,11 +268,7 @@ def add_animation(
     Args:
         channels: node, "rotation" or "translation", and values `[T, 4]` or `[T, 3]`.
     """
-    buffers = content.setdefault("buffers", [])
-    if not buffers or "uri" in buffers[0]:
-        if buffers:
-            raise GltfError("the first buffer must be in the file, got one in a file of its own; save it as one .glb")
-        buffers.append({"byteLength": 0})
+    buffers = content["buffers"] = content.get("buffers") or [{"byteLength": 0}]
     data = bytearray(binary + b"\0" * (-len(binary) % 4))
     views, accessors = content.setdefault("bufferViews", []), content.setdefault("accessors", [])
 
@@ -335,12 +294,3 @@ def add_animation(
     animations.append(made)
     buffers[0]["byteLength"] = len(data)
     return bytes(data)
-
-
-def pack(content: dict[str, Any], binary: bytes) -> bytes:
-    """The bytes of a `.glb` file."""
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    chunks = struct.pack("<I4s", len(text), b"JSON") + text
-    chunks += struct.pack("<I4s", len(binary), b"BIN\0") + binary
-    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks

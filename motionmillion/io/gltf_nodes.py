@@ -113,10 +113,14 @@ class GltfFile:
             return self.binary
         if uri.startswith("data:"):
             return base64.b64decode(uri.split(",", 1)[1])
-        beside = (self.path.parent / unquote(uri)).resolve()
-        if self.path.parent.resolve() not in beside.parents:
-            raise GltfError(f"buffers of {str(self.path)!r} must lie in its folder, got {uri[:80]!r}")
-        return existing_file(beside).read_bytes()
+        return self.beside(unquote(uri))
+
+    def beside(self, name: str) -> bytes:
+        """The bytes of a file that belongs to this one."""
+        path = (self.path.parent / name).resolve()
+        if self.path.parent.resolve() not in path.parents:
+            raise GltfError(f"files of {str(self.path)!r} must lie in its folder, got {name[:80]!r}")
+        return existing_file(path).read_bytes()
 
     def array(self, number: int) -> np.ndarray:
         """The values `[K, width]` of an accessor, integers scaled to -1..1 or 0..1 if they are normalised."""
@@ -149,13 +153,51 @@ def _posed(file: GltfFile, fps: float | None, index: int | None) -> PosedTree:
     if len(nodes) > _MOST_NODES:
         raise GltfError(f"{str(file.path)!r} must have at most {_MOST_NODES} nodes, got {len(nodes)}")
     animation = moving[choose(len(moving), index, file.path, "animations")]
-    joints = {joint for skin in file.json.get("skins", []) for joint in skin["joints"]}
-    joints = joints or {channel["target"]["node"] for channel in animation["channels"] if "node" in channel["target"]}
+    moved = {channel["target"]["node"] for channel in animation["channels"] if "node" in channel["target"]}
+    groups = joint_groups(file, nodes) if file.json.get("skins") else [moved]
+    # of several characters those that the animation moves
+    joints = set().union(*([group for group in groups if group & moved] or groups))
     order, parents = ordered(file, nodes, joints)
     keys = animation_keys(file, animation)
     rate, posed = posed_matrices(file, keys, order, parents, fps)
     rest = rest_matrices(file, order, parents)
     return PosedTree.from_matrices(node_names(nodes, order), parents, rate, rest, posed)
+
+
+def joint_groups(file: GltfFile, nodes: list[dict[str, Any]]) -> list[set[int]]:
+    """The joints of each character of a file, the largest first: of skins that share joints or hang on one another.
+
+    Without skins they are the nodes below each topmost one.
+    """
+    above = {child: number for number, node in enumerate(nodes) for child in node.get("children", [])}
+    skins = [set(skin["joints"]) for skin in file.json.get("skins", [])]
+    skins = skins or [_below(nodes, node) for node in range(len(nodes)) if node not in above]
+    every = set().union(*skins)
+    groups: list[tuple[set[int], set[int]]] = []  # topmost joints, and joints
+    for skin in skins:
+        tops = set()
+        for joint in skin:
+            top, seen = joint, set()
+            while joint in above and joint not in seen:
+                seen.add(joint)
+                joint = above[joint]
+                top = joint if joint in every else top
+            tops.add(top)
+        alike = [group for group in groups if group[0] & tops]
+        groups = [group for group in groups if not group[0] & tops]
+        groups.append((tops.union(*(group[0] for group in alike)), skin.union(*(group[1] for group in alike))))
+    return sorted((joints for _, joints in groups), key=len, reverse=True)
+
+
+def _below(nodes: list[dict[str, Any]], node: int) -> set[int]:
+    """A node and all below it."""
+    found, waiting = set(), [node]
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting += nodes[node].get("children", [])
+    return found
 
 
 def node_names(nodes: list[dict[str, Any]], order: list[int]) -> list[str]:

@@ -29,6 +29,7 @@ def write_html(
     azimuth: float = AZIMUTH,
     body: str = "human",
     parts: Sequence[Part] | Sequence[Sequence[Part]] | None = None,
+    generator: str = "motionmillion",
 ) -> Path:
     """Write a self-contained page that plays one motion, or several side by side.
 
@@ -41,6 +42,7 @@ def write_html(
             joints get the mannequin for a human.
         parts: texts of parts, such as those of a timeline, as (start, end, text) in seconds; a list for one motion, a
             list of lists for several.
+        generator: what the page says that it was made by, see `motionmillion.io.page.made_by`.
 
     Raises:
         ValueError: for an empty list, a number of captions or of lists of parts that differs from that of motions, an
@@ -62,6 +64,7 @@ def write_html(
         "motionmillion.io.viewer",
         "viewer.html",
         body,
+        generator=html.escape(generator),
         title=html.escape(title if title is not None else " | ".join(filter(None, captions)) or "Motion"),
         payload=script_json(scene(motions, captions, azimuth, body, told)),  # type: ignore[arg-type]
     )

@@ -10,10 +10,13 @@ Unusual: values are inserted unescaped. Use `html.escape` for text and `script_j
 lets a page run its own scripts and load nothing.
 """
 
+import html
 import importlib.resources
 import json
+import re
 import string
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 POLICY = (
@@ -21,6 +24,8 @@ POLICY = (
     "connect-src data: blob:; base-uri 'none'; form-action 'none'"
 )
 """Content security policy of pages: no request leaves them."""
+_HEAD = 1000
+"""Characters of a page in which it says what it was made by."""
 
 
 def fill_page(package: str, name: str, body: str = "human", **values: str) -> str:
@@ -47,6 +52,16 @@ def player_scripts(body: str = "human") -> str:
 
     data, bundle = script_json(shared_data(body)), page_part("motionmillion.io.viewer", "viewer.js")
     return f'<script type="application/json" id="player-data">{data}</script>\n<script>{bundle}</script>'
+
+
+def made_by(path: str | Path) -> str | None:
+    """What a page says that it was made by; None for another file, and if there is none."""
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            said = re.search(r'<meta name="generator" content="([^"]*)">', file.read(_HEAD))
+    except (OSError, UnicodeDecodeError):
+        return None
+    return None if said is None else html.unescape(said.group(1))
 
 
 def page_part(package: str, name: str) -> str:

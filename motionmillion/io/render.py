@@ -23,7 +23,8 @@ from motionmillion.motion import Motion, heading
 SUPERSAMPLING = 2
 _FOCAL = 1.9  # focal length in picture heights: a field of view of 30 degrees
 _LIGHT = np.array([-0.42, 0.66, -0.62])  # towards the light: left, above and in front
-_SUN = np.array([-0.3, -1.0, 0.0])  # of the shadow, in the camera's own left-right direction
+_SUN = (0.35, -1.0, 0.4)  # of the shadow: to the camera's right, down, and away from the camera
+_SHADOW_MARGIN, _SHADOW_BLUR, _SHADOW_PIXELS = 0.2, 0.015, 900  # metres, metres, and most pixels of a side
 _BACKGROUND, _TILE, _LINE, _SHADOW = (246, 246, 248), (238, 239, 243), (214, 217, 225), (70, 74, 92)
 _TRAIL = (150, 132, 190)
 _GRID_REACH = 7
@@ -122,7 +123,7 @@ def draw_scene(actor: Actor, frame: int, camera: Camera) -> Any:
     pil = optional_package("PIL.Image")
     color, covered, corner = actor.shade(frame, camera)
     image.paste(pil.fromarray(color), corner, pil.fromarray(covered))
-    return image.resize(camera.size, pil.Resampling.BOX)
+    return image.reduce(SUPERSAMPLING)
 
 
 def window(pixels: np.ndarray, margin: float, camera: Camera) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -151,44 +152,55 @@ def _floor(camera: Camera) -> Any:
     image = pil.new("RGB", tuple(side * SUPERSAMPLING for side in camera.size), _BACKGROUND)
     draw = drawing.Draw(image)
     x0, z0 = round(camera.target[0]), round(camera.target[2])
-    for x in range(x0 - _GRID_REACH, x0 + _GRID_REACH):
-        for z in range(z0 - _GRID_REACH, z0 + _GRID_REACH):
-            corners = np.array([[x, 0, z], [x + 1, 0, z], [x + 1, 0, z + 1], [x, 0, z + 1]], dtype=float)
-            # horizontal distance of the square from the target, metres
-            away = np.hypot(*(corners.mean(0) - np.array(camera.target))[[0, 2]])
-            strength = max(0.0, 1.0 - away / (_GRID_REACH - 1)) ** 0.8
-            if strength == 0.0 or ((corners - camera.target) @ camera.axes[2] + camera.distance).min() < 0.3:
-                continue
-            outline = [tuple(map(float, point[:2])) for point in camera.project(corners, SUPERSAMPLING)]
-            if (x + z) % 2:
-                draw.polygon(outline, fill=_blend(_BACKGROUND, _TILE, strength))
-            draw.line([*outline, outline[0]], fill=_blend(_BACKGROUND, _LINE, strength), width=SUPERSAMPLING)
+    steps = np.arange(-_GRID_REACH, _GRID_REACH)
+    squares = np.stack(np.meshgrid(steps + x0, steps + z0, indexing="ij"), axis=-1).reshape(-1, 1, 2)
+    corners = np.insert(squares + np.array([[0, 0], [1, 0], [1, 1], [0, 1]]), 1, 0, axis=-1).astype(float)  # [N, 4, 3]
+    # horizontal distance of each square from the target, metres
+    away = np.linalg.norm((corners.mean(1) - np.array(camera.target))[:, [0, 2]], axis=-1)
+    strengths = np.maximum(0.0, 1.0 - away / (_GRID_REACH - 1)) ** 0.8
+    seen = ((corners - np.array(camera.target)) @ camera.axes[2] + camera.distance).min(1) >= 0.3
+    outlines = camera.project(corners, SUPERSAMPLING)[..., :2]
+    for place in np.flatnonzero(seen & (strengths > 0.0)):
+        outline, strength = [tuple(point) for point in outlines[place].tolist()], float(strengths[place])
+        if squares[place].sum() % 2:
+            draw.polygon(outline, fill=_blend(_BACKGROUND, _TILE, strength))
+        draw.line([*outline, outline[0]], fill=_blend(_BACKGROUND, _LINE, strength), width=SUPERSAMPLING)
     return image
 
 
 def _cast_shadow(image: Any, points: np.ndarray, figure: Figure, camera: Camera) -> None:
+    """Darken the floor where limbs keep the sun from it: drawn on the floor from above, then seen by the camera."""
     pil, drawing, filters = (optional_package(f"PIL.{name}") for name in ("Image", "ImageDraw", "ImageFilter"))
-    sun = camera.axes[0] * -_SUN[0] + np.array([0.0, _SUN[1], 0.0])
-    # points projected along the sun's direction onto the floor
-    pixels = camera.project(points - sun * (points[:, 1:2] / sun[1]))
-    blur = max(1.5, camera.size[1] / 150)
-    margin = 4 * blur + 0.12 * pixels[:, 3].max()
-    limit = np.array(camera.size)
-    corner = np.clip(np.floor(pixels[:, :2].min(0) - margin), 0, limit - 1).astype(int)
-    end = np.clip(np.ceil(pixels[:, :2].max(0) + margin), corner + 1, limit).astype(int)
-    pixels[:, :2] -= corner
-    mask = pil.new("L", tuple((end - corner).tolist()), 0)
-    draw = drawing.Draw(mask)
+    right, _, forward = camera.axes
+    sun = right * _SUN[0] + np.array([0.0, _SUN[1], 0.0]) + forward * np.array([1.0, 0.0, 1.0]) * _SUN[2]
+    ground = (points - sun * (points[:, 1:2] / sun[1]))[:, [0, 2]]  # [P, (x, z)]
+    low, high = ground.min(0) - _SHADOW_MARGIN, ground.max(0) + _SHADOW_MARGIN
+    scale = min(_FOCAL * camera.size[1] / camera.distance, _SHADOW_PIXELS / float((high - low).max()))
+    mask = pil.new("L", tuple(np.ceil((high - low) * scale).astype(int).tolist()), 0)
+    draw, places = drawing.Draw(mask), (ground - low) * scale
     for limb in figure.limbs:
-        ends = [tuple(map(float, pixels[place, :2])) for place in (limb.start, limb.stop)]
-        radius = (limb.start_radius + limb.stop_radius) / 2 * float(pixels[limb.start, 3])
-        draw.line(ends, fill=255, width=max(1, round(1.5 * radius)))
-        for x, y in ends:
-            draw.ellipse([x - radius, y - radius * 0.5, x + radius, y + radius * 0.5], fill=255)
-    mask = mask.filter(filters.GaussianBlur(blur)).point([round(value * 0.34) for value in range(256)])
-    mask = mask.resize([side * SUPERSAMPLING for side in mask.size], pil.Resampling.BILINEAR)
-    left, top = (corner * SUPERSAMPLING).tolist()
-    image.paste(_SHADOW, (left, top, left + mask.width, top + mask.height), mask)
+        ends = [tuple(map(float, places[place])) for place in (limb.start, limb.stop)]
+        radii = [scale * radius for radius in (limb.start_radius, limb.stop_radius)]
+        draw.line(ends, fill=255, width=max(1, round(sum(radii))))
+        for (x, y), radius in zip(ends, radii, strict=True):
+            draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=255)
+    mask = mask.filter(filters.GaussianBlur(float(_SHADOW_BLUR * scale))).point([round(v * 0.34) for v in range(256)])
+    # the four corners of the mask on the picture, and the part of the picture between them
+    corners = np.array([low, [high[0], low[1]], high, [low[0], high[1]]])
+    pixels = camera.project(np.insert(corners, 1, 0.0, axis=1), SUPERSAMPLING)
+    start, (height, width) = window(pixels, 0.0, camera)
+    warp = _homography(pixels[:, :2] - start, (corners - low) * scale)
+    mask = mask.transform((width, height), pil.Transform.PERSPECTIVE, warp, pil.Resampling.BILINEAR)
+    image.paste(_SHADOW, (*start, start[0] + width, start[1] + height), mask)
+
+
+def _homography(points: np.ndarray, images: np.ndarray) -> list[float]:
+    """The eight numbers of Pillow's perspective transform that takes four points `[4, 2]` to their images."""
+    rows, values = [], []
+    for (x, y), (u, v) in zip(points, images, strict=True):
+        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
+        values += [u, v]
+    return np.linalg.solve(np.array(rows, float), np.array(values, float)).tolist()
 
 
 def _draw_trail(image: Any, camera: Camera, trail: np.ndarray) -> None:

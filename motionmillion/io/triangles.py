@@ -48,7 +48,7 @@ def shade_triangles(
     if found:
         # from back to front, so that the nearest is written last
         hits = _Hits(*(np.concatenate(column) for column in zip(*found, strict=True)))
-        order = np.argsort(-hits.depth, kind="stable")
+        order = np.argsort(_steps(-hits.depth), kind="stable")
         last = np.full(height * width, -1, dtype=np.int64)
         last[hits.pixel[order]] = order
         seen = np.flatnonzero(last >= 0)
@@ -60,10 +60,16 @@ def shade_triangles(
 
 def _normals(hits: _Hits, normals: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Unit normals `[N, 3]` in the camera's axes, interpolated between the corners of each triangle."""
-    first, second, third = np.moveaxis(normals.astype(np.float32)[faces[hits.face]], 1, 0)
-    rest = 1 - hits.second - hits.third
-    mixed = first * rest[:, None] + second * hits.second[:, None] + third * hits.third[:, None]
-    return mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-6)
+    corners = normals.astype(np.float32)[faces][hits.face]  # [N, 3, 3]
+    weights = np.stack([1 - hits.second - hits.third, hits.second, hits.third], axis=1)
+    mixed = np.einsum("nc,ncx->nx", weights, corners)
+    return mixed / np.sqrt(np.maximum(np.einsum("nx,nx->n", mixed, mixed), 1e-12))[:, None]
+
+
+def _steps(values: np.ndarray) -> np.ndarray:
+    """Values in 65536 steps: of a body of 2 m they are 0.03 mm deep, and numbers of 16 bits are sorted fast."""
+    low = values.min()
+    return ((values - low) * (65535.0 / max(float(values.max() - low), 1e-9))).astype(np.uint16)
 
 
 def _hits(corners: np.ndarray, height: int, width: int) -> Iterator[_Hits]:

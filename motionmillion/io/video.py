@@ -10,7 +10,10 @@ Unusual: no window and no GPU; the camera follows the body over a floor of 1 m s
 jumps are visible. The mannequin's left side has warm colours, its right side cool ones.
 """
 
+import os
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from motionmillion.progress import tracked
 _INK, _FAINT, _PAPER = (40, 43, 54), (120, 124, 138), (255, 255, 255)
 _MAX_SIDE = 4096
 _MAX_CELLS = 240
+_WORKERS = 8
 
 
 def write_mp4(
@@ -84,10 +88,21 @@ def draw_frames(
     actor = make_actor(motion, body)
     centres = _smooth(actor.points[:, 0], motion.fps)
     camera = Camera.around(motion, actor.points, centres, size, azimuth)
-    for frame in tracked(range(motion.num_frames), "drawing", "frames"):
+
+    def drawn(frame: int) -> Any:
         image = draw_scene(actor, frame, camera.at(centres[frame]))
         _label(image, caption, f"{frame / motion.fps:.2f} s")
-        yield image
+        return image
+
+    # NumPy and Pillow draw outside Python's lock
+    workers, waiting = min(os.cpu_count() or 1, _WORKERS), deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for frame in tracked(range(motion.num_frames), "drawing", "frames"):
+            waiting.append(pool.submit(drawn, frame))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def write_png(

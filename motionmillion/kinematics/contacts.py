@@ -89,16 +89,16 @@ def find_contacts(
 def floor_level(positions: np.ndarray, fps: float) -> float:
     """Height of the floor below joints `[T, 22, 3]`: that of the lowest toes that stand.
 
-    It is a low percentile over the frames in which toes are the lowest joint and still, or, where a body never stands,
-    over all frames of the lowest joint. A median over a tenth of a second comes first, so that single frames below the
-    floor do not count.
+    It is a low percentile over the frames in which toes are the lowest joint and still. Of a body that never stands,
+    but lies, crawls or swims, it is only known that the floor is not above its lowest joint. A median over a tenth of
+    a second comes first, so that single frames below the floor do not count.
     """
     toes = positions[:, FEET[:, 1]]  # [T, F, 3]
     low = positions[..., 1].min(1)
     stands = (toes[..., 1] < low[:, None] + _LOWEST) & (floor_speed(toes, fps) < _STILL)
     heights = np.median(windows(low, round(0.05 * fps)), axis=-1)
     if stands.any(1).mean() < _STANDING:
-        return float(np.percentile(heights, _PERCENT))
+        return float(heights.min())
     return float(min(np.percentile(values, _PERCENT) for values in (heights[stands.any(1)], toes[..., 1].min(1))))
 
 

@@ -1,7 +1,7 @@
 """What is wrong with a motion, in three numbers: sliding feet, feet in the floor, jerk.
 
     before, after = find_faults(motion), find_faults(motion.repaired())
-    print(before.sliding, "->", after.sliding)
+    print(before.told(after))                     # sliding 0.20 -> 0.03 of frames, penetration ...
 
 Unusual: a foot slides, in this count, wherever its toes are within 5 cm of the lowest joint of the clip and move
 faster than 0.5 m/s, at 20 frames per second. That includes feet that swing low: 0.1 to 0.4 of a real walk's frames.
@@ -31,6 +31,14 @@ class Faults:
     sliding: float
     penetration: float
     jerk: float
+
+    def told(self, after: "Faults") -> str:
+        """These faults and those after a repair, on one line."""
+        return (
+            f"sliding {self.sliding:.2f} -> {after.sliding:.2f} of frames, "
+            f"penetration {1000 * self.penetration:.1f} -> {1000 * after.penetration:.1f} mm, "
+            f"jerk {self.jerk:.0f} -> {after.jerk:.0f} m/s^3"
+        )
 
 
 def find_faults(motion: Motion, floor: float | None = None) -> Faults:

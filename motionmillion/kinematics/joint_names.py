@@ -25,6 +25,11 @@ __all__ = ["find_joints", "map_joints", "side_and_base"]
 
 _OPTIONAL = ("spine1", "spine2", "spine3", "neck", "left_collar", "right_collar", "left_foot", "right_foot")
 _NEAR = 0.05
+_LIMBS = {
+    limb: {f"{side}_{part}" for side in SIDES for part in parts}
+    for limb, parts in (("legs", ("hip", "knee", "ankle")), ("arms", ("shoulder", "elbow", "wrist")))
+}
+"""The joints without which a body has no legs or no arms."""
 
 
 def map_joints(
@@ -49,13 +54,15 @@ def map_joints(
     """
     found = find_joints(names, parents, mapping, path, rest)
     missing = [name for name in SMPL22.names if name not in found and name not in _OPTIONAL]
+    # pelvis and head are looked for where limbs are found
+    missing = [name for name in missing if name.split("_")[0] in SIDES] or missing
     if missing:
-        # the pelvis follows from the others
-        first = next((name for name in missing if name != "pelvis"), missing[0])
+        without = [f"no {limb}" for limb, joints in _LIMBS.items() if not joints & found.keys()]
+        lost = without[0] if len(without) == 1 else ""  # a body of which nothing is found may have both
         raise ValueError(
-            f"{path}: names must map onto SMPL22, got no joint for {', '.join(missing)}; pass "
-            f"mapping={{'{first}': '<name in the file>', ...}}, or --mapping {first}=NAME on the command line; "
-            f"the file's joints are {_listed(names)}"
+            f"{path}: names must map onto SMPL22, got {f'{lost}: ' if lost else ''}no joint for {', '.join(missing)}; "
+            f"pass mapping={{'{missing[0]}': '<name in the file>', ...}}, or --mapping {missing[0]}=NAME on the "
+            f"command line{', if it has them' if lost else ''}; the file's joints are {_listed(names)}"
         )
     _check_order(parents, found, names, path)
     return found

@@ -22,6 +22,7 @@ Shapes: T frames; `...` is any leading dimensions.
 
 from typing import NamedTuple
 
+import numpy as np
 import roma
 import torch
 from torch import Tensor
@@ -81,11 +82,12 @@ _STRAIGHT_WEIGHT = 0.05
 """Weights of the foot's direction (tip) and of zero twist (straight), relative to the squared sine of the bend."""
 
 
-def motion_from_joints(positions: Tensor, fps: float, up: str = "y") -> Motion:
+def motion_from_joints(positions: Tensor | np.ndarray, fps: float, up: str = "y") -> Motion:
     """Motion on a body with the bone lengths of the positions; see the module's docstring.
 
     Args:
-        positions: `[T, 22, 3]`, metres, SMPL's 22 body joints in their order, left being the person's left.
+        positions: tensor or array `[T, 22, 3]`, metres, SMPL's 22 body joints in their order, left being the person's
+            left.
         fps: frames per second.
         up: the vertical axis, "y" or "z"; z is rotated to y as for AMASS files: x stays, the new z is minus the old y.
 
@@ -98,8 +100,13 @@ def motion_from_joints(positions: Tensor, fps: float, up: str = "y") -> Motion:
     return Motion(rotations_from_joints(positions, skeleton), positions[:, 0], fps=fps, skeleton=skeleton)
 
 
-def check_joints(positions: Tensor) -> Tensor:
-    """Raise `ValueError` unless `positions` is `[T, 22, 3]`, finite, of a body of human size in metres."""
+def check_joints(positions: Tensor | np.ndarray) -> Tensor:
+    """`positions` as a tensor; raises `ValueError` unless it is `[T, 22, 3]`, finite, of a human's size in metres."""
+    if not isinstance(positions, Tensor):
+        array = np.asarray(positions)
+        if array.dtype.kind not in "fiu":
+            raise ValueError(f"positions must be numbers of shape [T, 22, 3], got an array of {array.dtype}")
+        positions = torch.from_numpy(array.astype(np.float32))
     if positions.ndim != 3 or positions.shape[0] == 0 or positions.shape[1:] != (22, 3):
         raise ValueError(f"positions must have shape [T, 22, 3], got {tuple(positions.shape)}")
     finite = torch.isfinite(positions).flatten(1).all(1)

@@ -10,7 +10,10 @@ landed in the clip.
 
 from typing import Literal
 
+import numpy as np
+
 from motionmillion.kinematics.contacts import find_contacts, runs
+from motionmillion.kinematics.loops import Loop, in_company
 from motionmillion.kinematics.repair import check_skeleton
 from motionmillion.motion import Motion
 
@@ -27,7 +30,19 @@ def foot_contacts(motion: Motion, floor: float | None = None) -> dict[str, list[
     Raises:
         ValueError: for a skeleton of other joints than SMPL22's.
     """
-    contacts = find_contacts(check_skeleton(motion).positions(), motion.fps, floor)  # [T, F, P]
+    return _intervals(find_contacts(check_skeleton(motion).positions(), motion.fps, floor))
+
+
+def loop_contacts(loop: Loop) -> dict[str, list[tuple[int, int]]]:
+    """The same of the closed loop, as it is while it repeats: a contact may be cut in two by the seam."""
+    many, around = in_company(loop)
+    start, frames = around * loop.motion.num_frames, loop.motion.num_frames
+    contacts = find_contacts(check_skeleton(many).positions(), many.fps)
+    return _intervals(contacts[start : start + frames + 1])
+
+
+def _intervals(contacts: np.ndarray) -> dict[str, list[tuple[int, int]]]:
+    """Intervals of bool `[T, F, P]`, by side."""
     return {side: runs(contacts[:, foot, 0] | contacts[:, foot, 1]) for foot, side in enumerate(SIDES)}
 
 

@@ -130,6 +130,22 @@ def test_export_and_view(run, tmp_path):
     assert '"body":"stick"' in page and f"<title>{motion.caption} | plain</title>" in page
 
 
+def test_view_replaces_its_own_pages_only_and_tells_motions_apart(run, tmp_path):
+    motion = synthesize("turn", seed=0, seconds=2)
+    sources = [motion.save(tmp_path / name) for name in ("a.npz", "b.npz", "other/b.npz")]
+    assert run("view", sources[0], "--no-browser")[0] == 0
+    code, _, err = run("view", *sources, "--no-browser")
+    assert code == 0, err
+    titles = [f"{motion.caption} ({name})" for name in ("a.npz", sources[1], sources[2])]
+    assert f"<title>{' | '.join(titles)}</title>" in (tmp_path / "a.html").read_text(encoding="utf-8")
+    for write in (lambda path: motion.save(path), lambda path: path.write_bytes(b"\xff mine")):
+        write(tmp_path / "b.html")
+        code, _, err = run("view", sources[1], "--no-browser")
+        assert code == 2 and "which exists; choose another name or add --overwrite" in err
+        assert run("view", sources[1], "-o", sources[1].with_suffix(".html"), "--no-browser", "--overwrite")[0] == 0
+        (tmp_path / "b.html").unlink()
+
+
 def test_joint_positions_are_exported_with_their_frame_rate_and_axis(run, tmp_path):
     positions = synthesize("walk", seed=0, seconds=2, fps=20).positions()
     x, y, z = positions.unbind(-1)

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,7 +11,7 @@ from motionmillion.data.game_clips import ClipOptions, prepare_clip
 from motionmillion.data.manifest import Manifest, clip_entry
 from motionmillion.kinematics.loops import find_loop
 from motionmillion.kinematics.roots import mean_speed
-from motionmillion.kinematics.trimming import foot_contacts
+from motionmillion.kinematics.trimming import foot_contacts, loop_contacts
 from motionmillion.motion import Motion
 
 
@@ -57,9 +58,25 @@ def test_entries(walk: Motion, tmp_path):
     assert entry["seconds"] == pytest.approx(clip.loop.seconds, abs=1e-3)
     assert entry["displacement"] == pytest.approx(clip.loop.displacement, abs=1e-3)
     # contacts are those of the travelling motion: in place, feet slide
-    assert [tuple(each) for each in entry["contacts"]["left"]] == foot_contacts(clip.travelling)["left"]
+    assert [tuple(each) for each in entry["contacts"]["left"]] == loop_contacts(clip.loop)["left"]
     plain = clip_entry(["walk.glb"], prepare_clip(walk, ClipOptions()), "", None)
     assert plain["seed"] is None and plain["speed"] == pytest.approx(mean_speed(walk), abs=1e-3) and not plain["loop"]
+
+
+def test_contacts_of_a_loop_are_those_of_its_repetition(walk: Motion):
+    """In every frame, the first and the closing one included, as in the middle of many cycles."""
+    loop = prepare_clip(walk, ClipOptions(loop=True)).loop
+    assert loop is not None
+    frames = loop.motion.num_frames
+    found, many = loop_contacts(loop), foot_contacts(loop.repeated(9))
+    for side in ("left", "right"):
+        flags, every = np.zeros(frames + 1, bool), np.zeros(9 * frames, bool)
+        for start, stop in found[side]:
+            flags[start:stop] = True
+        for start, stop in many[side]:
+            every[start:stop] = True
+        assert flags[0] == flags[-1] and flags.any()
+        np.testing.assert_array_equal(flags, every[4 * frames : 5 * frames + 1])
 
 
 def test_a_manifest_keeps_what_is_there(walk: Motion, tmp_path):

@@ -1,5 +1,7 @@
 """ASCII FBX of a rig with a key in every frame, as little as readers accept."""
 
+import itertools
+
 import numpy as np
 import roma
 import torch
@@ -9,8 +11,8 @@ from motionmillion.skeleton import SMPL22
 _TICKS = 46186158000  # of a second
 
 
-def fbx_text(rig, local: np.ndarray, root: np.ndarray, fps: float = 30.0, takes: int = 1) -> str:
-    """The text of a file of version 7.4 in centimetres, y up; every take is the same."""
+def fbx_text(rig, local: np.ndarray, root: np.ndarray, fps: float = 30.0, takes: int = 1, bodies: int = 1) -> str:
+    """The text of a file of version 7.4 in centimetres, y up; every take and every body is the same."""
     turned = rig.posed(local, root)[1]
     stop = round((len(root) - 1) / fps * _TICKS)
     objects, links = [], []
@@ -27,19 +29,21 @@ def fbx_text(rig, local: np.ndarray, root: np.ndarray, fps: float = 30.0, takes:
         ]
         links.append(f"{901 + 2 * take},{900 + 2 * take}")
     number = 10_000
-    for joint, parent in enumerate(SMPL22.parents):
+    for body, (joint, parent) in itertools.product(range(bodies), enumerate(SMPL22.parents)):
+        first = 1000 * body
         offset = np.zeros(3) if parent < 0 else rig.frames[parent] @ rig.offsets[joint]
         objects += [
-            f'Model: {100 + joint}, "Model::{rig.names[joint]}", "LimbNode" {{',
+            f'Model: {first + 100 + joint}, "Model::{rig.names[joint]}", "LimbNode" {{',
             "Properties70: {",
             f'P: "Lcl Translation", "Lcl Translation", "", "A",{",".join(f"{v:.6f}" for v in offset)}',
             "}",
             "}",
-            f'NodeAttribute: {300 + joint}, "NodeAttribute::", "LimbNode" {{',
+            f'NodeAttribute: {first + 300 + joint}, "NodeAttribute::", "LimbNode" {{',
             'TypeFlags: "Skeleton"',
             "}",
         ]
-        links += [f"{100 + joint},{0 if parent < 0 else 100 + parent}", f"{300 + joint},{100 + joint}"]
+        node, above = first + 100 + joint, 0 if parent < 0 else first + 100 + parent
+        links += [f"{node},{above}", f"{first + 300 + joint},{node}"]
         own = turned[:, joint] if parent < 0 else turned[:, parent].swapaxes(-1, -2) @ turned[:, joint]
         # FBX turns about x first: Rz Ry Rx
         angles = roma.rotmat_to_euler("ZYX", torch.from_numpy(own), degrees=True).numpy()[:, ::-1]
@@ -50,7 +54,7 @@ def fbx_text(rig, local: np.ndarray, root: np.ndarray, fps: float = 30.0, takes:
             for name, values in curves.items():
                 node, number = number, number + 1
                 objects += [f'AnimationCurveNode: {node}, "AnimCurveNode::", "" {{', "}"]
-                links += [f"{node},{901 + 2 * take}", f'OP:{node},{100 + joint}, "{name}"']
+                links += [f"{node},{901 + 2 * take}", f'OP:{node},{first + 100 + joint}, "{name}"']
                 for axis in range(3):
                     objects += _curve(number, values[:, axis], fps)
                     links.append(f'OP:{number},{node}, "d|{"XYZ"[axis]}"')

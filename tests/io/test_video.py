@@ -10,7 +10,7 @@ import pytest
 from motionmillion.io.actors import make_actor
 from motionmillion.io.capsules import shade_capsules
 from motionmillion.io.figure import COLORS, Figure
-from motionmillion.io.render import Camera, draw_scene
+from motionmillion.io.render import Camera, _cast_shadow, draw_scene
 from motionmillion.io.triangles import shade_triangles
 from motionmillion.io.video import write_mp4, write_png
 from motionmillion.motion import Motion
@@ -101,6 +101,31 @@ def test_the_human_stands_where_the_mannequin_stands(motion: Motion):
     assert draw_scene(human, 0, camera).size == (160, 200)
     with pytest.raises(ValueError, match="body must be"):
         make_actor(motion, "robot")
+
+
+def test_the_shadow_is_that_of_the_body(motion: Motion):
+    """On the floor it lies where the sun puts the limbs: raised arms lengthen it, and a jump moves it away."""
+    actor = make_actor(motion, "mannequin")
+    camera = Camera.around(motion, actor.points, actor.points[:, 0], (240, 240), azimuth=0.0)
+
+    def shadow(points: np.ndarray) -> np.ndarray:
+        image = Image.new("RGB", (480, 480), (255, 255, 255))
+        _cast_shadow(image, points, actor.figure, camera.at(points[0]))
+        return np.asarray(image)[..., 0] < 240
+
+    feet = actor.points[0]
+    low, high = shadow(feet), shadow(feet + np.array([0.0, 0.5, 0.0]))
+    assert 500 < low.sum() and abs(int(high.sum()) - int(low.sum())) < 0.3 * low.sum()
+    # to the right, and up in the picture, which is away on the floor
+    middle = [np.argwhere(mask).mean(0) for mask in (low, high)]
+    assert middle[1][1] > middle[0][1] + 20 and middle[1][0] < middle[0][0] - 5
+    # there is a gap between the shadows of two legs apart
+    apart = feet.copy()
+    legs = [SMPL22.index(name) for name in ("left_knee", "left_ankle", "left_foot")]
+    apart[legs] += (apart[SMPL22.index("left_hip")] - apart[SMPL22.index("right_hip")]) * 4
+    rows = shadow(apart)
+    runs = (np.diff(rows.astype(int), axis=1) == 1).sum(1)
+    assert (runs >= 2).sum() > 5
 
 
 def test_contact_sheet(motion: Motion, tmp_path: Path):

@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+import roma
+import torch
 
 from motionmillion.data import synthesize
 from motionmillion.kinematics.contacts import FEET, find_contacts, floor_level, runs
+from motionmillion.kinematics.faults import find_faults
+from motionmillion.kinematics.repair import RepairOptions, repair_faults
 
 FPS = 30.0
 
@@ -64,6 +68,19 @@ def test_the_height_of_the_floor_does_not_matter():
     assert floor_level(high, FPS) == pytest.approx(floor_level(joints, FPS) + 5.0)
     assert (find_contacts(high, FPS) == find_contacts(joints, FPS)).all()
     assert not find_contacts(high, FPS, floor=0.0).any()
+
+
+def test_nothing_is_below_the_floor_of_a_body_that_lies():
+    """Legs that swing below the rest of a lying body most of the time do not penetrate a floor above them."""
+    walk = synthesize("walk", seed=0, seconds=4)
+    turn = roma.rotvec_to_rotmat(torch.tensor([-np.pi / 2, 0.0, 0.0])).float()
+    rotations = walk.rotations.clone()
+    rotations[:, 0] = turn @ rotations[:, 0]
+    lying = walk.replace(rotations=rotations, translation=walk.translation @ turn.mT)
+    lowest = lying.positions()[..., 1].min()
+    assert 0.0 <= floor_level(lying.positions().double().numpy(), lying.fps) - float(lowest) < 0.02
+    assert find_faults(lying).penetration < 0.01
+    assert "penetration 0.0 -> 0.0 mm" in repair_faults(lying, lying.repaired(), RepairOptions(floor_height=-5.0))
 
 
 @pytest.mark.parametrize("fps", [20.0, 30.0, 60.0, 120.0])

@@ -33,6 +33,8 @@ def another_body() -> Skeleton:
 @pytest.mark.parametrize("action", ACTIONS)
 def test_joints_of_a_rigid_body_come_back(action: str):
     positions = synthesize(action, seed=2, seconds=3).positions()
+    array = positions.double().numpy()
+    assert torch.equal(motion_from_joints(array, fps=30).rotations, motion_from_joints(positions, fps=30).rotations)
     motion = motion_from_joints(positions, fps=30)
     assert motion.fps == 30 and motion.num_frames == len(positions)
     assert (motion.positions() - positions).norm(dim=-1).max() < 1e-5
@@ -138,6 +140,7 @@ def test_rotation_between():
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
+        (lambda p: p.numpy().astype(str), {}, r"positions must be numbers of shape \[T, 22, 3\], got an array of"),
         (lambda p: p[:, :21], {}, r"positions must have shape \[T, 22, 3\], got \(60, 21, 3\)"),
         (lambda p: p[:0], {}, r"got \(0, 22, 3\)"),
         (lambda p: p * 100, {}, "positions must be metres .* got legs 7.* scale them to metres"),

@@ -155,7 +155,9 @@ def test_a_skeleton_without_legs(motion: Motion):
     kept = [joint for joint, name in enumerate(SMPL22.names) if not name.endswith(("hip", "knee", "ankle", "foot"))]
     parents = tuple(kept.index(SMPL22.parents[joint]) if joint else -1 for joint in kept)
     less = Skeleton(tuple(NAMES[j] for j in kept), parents, tuple(body.offsets[j] for j in kept))
-    with pytest.raises(ValueError, match=r"skeleton: names must map onto SMPL22, got no joint for .*left_hip"):
+    with pytest.raises(
+        ValueError, match=r"skeleton: names must map onto SMPL22, got no legs: no joint for left_hip, "
+    ):
         motion.retarget(less)
 
 

@@ -270,17 +270,23 @@ function span({ centre, frames }, [x, z]) { // how far a path goes from a point
 }
 
 // ---- the clock of all players ----
-// Milliseconds a tick, less where the processor has to paint the page too; players left over come first in the next.
-const budget = () => (webgl().software || !webgl().there ? 20 : 40);
+// Milliseconds that a tick may draw; players left over come first in the next. What the browser needs besides, to paint
+// the page, is not known: the budget shrinks while frames of the page are late, and grows again while they are not.
+const LATE = 50, LEAST = 4, most = () => (webgl().software || !webgl().there ? 20 : 40);
+let budget = 0;
 const players = [];
 let painted = 0, first = 0;
+
+function settleBudget(passed) {
+  budget ||= most();
+  budget = passed > LATE ? Math.max(LEAST, budget * 0.8) : Math.min(most(), budget * 1.02);
+}
 
 function advance() {
   const started = performance.now(), count = players.length;
   const seen = players.map((player) => player.inView); // all together: the page is laid out once
   let done = 0;
-  const most = budget();
-  while (done < count && performance.now() - started < most) {
+  while (done < count && performance.now() - started < budget) {
     const index = (first + done++) % count;
     if (seen[index]) players[index].advance(); else players[index].rest();
   }
@@ -288,14 +294,16 @@ function advance() {
 }
 
 function tick() {
-  painted = performance.now();
+  const now = performance.now();
+  settleBudget(now - painted);
+  painted = now;
   advance();
   requestAnimationFrame(tick);
 }
 
 requestAnimationFrame(tick);
 // Where the browser paints nothing, as in a hidden or headless window, a timer keeps the clock going.
-setInterval(() => { if (performance.now() - painted > 150) advance(); }, 50);
+setInterval(() => { if (performance.now() - painted > 150) { settleBudget(0); advance(); } }, 50);
 
 export function redrawAll() {
   theme = null;
