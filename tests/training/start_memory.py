@@ -19,7 +19,7 @@ from motionmillion.training.recipe import load_recipe
 from motionmillion.training.start import split_from_the_first, weights_on_the_first
 from motionmillion.training.trainer import build_trainer
 
-SHAPE = dict(hidden_size=1024, intermediate_size=4096, num_hidden_layers=6, num_attention_heads=8)
+SHAPE = dict(hidden_size=1024, intermediate_size=4096, num_hidden_layers=10, num_attention_heads=8)
 
 
 def main(recipe: str, output: str) -> None:

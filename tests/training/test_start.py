@@ -28,6 +28,6 @@ def test_the_second_process_never_holds_the_whole_model(split, lm_recipe, tmp_pa
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
-    assert first["whole"] > 4e8  # bytes
+    assert first["whole"] > 6e8  # bytes
     assert first["growth"] > first["whole"]
     assert second["growth"] < 0.8 * second["whole"]  # its half, and a part at a time of the rest
