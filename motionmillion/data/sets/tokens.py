@@ -179,7 +179,7 @@ class ShardDataset(Dataset):
         if caption_weights is not None:
             check_caption_sources(caption_weights, [table["sources"].combine_chunks().flatten().unique().to_pylist()])
         captions = table["captions"].combine_chunks().flatten().unique().to_pylist() if texts is None else []
-        self.texts = text_bank(captions, encoder, texts)
+        self.texts = text_bank(captions, encoder, texts, torch.bfloat16)
         self._titles = table.select(["name", "category", "captions", "sources"])
         self.wordings: Wordings | None = None
 
