@@ -124,17 +124,19 @@ class TextEncoder:
         Raises:
             ValueError: for an empty list, and items that are not strings with a letter or digit.
         """
-        texts = check_texts(texts)
-        tokens = self.tokenizer(
-            texts,
-            padding=True,
-            truncation=True,
-            max_length=self.max_length,
-            return_tensors="pt",
-            return_attention_mask=True,
-        ).to(self.device)
-        states = self.model(**tokens).last_hidden_state.float()  # [B, L, C]
-        mask = tokens["attention_mask"].bool()
+        tokens = self.tokens(check_texts(texts))
+        return self.states(tokens["input_ids"], tokens["attention_mask"].bool())
+
+    def tokens(self, texts: list[str]) -> Any:
+        """The encoder's token ids `[B, L]` and their mask, `input_ids` and `attention_mask`."""
+        named = dict(return_tensors="pt", return_attention_mask=True)
+        return self.tokenizer(texts, padding=True, truncation=True, max_length=self.max_length, **named)
+
+    @torch.no_grad()
+    def states(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and mask, as for texts, of token ids `[B, L]` and the mask of valid ones `[B, L]`."""
+        ids, mask = ids.to(self.device), mask.to(self.device)
+        states = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state.float()  # [B, L, C]
         states = states * mask[..., None]
         if self.sentence:
             # [B, 1, C], prepended as position 0

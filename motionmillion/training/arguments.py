@@ -19,6 +19,7 @@ from transformers.utils import logging
 from motionmillion.configuration import check_number, check_whole, fast_bfloat16, unknown_key_error
 from motionmillion.progress import say
 from motionmillion.training.distributed import process_arguments, zero_stage
+from motionmillion.training.float8 import check_torchao
 from motionmillion.training.recipe import Recipe
 
 FINAL = ("best", "last")
@@ -44,6 +45,9 @@ class MotionTrainingArguments(TrainingArguments):
         eval_samples: clips of the validation split that an evaluation takes, the same ones each time; 0 takes all.
         generate_every, generate_samples, generate_evaluator: every so many evaluations of a language model (0 for
             never) so many captions are generated and judged, see `motionmillion.training.lm.judged`.
+        save_staging: folder in memory (/dev/shm) or on a drive of each machine. Checkpoints are written there first,
+            and copied to `output_dir` while the training goes on, see `motionmillion.training.staging`.
+        float8: matrix products of the layers in 8 bits, see `motionmillion.training.float8`.
         max_epochs: most visits of every clip; with few clips it takes the place of `max_steps`. 0 sets no limit.
     """
 
@@ -58,6 +62,8 @@ class MotionTrainingArguments(TrainingArguments):
     generate_every: int = 0
     generate_samples: int = 256
     generate_evaluator: str = "mini"
+    save_staging: str | None = None
+    float8: bool = False
     max_epochs: float = 0.0
 
     def __post_init__(self) -> None:
@@ -70,6 +76,8 @@ class MotionTrainingArguments(TrainingArguments):
                 f"training.ema_decay must be 0 under ZeRO 3 and FSDP, where no process holds all weights, got "
                 f"{self.ema_decay!r}; use ZeRO 2 or leave it out"
             )
+        if self.float8 and self.deepspeed:
+            raise ValueError("training.float8 must be off under DeepSpeed, got true; use training.fsdp")
         check_whole("training.max_skipped_steps", self.max_skipped_steps, 1)
         check_whole("training.keep_every", self.keep_every, 0)
         check_whole("training.early_stopping", self.early_stopping, 0)
@@ -133,6 +141,8 @@ def training_arguments(recipe: Recipe, best: str = "loss", greater: bool = False
         raise unknown_key_error("training", set(recipe.training) - known, known)
     forced = {key: processes.pop(key) for key in ("deepspeed", "accelerator_config") if key in processes}
     check_reporters(recipe.training.get("report_to", ()))
+    if recipe.training.get("float8"):
+        check_torchao()
     given = {**defaults, **processes, **recipe.training, **forced}
     if given.get("bf16") is True and not (given.get("deepspeed") or given.get("fsdp")) and not fast_bfloat16():
         say("training.bf16 is off, because this CPU has no bfloat16 instructions and would be many times slower")

@@ -41,7 +41,7 @@ def check_origins(output: str | Path, found: Mapping[str, Any], force: bool = Fa
     Raises:
         ValueError: for anything that differs, unless `force`.
     """
-    _on_the_first(lambda: _compare(Path(output) / ORIGINS, found, force))
+    on_the_first(lambda: _compare(Path(output) / ORIGINS, found, force))
 
 
 def _compare(file: Path, found: Mapping[str, Any], force: bool) -> None:
@@ -65,7 +65,7 @@ def check_tokens(folders: Sequence[str | Path], tokenizer: str | Path, force: bo
         folders: token shards, see `motionmillion.data.shards.tokens`.
         tokenizer: folder of the tokenizer.
     """
-    _on_the_first(lambda: _compare_tokens(folders, tokenizer, force))
+    on_the_first(lambda: _compare_tokens(folders, tokenizer, force))
 
 
 def _compare_tokens(folders: Sequence[str | Path], tokenizer: str | Path, force: bool) -> None:
@@ -90,8 +90,8 @@ def _refuse(message: str, force: bool) -> None:
     warnings.warn(message, stacklevel=4)
 
 
-def _on_the_first(check: Callable[[], None]) -> None:
-    """Run a check on the first process only; its error is raised on all of them."""
+def on_the_first(check: Callable[[], None]) -> None:
+    """Run a check on the first process only, while the others wait; its error is raised on all of them."""
     found: list[str | None] = [None]
     if os.environ.get("RANK", "0") == "0":
         try:

@@ -96,8 +96,12 @@ def mark_whole(folder: Path, processes: int, split: str, sums: Mapping[str, str]
 def newest_whole(output: str | Path, processes: int, split: str) -> Path | None:
     """The newest complete checkpoint; None if there are no checkpoints at all.
 
+    Args:
+        processes: number of processes, for the message; it may differ from that of the checkpoint.
+        split: how weights are to be sharded, as for `mark_whole`.
+
     Raises:
-        ValueError: if there are checkpoints but none is complete, or it cannot be resumed with these processes.
+        ValueError: if there are checkpoints but none is complete, or it was split in another way.
     """
     found = checkpoints(output)
     whole = [(folder, mark) for folder in found if (mark := read_mark(folder)) is not None]
@@ -110,7 +114,7 @@ def newest_whole(output: str | Path, processes: int, split: str) -> Path | None:
         return None
     folder, mark = whole[0]
     written = (mark["processes"], mark["split"])
-    if written != (processes, split) and {split, mark["split"]} not in ({""}, {"fsdp"}):
+    if split != mark["split"]:
         raise ValueError(
             f"checkpoint must be resumed as it was written, by {_words(*written)}, got {_words(processes, split)} for "
             f"{str(folder)!r}; or convert it and name it as data.start_from of a new run"
@@ -181,8 +185,12 @@ def unmark(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def naming_full_disk(folder: Path) -> Iterator[None]:
+def naming_full_disk(folder: Path, output: Path | None = None) -> Iterator[None]:
     """Writes a checkpoint in the context; if the disk is full, what was written is removed, and the error says so.
+
+    Args:
+        folder: of the checkpoint.
+        output: folder of the run, if the checkpoint is written elsewhere first.
 
     Raises:
         OSError: with what to do, in place of what the writers raise.
@@ -193,7 +201,7 @@ def naming_full_disk(folder: Path) -> Iterator[None]:
         if not _is_full(error, folder):
             raise
         shutil.rmtree(folder, ignore_errors=True)
-        whole = next((other for other in checkpoints(folder.parent) if read_mark(other) is not None), None)
+        whole = next((other for other in checkpoints(output or folder.parent) if read_mark(other) is not None), None)
         left = f"{whole.name} is whole, and --resume goes on from there" if whole else "there is no earlier one"
         raise OSError(
             f"checkpoint must fit on the disk, got no space left for {str(folder)!r}; {left}; free some space"

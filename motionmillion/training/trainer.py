@@ -17,6 +17,7 @@ mean over the tokens or frames of all its batches on all processes, see `motionm
 import bisect
 import contextlib
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,7 @@ from motionmillion.progress import say
 from motionmillion.training.arguments import MotionTrainingArguments
 from motionmillion.training.distributed import safe_unpickling
 from motionmillion.training.faults import SKIPPED, StepGuard
+from motionmillion.training.float8 import use_float8
 from motionmillion.training.order import VISITS, ByProcess, SeededCollator, SeededDataset, Visits
 from motionmillion.training.progress import Progress
 from motionmillion.training.recipe import Recipe
@@ -54,8 +56,11 @@ from motionmillion.training.resume import (
     unmark,
 )
 from motionmillion.training.speed import Meter
+from motionmillion.training.staging import StagedSaves
+from motionmillion.training.start import split_from_the_first
 from motionmillion.training.stopping import StopOnRequest, StopRequest
 from motionmillion.training.turning import Turning
+from motionmillion.training.universal import load_universal, make_universal, must_convert
 from motionmillion.training.weighting import StepWeights, counts_of, share_of, weighted
 
 Evaluation = Callable[[Any], dict[str, float]]
@@ -105,6 +110,9 @@ class MotionTrainer(Trainer):
         self._loss_sums: dict[str, torch.Tensor] = {}
         self._loss_steps = 0
         self.trained_steps = False
+        staging, output = self.args.save_staging, str(self.args.output_dir)
+        self.staged = StagedSaves(staging, output, self.accelerator) if staging else None
+        self._saving_to: Path | None = None
 
     @property
     def trained_model(self) -> Any:
@@ -235,24 +243,46 @@ class MotionTrainer(Trainer):
             for config in getattr(model, "peft_config", {}).values():
                 config.save_pretrained(output_dir)
 
+    def _get_output_dir(self, trial: Any) -> str:
+        """The folder of the run; while a checkpoint is staged, that of the copy."""
+        return str(self._saving_to or super()._get_output_dir(trial))
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint, mark it complete when every process has written its part, then remove older ones."""
-        output = self._get_output_dir(trial=trial)
-        folder = Path(output) / f"checkpoint-{self.state.global_step}"
-        with naming_full_disk(folder):
+        self.finish_saving()
+        output = Path(self._get_output_dir(trial))
+        folder = output / f"checkpoint-{self.state.global_step}"
+        self._saving_to = output if self.staged is None else self.staged.folder
+        written = self._saving_to / folder.name
+        complete = functools.partial(self._complete, folder, self.state.best_global_step)
+        with naming_full_disk(written, output):
             if self.args.should_save:
                 unmark(folder)
                 if self.average is not None:
-                    with atomic_path(folder / AVERAGE_FILE) as temporary:
+                    with atomic_path(written / AVERAGE_FILE) as temporary:
                         torch.save(self.average.state_dict(), temporary)
-            super()._save_checkpoint(model, trial)
+            try:
+                super()._save_checkpoint(model, trial)
+            finally:
+                self._saving_to = None
             self.accelerator.wait_for_everyone()
-            own = checksums(folder, self.args.process_index, self.args.world_size)
-            sums = {name: value for part in gather_object([own]) for name, value in part.items()}
-            if self.args.should_save:
-                mark_whole(folder, self.args.world_size, self.args.split, sums)
-        if self.args.should_save:
-            remove_older(output, self.kept, self.state.best_global_step, self.args.keep_every)
+            if self.staged is None:
+                own = checksums(folder, self.args.process_index, self.args.world_size)
+                sums = {name: value for part in gather_object([own]) for name, value in part.items()}
+                if self.args.should_save:
+                    complete(sums)
+        if self.staged is not None:
+            self.staged.start(written, folder, complete)
+
+    def _complete(self, folder: Path, best: int | None, sums: dict[str, str]) -> None:
+        """Mark a checkpoint of which all files are there, and remove older ones."""
+        mark_whole(folder, self.args.world_size, self.args.split, sums)
+        remove_older(folder.parent, self.kept, best, self.args.keep_every)
+
+    def finish_saving(self) -> None:
+        """Wait for a checkpoint that is copied in the background; every process must call it."""
+        if self.staged is not None:
+            self.staged.finish()
 
     def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
         """Restore the state of a checkpoint, and the number of skipped steps."""
@@ -344,6 +374,8 @@ def build_trainer(
     """Build a trainer; with several GPUs, batch norms synchronise their statistics."""
     if arguments.world_size > 1 and torch.cuda.is_available():
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[assignment]
+    if arguments.float8:
+        use_float8(model)
     sized: Any = train_set
     arguments.max_steps = arguments.limited(len(sized)) if has_length(sized) else arguments.max_steps
     seeded = not isinstance(train_set, IterableDataset)
@@ -370,14 +402,21 @@ def run(trainer: MotionTrainer, recipe: Recipe) -> dict[str, float]:
     newest = newest_intact(recipe.output, args)
     if args.should_save:
         remove_newer(newest, recipe.output)
+    if newest is not None and must_convert(newest, args):
+        if args.should_save:
+            make_universal(newest)
+        trainer.accelerator.wait_for_everyone()
+        load_universal(trainer)
     if newest is not None and trainer.average is not None:
         state = torch.load(newest / AVERAGE_FILE, map_location="cpu", weights_only=True)
         trainer.average.load_state_dict(state)
+    split_from_the_first(trainer)
     set_seed(recipe.seed + args.process_index)  # random draws inside the model differ between processes
     stop = StopRequest(trainer.accelerator)
     trainer.add_callback(StopOnRequest(stop))
     with safe_unpickling(), plain_attention(args.device), stop.listening():
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+        trainer.finish_saving()
         stop.leave_if_made(trainer.state.global_step)
         if args.final == "best":
             trainer.load_best()

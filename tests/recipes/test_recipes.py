@@ -18,7 +18,7 @@ from motionmillion.training.recipe import load_recipe, load_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_bash = pytest.mark.skipif(sys.platform == "win32", reason="the scripts are for Linux and macOS")
-NO_RECIPES = {"compose.yaml", "captions.yaml", "ablation.yaml", "synthetic.yaml"}
+NO_RECIPES = {"compose.yaml", "captions.yaml", "ablation.yaml", "synthetic.yaml", "soak.yaml"}
 RECIPES = [
     path
     for path in sorted(ROOT.glob("recipes/**/*.yaml"))
@@ -107,6 +107,7 @@ def test_packed_rows_hold_several_samples():
         ("training.max_stepz=3", "training must hold known keys only"),
         ("training.per_device_train_batch_size=0", "per_device_train_batch_size must be a whole number"),
         ("model.size=2b", "name must be one of"),
+        ("model.hidden_size=65", "hidden_size must be a multiple of num_attention_heads, .*, got 65"),
         ("model.widht=3", "LM config must hold known keys only, got 'widht'"),
         ("model.lora={rang: 3}", "model.lora must hold known keys only, got 'rang'; did you mean rank"),
         ("model.lora={targets: [nosuch]}", "model.lora.targets must be among"),

@@ -6,13 +6,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from accelerate.utils import FullyShardedDataParallelPlugin
+from torch.distributed.fsdp import MixedPrecisionPolicy
 
 from motionmillion.training.faults import StepGuard
 from motionmillion.training.order import SeededDataset
 from motionmillion.training.resume import checkpoints, remove_older
+from motionmillion.training.trainer import reduce_in_float32
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -161,3 +165,11 @@ def test_the_best_checkpoint_and_every_nth_are_kept(tmp_path):
     assert len(checkpoints(tmp_path)) == 12
     remove_older(tmp_path, 2, 3, 4)
     assert [folder.name for folder in checkpoints(tmp_path)] == [f"checkpoint-{n}" for n in (12, 11, 8, 4, 3)]
+
+
+def test_gradients_are_added_up_in_float32_under_fsdp(monkeypatch):
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # the plugin writes into it
+    half = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.bfloat16)
+    plugin = FullyShardedDataParallelPlugin(fsdp_version=2, mixed_precision_policy=half)
+    reduce_in_float32(SimpleNamespace(state=SimpleNamespace(fsdp_plugin=plugin)))
+    assert plugin.mixed_precision_policy == MixedPrecisionPolicy(torch.bfloat16, torch.float32)

@@ -89,13 +89,18 @@ class TextBank:
         return TextBank.of(torch.cat([self.features, other.features]), {**self.rows, **rows})
 
 
-def text_bank(captions: Sequence[str], encoder: TextEncoder | None, texts: Texts | None) -> Texts:
-    """`texts` if given, else a bank of `captions` computed by `encoder`."""
+def text_bank(
+    captions: Sequence[str],
+    encoder: TextEncoder | None,
+    texts: Texts | None,
+    dtype: torch.dtype = torch.float32,
+) -> Texts:
+    """`texts` if given, else a bank of `captions` computed by `encoder` and stored in `dtype`."""
     if texts is not None:
         return texts
     if encoder is None:
         raise ValueError("texts must be given where there is no encoder to make them, got neither")
-    return TextBank(captions, encoder)
+    return TextBank(captions, encoder, dtype=dtype)
 
 
 def draw_caption(

@@ -23,6 +23,8 @@ from motionmillion.data.clips import MotionClip
 from motionmillion.data.sets.groups import check_balance_by, named_group
 from motionmillion.data.sets.sequences import Sequences, Version, make_sequences
 from motionmillion.data.sets.texts import Texts, check_caption_sources, draw_caption, text_bank
+from motionmillion.data.sets.wordings import Wordings
+from motionmillion.data.shards.token_index import open_index
 from motionmillion.data.shards.tokens import read_token_tables
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
@@ -93,6 +95,7 @@ class TokenDataset(Dataset):
         self._names = sequences.names
         self.texts = texts
         self.own_caption_share, self.caption_weights = own_caption_share, caption_weights
+        self.wordings: Wordings | None = None
 
     def __len__(self) -> int:
         return len(self.versions)
@@ -103,7 +106,10 @@ class TokenDataset(Dataset):
 
     def drawn(self, item: int) -> tuple[str, Tensor, bool]:
         """A caption and codes of a clip at random, and whether its motion ends."""
-        draw = int(torch.randint(len(self.versions[item]), ()))
+        versions = list(range(len(self.versions[item])))
+        if self.wordings is not None:
+            versions = [n for n in versions if self.wordings.any_of(self._said(self.versions[item][n]))]
+        draw = versions[int(torch.randint(len(versions), ()))]
         version = self.versions[item][draw]
         return self.caption(version), self.codes[item][draw], version.ends
 
@@ -117,7 +123,15 @@ class TokenDataset(Dataset):
 
     def captions(self) -> Iterable[str]:
         """Every caption that a visit may draw."""
-        return dict.fromkeys(c for own in self.versions for said in own for c in (*said.captions, *said.own_captions))
+        return dict.fromkeys(text for item in range(len(self)) for text in self.captions_of(item))
+
+    @staticmethod
+    def _said(version: Version) -> tuple[str, ...]:
+        return (*version.captions, *version.own_captions)
+
+    def captions_of(self, item: int) -> list[str]:
+        """All captions of a clip."""
+        return [text for version in self.versions[item] for text in self._said(version)]
 
     def name(self, item: int) -> str:
         """Name of a clip, for messages."""
@@ -125,8 +139,8 @@ class TokenDataset(Dataset):
 
     def caption(self, said: Version) -> str:
         """One of the captions of a version, at random."""
-        shares = (self.own_caption_share, said.sources, self.caption_weights)
-        return draw_caption(said.captions, said.own_captions, said.whole, *shares)
+        shares = (self.own_caption_share, self.caption_weights, self.wordings)
+        return _drawn(said.captions, said.own_captions, said.sources, said.whole, *shares)
 
 
 class ShardDataset(Dataset):
@@ -138,6 +152,8 @@ class ShardDataset(Dataset):
         codebook_size: codebook size that the codes must have been made with.
         texts: features of every caption; None computes them with `encoder`.
         own_caption_share, caption_weights: as in `TokenDataset`.
+        index: file that `motionmillion.data.shards.token_index` has written of these shards; the clips are then mapped
+            from it, and not held in memory.
 
     Raises:
         ValueError: for damaged shards, codes of another codebook, a split without captions, and one without captions
@@ -153,8 +169,9 @@ class ShardDataset(Dataset):
         encoder: TextEncoder | None = None,
         own_caption_share: float = 0.5,
         caption_weights: Mapping[str, float] | None = None,
+        index: str | Path | None = None,
     ) -> None:
-        table = read_token_tables(folders, split, codebook_size)
+        table = read_token_tables(folders, split, codebook_size) if index is None else open_index(index)
         if not table.num_rows:
             raise ValueError(f"tokens must hold clips with captions in the split {split!r}, got none in {folders}")
         self.table = table.select(["codes", "captions", "own_captions", "whole", "sources", "ends"])
@@ -162,8 +179,9 @@ class ShardDataset(Dataset):
         if caption_weights is not None:
             check_caption_sources(caption_weights, [table["sources"].combine_chunks().flatten().unique().to_pylist()])
         captions = table["captions"].combine_chunks().flatten().unique().to_pylist() if texts is None else []
-        self.texts = text_bank(captions, encoder, texts)
+        self.texts = text_bank(captions, encoder, texts, torch.bfloat16)
         self._titles = table.select(["name", "category", "captions", "sources"])
+        self.wordings: Wordings | None = None
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -175,8 +193,8 @@ class ShardDataset(Dataset):
     def drawn(self, item: int) -> tuple[str, Tensor, bool]:
         """A caption of a clip at random, its codes, and whether its motion ends."""
         row = self.table.slice(item, 1).to_pylist()[0]
-        shares = (self.own_caption_share, row["sources"], self.caption_weights)
-        caption = draw_caption(row["captions"], row["own_captions"], row["whole"], *shares)
+        shares = (self.own_caption_share, self.caption_weights, self.wordings)
+        caption = _drawn(row["captions"], row["own_captions"], row["sources"], row["whole"], *shares)
         return caption, torch.tensor(row["codes"]), row["ends"]
 
     def described(self) -> "DescribedCodes":
@@ -188,6 +206,10 @@ class ShardDataset(Dataset):
         columns = [self.table[name].combine_chunks().flatten().unique() for name in ("captions", "own_captions")]
         return dict.fromkeys(caption for column in columns for caption in column.to_pylist())
 
+    def captions_of(self, item: int) -> list[str]:
+        """All captions of a clip."""
+        return [text for name in ("captions", "own_captions") for text in self.table[name][item].as_py()]
+
     def name(self, item: int) -> str:
         """Name of a clip, for messages."""
         return self._titles["name"][item].as_py()
@@ -198,6 +220,23 @@ class ShardDataset(Dataset):
             return self._titles["category"].to_pylist()
         rows = self._titles.to_pylist()
         return [named_group(row["captions"], row["sources"], row["category"], by) for row in rows]
+
+
+def _drawn(
+    captions: Sequence[str],
+    own: Sequence[str],
+    sources: Sequence[str],
+    whole: bool,
+    own_share: float,
+    weights: Mapping[str, float] | None,
+    wordings: Wordings | None,
+) -> str:
+    """One of the captions of a clip at random, of those that may be drawn."""
+    if wordings is not None:
+        own, _ = wordings.kept(own, ())
+        left, kept = wordings.kept(captions, sources)
+        captions, sources = (left, kept) if left else (own, ())
+    return draw_caption(captions, own, whole, own_share, sources, weights)
 
 
 class DescribedCodes(Dataset):

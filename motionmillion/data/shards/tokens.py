@@ -162,11 +162,18 @@ def read_token_tables(folders: Sequence[str | Path], split: str, codebook_size: 
     """
     check_pyarrow()
     import pyarrow as pa
+
+    tables = list(token_tables(folders, split, codebook_size))
+    return pa.concat_tables(tables) if tables else pa.Table.from_pylist([], pa.schema([(COLUMNS[0], pa.string())]))
+
+
+def token_tables(folders: Sequence[str | Path], split: str, codebook_size: int | None) -> Iterator["pa.Table"]:
+    """The parts of `read_token_tables`, one for each shard that has such clips."""
+    import pyarrow as pa
     import pyarrow.compute
     import pyarrow.parquet as pq
 
     pc: Any = pyarrow.compute  # its functions are generated on import, so type checkers do not know them
-    tables = []
     for folder in folders:
         header, paths = _checked_shards(folder, (split,), codebook_size)
         size = header["tokenizer"].get("codebook_size")
@@ -180,8 +187,8 @@ def read_token_tables(folders: Sequence[str | Path], split: str, codebook_size: 
             codes = pc.list_flatten(table["codes"])
             if len(codes) and not (pc.min(codes).as_py() >= 0 and pc.max(codes).as_py() < size):
                 raise ValueError(f"codes must be in 0..{size - 1}, got others in {str(path)!r}; tokenize again")
-            tables.append(table)
-    return pa.concat_tables(tables)
+            if table.num_rows:
+                yield table.combine_chunks()
 
 
 def _with_optional(table: "pa.Table") -> "pa.Table":

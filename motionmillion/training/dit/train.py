@@ -68,6 +68,7 @@ from motionmillion.training.plan.dit_cost import DiTShape, dit_shape
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output, note_recipe
 from motionmillion.training.sharing import over_processes, shared_batches
+from motionmillion.training.start import weights_on_the_first
 from motionmillion.training.trainer import build_trainer, run
 
 
@@ -98,7 +99,9 @@ def train_dit(recipe: Recipe, resume: bool = False, force: bool = False) -> dict
     # 3. model and data
     set_seed(recipe.seed)
     if started is None:
-        model, stats = MotionDiT(dit_config(recipe, encoder.dim)), None
+        stats = None
+        with weights_on_the_first(arguments):
+            model = MotionDiT(dit_config(recipe, encoder.dim))
     else:
         old = load_dit(started, arguments.device)
         check_encoder(old, encoder, data.text_encoder)

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import TrainerCallback, TrainerState
 
+from motionmillion.data.sets.live_texts import LiveTexts
 from motionmillion.eval.distribution import frechet_distance, r_precision
 from motionmillion.eval.evaluator.model import TextMotionEvaluator
 from motionmillion.eval.physics import jitter_degree
@@ -115,7 +116,8 @@ class JudgedMotions(TrainerCallback):
         if self.evaluator is None:
             self.evaluator = TextMotionEvaluator.from_pretrained(self.options.evaluator)
         parts, judge = self.pipeline, self.evaluator
-        encoder: Any = StoredTexts(self.dataset.texts, parts.text_encoder)
+        texts: Any = self.dataset.texts
+        encoder: Any = parts.text_encoder if isinstance(texts, LiveTexts) else StoredTexts(texts, parts.text_encoder)
         captions = [caption for caption, _ in clips]
         pipeline = CodesPipeline(parts.tokenizer, lm, encoder, parts.defaults)
         made = pipeline.sample(captions, seeds)

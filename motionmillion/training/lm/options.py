@@ -40,6 +40,12 @@ class LMSection(TextToMotionSection):
     cache: str | None = option(
         None, "folder that keeps codes and text features for the next start, see `motionmillion.data.sets.token_cache`"
     )
+    live_texts: bool = option(
+        False, "compute text features in every step on the training device, see `motionmillion.data.sets.live_texts`"
+    )
+    held_out_captions: float = option(
+        0.0, "fraction of the captions that is only evaluated on, see `motionmillion.data.sets.wordings`"
+    )
     caption_dropout: float = option(0.1, _COLLATED)
     corruption: float = option(0.1, _COLLATED)
     code_drop: float = option(0.0, _COLLATED)
@@ -52,7 +58,7 @@ class LMSection(TextToMotionSection):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("caption_dropout", "corruption", "code_drop"):
+        for name in ("held_out_captions", "caption_dropout", "corruption", "code_drop"):
             check_share(f"data.{name}", getattr(self, name))
         TokenCollator(0, 1, self.caption_dropout, self.corruption, self.code_drop)
         check_whole("data.packing", self.packing, 0)
@@ -67,6 +73,10 @@ class LMSection(TextToMotionSection):
             raise ValueError("data must name the folder of a trained tokenizer, got none; train one first")
         if not isinstance(self.cache, str | None):
             raise ValueError(f"data.cache must be a folder, got {self.cache!r}")
+        if not isinstance(self.live_texts, bool):
+            raise ValueError(f"data.live_texts must be true or false, got {self.live_texts!r}")
+        if self.live_texts and self.text_features:
+            raise ValueError(f"data.text_features must be left out with data.live_texts, got {self.text_features!r}")
         for name in ("compose", "cache"):
             if self.tokens and getattr(self, name):
                 raise ValueError(

@@ -18,6 +18,8 @@
 | tokens | token shards in place of motions, a folder or a list of folders; their clips have one version |
 | tokenizer | folder of the trained tokenizer |
 | cache | folder that keeps codes and text features for the next start, see `motionmillion.data.sets.token_cache` |
+| live_texts | compute text features in every step on the training device, see `motionmillion.data.sets.live_texts` |
+| held_out_captions | fraction of the captions that is only evaluated on, see `motionmillion.data.sets.wordings` |
 | caption_dropout, corruption, code_drop | see `motionmillion.data.sets.tokens.TokenCollator` |
 | packing | positions of a row that holds several samples, see `motionmillion.data.sets.packing`; 0 packs nothing |
 | samples | prompts shown as contact sheets at every evaluation, see `motionmillion.training.lm.samples` |
@@ -47,9 +49,9 @@ from motionmillion.pipeline.folder import find_pipeline, find_tokenizer
 from motionmillion.progress import say_lines
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.tokenizer import MotionTokenizer
-from motionmillion.training.arguments import training_arguments
+from motionmillion.training.arguments import MotionTrainingArguments, training_arguments
 from motionmillion.training.export import PARTS, language_model, whole_weights
-from motionmillion.training.lm.data import evaluate_lm, lm_data
+from motionmillion.training.lm.data import evaluate_sets, lm_data
 from motionmillion.training.lm.judged import JudgedMotions, JudgeOptions
 from motionmillion.training.lm.lora import (
     add_adapters,
@@ -64,6 +66,7 @@ from motionmillion.training.origins import check_origins, check_tokens, clips_of
 from motionmillion.training.plan.cost import Step, lm_shape
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output, note_recipe
+from motionmillion.training.start import weights_on_the_first
 from motionmillion.training.trainer import MotionTrainer, build_trainer, run
 
 
@@ -86,7 +89,7 @@ def train_lm(recipe: Recipe, resume: bool = False, force: bool = False) -> dict[
     # 2. the parts of the pipeline
     parts = _parts(recipe, data)
     set_seed(recipe.seed)
-    model = _model(recipe, data, parts)
+    model = _model(recipe, data, parts, arguments)
     if model.config.head == "flow":
         check_latent_data(recipe, data)
     _check_origins(recipe, data, parts, force)
@@ -94,7 +97,8 @@ def train_lm(recipe: Recipe, resume: bool = False, force: bool = False) -> dict[
     pipeline = CodesPipeline(parts.tokenizer, model, parts.encoder, parts.sampling)
     trained = add_adapters(model, lora, str(data.start_from)) if lora else model
     # 3. train
-    sets = lm_data(recipe, data, parts.tokenizer, parts.encoder, model.config, arguments.device)
+    unseen = arguments.eval_samples
+    sets = lm_data(recipe, data, parts.tokenizer, parts.encoder, model.config, arguments.device, unseen)
     check_origins(recipe.output, clips_of(sets.train), force)
     if isinstance(model, MotionFlowLM) and not data.start_from:
         train: Any = sets.train
@@ -105,9 +109,9 @@ def train_lm(recipe: Recipe, resume: bool = False, force: bool = False) -> dict[
         sets.train,
         sets.validation,
         sets.collate,
-        lambda model: evaluate_lm(model, sets.validation, sets.plain, recipe.seed, arguments.eval_samples),
+        lambda model: evaluate_sets(model, sets, recipe.seed, arguments.eval_samples),
     )
-    trainer.sample_weights = sets.weights
+    trainer.sample_weights, trainer.prepare = sets.weights, sets.prepare
     shape = lm_shape(model.config, lora)
     trainer.operations = lambda batch: shape.operations(_step_of(batch))
     if data.samples:
@@ -158,7 +162,7 @@ def _check_origins(recipe: Recipe, data: LMSection, parts: LMParts, force: bool)
     check_origins(recipe.output, found, force)
 
 
-def _model(recipe: Recipe, data: LMSection, parts: LMParts) -> MotionLM:
+def _model(recipe: Recipe, data: LMSection, parts: LMParts, arguments: MotionTrainingArguments) -> MotionLM:
     """A new model, or the trained one to start from."""
     if data.start_from:
         return starting_model(data.start_from)
@@ -166,7 +170,9 @@ def _model(recipe: Recipe, data: LMSection, parts: LMParts) -> MotionLM:
     options |= motion_of(parts.tokenizer.config, options, str(data.tokenizer))
     options |= {"text_dim": parts.encoder.dim, "caption_dropout": float(data.caption_dropout)}
     size = options.pop("size", None)
-    return MotionLM(MotionLMConfig.from_name(size, **options) if size else MotionLMConfig(**options))
+    config = MotionLMConfig.from_name(size, **options) if size else MotionLMConfig(**options)
+    with weights_on_the_first(arguments):
+        return MotionLM(config)
 
 
 def _step_of(batch: dict[str, Any]) -> Step:

@@ -16,7 +16,7 @@ from motionmillion.configuration import check_whole
 from motionmillion.training.distributed import check_one_way, check_zero_stage
 from motionmillion.training.recipe import Recipe
 
-_HARDWARE = ("deepspeed", "fsdp", "fsdp_config", "tf32", "torch_compile", "use_cpu", "ddp_backend")
+_HARDWARE = ("deepspeed", "fsdp", "fsdp_config", "tf32", "torch_compile", "use_cpu", "ddp_backend", "float8")
 
 
 def check_arguments(recipe: Recipe) -> Any:
@@ -28,7 +28,7 @@ def check_arguments(recipe: Recipe) -> Any:
     from motionmillion.training.arguments import training_arguments
 
     training = {key: value for key, value in recipe.training.items() if key not in _HARDWARE}
-    for key in ("tf32", "torch_compile", "use_cpu"):
+    for key in ("tf32", "torch_compile", "use_cpu", "float8"):
         if not isinstance(recipe.training.get(key), bool | None):
             raise ValueError(f"training.{key} must be true or false, got {recipe.training[key]!r}")
     with _same_environment():

@@ -1,4 +1,4 @@
-"""The report of `motionmillion train --dry-run`: checks a recipe and estimates its cost; nothing is written.
+"""The report of `motionmillion train --dry-run`: checks a recipe, estimates memory, disk and time; writes nothing.
 
     text, notes = dry_run("lm", load_recipe(path), path, Target(gpus=40, gpu="h100", mfu=0.4))
 
@@ -31,6 +31,7 @@ from motionmillion.training.plan.cost import (
     memory,
     step_flops,
 )
+from motionmillion.training.plan.disk import Saved, disk_lines, text_line
 from motionmillion.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def _tokenizer(recipe: Recipe, arguments: Any, target: Target, notes: list[str])
         f"a step       {windows:,} windows, {windows * data.frames:,} frames on {_processes(target.gpus)}",
         _steps_line(arguments),
         _states_line(parameters, arguments),
+        *disk_lines(Saved(parameters, parameters), arguments),
     ]
     return replace(recipe, data=asdict(data)), lines
 
@@ -132,6 +134,7 @@ def _evaluator(recipe: Recipe, arguments: Any, target: Target, notes: list[str])
         f"{arguments.per_device_train_batch_size:,}",
         _steps_line(arguments),
         _states_line(parameters, arguments),
+        *disk_lines(Saved(parameters, parameters), arguments),
     ]
     return replace(recipe, data=asdict(data)), lines
 
@@ -157,6 +160,8 @@ def _lm(
         *_step_lines(step, shape, bool(data.packing)),
         _steps_line(arguments),
         *_time_lines(step, shape, arguments, gpu, target),
+        *_disk_lines(recipe, shape, arguments, stage),
+        text_line(data, config.text_dim),
         "",
         *memory_table(shape, step, gpu, stage, bool(arguments.ema_decay)),
     ]
@@ -204,6 +209,8 @@ def _dit(
         f"             as if all clips had {config.max_frames} frames and all texts {data.text_length} words",
         _steps_line(arguments),
         *_time_lines(step, shape, arguments, find_gpu(target.gpu), target),
+        *_disk_lines(recipe, shape, arguments, stage),
+        text_line(data, config.text_dim),
         "",
         *memory_table(shape, step, find_gpu(target.gpu), stage, bool(arguments.ema_decay)),
     ]
@@ -273,6 +280,11 @@ def _time_lines(step: Step, shape: ModelShape, arguments: Any, gpu: Gpu, target:
         f"time         {_duration(took)} on {step.gpus} x {gpu.name} ({gpu.tflops:g} TFLOP/s) at an MFU of "
         f"{target.mfu:g}",
     ]
+
+
+def _disk_lines(recipe: Recipe, shape: ModelShape, arguments: Any, stage: int) -> list[str]:
+    deepspeed = stage if recipe.training.get("deepspeed") else 0
+    return disk_lines(Saved(shape.parameters, shape.trained, deepspeed), arguments)
 
 
 def memory_table(shape: ModelShape, step: Step, gpu: Gpu, stage: int | None, average: bool = False) -> list[str]:

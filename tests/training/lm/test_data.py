@@ -75,7 +75,9 @@ def test_shards_hold_what_motions_give(lm_recipe, shards, texts, parts):
             one, two = from_motions.train[item], other.train[item]
             assert torch.equal(one["codes"], two["codes"])
             captions = [from_motions.train.texts[c] for c in from_motions.train.versions[item][0].captions]
-            assert any(c.shape == two["text"].shape and torch.allclose(c, two["text"], atol=1e-5) for c in captions)
+            assert any(
+                c.shape == two["text"].shape and torch.allclose(c, two["text"], rtol=0.01, atol=1e-5) for c in captions
+            )
     assert torch.equal(from_motions.weights, stored.weights)
 
 
@@ -154,7 +156,7 @@ def test_a_cache_gives_the_same_data_and_reads_no_motion(lm_recipe, parts, tmp_p
             torch.manual_seed(item)
             two = other.train[item]
             assert torch.equal(one["codes"], two["codes"]) and one["ends"] == two["ends"]
-            assert torch.allclose(one["text"], two["text"], atol=5e-3)
+            assert torch.allclose(one["text"], two["text"], rtol=0.01, atol=1e-5)  # stored in 16 bits, each in others
     assert torch.equal(again.weights, plain.weights)
     with pytest.raises(TypeError):  # other versions are not in the cache
         sets(load_recipe(lm_recipe(data={"cache": str(tmp_path / "cache"), "variants": 1})), parts)

@@ -1,0 +1,80 @@
+"""Weights in the memory of one process at the start, where FSDP 2 or ZeRO 3 will split them over all processes.
+
+    with weights_on_the_first(arguments):
+        model = MotionLM(config)                 # on the meta device everywhere but on the first process
+    ...
+    split_from_the_first(trainer)                # before the training; each process then holds its part
+
+Else every process would hold all weights in float32 until they are split: 250 GB for 7 billion of them on the eight
+processes of a machine. Buffers are small, and every process has them.
+
+Unusual: the random weights are those of the first process alone, and the same as without this.
+"""
+
+import contextlib
+import functools
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from accelerate import init_empty_weights
+from accelerate.utils import gather_object
+from torch import nn
+
+
+def lean(arguments: Any) -> bool:
+    """Whether all weights are in the memory of the first process only."""
+    return arguments.world_size > 1 and arguments.split in ("zero3", "fsdp")
+
+
+@contextlib.contextmanager
+def weights_on_the_first(arguments: Any) -> Iterator[None]:
+    """Models built in the context have no weights, except on the first process, or if they will not be split."""
+    if lean(arguments) and arguments.process_index:
+        with init_empty_weights(include_buffers=False):
+            yield
+    else:
+        yield
+
+
+def split_from_the_first(trainer: Any) -> None:
+    """Hand out the weights of a model that was built by `weights_on_the_first`; every process must call it."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    absent = any(weight.is_meta for weight in model.parameters())
+    if not any(gather_object([absent])):
+        return
+    if trainer.args.split == "fsdp":
+        trainer.accelerator.state.fsdp_plugin.cpu_ram_efficient_loading = True  # accelerate broadcasts them
+        for number, weight in enumerate(model.parameters(), 1):
+            if weight.is_meta:  # accelerate tells the optimizer's weights apart by it
+                weight.data_ptr = functools.partial(int, -number)  # type: ignore[method-assign]
+    else:
+        zero = trainer.accelerator.state.deepspeed_plugin.deepspeed_config["zero_optimization"]
+        _split_by_deepspeed(model, zero, torch.bfloat16 if trainer.args.bf16 else torch.float32)
+
+
+def _split_by_deepspeed(model: nn.Module, options: dict[str, Any], dtype: torch.dtype) -> None:
+    """ZeRO 3's own conversion, one module at a time, so that no process but the first holds more than one whole.
+
+    Args:
+        options: the section `zero_optimization` of DeepSpeed's configuration.
+        dtype: of the weights in training.
+    """
+    from deepspeed import zero
+
+    kept = {key: value for key, value in options.items() if value != "auto"}
+    config = {"train_micro_batch_size_per_gpu": 1, "zero_optimization": kept}
+    owners = list(reversed(list(model.modules())))  # children before what they are part of
+    uses = Counter(id(weight) for module in owners for weight in module.parameters(recurse=False))
+    shared: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}  # the old ones are kept, or their ids would be reused
+    for module in owners:
+        for name, weight in list(module.named_parameters(recurse=False)):
+            if id(weight) not in shared:
+                value = torch.empty_like(weight, device="cpu") if weight.is_meta else weight.detach()
+                whole = nn.Parameter(value.to(dtype), weight.requires_grad)
+                if uses[id(weight)] > 1:
+                    shared[id(weight)] = weight, whole
+            setattr(module, name, shared[id(weight)][1] if id(weight) in shared else whole)
+        if any(not hasattr(weight, "ds_id") for weight in module.parameters(recurse=False)):
+            zero.Init(module=module, config_dict_or_path=config, dtype=dtype)
