@@ -160,9 +160,7 @@ def upload_routes(service: Service) -> APIRouter:
         options = RetargetOptions(feet=feet, hands=hands)
         return await service.in_thread(_retargeted, service, source, target, format, options)
 
-    @router.post(
-        "/v1/convert", summary="A motion in another format", response_model=MotionsAnswer, responses=Motions
-    )
+    @router.post("/v1/convert", summary="A motion in another format", response_model=MotionsAnswer, responses=Motions)
     async def convert(
         motion: Upload,
         format: Annotated[Format, Form()] = "json",

@@ -10,6 +10,7 @@ reader raises; errors name the field, never a path of this machine.
 
 import io
 import logging
+import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -69,7 +70,7 @@ class Uploads:
             return error
         if isinstance(error, ValueError | ImportError):
             told = " ".join(str(error).split()).replace(f"{self._folder.name}/", "").replace(self._folder.name, field)
-            return Problem(422, told)
+            return Problem(422, re.sub(r"^path\b", field, told))  # what the readers call it
         log.warning("upload could not be read", exc_info=error, extra={"fields": {"field": field}})
         return Problem(422, f"{field} must hold a motion, got a file that cannot be read; export it again")
 

@@ -92,7 +92,7 @@ def page_of(browser, server_of) -> Iterator[Callable[..., Any]]:
 
 
 def done(page, act: str = "Done") -> None:
-    page.wait_for_function(f"document.getElementById('told').textContent.startsWith('{act}')")
+    page.locator("#told", has_text=re.compile(f"^{act}")).wait_for()
 
 
 def make(page, prompt: str = "a person waves", takes: int = 1, seconds: float = 1) -> None:
@@ -133,7 +133,8 @@ def test_type_generate_play_download_reload(page_of, tiny_pipeline, midway, tmp_
     page.click("#examples button")
     page.fill("#samples", "2")
     page.keyboard.press("Control+Enter")
-    page.wait_for_function("motionPage.takes.some((take) => take.player?.growing)")
+    while not page.evaluate("motionPage.takes.some((take) => take.player?.growing)"):
+        page.wait_for_timeout(20)
     assert (
         0 < max(page.evaluate("motionPage.takes.map((take) => take.player?.frames ?? 0)")) < 120
     )  # it plays meanwhile
@@ -173,7 +174,8 @@ def test_type_generate_play_download_reload(page_of, tiny_pipeline, midway, tmp_
 def test_a_timeline_is_edited_by_dragging_and_by_keys(page_of, tiny_pipeline):
     page = page_of({"tiny": tiny_pipeline})
     page.check("input[value=timeline]")
-    parts = "[...document.querySelectorAll('#parts li')].map((row) => [...row.querySelectorAll('input')].map((one) => one.value))"
+    inputs = "[...row.querySelectorAll('input')].map((one) => one.value)"
+    parts = f"[...document.querySelectorAll('#parts li')].map((row) => {inputs})"
     assert page.evaluate(parts) == [["a person walks forward", "3"], ["a person jumps", "2"]]
     track = page.locator("#track").bounding_box()
     edge = page.locator(".edge").first.bounding_box()
@@ -275,7 +277,9 @@ def test_frames_and_joints_are_changed_on_a_dit(page_of, tiny_dit_pipeline):
     page.check("text=Left arm")
     worked(page)
     assert frames(page) == [60, 60]
-    joints = "(frame) => motionPage.takes.map(({ player }) => { player.step(-Infinity); player.seek(frame); return player.jointPositions(); })"
+    joints = """(frame) => motionPage.takes.map(({ player }) => {
+        player.step(-Infinity); player.seek(frame); return player.jointPositions();
+    })"""
     given, changed = np.array(page.evaluate(joints, 5))
     assert np.allclose(given, changed, atol=1e-3)  # before the frames that change
     given, changed = np.array(page.evaluate(joints, 25))

@@ -109,6 +109,7 @@ async function during(text, made, act) {
   const own = working = new AbortController();
   say(text);
   byId("stop").hidden = false;
+  made[0].box.scrollIntoView({ block: "nearest" }); // on phones takes are below the form
   const began = performance.now();
   const ends = await Promise.allSettled(made.map((take) => act(take, own.signal)));
   const failed = ends.map((end) => end.reason);
