@@ -18,7 +18,7 @@ from motionmillion.pipeline.checks import MAX_SECONDS
 from motionmillion.pipeline.options import KINDS
 from motionmillion.serve.answers import MEDIA, FileAnswer
 from motionmillion.serve.orders import OF_SERVER, plan_call
-from motionmillion.serve.problems import Problem
+from motionmillion.serve.problems import Problem, safe_text
 from motionmillion.serve.routes import FILES, PROBLEMS, answered, as_download
 from motionmillion.serve.schemas import Body, Format, MotionRequest, MotionsAnswer
 from motionmillion.serve.service import Service
@@ -28,6 +28,9 @@ Prompt = Annotated[str, Form(min_length=1, max_length=1000, examples=["a person 
 Seconds = Annotated[float, Form(gt=0, le=MAX_SECONDS, allow_inf_nan=False, description="Of the new motion.")]
 Upload = Annotated[UploadFile, File(description=".bvh, .glb or .npz")]
 Motions: dict[int | str, dict[str, Any]] = {200: {"description": "The motion, as `format` asks", "content": FILES}}
+
+MOST_CAPTION = 1000
+"""Characters of a caption."""
 
 KNOWN = set().union(*(kind.names() for kind in KINDS)) - set(OF_SERVER) | {"candidates"}
 """Options that a form may hold; the model refuses those of other kinds."""
@@ -166,11 +169,11 @@ def upload_routes(service: Service) -> APIRouter:
         format: Annotated[Format, Form()] = "json",
         body: Annotated[Body, Form()] = "human",
         repair: Annotated[bool, Form()] = False,
-        caption: Annotated[str, Form(max_length=1000, description="What the motion shows.")] = "",
+        caption: Annotated[str, Form(max_length=MOST_CAPTION, description="What the motion shows.")] = "",
     ) -> Response:
         service.check_format(format)
         given = (await read(motion=motion))["motion"]
-        captioned = given.replace(caption=caption.strip() or given.caption)
+        captioned = given.replace(caption=safe_text(caption.strip() or given.caption[:MOST_CAPTION]))
         asked = MotionRequest.model_construct(seed=None, format=format, body=body, repair=repair)
         return await service.in_thread(answered, [captioned], asked, None, [None])
 

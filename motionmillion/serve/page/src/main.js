@@ -80,8 +80,9 @@ function complaint(body, samples) {
 
 // ---- making ----
 function newTake(given) {
+  const body = () => byId("body").value;
   const onRemove = (take) => { if (work.take === take) work.close(); takes.splice(takes.indexOf(take), 1); };
-  const take = new Take(byId("takes"), given, { formats, say, onWork: (one) => work.open(one), onRemove });
+  const take = new Take(byId("takes"), given, { formats, body, say, onWork: (one) => work.open(one), onRemove });
   takes.push(take);
   return take;
 }
@@ -123,7 +124,7 @@ async function during(text, made, act) {
 }
 
 // What the form of a take asks for, as a new take next to it.
-async function workOn(take, { caption, address, files, fields, character = false, model = byId("model").value }) {
+async function workOn({ caption, address, files, fields, character = false, model = byId("model").value }) {
   const { seed, repair, body, options } = read();
   const common = character ? {} : { seed, repair, body, model, format: "npz", options: JSON.stringify(options) };
   const next = newTake({ caption, seed: character ? null : seed });
@@ -176,8 +177,9 @@ function listen() {
   byId("forget").onclick = () => history.clear();
   byId("model").onchange = showDefaults;
   byId("open").onchange = (event) => { openFiles(event.target.files).finally(() => { event.target.value = ""; }); };
-  addEventListener("dragover", (event) => event.preventDefault());
-  addEventListener("drop", (event) => { event.preventDefault(); openFiles(event.dataTransfer.files); });
+  const hasFiles = (event) => event.dataTransfer.types.includes("Files"); // not a text that is dragged
+  addEventListener("dragover", (event) => { if (hasFiles(event)) event.preventDefault(); });
+  addEventListener("drop", (event) => { if (hasFiles(event)) { event.preventDefault(); openFiles(event.dataTransfer.files); } });
   byId("key").onchange = async () => {
     useKey(byId("key").value);
     sessionStorage.setItem(KEY, byId("key").value);

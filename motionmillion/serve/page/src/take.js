@@ -1,6 +1,6 @@
 // A take: one motion, with its player and its downloads.
 //
-//   const take = new Take(box, { caption, seed, body }, { formats, say, onWork, onRemove });
+//   const take = new Take(box, { caption, seed, body }, { formats, body, say, onWork, onRemove });
 //   await take.stream(signal);                       // or take.show(scene), or take.showFile(signal)
 //
 // `body` is the request that makes the motion again: a download asks the service for it in that format. A take that is
@@ -10,6 +10,7 @@ import { made, streamed, worked } from "./api.js";
 import { button, element, save } from "./dom.js";
 
 const NAMES = { glb: "GLB, skinned body", bvh: "BVH", npz: "NPZ, SMPL", html: "HTML page", json: "JSON" };
+const LONGEST = 1000; // caption that the service takes
 const suffixOf = (name) => name.split(".").at(-1).toLowerCase();
 
 export class Take {
@@ -129,5 +130,8 @@ export class Take {
   // The motion as a file that the service reads.
   source() { return this.file ?? this.fileOf("npz"); }
 
-  #converted(format, signal) { return worked("v1/convert", { motion: this.file }, { format, caption: this.caption }, signal); }
+  #converted(format, signal) {
+    const caption = this.caption.slice(0, LONGEST);
+    return worked("v1/convert", { motion: this.file }, { format, caption, body: this.page.body() }, signal);
+  }
 }

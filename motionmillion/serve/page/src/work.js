@@ -3,7 +3,7 @@
 //
 //   const work = new Work(form, { models: () => [...], takes: () => [...], start });
 //   work.open(take);                                 // moves the form into the take
-//   start(take, job)                                 // called with what is asked: { caption, address, files, fields }
+//   start(job)                                       // called with what is asked: { caption, address, files, fields }
 
 import { byId, element } from "./dom.js";
 
@@ -94,9 +94,9 @@ export class Work {
   #go() {
     const problem = this.#problem();
     if (problem) { byId("work-told").textContent = problem[0]; byId(problem[1]).focus(); return; }
-    const { take } = this, job = this.#job();
+    const job = this.#job();
     this.close();
-    this.start(take, job);
+    this.start(job);
   }
 
   // What to ask the service for, with a function for the files, which may have to be made first.
