@@ -8,7 +8,7 @@
 | GET / | the web page |
 | POST /v1/motions | motions of a prompt or timeline, as numbers or files |
 | POST /v1/motions/stream | a motion in pieces while it is being made |
-| POST /v1/continue, /v1/inbetween, /v1/edit, /v1/retarget | work on uploaded motions |
+| POST /v1/continue, /v1/inbetween, /v1/edit, /v1/retarget, /v1/convert | work on uploaded motions |
 | GET /v1/models | models, their options and defaults |
 | GET /healthz, /readyz | whether the process lives, and takes requests |
 | GET /metrics | for Prometheus |

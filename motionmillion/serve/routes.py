@@ -68,7 +68,7 @@ def motion_routes(service: Service) -> APIRouter:
     return router
 
 
-def answered(made: list[Motion], asked: MotionRequest, model: str, seeds: list[int | None]) -> Response:
+def answered(made: list[Motion], asked: MotionRequest, model: str | None, seeds: list[int | None]) -> Response:
     """The answer with motions, in the format that was asked for."""
     made = [repaired(motion) for motion in made] if asked.repair else made
     parts = [(part.prompt, part.seconds) for part in asked.timeline or ()]

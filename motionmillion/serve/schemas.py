@@ -130,8 +130,8 @@ class MotionAnswer(BaseModel):
 class MotionsAnswer(BaseModel):
     """Motions as numbers."""
 
-    model: str = Field(examples=["mini"])
-    seed: int = Field(examples=[0])
+    model: str | None = Field(description="None where no model took part.", examples=["mini"])
+    seed: int | None = Field(examples=[0])
     motions: list[MotionAnswer]
 
 

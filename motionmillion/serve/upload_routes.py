@@ -1,6 +1,7 @@
-"""Routes that take motion files: /v1/continue, /v1/inbetween, /v1/edit, /v1/retarget.
+"""Routes that take motion files: /v1/continue, /v1/inbetween, /v1/edit, /v1/retarget, /v1/convert.
 
-They are forms (multipart/form-data). Each works on the model by itself, between the steps of the others.
+They are forms (multipart/form-data). The first three work on the model by themselves, between the steps of the others;
+the last two need no model.
 """
 
 import json
@@ -17,7 +18,7 @@ from motionmillion.pipeline.checks import MAX_SECONDS
 from motionmillion.pipeline.options import KINDS
 from motionmillion.serve.answers import MEDIA, FileAnswer
 from motionmillion.serve.orders import OF_SERVER, plan_call
-from motionmillion.serve.problems import Problem
+from motionmillion.serve.problems import Problem, safe_text
 from motionmillion.serve.routes import FILES, PROBLEMS, answered, as_download
 from motionmillion.serve.schemas import Body, Format, MotionRequest, MotionsAnswer
 from motionmillion.serve.service import Service
@@ -25,7 +26,11 @@ from motionmillion.serve.uploads import Uploads
 
 Prompt = Annotated[str, Form(min_length=1, max_length=1000, examples=["a person turns around"])]
 Seconds = Annotated[float, Form(gt=0, le=MAX_SECONDS, allow_inf_nan=False, description="Of the new motion.")]
+Upload = Annotated[UploadFile, File(description=".bvh, .glb or .npz")]
 Motions: dict[int | str, dict[str, Any]] = {200: {"description": "The motion, as `format` asks", "content": FILES}}
+
+MOST_CAPTION = 1000
+"""Characters of a caption."""
 
 KNOWN = set().union(*(kind.names() for kind in KINDS)) - set(OF_SERVER) | {"candidates"}
 """Options that a form may hold; the model refuses those of other kinds."""
@@ -97,21 +102,22 @@ def upload_routes(service: Service) -> APIRouter:
     async def continued(
         request: Request,
         fields: Fields,
-        motion: Annotated[UploadFile, File(description=".bvh, .glb or .npz")],
+        motion: Upload,
         prompt: Prompt,
         seconds: Seconds = 4.0,
+        keep: Annotated[int | None, Form(ge=1, description="Frames of the motion to keep; all without it.")] = None,
     ) -> Response:
         pipe = service.engine(fields.model).pipe
-        given = await read(motion=motion)
-        how: dict[str, Any] = dict(seconds=seconds, seed=fields.seed, prefix=given["motion"], **fields.options)
+        prefix = _beginning((await read(motion=motion))["motion"], keep)
+        how: dict[str, Any] = dict(seconds=seconds, seed=fields.seed, prefix=prefix, **fields.options)
         return await made(request, fields, prompt, lambda: pipe(prompt, **how)[0])
 
     @router.post("/v1/inbetween", summary="Join two motions", response_model=MotionsAnswer, responses=Motions)
     async def inbetween(
         request: Request,
         fields: Fields,
-        start: Annotated[UploadFile, File(description=".bvh, .glb or .npz")],
-        end: Annotated[UploadFile, File(description=".bvh, .glb or .npz")],
+        start: Upload,
+        end: Upload,
         prompt: Prompt,
         seconds: Seconds = 2.0,
     ) -> Response:
@@ -124,7 +130,7 @@ def upload_routes(service: Service) -> APIRouter:
     async def edit(
         request: Request,
         fields: Fields,
-        motion: Annotated[UploadFile, File(description=".bvh, .glb or .npz")],
+        motion: Upload,
         prompt: Prompt,
         first: Annotated[int | None, Form(ge=0, description="First frame to change.")] = None,
         stop: Annotated[int | None, Form(ge=1, description="The frame after the last one.")] = None,
@@ -145,7 +151,7 @@ def upload_routes(service: Service) -> APIRouter:
         responses={200: {"description": "The character with the motion", "content": {"model/gltf-binary": {}}}},
     )
     async def retarget(
-        motion: Annotated[UploadFile, File(description=".bvh, .glb or .npz")],
+        motion: Upload,
         character: Annotated[UploadFile, File(description="A .glb file with a skin, or .bvh")],
         format: Annotated[
             str | None, Form(pattern="^(glb|bvh)$", description="glb or bvh; that of the character.")
@@ -157,7 +163,28 @@ def upload_routes(service: Service) -> APIRouter:
         options = RetargetOptions(feet=feet, hands=hands)
         return await service.in_thread(_retargeted, service, source, target, format, options)
 
+    @router.post("/v1/convert", summary="A motion in another format", response_model=MotionsAnswer, responses=Motions)
+    async def convert(
+        motion: Upload,
+        format: Annotated[Format, Form()] = "json",
+        body: Annotated[Body, Form()] = "human",
+        repair: Annotated[bool, Form()] = False,
+        caption: Annotated[str, Form(max_length=MOST_CAPTION, description="What the motion shows.")] = "",
+    ) -> Response:
+        service.check_format(format)
+        given = (await read(motion=motion))["motion"]
+        captioned = given.replace(caption=safe_text(caption.strip() or given.caption[:MOST_CAPTION]))
+        asked = MotionRequest.model_construct(seed=None, format=format, body=body, repair=repair)
+        return await service.in_thread(answered, [captioned], asked, None, [None])
+
     return router
+
+
+def _beginning(motion: Motion, keep: int | None) -> Motion:
+    """The first frames of a motion; raises `Problem` for more than it has."""
+    if keep is not None and keep > motion.num_frames:
+        raise Problem(422, f"keep must be at most {motion.num_frames}, the frames of the motion, got {keep}")
+    return motion.slice(0, keep or motion.num_frames)
 
 
 def _retargeted(

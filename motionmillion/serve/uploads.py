@@ -10,6 +10,7 @@ reader raises; errors name the field, never a path of this machine.
 
 import io
 import logging
+import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -68,10 +69,15 @@ class Uploads:
         if isinstance(error, Problem):
             return error
         if isinstance(error, ValueError | ImportError):
-            told = " ".join(str(error).split()).replace(f"{self._folder.name}/", "").replace(self._folder.name, field)
-            return Problem(422, told)
+            return Problem(422, self._without_paths(field, " ".join(str(error).split())))
         log.warning("upload could not be read", exc_info=error, extra={"fields": {"field": field}})
         return Problem(422, f"{field} must hold a motion, got a file that cannot be read; export it again")
+
+    def _without_paths(self, field: str, told: str) -> str:
+        """A message without the places of this machine, which may be cut off in it; readers call the field `path`."""
+        told = told.replace(f"{self._folder.name}/", "").replace(self._folder.name, field)
+        told = re.sub(re.escape(tempfile.gettempdir()) + r"""[^'")]*""", field, told)
+        return re.sub(r"^path\b", field, told)
 
     def _check_unpacked(self, field: str, content: bytes) -> None:
         most = _UNPACKED * self.settings.max_body_mb * 1e6

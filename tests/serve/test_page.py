@@ -1,55 +1,24 @@
-"""The web page: its bundle, what it may load, and a motion made, played and asked for again in a browser."""
+"""The web page: its bundle, what it may load, and in a browser all that can be done with it."""
 
 import hashlib
-import queue
 import re
 import shutil
-import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import motionmillion
+from motionmillion.data import synthesize
+from motionmillion.motion import Motion
+from motionmillion.pipeline.dit.editing import GROUPS
+from motionmillion.skeleton import SMPL22
 
 FOLDER = Path(motionmillion.__file__).parent / "serve" / "page"
-
-DRIVER = """
-const errors = [];
-addEventListener("error", (event) => errors.push(event.message));
-addEventListener("securitypolicyviolation", (event) => errors.push(event.violatedDirective));
-console.error = (...told) => errors.push(told.join(" "));
-const wait = async (met) => { while (!met()) await new Promise((next) => setTimeout(next, 20)); };
-const told = () => document.getElementById("told").textContent;
-(async () => {
-  const seen = {};
-  await wait(() => document.querySelector("#model option"));
-  document.querySelector("#examples button").click();
-  document.getElementById("seconds").value = "4";
-  const made = window.motionPage.make();
-  const growing = () => window.motionPage.takes.find((take) => take.player?.growing);
-  await wait(growing);
-  seen.growing = growing().player.frames;
-  await fetch("/go"); // the batch waits for this
-  await made;
-  await wait(() => told().startsWith("Done"));
-  seen.frames = window.motionPage.takes.map((take) => take.player.frames);
-  seen.body = window.motionPage.takes[0].player.body;
-  seen.fileName = (await window.motionPage.takes[1].fileOf("bvh")).name;
-  document.getElementById("prompt").value = "...";
-  await window.motionPage.make();
-  seen.complaint = told();
-  document.querySelector("input[value=timeline]").click();
-  document.querySelector("#parts button").click();
-  document.querySelector("#history button").click();
-  await wait(() => told().startsWith("Done"));
-  seen.again = window.motionPage.takes.map((take) => take.body.seed);
-  seen.history = document.querySelectorAll("#history li").length;
-  const fields = [...document.querySelectorAll("input, select, textarea, button, canvas")];
-  const named = (one) => one.labels?.length || one.getAttribute("aria-label") || one.textContent.trim();
-  seen.nameless = fields.filter((one) => !named(one)).length;
-  return { ...seen, errors };
-})().catch(String).then((seen) => fetch("/seen", { method: "POST", body: JSON.stringify(seen) }));
-"""
+PATIENCE = 60_000
+"""Milliseconds that a step in the browser may take, on a machine that is busy with other tests."""
 
 
 def test_the_bundle_is_made_from_its_sources():
@@ -81,38 +50,265 @@ def test_the_page_loads_nothing_from_other_hosts(client_of, tiny_pipeline):
     assert client.get("/page/..%2f..%2fsettings.py").status_code == 404
 
 
-def test_motions_are_made_in_a_browser(server_of, tiny_pipeline, midway, tmp_path):
-    httpx = pytest.importorskip("httpx", reason="the client of these tests")
-    from starlette.responses import Response
-
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="drives the browser; pip install playwright")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
         pytest.skip("no chromium, chromium-browser or google-chrome found")
-    server, posted = server_of({"tiny": tiny_pipeline}), queue.Queue()
-    app, page = server.config.app, httpx.get(f"{server.url}/")
-    text = page.text.replace("</body>", '<script src="/driver.js"></script></body>')
-    headers = {"Content-Security-Policy": page.headers["content-security-policy"]}
+    software = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a graphics card
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=program, args=["--no-sandbox", *software])
+        yield opened
+        opened.close()
 
-    async def take(request) -> Response:
-        posted.put(await request.json())
-        return Response(status_code=204)
 
-    app.add_route("/driven", lambda request: Response(text, media_type="text/html", headers=headers))
-    app.add_route("/driver.js", lambda request: Response(DRIVER, media_type="text/javascript"))
-    app.add_route("/go", lambda request: Response(status_code=204 if midway.set() is None else 500))
-    app.add_route("/seen", take, methods=["POST"])
-    # the debugging port keeps the browser running
-    command = [browser, "--headless", "--no-sandbox", "--no-first-run", f"--user-data-dir={tmp_path}/profile"]
-    command += ["--disable-dev-shm-usage", "--remote-debugging-port=0", "--window-size=900,700"]
-    command += ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a graphics card
-    with subprocess.Popen(
-        [*command, f"{server.url}/driven"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as run:
-        try:
-            seen = posted.get(timeout=120)
-        finally:
-            run.terminate()
-    assert isinstance(seen, dict), seen
-    assert seen["frames"] == [120, 120] and 0 < seen["growing"] < 120 and seen["body"] == "human"
-    assert seen["fileName"] == "a-person-waves.bvh" and seen["complaint"].startswith("Say what the person does")
-    assert seen["again"] == [0, 1] and seen["history"] == 1 and seen["nameless"] == 0 and not seen["errors"]
+@pytest.fixture
+def page_of(browser, server_of) -> Iterator[Callable[..., Any]]:
+    """Opens the page of a service; at the end nothing may have gone wrong in it, or been asked of other hosts.
+
+    Motions stand still unless `reduced_motion` is "no-preference", because the processor draws them.
+    """
+    pages, faults = [], []
+
+    def open_page(pipelines, **context) -> Any:
+        url = server_of(pipelines).url
+        context = {"viewport": {"width": 1000, "height": 800}, "reduced_motion": "reduce", **context}
+        page = browser.new_context(**context).new_page()
+        page.set_default_timeout(PATIENCE)
+        refused = "status of 422"  # browsers log it; the page tells of it
+        page.on(
+            "console",
+            lambda told: faults.append(told.text) if told.type == "error" and refused not in told.text else None,
+        )
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        inside = (url, "data:", "blob:")
+        page.on("request", lambda asked: None if asked.url.startswith(inside) else faults.append(asked.url))
+        page.goto(url)
+        page.wait_for_selector("#model option", state="attached")
+        pages.append(page)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.context.close()
+    assert not faults
+
+
+def done(page, act: str = "Done") -> None:
+    page.locator("#told", has_text=re.compile(f"^{act}")).wait_for()
+
+
+def make(page, prompt: str = "a person waves", takes: int = 1, seconds: float = 1) -> None:
+    page.fill("#prompt", prompt)
+    page.fill("#samples", str(takes))
+    page.fill("#seconds", str(seconds))
+    page.click("#make")
+    done(page)
+
+
+def frames(page) -> list[int]:
+    """Frames of the motions on the page."""
+    return page.evaluate("motionPage.takes.map((take) => take.player.frames)")
+
+
+def work(page, act: str, take: int = 0) -> None:
+    """Open the form of a take."""
+    page.locator(".take").nth(take).get_by_role("button", name="Work on it").click()
+    page.select_option("#work-act", act)
+
+
+def worked(page) -> None:
+    page.evaluate("document.getElementById('told').textContent = ''")
+    page.click("#work-go")
+    done(page)
+
+
+def downloaded(page, take: int, format: str, folder: Path) -> Path:
+    with page.expect_download() as download:
+        page.locator(".take").nth(take).get_by_label("Download").select_option(format)
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def test_type_generate_play_download_reload(page_of, tiny_pipeline, midway, tmp_path):
+    page = page_of({"tiny": tiny_pipeline}, reduced_motion="no-preference")
+    page.click("#examples button")
+    page.fill("#samples", "2")
+    page.keyboard.press("Control+Enter")
+    while not page.evaluate("motionPage.takes.some((take) => take.player?.growing)"):
+        page.wait_for_timeout(20)
+    assert (
+        0 < max(page.evaluate("motionPage.takes.map((take) => take.player?.frames ?? 0)")) < 120
+    )  # it plays meanwhile
+    midway.set()
+    done(page)
+    assert frames(page) == [120, 120]
+
+    picture = page.locator(".take canvas").first
+    picture.focus()
+    for key in ("Home", " ", "ArrowRight", "Shift+ArrowRight", "ArrowLeft"):  # plays, and stops at a step
+        picture.press(key)
+    assert page.locator(".take .number").first.text_content() == page.locator(".take [type=range]").first.input_value()
+    assert page.evaluate("motionPage.takes[0].player.playing") is False
+    assert page.evaluate("motionPage.takes[0].player.frame") >= 10
+
+    for format in ("bvh", "npz", "glb", "html", "json"):
+        path = downloaded(page, 1, format, tmp_path)
+        assert path.name == f"a-person-waves.{format}" or format == "json"
+        assert format in ("html", "json") or Motion.load(path).num_frames == 120
+
+    page.locator(".take").nth(1).get_by_role("button", name="Keep").click()
+    make(page, "a person jumps")
+    assert page.locator(".take h3").all_text_contents() == [
+        "a person waves",
+        "a person jumps",
+    ]  # the other one is gone
+    page.reload()
+    page.wait_for_selector("#model option", state="attached")
+    page.locator("#history button").nth(1).click()
+    done(page)
+    assert page.evaluate("motionPage.takes.map((take) => take.seed)") == [0, 1]
+    page.fill("#prompt", "...")
+    page.click("#make")
+    assert page.inner_text("#told").startswith("Say what the person does")
+
+
+def test_a_timeline_is_edited_by_dragging_and_by_keys(page_of, tiny_pipeline):
+    page = page_of({"tiny": tiny_pipeline})
+    page.check("input[value=timeline]")
+    inputs = "[...row.querySelectorAll('input')].map((one) => one.value)"
+    parts = f"[...document.querySelectorAll('#parts li')].map((row) => {inputs})"
+    assert page.evaluate(parts) == [["a person walks forward", "3"], ["a person jumps", "2"]]
+    track = page.locator("#track").bounding_box()
+    edge = page.locator(".edge").first.bounding_box()
+
+    def drag(x: float, to: float) -> None:
+        page.mouse.move(x, track["y"] + 20)
+        page.mouse.down()
+        page.mouse.move((x + to) / 2, track["y"] + 20)
+        page.mouse.move(to, track["y"] + 20)
+        page.mouse.up()
+
+    drag(edge["x"] + 7, edge["x"] + 7 - track["width"] / 5)  # two of ten seconds
+    assert page.evaluate(parts)[0] == ["a person walks forward", "1"]
+    block = page.locator(".block").nth(1).bounding_box()
+    drag(block["x"] + 15, track["x"] + 5)
+    assert [part[0] for part in page.evaluate(parts)] == ["a person jumps", "a person walks forward"]
+    last = page.locator(".edge").nth(1)
+    last.press("ArrowRight")
+    last.press("ArrowRight")
+    last.press("ArrowLeft")
+    assert last.get_attribute("aria-valuenow") == "1.5" and page.inner_text("#total") == "2 parts, 3.5 seconds"
+    page.get_by_role("button", name="Add a part").click()
+    page.keyboard.type("a person sits")
+    page.get_by_role("button", name="Move this part up").last.click()
+    page.get_by_role("button", name="Remove this part").last.click()
+    assert page.evaluate(parts) == [["a person jumps", "2"], ["a person sits", "2"]]
+    page.fill("#samples", "1")
+    page.click("#make")
+    done(page)
+    assert frames(page) == [120]
+
+
+def test_a_path_is_drawn(page_of, tiny_pipeline):
+    page = page_of({"tiny": tiny_pipeline})
+    page.fill("#prompt", "a person walks")
+    page.fill("#samples", "1")
+    page.check("input[value=path]")
+    floor = page.locator("#floor")
+    floor.scroll_into_view_if_needed()
+    box = floor.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60, steps=20)
+    page.mouse.up()
+    floor.press("ArrowUp")
+    assert re.fullmatch(r"\d\.\d metres, \d\.\d seconds", page.inner_text("#points"))
+    page.click("#make")
+    done(page)
+    path, (count,) = page.evaluate("motionPage.takes[0].body.path"), frames(page)
+    assert len(path) > 5 and path[-1][1] > 2 and count == pytest.approx(path[-1][1] / 1.3 * 30, abs=8)
+
+
+def test_motions_are_opened_continued_joined_and_put_on_characters(page_of, tiny_pipeline, tmp_path):
+    page = page_of({"tiny": tiny_pipeline})
+    clip = synthesize("walk", seed=0, seconds=2).save(tmp_path / "walk.bvh")
+    page.set_input_files("#open", clip)
+    done(page)
+    assert frames(page) == [60] and page.locator(".take h3").inner_text() == "walk.bvh"
+    assert Motion.load(downloaded(page, 0, "npz", tmp_path)).num_frames == 60
+
+    page.evaluate("motionPage.takes[0].player.step(-Infinity); motionPage.takes[0].player.step(29)")
+    work(page, "continue")
+    page.get_by_role("button", name="Up to the frame shown").first.click()
+    assert page.input_value("#work-keep") == "30"
+    page.fill("#work-prompt", "a person jumps")
+    page.fill("#work-seconds", "1")
+    worked(page)
+    assert frames(page) == [60, pytest.approx(60, abs=4)]
+    work(page, "join", 1)
+    page.fill("#work-prompt", "a person turns")
+    worked(page)
+    assert frames(page)[2] > frames(page)[0] + frames(page)[1]
+    assert Motion.load(downloaded(page, 2, "glb", tmp_path)).num_frames == frames(page)[2]
+
+    work(page, "retarget", 1)
+    page.click("#work-go")
+    assert page.inner_text("#work-told") == "Choose the file of a character."
+    page.set_input_files("#work-character", clip)
+    worked(page)
+    assert downloaded(page, 3, "bvh", tmp_path).read_text(encoding="utf-8").startswith("HIERARCHY")
+    work(page, "edit", 1)
+    assert "no model that changes frames or joints" in page.inner_text("#work-told")
+    assert page.locator("#work-go").is_disabled()
+    page.keyboard.press("Escape")
+    assert page.locator("#work").is_hidden()
+
+
+def test_frames_and_joints_are_changed_on_a_dit(page_of, tiny_dit_pipeline):
+    page = page_of({"dit": tiny_dit_pipeline})
+    make(page, seconds=2)
+    work(page, "edit")
+    boxes = page.locator("#work-joints input")
+    assert [boxes.nth(index).get_attribute("value") for index in range(boxes.count())] == list(GROUPS)
+    page.fill("#work-prompt", "a person claps")
+    page.click("#work-go")
+    assert "something has to stay" in page.inner_text("#work-told")
+    page.fill("#work-first", "10")
+    page.fill("#work-stop", "30")
+    page.check("text=Left arm")
+    worked(page)
+    assert frames(page) == [40, 40]
+    joints = """(frame) => motionPage.takes.map(({ player }) => {
+        player.step(-Infinity); player.seek(frame); return player.jointPositions();
+    })"""
+    given, changed = np.array(page.evaluate(joints, 5))
+    assert np.allclose(given, changed, atol=1e-3)  # before the frames that change
+    given, changed = np.array(page.evaluate(joints, 20))
+    arm = [SMPL22.names.index(name) for name in GROUPS["left_arm"]]
+    assert np.abs(given - changed)[arm].max() > 0.01
+    assert np.allclose(np.delete(given, arm, 0), np.delete(changed, arm, 0), atol=1e-3)
+
+
+def test_a_file_that_is_no_motion_is_told(page_of, tiny_pipeline, tmp_path):
+    page = page_of({"tiny": tiny_pipeline})
+    (tmp_path / "fake.bvh").write_text("nothing", encoding="utf-8")
+    page.set_input_files("#open", tmp_path / "fake.bvh")
+    done(page, "motion.bvh")
+    assert page.locator(".take small").inner_text() == page.inner_text("#told")
+
+
+@pytest.mark.parametrize("theme, width", [("light", 1000), ("dark", 1000), ("dark", 390)])
+def test_axe_finds_no_serious_fault(page_of, tiny_pipeline, theme, width):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
+    size = {"width": width, "height": 800}
+    page = page_of({"tiny": tiny_pipeline}, color_scheme=theme, has_touch=width < 600, viewport=size)
+    make(page)
+    for kind, act in (("prompt", "continue"), ("timeline", "edit"), ("path", "retarget")):
+        page.check(f"input[value={kind}]")
+        work(page, act)
+        found = axe.Axe().run(page).response["violations"]
+        assert not [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width  # nothing is cut off

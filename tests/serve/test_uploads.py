@@ -42,6 +42,48 @@ def test_a_motion_is_continued(client, tiny_pipeline, clip):
     assert root_of(answer) == motion_answer(expected)["root"]
 
 
+def test_a_motion_is_continued_from_a_frame(client, tiny_pipeline, clip, message_of):
+    motion, _, npz = clip
+    asked: dict = dict(files={"motion": ("clip.npz", npz)}, data={"prompt": "a person jumps", "seconds": "1"})
+    asked["data"]["keep"] = "20"
+    expected = tiny_pipeline("a person jumps", seconds=1.0, seed=0, prefix=motion.slice(0, 20))[0]
+    assert root_of(client.post("/v1/continue", **asked)) == motion_answer(expected)["root"]
+    asked["data"]["keep"] = str(motion.num_frames + 1)
+    answer = client.post("/v1/continue", **asked)
+    assert answer.status_code == 422 and f"keep must be at most {motion.num_frames}" in message_of(answer)
+
+
+@pytest.mark.parametrize("format", ["json", "scene", "bvh", "npz", "html"])
+def test_a_motion_is_converted(client, clip, tmp_path, format):
+    motion, bvh, npz = clip
+    data = {"format": format, "caption": "Walks / on"}
+    answer = client.post("/v1/convert", files={"motion": ("a.npz", npz)}, data=data)
+    assert answer.status_code == 200
+    if format == "json":
+        assert answer.json() == {
+            "model": None,
+            "seed": None,
+            "motions": [motion_answer(motion.replace(caption="Walks / on"))],
+        }
+    elif format == "scene":
+        assert answer.json()["scene"]["motions"][0]["frames"] == motion.num_frames
+    else:
+        path = tmp_path / f"walk.{format}"
+        path.write_bytes(answer.content)
+        assert f'filename="walks-on.{format}"' in answer.headers["content-disposition"]
+        assert format == "html" or Motion.load(path).num_frames == motion.num_frames
+
+
+def test_captions_in_files_are_made_safe(client, clip):
+    arrays, packed = dict(np.load(io.BytesIO(clip[2]))), io.BytesIO()
+    np.savez(packed, **{**arrays, "caption": np.array("walks \ud800" + "on" * 1000)})  # UTF-8 cannot hold it
+    for format in ("json", "bvh", "html"):
+        files = {"motion": ("walk.npz", packed.getvalue())}
+        answer = client.post("/v1/convert", files=files, data={"format": format})
+        assert answer.status_code == 200 and len(answer.headers.get("content-disposition", "")) < 120
+        assert format != "json" or answer.json()["motions"][0]["caption"].startswith("walks ?onon")
+
+
 def test_two_motions_are_joined(client, tiny_pipeline, clip):
     motion, bvh, npz = clip
     answer = client.post(

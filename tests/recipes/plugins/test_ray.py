@@ -4,6 +4,8 @@ import concurrent.futures
 import json
 import os
 import socket
+import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -56,7 +58,7 @@ def ask(address: str, **asked) -> dict:
     request = urllib.request.Request(
         f"{address}/v1/motions", json.dumps(asked).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=120) as answer:
+    with urllib.request.urlopen(request, timeout=300) as answer:
         return json.load(answer)
 
 
@@ -94,12 +96,22 @@ def test_load_brings_a_second_replica(address):
         found = serve.status().applications["motions"].deployments["motionmillion"].replica_states
         return sum(count for state, count in found.items() if state in ("RUNNING", "STARTING"))
 
-    assert replicas() >= 1
+    stop = threading.Event()
+
+    def keep_asking(seed: int) -> int:
+        asked = 0
+        while not stop.is_set():
+            assert ask(address, prompt="a person waves", seconds=4.0, seed=seed)["motions"]
+            asked += 1
+        return asked
+
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        for _ in range(300):
-            list(pool.map(lambda seed: ask(address, prompt="a person waves", seconds=4.0, seed=seed), range(8)))
-            if replicas() == 2:
-                break
+        clients = [pool.submit(keep_asking, seed) for seed in range(8)]
+        ends = time.monotonic() + 480
+        while replicas() < 2 and time.monotonic() < ends and not any(client.done() for client in clients):
+            time.sleep(0.5)
+        stop.set()
+        assert all(client.result() for client in clients)  # nothing is lost meanwhile
     assert replicas() == 2
 
 

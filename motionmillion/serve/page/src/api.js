@@ -2,7 +2,8 @@
 //
 //   const { models, formats } = await listModels();
 //   for await (const { name, data } of streamed(body, signal)) ...      // server-sent events of a POST
-//   const blob = await file({ ...body, format: "bvh" });
+//   const { blob, name } = await made({ ...body, format: "bvh" });
+//   const { blob, name } = await worked("v1/continue", { motion: { blob, name } }, { prompt, seconds, format: "npz" });
 
 let key = "";
 
@@ -18,25 +19,31 @@ async function checked(response) {
   throw error;
 }
 
-function post(path, body, signal) {
-  return fetch(path, {
-    method: "POST", signal, body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers() },
-  }).then(checked);
+async function asked(path, options = {}) {
+  const response = await fetch(path, { ...options, headers: { ...options.headers, ...headers() } }).catch((error) => {
+    throw error.name === "AbortError" ? error : new Error("The service cannot be reached. Is it still running?");
+  });
+  return checked(response);
 }
 
-export async function listModels() { return (await checked(await fetch("v1/models", { headers: headers() }))).json(); }
+function post(path, body, signal) {
+  return asked(path, { method: "POST", signal, body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+}
+
+export async function listModels() { return (await asked("v1/models")).json(); }
 
 export async function scenes(body, signal) { return (await post("v1/motions", { ...body, format: "scene" }, signal)).json(); }
 
-export async function file(body) { return named(await post("v1/motions", body), body.format); }
+export async function made(body, signal) { return named(await post("v1/motions", body, signal), body.format); }
 
-// The file of a motion, a blob of .npz, with its continuation.
-export async function continued(motion, fields, signal) {
+// The answer to a form with files.
+export async function worked(path, files, fields, signal) {
   const form = new FormData();
-  form.append("motion", motion, "motion.npz");
-  for (const [name, value] of Object.entries(fields)) if (value !== null && value !== undefined) form.append(name, value);
-  const response = await fetch("v1/continue", { method: "POST", body: form, signal, headers: headers() });
-  return named(await checked(response), fields.format);
+  for (const [field, { blob, name }] of Object.entries(files)) form.append(field, blob, name);
+  for (const [field, value] of Object.entries(fields)) {
+    for (const one of Array.isArray(value) ? value : [value ?? ""]) if (one !== "") form.append(field, one);
+  }
+  return named(await asked(path, { method: "POST", body: form, signal }), fields.format);
 }
 
 async function named(response, format) {

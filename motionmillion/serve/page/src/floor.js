@@ -4,12 +4,15 @@
 //   floor.points                                     // [[x, z]] in metres, the first where the person starts
 
 const WIDE = 7; // metres across
-const STEP = 0.25;
+const STEP = 0.25; // metres that the cross moves, and between two points of a line
+const MOST = 200; // points that the service takes
+const WALK = 1.3; // metres a second of a path without a length
 
 export class Floor {
   constructor(canvas, told) {
     this.canvas = canvas; this.told = told; this.points = []; this.cross = [0, 1];
-    canvas.onpointerdown = (event) => { canvas.focus(); this.add(this.#at(event)); };
+    canvas.onpointerdown = (event) => { canvas.focus(); canvas.setPointerCapture(event.pointerId); this.add(this.#at(event)); };
+    canvas.onpointermove = (event) => { if (event.buttons & 1) this.add(this.#at(event), STEP); };
     canvas.onkeydown = (event) => this.#key(event);
     canvas.onfocus = canvas.onblur = () => this.draw();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
@@ -18,9 +21,9 @@ export class Floor {
 
   clear() { this.points = [[0, 0]]; this.draw(); }
 
-  add(point) {
+  add(point, apart = 0.05) {
     const [x, z] = this.points.at(-1);
-    if (Math.hypot(point[0] - x, point[1] - z) > 0.05) this.points.push(point.map((value) => Math.round(value * 100) / 100));
+    if (this.points.length < MOST && Math.hypot(point[0] - x, point[1] - z) > apart) this.points.push(point.map((value) => Math.round(value * 100) / 100));
     this.draw();
   }
 
@@ -66,6 +69,6 @@ export class Floor {
     }
     let metres = 0;
     this.points.forEach(([x, z], index) => { if (index) metres += Math.hypot(x - this.points[index - 1][0], z - this.points[index - 1][1]); });
-    this.told.textContent = `${this.points.length} points, ${metres.toFixed(1)} metres`;
+    this.told.textContent = `${metres.toFixed(1)} metres, ${(metres / WALK).toFixed(1)} seconds`;
   }
 }

@@ -2,12 +2,13 @@
 //
 // `window.motionPage` has takes, make() and history, for tests.
 
-import { listModels, scenes, useKey } from "./api.js";
+import { listModels, scenes, useKey, worked } from "./api.js";
 import { button, byId } from "./dom.js";
 import { Floor } from "./floor.js";
 import { History } from "./history.js";
 import { Take } from "./take.js";
 import { Timeline } from "./timeline.js";
+import { Work } from "./work.js";
 
 const EXAMPLES = ["a person waves", "a person walks forward", "someone jumps twice", "a man dances", "a person kicks with the right leg",
   "a person runs in a circle"];
@@ -17,8 +18,9 @@ let formats = ["glb", "bvh", "npz", "html", "json"];
 let models = [];
 let working = null; // aborts what is being made
 const takes = [];
-const timeline = new Timeline(byId("parts"), byId("total"), [["a person walks forward", 3], ["a person jumps", 2]]);
+const timeline = new Timeline(byId("track"), byId("parts"), byId("total"), [["a person walks forward", 3], ["a person jumps", 2]]);
 const floor = new Floor(byId("floor"), byId("points"));
+const work = new Work(byId("work"), { models: () => models, takes: () => takes, start: workOn });
 const history = new History(byId("history"), (entry) => { fill(entry); make(); });
 
 function say(text, wrong = false) {
@@ -33,7 +35,7 @@ function showKind() {
   byId("sentence").hidden = kind() === "timeline";
   byId("timeline").hidden = kind() !== "timeline";
   byId("path-box").hidden = kind() !== "path";
-  byId("length-field").hidden = kind() === "timeline";
+  byId("length-field").hidden = kind() !== "prompt";
   if (kind() === "path") floor.draw();
 }
 
@@ -47,8 +49,8 @@ function read() {
   if (byId("model").value) body.model = byId("model").value;
   if (kind() === "timeline") return { ...body, timeline: timeline.parts };
   body.prompt = byId("prompt").value.trim();
-  if (number("seconds") !== null) body.seconds = number("seconds");
-  if (kind() === "path") body.path = floor.points;
+  if (kind() === "path") body.path = floor.points; // its length decides how long the motion is
+  else if (number("seconds") !== null) body.seconds = number("seconds");
   return body;
 }
 
@@ -77,8 +79,10 @@ function complaint(body, samples) {
 }
 
 // ---- making ----
-function newTake(body) {
-  const take = new Take(byId("takes"), body, { formats, say, onContinue });
+function newTake(given) {
+  const body = () => byId("body").value;
+  const onRemove = (take) => { if (work.take === take) work.close(); takes.splice(takes.indexOf(take), 1); };
+  const take = new Take(byId("takes"), given, { formats, body, say, onWork: (one) => work.open(one), onRemove });
   takes.push(take);
   return take;
 }
@@ -86,23 +90,27 @@ function newTake(body) {
 async function make() {
   const body = read(), samples = number("samples") ?? 1, problem = complaint(body, samples);
   if (problem) { say(problem, true); byId(body.timeline ? "add-part" : "prompt").focus(); return; }
-  for (const take of takes.splice(0)) take.remove();
-  const made = Array.from({ length: samples }, (_, index) => newTake({ ...body, seed: body.seed + index }));
-  history.add({ caption: made[0].caption, samples, body });
-  await work(`Making ${samples === 1 ? "a motion" : `${samples} motions`} ...`, made, (take, signal) => fetched(take, signal));
+  for (const take of takes.filter((one) => !one.kept)) take.remove();
+  const caption = body.prompt ?? body.timeline.map((part) => part.prompt).join("; ");
+  const made = Array.from({ length: samples }, (_, index) => {
+    const own = { ...body, seed: body.seed + index };
+    return newTake({ caption, seed: own.seed, body: own });
+  });
+  history.add({ caption, samples, body });
+  await during(`Making ${samples === 1 ? "a motion" : `${samples} motions`} ...`, made, fetched);
 }
 
 async function fetched(take, signal) {
   if (!take.body.path) return take.stream(signal);
-  const { scene } = await scenes(take.body, signal);
-  return take.show(scene);
+  return take.show((await scenes(take.body, signal)).scene);
 }
 
-async function work(text, made, act) {
+async function during(text, made, act) {
   working?.abort();
   const own = working = new AbortController();
   say(text);
   byId("stop").hidden = false;
+  made[0].box.scrollIntoView({ block: "nearest" }); // on phones takes are below the form
   const began = performance.now();
   const ends = await Promise.allSettled(made.map((take) => act(take, own.signal)));
   const failed = ends.map((end) => end.reason);
@@ -115,11 +123,20 @@ async function work(text, made, act) {
   else say(`Done in ${((performance.now() - began) / 1000).toFixed(1)} seconds.`);
 }
 
-async function onContinue(take) {
-  const body = read(), prompt = body.prompt || (body.timeline ?? []).map((part) => part.prompt).join("; ");
-  if (!prompt) { say("Say how the motion goes on in the field above.", true); byId("prompt").focus(); return; }
-  const next = newTake({ ...take.body, timeline: undefined, path: undefined, prompt: `${take.caption}; then ${prompt}` });
-  await work("Continuing ...", [next], (one, signal) => one.follow(take, prompt, body.seconds ?? 4, signal));
+// What the form of a take asks for, as a new take next to it.
+async function workOn({ caption, address, files, fields, character = false, model = byId("model").value }) {
+  const { seed, repair, body, options } = read();
+  const common = character ? {} : { seed, repair, body, model, format: "npz", options: JSON.stringify(options) };
+  const next = newTake({ caption, seed: character ? null : seed });
+  await during("Working on it ...", [next], async (one, signal) => {
+    one.file = await worked(address, await files(), { ...common, ...fields }, signal);
+    await one.showFile(signal);
+  });
+}
+
+async function openFiles(files) {
+  const opened = [...files].map((file) => newTake({ caption: file.name, file: { blob: file, name: file.name } }));
+  if (opened.length) await during("Reading ...", opened, (take, signal) => take.showFile(signal));
 }
 
 function askForKey() {
@@ -159,6 +176,10 @@ function listen() {
   byId("clear-path").onclick = () => floor.clear();
   byId("forget").onclick = () => history.clear();
   byId("model").onchange = showDefaults;
+  byId("open").onchange = (event) => { openFiles(event.target.files).finally(() => { event.target.value = ""; }); };
+  const hasFiles = (event) => event.dataTransfer.types.includes("Files"); // not a text that is dragged
+  addEventListener("dragover", (event) => { if (hasFiles(event)) event.preventDefault(); });
+  addEventListener("drop", (event) => { if (hasFiles(event)) { event.preventDefault(); openFiles(event.dataTransfer.files); } });
   byId("key").onchange = async () => {
     useKey(byId("key").value);
     sessionStorage.setItem(KEY, byId("key").value);
@@ -173,7 +194,8 @@ function listen() {
   for (const radio of document.querySelectorAll("input[name=kind]")) radio.onchange = showKind;
   byId("examples").append(...EXAMPLES.map((text) => button(text, () => { byId("prompt").value = text; byId("prompt").focus(); })));
   addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); make(); }
+    const wanted = event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.target.closest("#work");
+    if (wanted) { event.preventDefault(); make(); }
     if (event.key === "Escape") working?.abort();
   });
 }
