@@ -5,13 +5,13 @@ shots are divided into equal parts. Needs PyAV and PySceneDetect: `pip install "
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from motionmillion.configuration import check_number
 from motionmillion.curation.clips import Clip, Dropped, Stage, Verdict
-from motionmillion.curation.dissolves import DissolveLimits, find_dissolves
+from motionmillion.curation.dissolves import find_dissolves
 from motionmillion.curation.video import Video
 
 _SMALL = (32, 18)
@@ -27,14 +27,12 @@ class ShotOptions:
         cut: threshold of ContentDetector.
         dissolves: whether dissolves are looked for.
         shortest, longest: of a shot in seconds; longer ones are divided. MotionMillion has at most 200 frames.
-        limits: see `DissolveLimits`.
     """
 
     cut: float = 27.0
     dissolves: bool = True
     shortest: float = 1.0
     longest: float = 200 / 30
-    limits: DissolveLimits = field(default_factory=DissolveLimits)
 
     def __post_init__(self) -> None:
         if not 0 < check_number("shortest", self.shortest) * 2 <= check_number("longest", self.longest):
@@ -50,7 +48,7 @@ class Shots(Stage):
     def __call__(self, video: Video, clips: Sequence[Clip]) -> Verdict:
         options: ShotOptions = self.options
         cuts, small = _look(video, options.cut)
-        mixed = find_dissolves(small, options.limits) if options.dissolves else []
+        mixed = find_dissolves(small) if options.dissolves else []
         whole, verdict = Clip(video.key, 0, len(small), video.fps), Verdict()
         for start, stop in mixed:
             verdict.dropped.append(Dropped(whole.part(start, stop), "dissolve", stop - start))

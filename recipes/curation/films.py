@@ -2,9 +2,9 @@
 
     python recipes/curation/films.py --output films --films 3 --size 256
 
-For each film: `NAME.mp4`; `NAME.txt`, the boxes of the people in the format of the MOT challenge (frame from 1, number,
-left, top, width, height, confidence, -1, -1, -1); `NAME_pN.npy`, the joints `[T, 22, 3]` of person N in every frame of
-the film, with noise; and `NAME.json`, the shots, the dissolves, and the names of the motions. Each shot has its own
+For each film: `NAME.mp4`; `NAME.txt`, the boxes of the people as in the MOT challenge (frame from 1, number, left,
+top, width, height, confidence, -1, -1, -1); `NAME_pN.npy`, the joints `[T, 22, 3]` of person N in every frame of
+the film, with noise; and `NAME.json`, the shots and the dissolves. Each shot has its own
 background, camera and people.
 
 Shapes: T frames of a film or shot, H and W pixels.
@@ -196,7 +196,9 @@ def write_film(film: Film, folder: Path, name: str, noise: float = 0.0, seed: in
     lines = []
     for person, boxes in sorted(film.boxes.items()):
         for frame, (left, top, right, bottom) in sorted(boxes.items()):
-            lines.append(f"{frame + 1},{person},{left:.2f},{top:.2f},{right - left:.2f},{bottom - top:.2f},0.9,-1,-1,-1")
+            lines.append(
+                f"{frame + 1},{person},{left:.2f},{top:.2f},{right - left:.2f},{bottom - top:.2f},0.9,-1,-1,-1"
+            )
         np.save(folder / f"{name}_p{person}.npy", film.joints(person, noise, draw))
     (folder / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     truth = {"shots": film.shots, "dissolves": film.dissolves}
