@@ -7,7 +7,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from motionmillion.cli.options import start_torch
+from motionmillion.cli.options import DeviceOption, find_device, start_torch
 
 STAGES = ("shots", "people", "confidence", "transitions", "smpl", "quality")
 
@@ -62,3 +62,28 @@ def _add(name: str, last: str, summary: str) -> None:
 _add("all", STAGES[-1], "All stages.")
 for _stage in STAGES:
     _add(_stage, _stage, f"The stages up to {_stage}.")
+
+
+@curate_app.command("captions")
+def captions(
+    folder: Annotated[Path, typer.Argument(help="Folder of motionmillion curate, or of motions.")],
+    out: Annotated[Path, typer.Option("-o", "--out", "--output", help="Table to write, .jsonl.")],
+    watcher: Annotated[
+        str | None, typer.Option(help="Vision-language model: https://host/v1#model, gemini:model, hub id or folder.")
+    ] = None,
+    writer: Annotated[str | None, typer.Option(help="Language model for paraphrases, named likewise.")] = None,
+    rules: Annotated[bool, typer.Option(help="Whether there are captions measured by rules.")] = True,
+    count: Annotated[int, typer.Option(help="Paraphrases of a clip at the most.")] = 20,
+    parallel: Annotated[int, typer.Option(help="Clips that servers are asked about at once.")] = 1,
+    device: DeviceOption = "auto",
+) -> None:
+    """Write captions of clips: by rules, by a model that watches, and paraphrases that mean the same.
+
+    To resume after an interruption, run the same command again.
+    """
+    start_torch()
+    from motionmillion.curation.captions.folders import CaptionOptions, write_captions
+
+    options = CaptionOptions(watcher, writer, rules, count, find_device(device), parallel)
+    typer.echo(write_captions(folder, out, options))
+    typer.echo(out)

@@ -19,13 +19,13 @@ MEASURES = {
     "spike": "median over joints of the greatest jerk of a frame, relative to the median over time",
     "turn": "degrees, greatest change of the pelvis' orientation from frame to frame",
     "flip": "degrees, greatest change of any joint's rotation from frame to frame",
-    "sliding": "m/s, mean speed along the floor of the foot that is lower, where it is near the floor",
+    "sliding": "m/s, speed along the floor of the slowest of ankles and toes, median over frames with a foot near it",
     "range": "m, median over joints of the way from end to end of their positions, smoothed",
 }
 """Names, units and meanings."""
 
 FPS = 30.0
-_NEAR_FLOOR = 0.06
+_NEAR_FLOOR = 0.1
 _SMOOTH = 3
 
 
@@ -53,13 +53,10 @@ def measures_of(motion: Motion) -> dict[str, float]:
 
 
 def _sliding(positions: np.ndarray) -> float:
-    """Mean speed of the lower foot's toes near the floor; 0 where they never are."""
-    toes = positions[:, FEET[:, 1]]  # [T, 2, 3]
-    speed = floor_speed(toes, FPS)  # [T, 2]
-    lower = toes[..., 1].argmin(1)
-    frames = np.arange(len(toes))
-    near = toes[frames, lower, 1] < floor_level(positions, FPS) + _NEAR_FLOOR
-    return float(speed[frames, lower][near].mean()) if near.any() else 0.0
+    """Median over frames of the slowest of ankles and toes while one is near the floor; 0 where none ever is."""
+    parts = positions[:, FEET.ravel()]  # [T, 4, 3]
+    near = parts[..., 1].min(1) < floor_level(positions, FPS) + _NEAR_FLOOR
+    return float(np.median(floor_speed(parts, FPS).min(1)[near])) if near.any() else 0.0
 
 
 def _range(positions: np.ndarray) -> float:

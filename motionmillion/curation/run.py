@@ -62,6 +62,10 @@ class Summary:
     counts: dict[str, Counts]
     faults: dict[str, str]
 
+    def to_json(self) -> dict[str, Any]:
+        counts = {name: {**vars(own), "dropped": dict(own.dropped)} for name, own in self.counts.items()}
+        return {"videos": self.videos, "counts": counts, "faults": self.faults}
+
     def text(self) -> str:
         """A line for each stage and fault."""
         lines = [f"{self.videos} videos, {len(self.faults)} of them cannot be read"]
@@ -188,7 +192,7 @@ def _finish(folder: Path, results: Sequence[list[Verdict]], paths: Sequence[Path
     lines = list(_lines(paths, results)) if names[-1] == NAMES[-1] else []
     _copy_clips(folder, [line["file"] for line in lines])
     write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), folder / "clips.jsonl")
-    write_text(json.dumps(dataclasses.asdict(summary), indent=2, ensure_ascii=False) + "\n", folder / "summary.json")
+    write_text(json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n", folder / "summary.json")
     for name, fault in faults.items():
         say(f"{name}: {fault}")
     return summary
@@ -215,5 +219,6 @@ def _lines(paths: Sequence[Path], results: Sequence[list[Verdict]]) -> Iterator[
                 "frames": clip.frames,
                 "fps": clip.fps,
                 "person": clip.person,
+                "boxes": clip.boxes,
                 "measures": clip.measures,
             }

@@ -156,10 +156,10 @@ def make_shots(seed: int, count: int = 5, seconds: float = 2.0) -> list[Shot]:
     draw = np.random.default_rng(seed)
     shots = []
     for number in range(count):
-        length = round((seconds + draw.uniform(0, 0.5)) * FPS)
-        people = [_cut(synthesize(ACTIONS[(seed + number) % 5], seed + number, seconds=seconds + 1), length)]
+        length = round(seconds * draw.uniform(1, 1.25) * FPS)
+        people = [_cut(synthesize(ACTIONS[(seed + number) % 5], seed + number, seconds=seconds + 2), length)]
         if number % 5 == 2:
-            other = synthesize(ACTIONS[(seed + number + 1) % 5], seed + number + 50, seconds=seconds + 1)
+            other = synthesize(ACTIONS[(seed + number + 1) % 5], seed + number + 50, seconds=seconds + 2)
             people = [moved(people[0], -0.7, 0.0), moved(_cut(other, length), 0.7, 0.3, math.pi / 3)]
         shots.append(
             Shot(

@@ -78,9 +78,9 @@ def switched(motion: Motion, other: Motion, draw: Draw) -> Motion:
 
 
 def sliding(motion: Motion, other: Motion, draw: Draw) -> Motion:
-    """A drift of the whole body at 0.6 m/s, in a random direction."""
+    """A drift of the whole body at 0.5 m/s, in a random direction."""
     angle = float(torch.rand((), generator=draw)) * 2 * math.pi
-    step = 0.6 / motion.fps * torch.tensor([math.cos(angle), 0.0, math.sin(angle)])
+    step = 0.5 / motion.fps * torch.tensor([math.cos(angle), 0.0, math.sin(angle)])
     return motion.replace(translation=motion.translation + torch.arange(motion.num_frames)[:, None] * step)
 
 
