@@ -43,9 +43,7 @@ def read_mot(path: Path, frames: int) -> dict[int, np.ndarray]:
         try:
             frame, person, left, top, width, height, *more = map(float, line.split(","))
         except ValueError:
-            raise ValueError(
-                f"boxes must be lines of numbers, got {line!r} in line {number} of {path.name!r}"
-            ) from None
+            raise ValueError(f"boxes must be numbers, got {line!r} in line {number} of {path.name!r}") from None
         if not 1 <= frame <= frames:
             raise ValueError(f"frames of boxes must be 1 to {frames}, got {frame:g} in line {number} of {path.name!r}")
         empty = np.full((frames, 5), np.nan)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_QUARTERS = (0.25, 0.5, 0.75)
-_SHARES = np.array([[0.05, 0.45], [0.3, 0.7], [0.55, 0.95]])
+_SHARES = {0.25: (0.05, 0.45), 0.5: (0.3, 0.7), 0.75: (0.55, 0.95)}
+"""Shares of the last picture at a quarter, a half and three quarters of a window."""
 _CHUNK = 2000
 
 
@@ -29,12 +29,14 @@ class DissolveLimits:
         difference: least mean difference of first and last picture, grey values of 255.
         structure: greatest correlation of first and last picture.
         rest: greatest part of an inner picture that is no mixture, relative to that difference.
+        still: fraction of the picture that is looked at: what fits worst, such as people that move, is left out.
     """
 
     lengths: tuple[int, ...] = (8, 12, 18, 27, 40, 60)
     difference: float = 8.0
     structure: float = 0.95
     rest: float = 0.25
+    still: float = 0.75
 
 
 def find_dissolves(pictures: np.ndarray, limits: DissolveLimits | None = None) -> list[tuple[int, int]]:
@@ -60,14 +62,18 @@ def find_dissolves(pictures: np.ndarray, limits: DissolveLimits | None = None) -
 def _mixtures(flat: np.ndarray, length: int, limits: DissolveLimits) -> np.ndarray:
     """Whether the window of `length` that begins at each frame of `[T, P]` is a dissolve, `[T - length]`."""
     first, last = flat[:-length], flat[length:]  # [N, P]
-    change = last - first
-    size = np.linalg.norm(change, axis=1)
-    found = (np.abs(change).mean(1) >= limits.difference) & (_correlation(first, last) <= limits.structure)
-    for quarter, (low, high) in zip(_QUARTERS, _SHARES, strict=True):
+    found = _correlation(first, last) <= limits.structure
+    change, size, used = last - first, np.zeros(len(first)), np.ones(first.shape, np.float32)
+    for quarter, (low, high) in sorted(_SHARES.items(), key=lambda each: abs(each[0] - 0.5)):  # the middle first
         offset = round(quarter * length)
         rise = flat[offset : offset + len(first)] - first
-        share = (rise * change).sum(1) / np.maximum(size, 1e-6) ** 2
-        rest = np.linalg.norm(rise - share[:, None] * change, axis=1) / np.maximum(size, 1e-6)
+        share = (rise * change * used).sum(1) / np.maximum((change * change * used).sum(1), 1e-6)
+        over = np.abs(rise - share[:, None] * change)
+        if quarter == 0.5:
+            used = (over <= np.quantile(over, limits.still, axis=1, keepdims=True)).astype(np.float32)
+            size = np.linalg.norm(change * used, axis=1)
+            found &= (np.abs(change) * used).sum(1) >= limits.difference * used.sum(1)
+        rest = np.linalg.norm(over * used, axis=1) / np.maximum(size, 1e-6)
         found &= (share >= low) & (share <= high) & (rest <= limits.rest)
     return found
 
@@ -82,7 +88,9 @@ def _trimmed(flat: np.ndarray, start: int, stop: int) -> tuple[int, int]:
     """The frames from `start` to `stop` that are mixtures of both ends."""
     part = flat[start:stop].astype(np.float32)
     change = part[-1] - part[0]
-    share = (part - part[0]) @ change / max(float(change @ change), 1e-6)
-    first = np.flatnonzero(share > 0.05)
-    last = np.flatnonzero(share < 0.95)
-    return start + int(first.min(initial=len(part))), start + int(last.max(initial=0)) + 1
+    large = np.abs(change) >= max(float(np.median(np.abs(change))), 1.0)
+    # the median over values, so that what moves makes no difference
+    share = np.median((part - part[0])[:, large] / change[large], axis=1)
+    middle = int(np.argmax(share >= 0.5))
+    before, after = np.flatnonzero(share[:middle] <= 0.05), np.flatnonzero(share[middle:] >= 0.95)
+    return start + int(before.max(initial=-1)) + 1, start + middle + int(after.min(initial=len(part) - middle))

@@ -28,6 +28,7 @@ from motionmillion.motion import Motion, rotation_y
 
 ACTIONS = ("walk", "wave", "jump", "squat", "turn")
 FPS = 30.0
+_SLOW = 10
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,17 @@ class Film:
                     self.boxes.setdefault(number, {})[begin + frame] = box
 
     def joints(self, person: int, noise: float, draw: np.random.Generator) -> np.ndarray:
-        """Joints of a person in every frame `[T, 22, 3]`, metres, with normal noise; zero where there is no person."""
+        """Joints of a person in every frame `[T, 22, 3]`, metres, zero where there is no person.
+
+        The noise is normal and changes slowly, over about a third of a second, as that of estimators does.
+        """
         found = np.zeros((len(self.pictures), 22, 3), np.float32)
         for number, begin, motion in self.motions:
             if number == person:
                 found[begin : begin + motion.num_frames] = motion.positions().numpy()
-        return found + np.float32(noise) * draw.standard_normal(found.shape, np.float32) * (found != 0)
+        rough = draw.standard_normal((len(found) + 2 * _SLOW, 22, 3))
+        slow = np.apply_along_axis(np.convolve, 0, rough, np.hanning(2 * _SLOW + 1), "valid")
+        return found + (noise * slow / slow.std()).astype(np.float32) * (found != 0)
 
 
 def draw_shot(shot: Shot, size: tuple[int, int]) -> Iterator[tuple[np.ndarray, list[np.ndarray | None]]]:
@@ -164,7 +170,7 @@ def make_shots(seed: int, count: int = 5, seconds: float = 2.0) -> list[Shot]:
         shots.append(
             Shot(
                 tuple(people),
-                dissolve=int(draw.integers(10, 20)) if number % 3 == 2 else 0,
+                dissolve=int(length * draw.uniform(0.25, 0.35)) if number % 3 == 2 else 0,
                 zoom=0.75 if number % 5 == 1 else 1.0,
                 hue=100 * seed + number,
                 pillar=number % 5 == 3,

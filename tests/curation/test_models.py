@@ -143,7 +143,7 @@ def test_people_are_followed_both_ways(tracker):
 
 def test_the_stage_runs_with_real_classes(detector, tracker, filmed, tmp_path):
     video = Video.open(filmed.video)
-    small = dict(detector=detector, tracker=tracker, device="cpu", every=5, coarse_size=64, fine_size=64, most=2)
+    small = dict(detector=detector, tracker=tracker, device="cpu", every=5, coarse_size=96, fine_size=128, most=2)
     clip = Clip(video.key, 0, 8, video.fps)
     verdict = People(PeopleOptions(**small, coarse=0.0, fine=0.0), tmp_path)(video, [clip])
     assert 1 <= len(verdict.kept) <= 2 and not verdict.dropped

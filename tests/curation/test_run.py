@@ -34,7 +34,8 @@ def error(motion: Motion, truth: Motion) -> float:
 
 def test_five_shots_give_a_clean_clip_for_each_person(curated, filmed):
     folder, summary = curated
-    assert summary.counts["shots"].kept == 5 and summary.counts["shots"].dropped["dissolve"] == 1
+    assert summary.counts["shots"].kept == 5, summary.text()
+    assert summary.counts["shots"].dropped["dissolve"] == 1
     assert summary.counts["people"].kept == 6 and not summary.faults
     lines = [json.loads(line) for line in (folder / "clips.jsonl").read_text().splitlines()]
     assert len(lines) == summary.counts["quality"].kept >= 5
@@ -76,6 +77,7 @@ def test_results_are_not_made_again_unless_something_changed(curated, filmed, op
     curate([filmed.video], folder, options)
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_resumes(curated, filmed, options, tmp_path):
     whole, _ = curated
     config, out = tmp_path / "config.yaml", tmp_path / "out"

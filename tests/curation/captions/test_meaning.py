@@ -7,7 +7,7 @@ from motionmillion.curation.captions.meaning import SameMeaning, counts, directi
 
 def test_sides_are_read_in_order():
     assert sides("a person waves with the left hand, then the right hand and the right foot") == ["left", "right"]
-    assert sides("stands upright and turns right away") == []
+    assert sides("stands upright and walks right away") == []
     assert sides("turns clockwise to the left") == ["left"]
 
 
