@@ -79,11 +79,17 @@ class Dropped:
 
 @dataclass
 class Verdict:
-    """What a stage keeps of one video, and what it drops; `fault` if the video cannot be read."""
+    """What a stage keeps of one video, and what it drops.
+
+    Args:
+        fault: why the video cannot be read.
+        final: False if another attempt may give something else, such as with a program that failed.
+    """
 
     kept: list[Clip] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
     fault: str = ""
+    final: bool = True
 
     def keep_long(self, clip: Clip, runs: Sequence[tuple[int, int]], shortest: float) -> None:
         """Keep the parts of a clip that last `shortest` seconds or more; drop the others as too short."""
@@ -99,7 +105,9 @@ class Verdict:
         return Counter(each.reason for each in self.dropped)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        content = asdict(self)
+        del content["final"]  # only final ones are written
+        return content
 
     @staticmethod
     def from_json(content: dict[str, Any]) -> "Verdict":

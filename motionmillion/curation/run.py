@@ -8,7 +8,7 @@ The folder of a run:
 | file | content |
 |---|---|
 | 1-shots/VIDEO.json to 6-quality/VIDEO.json | what a stage keeps of a video and drops, with reasons and values |
-| motions/CLIP.npz | body motion of each clip of stage 5 |
+| motions/CLIP-OPTIONS.npz | body motion of each clip of stage 5 |
 | clips/CLIP.npz, clips.jsonl | the clips that are left, and their videos, frames and measures, for `data build` |
 | summary.json, 1-shots.html to 6-quality.html | numbers, and pages that show what was kept and dropped, and why |
 
@@ -144,13 +144,15 @@ def make_curator(folder: Path, options: Mapping[str, Any]) -> Callable[[Path], l
         key, verdicts = video_key(path), []
         run, clips, fault = fingerprint([_VERSION, key, path.stem]), [], ""
         for number, stage in enumerate(stages, 1):
-            run = fingerprint([run, stage.name, dataclasses.asdict(stage.options), stage.inputs()])
+            inputs = [clip.name for clip in clips]  # fewer than before, or more, where an earlier stage was not final
+            run = fingerprint([run, stage.name, dataclasses.asdict(stage.options), stage.inputs(), inputs])
             file = folder / f"{number}-{stage.name}" / f"{key}.json"
             verdict = _read(file, run)
             if verdict is None:
                 verdict = Verdict(fault=fault) if fault else _attempt(stage, path, clips)
-                content = {"run": run, "video": path.name, **verdict.to_json()}
-                write_text(json.dumps(content, ensure_ascii=False) + "\n", file)
+                if verdict.final:
+                    content = {"run": run, "video": path.name, **verdict.to_json()}
+                    write_text(json.dumps(content, ensure_ascii=False) + "\n", file)
             clips, fault = verdict.kept, verdict.fault
             verdicts.append(verdict)
         return verdicts
@@ -190,7 +192,8 @@ def _finish(folder: Path, results: Sequence[list[Verdict]], paths: Sequence[Path
         own = [(path, verdicts[number - 1]) for path, verdicts in zip(paths, results, strict=True)]
         write_page(folder, f"{number}-{name}", own, counts[name].dropped)
     lines = list(_lines(paths, results)) if names[-1] == NAMES[-1] else []
-    _copy_clips(folder, [line["file"] for line in lines])
+    kept = [clip for verdicts in results for clip in verdicts[-1].kept] if lines else []
+    _copy_clips(folder, {f"{clip.name}.npz": clip.motion for clip in kept})
     write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), folder / "clips.jsonl")
     write_text(json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n", folder / "summary.json")
     for name, fault in faults.items():
@@ -198,13 +201,13 @@ def _finish(folder: Path, results: Sequence[list[Verdict]], paths: Sequence[Path
     return summary
 
 
-def _copy_clips(folder: Path, names: Sequence[str]) -> None:
-    """Make `clips` hold the motions of these names, and no others."""
+def _copy_clips(folder: Path, motions: Mapping[str, str]) -> None:
+    """Make `clips` hold copies of these motions, by name, and no others."""
     for other in (folder / "clips").glob("*.npz"):
-        if other.name not in names:
+        if other.name not in motions:
             other.unlink()
-    for name in names:
-        write_bytes((folder / "motions" / name).read_bytes(), folder / "clips" / name)
+    for name, motion in motions.items():
+        write_bytes((folder / motion).read_bytes(), folder / "clips" / name)
 
 
 def _lines(paths: Sequence[Path], results: Sequence[list[Verdict]]) -> Iterator[dict[str, Any]]:
@@ -212,7 +215,7 @@ def _lines(paths: Sequence[Path], results: Sequence[list[Verdict]]) -> Iterator[
     for path, verdicts in zip(paths, results, strict=True):
         for clip in verdicts[-1].kept:
             yield {
-                "file": Path(clip.motion).name,
+                "file": f"{clip.name}.npz",
                 "subject": clip.video,
                 "video": str(path),
                 "first": clip.start,

@@ -8,9 +8,9 @@
 | command | `command`, in `folder`, with {video}, {out} and {name} in it; `result` is looked for below {out} |
 
 Results may be in any format that `Motion.load` reads, such as GVHMR's `hmr4d_results.pt`, WHAM's `wham_output.pkl`,
-SMPL parameters in `.npz`, and joint positions `[T, 22, 3]` in `.npy`. They are kept as `motions/CLIP.npz` in the
-folder of the run. Unusual: a program gets a video of the clip in which the other people are painted over, because
-most take the largest person that they see.
+SMPL parameters in `.npz`, and joint positions `[T, 22, 3]` in `.npy`. They are kept in the folder `motions` of the
+run, clip by clip, so that no program runs twice for one clip. Unusual: a program gets a video of the clip in which the
+other people are painted over, because most take the largest person that they see.
 """
 
 import shlex
@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from motionmillion.curation.clips import Clip, Dropped, Stage, Verdict
 from motionmillion.curation.video import Video, write_video
 from motionmillion.io import read_motion, readable_suffixes
 from motionmillion.motion import Motion
-from motionmillion.provenance import file_stamps
+from motionmillion.provenance import file_stamps, fingerprint
 
 PROGRAMS = {
     "gvhmr": ("python tools/demo/demo.py --video={video} --output_root={out} -s", "**/hmr4d_results.pt"),
@@ -85,15 +85,22 @@ class Smpl(Stage):
             raise ValueError(f"smpl.folder must name {_FOLDERS[self.options.estimator == 'files']}, got none")
         verdict = Verdict()
         for clip in clips:
+            file = self._file(clip, clips)
             try:
-                motion = self._motion(video, clip, clips)
+                if not (self.folder / file).is_file():
+                    self._motion(video, clip, clips).canonicalize().save(self.folder / file)
             except (ValueError, OSError, subprocess.SubprocessError) as error:
                 verdict.dropped.append(Dropped(clip, f"no motion: {_short(error)}"))
-                continue
-            file = f"motions/{clip.name}.npz"
-            motion.canonicalize().save(self.folder / file)
-            verdict.kept.append(replace(clip, motion=file))
+                verdict.final = self.options.estimator == "files"  # a program may be repaired
+            else:
+                verdict.kept.append(replace(clip, motion=file))
         return verdict
+
+    def _file(self, clip: Clip, clips: Sequence[Clip]) -> str:
+        """Name of the motion's file, another one for other options, boxes and results."""
+        seen = [each.boxes for each in (clip, *_beside(clip, clips))]
+        state = fingerprint([asdict(self.options), self.inputs(), seen])
+        return f"motions/{clip.name}-{state[:8]}.npz"
 
     def _motion(self, video: Video, clip: Clip, clips: Sequence[Clip]) -> Motion:
         if self.options.estimator == "files":
@@ -153,7 +160,9 @@ def _of_length(motion: Motion, frames: int) -> Motion:
 
 def _alone(video: Video, clip: Clip, clips: Sequence[Clip]) -> Iterator[np.ndarray]:
     """The pictures of a clip, with even sides, the other people painted over in the mean colour."""
-    others = [each for each in clips if each.person != clip.person and each.start < clip.stop > each.start]
+    others = [
+        each for each in clips if each.person != clip.person and each.start < clip.stop and clip.start < each.stop
+    ]
     for number, picture in enumerate(video.read(clip.start, clip.stop)):
         frame, made = clip.start + number, picture.copy()
         for other in others:
@@ -162,6 +171,11 @@ def _alone(video: Video, clip: Clip, clips: Sequence[Clip]) -> Iterator[np.ndarr
         own = tuple(slice(*map(round, map(float, edge))) for edge in _edges(clip.boxes[number]))
         made[own] = picture[own]
         yield made[: made.shape[0] // 2 * 2, : made.shape[1] // 2 * 2]
+
+
+def _beside(clip: Clip, clips: Sequence[Clip]) -> list[Clip]:
+    """The clips that share frames with one, itself included."""
+    return [each for each in clips if each.start < clip.stop and clip.start < each.stop]
 
 
 def _paint(picture: np.ndarray, box: Sequence[float], color: np.ndarray) -> None:
