@@ -1,9 +1,8 @@
 """`motionmillion curate`: from videos to clean motion clips. Heavy imports wait inside."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -15,7 +14,7 @@ STAGES = ("shots", "people", "confidence", "transitions", "smpl", "quality")
 class _AllByDefault(TyperGroup):
     """Runs all stages unless the first word names a stage."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in (*self.commands, "--help"):
             args = ["all", *args]
         return super().parse_args(ctx, args)

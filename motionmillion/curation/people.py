@@ -108,12 +108,12 @@ class People(Stage):
         # 2. fine
         fine = {frame: np.zeros((0, 5)) for frame in looked}
         for frame in (frame for frame, boxes in rough.items() if (boxes[:, 4] >= options.coarse).any()):
-            boxes = self.finder(pictures[frame], options.fine_size)
-            fine[frame] = boxes[boxes[:, 4] >= options.fine]
+            fine[frame] = self.finder(pictures[frame], options.fine_size)
+        sure = {frame: boxes[boxes[:, 4] >= options.fine] for frame, boxes in fine.items()}
         # 3. followed, from the frame with the most confident person that no track covers
         tracks: list[np.ndarray] = []
         while len(tracks) < options.most:
-            new = {frame: _uncovered(boxes, tracks, frame) for frame, boxes in fine.items()}
+            new = {frame: _uncovered(boxes, tracks, frame) for frame, boxes in sure.items()}
             frame = max(new, key=lambda each: new[each][:, 4].max(initial=0))
             if not len(new[frame]):
                 break

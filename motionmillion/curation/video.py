@@ -62,7 +62,8 @@ class Video:
         path = Path(path)
         with _opened(path) as (container, stream):
             promised = stream.frames
-            stamps = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
+            packets = container.demux(stream)
+            stamps = sorted(packet.pts for packet in packets if packet.pts is not None and not packet.is_discard)
             base = float(stream.time_base or 0)
         if len(stamps) < max(2, _WHOLE * promised) or not base or stamps[-1] == stamps[0]:
             raise VideoError(f"video must be whole, got {len(stamps)} of {promised} frames in {path.name!r}")
@@ -79,7 +80,7 @@ class Video:
         Raises:
             VideoError: if a frame is damaged.
         """
-        stop = self.frames if stop is None else stop
+        stop, expected = self.frames if stop is None else stop, start
         with _opened(self.path) as (container, stream):
             stream.thread_type = "AUTO"
             if start:
@@ -87,11 +88,14 @@ class Video:
             for frame in container.decode(stream):
                 number = bisect.bisect_left(self.stamps, frame.pts)
                 if number >= stop:
-                    return
+                    break
                 if frame.is_corrupt:
                     raise VideoError(f"video must be whole, got a damaged frame {number} in {self.path.name!r}")
                 if number >= start and (number - start) % step == 0:
                     yield _upright(frame)
+                    expected = number + step
+        if expected < stop:
+            raise VideoError(f"video must be whole, got no frame {expected} of {self.frames} in {self.path.name!r}")
 
 
 def video_key(path: Path) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from motionmillion.data.mirror_words import mirror_caption
 
-NEAR = 0.45
+NEAR = 0.5
 """Greatest distance, 1 - cosine, of embeddings of MiniLM; see `recipes/curation/meanings.py`."""
 
 _NUMBERS = {
