@@ -23,12 +23,12 @@ class QualityOptions:
         range: least value.
     """
 
-    jerk: float | None = 1500.0
-    spike: float | None = 30.0
-    turn: float | None = 30.0
+    jerk: float | None = 800.0
+    spike: float | None = 45.0
+    turn: float | None = 20.0
     flip: float | None = 60.0
-    sliding: float | None = 0.6
-    range: float | None = 0.05
+    sliding: float | None = 0.4
+    range: float | None = 0.02
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():

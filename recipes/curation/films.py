@@ -85,17 +85,19 @@ class Film:
                     self.boxes.setdefault(number, {})[begin + frame] = box
 
     def joints(self, person: int, noise: float, draw: np.random.Generator) -> np.ndarray:
-        """Joints of a person in every frame `[T, 22, 3]`, metres, zero where there is no person.
+        """Joints of a person in every frame `[T, 22, 3]`, metres; those of the nearest frame where there is no person.
 
         The noise is normal and changes slowly, over about a third of a second, as that of estimators does.
         """
-        found = np.zeros((len(self.pictures), 22, 3), np.float32)
+        found = np.full((len(self.pictures), 22, 3), np.nan, np.float32)
         for number, begin, motion in self.motions:
             if number == person:
                 found[begin : begin + motion.num_frames] = motion.positions().numpy()
+        there, frames = np.flatnonzero(np.isfinite(found[:, 0, 0])), np.arange(len(found))
+        found = found[there[np.abs(frames[:, None] - there).argmin(1)]]
         rough = draw.standard_normal((len(found) + 2 * _SLOW, 22, 3))
         slow = np.apply_along_axis(np.convolve, 0, rough, np.hanning(2 * _SLOW + 1), "valid")
-        return found + (noise * slow / slow.std()).astype(np.float32) * (found != 0)
+        return found + (noise * slow / slow.std()).astype(np.float32)
 
 
 def draw_shot(shot: Shot, size: tuple[int, int]) -> Iterator[tuple[np.ndarray, list[np.ndarray | None]]]:

@@ -5,9 +5,9 @@
     python recipes/curation/ray_curate.py VIDEOS/*.mp4 --out SHARED/curated --address auto --workers 16 --gpus 1
 
 Without `--address` Ray runs on this machine only. On two nodes: `ray start --head` on one, `ray start
---address=HEAD:6379` on the other, then this script with `--address auto` on either. Videos, results and models must be
-seen under the same paths by all. Each worker keeps its models from video to video. The results are those of the command,
-and so is resuming: run it again.
+--address=HEAD:6379` on the other, then this script with `--address auto` on either. Videos, results and models must
+be seen under the same paths by all. Each worker keeps its models from video to video. The results are those of the
+command, and so is resuming: run it again.
 """
 
 import argparse

@@ -26,10 +26,13 @@ def curated(filmed, options, tmp_path_factory):
 
 
 def error(motion: Motion, truth: Motion) -> float:
-    """Mean distance of joints, metres, both as they stand at their first frame."""
-    own, other = motion.positions().numpy(), truth.canonicalize().positions().numpy()
-    shift = other.mean((0, 1)) - own.mean((0, 1))
-    return float(np.linalg.norm(own + shift - other, axis=-1).mean())
+    """Mean distance of joints, metres, after the turn about the vertical axis and the shift that fit best."""
+    own, other = (each.positions().double().numpy().reshape(-1, 3) for each in (motion, truth))
+    own, other = own - own.mean(0), other - other.mean(0)
+    flat, wanted = (each[:, 0] + 1j * each[:, 2] for each in (own, other))
+    turn = np.vdot(flat, wanted)
+    flat = flat * turn / abs(turn)
+    return float(np.linalg.norm(np.stack([flat.real, own[:, 1], flat.imag], 1) - other, axis=1).mean())
 
 
 def test_five_shots_give_a_clean_clip_for_each_person(curated, filmed):

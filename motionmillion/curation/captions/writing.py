@@ -59,20 +59,22 @@ def paraphrase(
         EndpointError: if the server gives no answer.
     """
     kept: list[str] = []
+    seen = [caption]
     refused: Counter[str] = Counter()
     for _ in range(rounds):
         if len(kept) >= count:
             break
         lines = read_lines(chat.ask(PARAPHRASE.format(count=count - len(kept), caption=caption)))
-        fresh = distinct(lines, [caption, *kept])
+        fresh = distinct(lines, seen)
         refused["double"] += len(lines) - len(fresh)
-        for line in fresh[: count - len(kept)]:
+        for line in fresh:
             fault = same.fault(caption, line)
             if fault:
                 refused[fault] += 1
             else:
                 kept.append(line)
-    return kept, +refused
+        seen += fresh
+    return kept[:count], +refused
 
 
 def read_lines(reply: str) -> list[str]:
