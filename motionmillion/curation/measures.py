@@ -20,7 +20,7 @@ MEASURES = {
     "turn": "degrees, greatest change of the pelvis' orientation from frame to frame",
     "flip": "degrees, greatest change of any joint's rotation from frame to frame",
     "sliding": "m/s, speed along the floor of the slowest of ankles and toes, median over frames with a foot near it",
-    "range": "m, median over joints of the way from end to end of their positions, smoothed",
+    "range": "m, extent of a joint's smoothed positions; 90th percentile over joints, as a wave moves one arm only",
 }
 """Names, units and meanings."""
 
@@ -60,6 +60,6 @@ def _sliding(positions: np.ndarray) -> float:
 
 
 def _range(positions: np.ndarray) -> float:
-    """Median over joints of the diagonal of the box that holds the joint's smoothed positions."""
+    """90th percentile over joints of the diagonal of the box that holds the joint's smoothed positions."""
     smooth = windows(positions, _SMOOTH).mean(-1)
-    return float(np.median(np.linalg.norm(smooth.max(0) - smooth.min(0), axis=-1)))
+    return float(np.percentile(np.linalg.norm(smooth.max(0) - smooth.min(0), axis=-1), 90))

@@ -28,7 +28,7 @@ class QualityOptions:
     turn: float | None = 20.0
     flip: float | None = 60.0
     sliding: float | None = 0.4
-    range: float | None = 0.02
+    range: float | None = 0.05
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
