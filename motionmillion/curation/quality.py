@@ -1,6 +1,6 @@
 """Stage 6: motion that looks like a person's: no jitter, flips, sliding feet; and not static.
 
-The default thresholds are ours: each alone drops 1 % of clean clips of real motion, see docs/curation.md.
+The default thresholds are ours: each alone drops about 1 % of clean clips of real motion, see docs/curation.md.
 """
 
 import dataclasses

@@ -9,7 +9,6 @@ interruption the same call goes on with the clips that are not in the table. A c
 is named in a line of its own, and asked again by the next call.
 """
 
-import dataclasses
 import json
 import os
 from collections import Counter
@@ -38,8 +37,7 @@ from motionmillion.io.render import optional_package
 from motionmillion.motion import Motion
 from motionmillion.progress import progress_bar, say
 
-_PICTURES = 16
-_SIDE = 512
+_PICTURES, _SIDE = 16, 512
 _FAILURES = 3
 """Failures one after another that end a run: the server is down."""
 
@@ -205,7 +203,7 @@ def _clips(folder: Path) -> Iterator[_Shown]:
 
 
 def _drawn(motion: Motion) -> tuple[list[Any], bool]:
-    return dataclasses.replace(Rendering(), most=_PICTURES).show(motion).pictures, False
+    return Rendering(size=256, most=_PICTURES).show(motion).pictures, False
 
 
 def _filmed(folder: Path, line: dict[str, Any]) -> _Shown:
