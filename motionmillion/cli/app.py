@@ -18,6 +18,7 @@ import typer
 from motionmillion import __version__
 from motionmillion.cli.bench import bench
 from motionmillion.cli.convert import convert
+from motionmillion.cli.curate import curate_app
 from motionmillion.cli.data import data_app
 from motionmillion.cli.evaluate import compare_app, evaluate
 from motionmillion.cli.files import detokenize, export, tokenize, view
@@ -69,6 +70,7 @@ app.command()(serve)
 app.command()(bench)
 app.command()(convert)
 app.add_typer(data_app)
+app.add_typer(curate_app)
 
 
 def _print_anything() -> None:

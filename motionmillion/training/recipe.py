@@ -52,7 +52,7 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     """
     content = load_yaml(path)
     for override in overrides:
-        _apply(content, override)
+        apply_override(content, override)
     known = {f.name for f in fields(Recipe)}
     if set(content) - known:
         raise unknown_key_error(f"config {str(path)!r}", set(content) - known, known | {"base"})
@@ -101,7 +101,7 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _apply(content: dict[str, Any], override: str) -> None:
+def apply_override(content: dict[str, Any], override: str) -> None:
     """Set the value of one `section.key=value` override in place."""
     path, separator, value = override.partition("=")
     if not separator or not path:

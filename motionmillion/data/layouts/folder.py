@@ -9,6 +9,7 @@ with these columns; several rows may name one file:
 | file (or name, path, motion) | relative to the folder, or a bare name, with or without suffix |
 | caption (or text, captions, caption_1, ...) | a sentence, in JSONL also a list of them |
 | split, subject, category, take, source, licence | optional |
+| origins | optional, who wrote each of the captions: one word for all, in JSONL also a list of them |
 | start, end | optional, seconds that the row describes; such a row becomes a clip of its own |
 
 Unusual: the list of files is kept in memory, about a kilobyte a file.
@@ -143,15 +144,16 @@ def with_table(records: Sequence[ClipRecord], table: Path) -> tuple[list[ClipRec
 
 
 def _told(record: ClipRecord, rows: list[dict[str, Any]], faults: list[Fault]) -> Iterator[ClipRecord]:
-    spans: dict[tuple[float, float] | None, list[str]] = {}
+    spans: dict[tuple[float, float] | None, dict[str, str]] = {}
     labels = {key: str(row[key]) for row in rows for key in ("split", "subject", "category") if row.get(key)}
     if labels.get("split", "train") not in SPLITS:
         faults.append(Fault("bad split", record.name, repr(labels.pop("split"))))
     for row in rows:
-        spans.setdefault(_span(row, record, faults), []).extend(_captions(row))
+        own = spans.setdefault(_span(row, record, faults), {})
+        own.update({text: origin for text, origin in _captions(row).items() if text not in own})
     for span, texts in spans.items():
-        captions = tuple(dict.fromkeys(filter(None, (" ".join(str(text).split()) for text in texts))))
-        whole = replace(record, captions=captions, own_captions=(), sources=("table",) * len(captions), **labels)
+        captions, origins = tuple(texts), tuple(texts.values())
+        whole = replace(record, captions=captions, own_captions=(), sources=origins, **labels)
         if span is None:
             yield whole
         else:
@@ -172,12 +174,20 @@ def _span(row: dict[str, Any], record: ClipRecord, faults: list[Fault]) -> tuple
     return start, end
 
 
-def _captions(row: dict[str, Any]) -> list[str]:
+def _captions(row: dict[str, Any]) -> dict[str, str]:
+    """Captions of a row, each with its origin."""
     texts: list[str] = []
     for key, value in row.items():
         if key in _CAPTION or key.startswith(("caption_", "text_", "description_")):
             texts += value if isinstance(value, list) else [value] if value else []
-    return texts
+    told = row.get("origins") or "table"
+    origins = told if isinstance(told, list) and len(told) == len(texts) else [told] * len(texts)
+    plain = (" ".join(str(text).split()) for text in texts)
+    found: dict[str, str] = {}
+    for text, origin in zip(plain, origins, strict=True):
+        if text:
+            found.setdefault(text, str(origin))
+    return found
 
 
 def read_table(path: Path) -> Iterator[dict[str, Any]]:
