@@ -39,7 +39,7 @@ class Finder:
         with quiet_transformers(), _clear_errors("detector", model):
             self.tokenizer = AutoTokenizer.from_pretrained(model)
             self.network = GroundingDinoForObjectDetection.from_pretrained(model, use_safetensors=True)
-        self.network.eval().to(device)
+        self.network.eval().to(device)  # type: ignore[arg-type]
         self.processor = GroundingDinoImageProcessorPil()
 
     @torch.no_grad()
@@ -71,7 +71,7 @@ class Follower:
         self.device = device
         with quiet_transformers(), _clear_errors("tracker", model):
             self.network = Sam2VideoModel.from_pretrained(model, use_safetensors=True)
-        self.network.eval().to(device)
+        self.network.eval().to(device)  # type: ignore[arg-type]
         self.side: int = self.network.config.image_size  # type: ignore[assignment]
 
     @torch.no_grad()

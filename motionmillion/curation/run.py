@@ -43,6 +43,8 @@ from motionmillion.provenance import fingerprint
 STAGES: tuple[type[Stage], ...] = (Shots, People, Confidence, Transitions, Smpl, Quality)
 NAMES = tuple(stage.name for stage in STAGES)
 _VERSION = 1
+_MARK = "curation.json"
+"""File that tells the folder of a run from any other."""
 
 
 @dataclass
@@ -93,7 +95,7 @@ def curate(
 
     Raises:
         ValueError: for no videos, missing ones, several of one content, unknown options, and a folder that cannot be
-            written.
+            written or holds something else.
     """
     folder, paths = Path(folder), [existing_file(video) for video in videos]
     if not paths:
@@ -105,12 +107,23 @@ def curate(
             raise ValueError(f"videos must be different ones, got {str(other)!r} and {str(path)!r} with one content")
     stages = stage_options(options or {}, last)
     check_writable(folder / "summary.json")
+    _claim(folder)
     results: dict[Path, list[Verdict]] = {}
     with progress_bar(len(paths), "curating", "videos") as bar:
         for path, verdicts in run_tasks(paths, make_curator, (folder, stages), min(workers, len(paths))):
             results[path] = verdicts
             bar.update()
     return _finish(folder, [results[path] for path in paths], paths, list(stages))
+
+
+def _claim(folder: Path) -> None:
+    """Mark a new folder as one of this command; raise `ValueError` for one that holds something else."""
+    mark = folder / _MARK
+    if not mark.exists() and folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(
+            f"output must be a new folder, or one that motionmillion curate began, got {str(folder)!r} with other files"
+        )
+    write_text(json.dumps({"format": _VERSION}) + "\n", mark)
 
 
 def stage_options(given: Mapping[str, Mapping[str, Any]], last: str = NAMES[-1]) -> dict[str, Any]:

@@ -112,6 +112,7 @@ def _from_bvh(path: Path, mapping: dict[str, str], index: int | None, up: str | 
         rotations=turn @ rotations @ turn.T if len(positions) else None,
         path=str(path),
     )
+    _check_sides(target, joints, path)
     bones = np.array([not name.endswith(" end") for name in tree.names])
     leg = sum(np.linalg.norm(rest[joints[f"left_{a}"]] - rest[joints[f"left_{b}"]]) for a, b in _LEG_BONES)
     ratio = max(float(leg), 1e-9) / _LEG
@@ -154,6 +155,23 @@ def _from_fbx(path: Path, mapping: dict[str, str], index: int | None) -> Charact
                 f"joints of {str(path)!r} must not be mirrored, got {target.names[joint]!r}; apply scales"
             )
     return Character(target, joints, nearest(frames), bones[kept], np.eye(3))
+
+
+def _check_sides(target: Target, joints: Mapping[str, int], path: Path) -> None:
+    """Raise `ValueError` if the left hip is on the right, seen from behind the feet: a mirrored body, or its names."""
+    if not {"left_ankle", "left_foot", "right_ankle", "right_foot"} <= set(joints):
+        return
+    place = {name: target.rest[joint] for name, joint in joints.items()}
+    across = place["left_hip"] - place["right_hip"]
+    for side in ("left", "right"):
+        foot = place[f"{side}_foot"] - place[f"{side}_ankle"]
+        left = np.array([foot[2], 0.0, -foot[0]])  # of a body that looks where its foot points, y up
+        if left @ across > -0.5 * np.linalg.norm(foot) * np.linalg.norm(across):
+            return
+    hip = target.names[joints["left_hip"]]
+    raise ValueError(
+        f"joints of {str(path)!r} must not be mirrored, got {hip!r} on the right; mirror the file, or name the joints"
+    )
 
 
 def _part(arrays: dict[str, np.ndarray], kept: list[int], path: Path) -> Target:

@@ -70,6 +70,7 @@ def _on_character(
     motion: Motion | Sequence[Motion], path: str | Path, body: str, root_motion: bool | str, fps: float | None
 ) -> Path:
     from motionmillion.io.characters import read_character, retarget_file
+    from motionmillion.io.options import option_names
 
     if Path(path).resolve() == Path(body).resolve():
         raise ValueError(f"path must not be the character's own file, got {str(path)!r}; name another output")
@@ -81,7 +82,9 @@ def _on_character(
         raise ValueError('root_motion must be "hips" or "none" on a character of one\'s own, got "root"')
     if kind == "none":
         motions = [each.in_place() for each in motions]
-    return retarget_file(motions, read_character(body), path)[0]
+    with option_names(index="motionmillion retarget --character", mapping="motionmillion retarget --mapping"):
+        character = read_character(body)
+    return retarget_file(motions, character, path)[0]
 
 
 def check_glb() -> None:

@@ -47,7 +47,10 @@ class OutputOptions:
     bvh_rest: Literal["T", "A"] | None = _option((".bvh",), "rest", BVH, "Rest pose, A with lowered arms; default: T.")
     bvh_t_pose: bool = _flag((".bvh",), "t_pose_first_frame", BVH, "Add a T-pose before the motion.")
     body: str | None = _option(
-        BODIED, "body", BODY, "human (default), man, woman, mannequin, stick or a .glb or .gltf character."
+        BODIED,
+        "body",
+        BODY,
+        "human (default), man, woman or mannequin; in a .glb also a .glb or .gltf character, on pages also stick.",
     )
     joint_names: Naming | None = _option(SKINNED, "names", BODY, "Joint names; default: smpl.")
     root_motion: Literal["hips", "root", "none"] | None = _option(

@@ -93,13 +93,24 @@ def floor_level(positions: np.ndarray, fps: float) -> float:
     but lies, crawls or swims, it is only known that the floor is not above its lowest joint. A median over a tenth of
     a second comes first, so that single frames below the floor do not count.
     """
+    stands = _stands(positions, fps)
+    heights = np.median(windows(positions[..., 1].min(1), round(0.05 * fps)), axis=-1)
+    if stands.mean() < _STANDING:
+        return float(heights.min())
+    toes = positions[:, FEET[:, 1], 1].min(1)
+    return float(min(np.percentile(values, _PERCENT) for values in (heights[stands], toes)))
+
+
+def ever_stands(positions: np.ndarray, fps: float) -> bool:
+    """Whether a body with joints `[T, 22, 3]` ever stands on its feet, so that they tell where the floor is."""
+    return bool(_stands(positions, fps).mean() >= _STANDING)
+
+
+def _stands(positions: np.ndarray, fps: float) -> np.ndarray:
+    """Frames `[T]` in which toes are the lowest joint and still."""
     toes = positions[:, FEET[:, 1]]  # [T, F, 3]
     low = positions[..., 1].min(1)
-    stands = (toes[..., 1] < low[:, None] + _LOWEST) & (floor_speed(toes, fps) < _STILL)
-    heights = np.median(windows(low, round(0.05 * fps)), axis=-1)
-    if stands.any(1).mean() < _STANDING:
-        return float(heights.min())
-    return float(min(np.percentile(values, _PERCENT) for values in (heights[stands.any(1)], toes[..., 1].min(1))))
+    return ((toes[..., 1] < low[:, None] + _LOWEST) & (floor_speed(toes, fps) < _STILL)).any(1)
 
 
 def floor_speed(points: np.ndarray, fps: float) -> np.ndarray:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 
-from motionmillion.kinematics.contacts import FEET, find_contacts, floor_level
+from motionmillion.kinematics.contacts import FEET, ever_stands, find_contacts, floor_level
 from motionmillion.kinematics.faults import find_faults
 from motionmillion.kinematics.jitter import reach, steady_path, steady_rotations
 from motionmillion.kinematics.legs import lowering, move_legs, posed
@@ -98,7 +98,15 @@ def repair_faults(before: Motion, after: Motion, options: RepairOptions | None =
     options = options or RepairOptions()
     given = options.floor_height
     floor = None if given is None else options.repaired_floor(given)
-    return find_faults(before, given).told(find_faults(after, floor))
+    told = find_faults(before, given).told(find_faults(after, floor))
+    stands = ever_stands(before.positions().double().cpu().numpy(), before.fps)
+    return told if stands else f"{told}; no foot ever stands, so the height stays unless joints are below 0"
+
+
+def _floor(points: np.ndarray, fps: float) -> float:
+    """Height of the floor below joints `[T, 22, 3]`; of a body that never stands 0, unless joints are below that."""
+    level = floor_level(points, fps)
+    return level if ever_stands(points, fps) else min(level, 0.0)
 
 
 def _repair(motion: Motion, options: RepairOptions, before: _Contacts | None) -> tuple[Motion, np.ndarray, np.ndarray]:
@@ -112,7 +120,7 @@ def _repair(motion: Motion, options: RepairOptions, before: _Contacts | None) ->
         rotations, root = steady_rotations(rotations, fps), steady_path(root, fps)
     # 2. put the floor at 0, and the body above it
     points, _ = posed(skeleton, rotations, root)
-    level = floor_level(points, fps) if options.floor_height is None else options.floor_height
+    level = _floor(points, fps) if options.floor_height is None else options.floor_height
     if options.floor:
         height = options.repaired_floor(level)
         root, points = (v + np.array([0.0, height - level, 0.0]) for v in (root, points))
@@ -189,7 +197,7 @@ def repaired_stream(
 def _with_floor(motion: Motion, options: RepairOptions) -> RepairOptions:
     if options.floor_height is not None:
         return options
-    return replace(options, floor_height=floor_level(motion.positions().double().cpu().numpy(), motion.fps))
+    return replace(options, floor_height=_floor(motion.positions().double().cpu().numpy(), motion.fps))
 
 
 def check_skeleton(motion: Motion) -> Motion:

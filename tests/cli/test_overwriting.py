@@ -10,6 +10,7 @@ import torch
 import typer
 
 from motionmillion.cli.app import app
+from motionmillion.cli.curate import STAGES
 from motionmillion.data import synthesize
 from motionmillion.data.building.build import build_set
 from motionmillion.data.layouts.base import BuildOptions
@@ -66,6 +67,9 @@ COMMANDS = {
     "data merge": ["data", "merge", "TABLE", "-o", "other"],
     "data merge, to itself": ["data", "merge", "TABLE", "-o", "TABLE"],
     "data encode-text": ["data", "encode-text", "old.txt", "--text-encoder", MINILM, "-o", "results"],
+    "curate all": ["curate", "film.mp4", "--out", "results"],
+    **{f"curate {stage}": ["curate", stage, "film.mp4", "--out", "results"] for stage in STAGES},
+    "curate captions": ["curate", "captions", "set", "-o", "results/clips.jsonl"],
     "train": ["train", "tokenizer", "--config", "recipe.yaml"],
 }
 
@@ -87,6 +91,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "set" / "clips.jsonl").write_text(json.dumps(clip))
     (tmp_path / "results" / "votes.json").write_text("{}")
     (tmp_path / "old.txt").write_text("a person walks\n")
+    (tmp_path / "film.mp4").write_bytes(b"no film")
     (tmp_path / "many-0001.txt").write_text("mine\n")
     np.save(tmp_path / "codes.npy", np.zeros(3, np.int64))
     torch.save({"net": {}}, tmp_path / "net.pth")
@@ -184,6 +189,7 @@ def test_other_files_are_overwritten_on_request(run, folder, words_of, name, rep
 def test_every_command_that_writes_is_in_the_list():
     reads_only: set[str] = {"data check", "data stats", "data verify", "serve"}
     known = {" ".join(words[: 2 if words[0] in ("compare", "data") else 1]) for words in COMMANDS.values()}
+    known = {word for word in known if word != "curate"} | {name for name in COMMANDS if name.startswith("curate ")}
     commands = set()
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         commands |= {f"{name} {sub}" for sub in command.commands} if hasattr(command, "commands") else {name}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import struct
 import sys
 from pathlib import Path
@@ -214,6 +215,16 @@ def test_one_of_two_characters(tmp_path: Path, motion: Motion):
     assert moved == set(range(1, 23))
     with pytest.raises(ValueError, match="index must be 0 to 1"):
         read_character(path, index=2)
+
+
+def test_a_mirrored_bvh_is_refused(tmp_path: Path):
+    text = Rig().bvh(*walk(3))
+    mirrored = re.sub(r"OFFSET (\S+)", lambda found: f"OFFSET {-float(found[1])}", text)
+    (tmp_path / "right.bvh").write_text(text)
+    (tmp_path / "mirrored.bvh").write_text(mirrored)
+    assert read_character(tmp_path / "right.bvh").target.names
+    with pytest.raises(ValueError, match="must not be mirrored, got .* on the right; mirror the file"):
+        read_character(tmp_path / "mirrored.bvh")
 
 
 def two_bodies(kind: str) -> str | bytes:

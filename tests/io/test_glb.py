@@ -210,7 +210,10 @@ def test_skeleton_of_another_person_and_another_creature(motion: Motion, tmp_pat
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"body": "robot"}, r"body must be \"auto\" or one of \['human', 'man', 'mannequin', 'woman'\], got 'robot'"),
+        (
+            {"body": "robot"},
+            "body must be one of human, man, woman, mannequin and auto, got 'robot'; a character of",
+        ),
         ({"names": "maya"}, r"names must be one of \['cmu', 'mixamo', 'smpl', 'unreal'\], got 'maya'"),
         ({"fps": 0}, "fps must be in 0.1 to 1000, got 0"),
     ],

@@ -10,7 +10,7 @@ from motionmillion.kinematics.contacts import FEET, find_contacts
 from motionmillion.kinematics.faults import find_faults
 from motionmillion.kinematics.jitter import steady_path, steady_rotations
 from motionmillion.kinematics.legs import move_legs, posed
-from motionmillion.kinematics.repair import RepairOptions, repaired, repaired_stream
+from motionmillion.kinematics.repair import RepairOptions, repair_faults, repaired, repaired_stream
 from motionmillion.motion import Motion
 from motionmillion.skeleton import SMPL22, Skeleton
 
@@ -201,6 +201,18 @@ def test_motions_without_standing_feet_stay(action: str):
     assert peak[1] == pytest.approx(peak[0], abs=0.02)
     height = [m.positions()[:, 0, 1] for m in (motion, repaired(motion))]
     assert float((height[1] - height[0]).diff().abs().max()) < 0.02  # the floor moves all frames alike
+
+
+@pytest.mark.parametrize("height", [0.08, 0.5, -0.1])
+def test_bodies_that_only_lie_keep_their_height_above_the_floor(height: float):
+    """The back's skin is below its joints, and a bed is above the floor: only what is in the floor moves."""
+    motion = lying()
+    motion = motion.replace(translation=motion.translation + UP * height)
+    fixed = motion.repaired()
+    lowest = [float(m.positions()[..., 1].min()) for m in (motion, fixed)]
+    assert lowest[1] == pytest.approx(max(lowest[0], 0.0), abs=0.015)
+    assert "no foot ever stands" in repair_faults(motion, fixed)
+    assert "no foot ever stands" not in repair_faults(sliding_walk(), sliding_walk().repaired())
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5])

@@ -169,9 +169,15 @@ def make_chat(name: str, sees: bool, device: str) -> ChatModel:
 
 
 def read_done(path: Path) -> set[str]:
-    """Files whose captions are in a table; failures, and a last line that is not whole, are removed from it."""
+    """Files whose captions are in a table; failures, and a last line that is not whole, are removed from it.
+
+    Raises:
+        ValueError: for a file that is no such table, which is left as it is.
+    """
     if not path.exists():
         return set()
+    if not _is_table(path):
+        raise ValueError(f"output must be a new file, or a table of this command, got {str(path)!r}; name another")
     lines = []
     for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
         try:
@@ -181,6 +187,16 @@ def read_done(path: Path) -> set[str]:
             say(f"line {number} of {path.name} is not whole and is made again")
     write_bytes(b"".join(line + b"\n" for line in lines), path)
     return {json.loads(line)["file"] for line in lines}
+
+
+def _is_table(path: Path) -> bool:
+    """Whether the first line of a file is one of captions, or has not been written whole."""
+    first, end, _ = path.read_bytes().partition(b"\n")
+    try:
+        line = json.loads(first)
+    except ValueError:
+        return not end and (not first or first.startswith(b'{"file": '))
+    return isinstance(line, dict) and "file" in line and ("fault" in line or "origins" in line)
 
 
 def _append(path: Path, line: dict[str, Any]) -> None:

@@ -27,7 +27,10 @@ def load_body(name: str, skeleton: Skeleton) -> SkinnedBody:
         ValueError: for an unknown name, or a body that does not fit the skeleton.
     """
     if name != "auto" and name not in BODIES:
-        raise ValueError(f'body must be "auto" or one of {sorted(BODIES)}, got {name!r}')
+        raise ValueError(
+            f"body must be one of {', '.join(BODIES)} and auto, got {name!r}; a character of one's own goes into "
+            ".glb files only, a stick figure on pages, pictures and videos only"
+        )
     return _made(name, skeleton)
 
 
