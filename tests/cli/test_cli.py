@@ -266,6 +266,12 @@ def test_help_imports_neither_torch_nor_transformers():
     assert done.stderr.strip().splitlines()[-1] == "[]"
 
 
+def test_the_package_runs_as_a_module():
+    words = [sys.executable, "-m", "motionmillion", "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=200)
+    assert done.stdout.startswith("motionmillion ")
+
+
 def test_a_single_motion_has_a_bar_of_codes_on_a_terminal(run, model, tmp_path, monkeypatch):
     mine, theirs = os.openpty()
     termios.tcsetwinsize(theirs, (30, 90))
