@@ -300,7 +300,7 @@ def test_a_file_that_is_no_motion_is_told(page_of, tiny_pipeline, tmp_path):
     assert page.locator(".take small").inner_text() == page.inner_text("#told")
 
 
-@pytest.mark.parametrize("theme, width", [("light", 1000), ("dark", 1000), ("dark", 390)])
+@pytest.mark.parametrize("theme, width", [("light", 1000), ("dark", 390)])
 def test_axe_finds_no_serious_fault(page_of, tiny_pipeline, theme, width):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
     size = {"width": width, "height": 800}
