@@ -121,7 +121,7 @@ def _claim(folder: Path) -> None:
     mark = folder / _MARK
     if not mark.exists() and folder.is_dir() and any(folder.iterdir()):
         raise ValueError(
-            f"output must be a new folder, or one that motionmillion curate began, got {str(folder)!r} with other files"
+            f"output must be new, or a folder that motionmillion curate began, got {str(folder)!r} with other files"
         )
     write_text(json.dumps({"format": _VERSION}) + "\n", mark)
 
