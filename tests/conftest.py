@@ -9,7 +9,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
@@ -240,3 +242,22 @@ def browse(tmp_path: Path) -> Callable[..., Shown]:
         return Shown(done.stdout, [line for line in told if "GL Driver Message (OpenGL, Performance" not in line])
 
     return open_page
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[type[BaseHTTPRequestHandler]], ThreadingHTTPServer]]:
+    """Starts HTTP servers with a handler on free ports of this machine, which end with the test."""
+    begun = []
+
+    def start(handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        begun.append((server, thread))
+        return server
+
+    yield start
+    for server, thread in begun:
+        server.shutdown()
+        thread.join()
+        server.server_close()

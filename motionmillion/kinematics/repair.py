@@ -99,8 +99,10 @@ def repair_faults(before: Motion, after: Motion, options: RepairOptions | None =
     given = options.floor_height
     floor = None if given is None else options.repaired_floor(given)
     told = find_faults(before, given).told(find_faults(after, floor))
-    stands = ever_stands(before.positions().double().cpu().numpy(), before.fps)
-    return told if stands else f"{told}; no foot ever stands, so the height stays unless joints are below 0"
+    sought = options.floor and given is None
+    if not sought or ever_stands(before.positions().double().cpu().numpy(), before.fps):
+        return told
+    return f"{told}; no foot ever stands, so the height stays unless joints are below 0"
 
 
 def _floor(points: np.ndarray, fps: float) -> float:
