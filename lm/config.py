@@ -39,6 +39,9 @@ predict half way, where the logit-normal distribution has most of its mass (arXi
 
 _FLOW_ONLY = ("latent_dim", "flow_width", "flow_layers", "flow_draws", "flow", "latent_noise", "end_weight")
 
+LARGEST_JOINT = 2**24
+"""Most codes of which an embedding has a row each."""
+
 _FACTORISED_ONLY = ("code_levels", "depth_width", "depth_layers")
 
 
@@ -190,6 +193,11 @@ class MotionLMConfig(LlamaConfig):
         if self.codes not in CODES:
             raise ValueError(f"codes must be one of {CODES}, got {self.codes!r}")
         if self.codes == "joint":
+            if self.codebook_size > LARGEST_JOINT:
+                raise ValueError(
+                    f'codes must be "factorised" for more than {LARGEST_JOINT:,} of them, got "joint" and a '
+                    f"codebook_size of {self.codebook_size:,}"
+                )
             for name in _FACTORISED_ONLY:
                 if getattr(self, name) != getattr(type(self), name):
                     raise ValueError(f'{name} must be left out with codes "joint", got {getattr(self, name)!r}')

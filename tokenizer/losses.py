@@ -8,12 +8,13 @@
 | local_acceleration | second differences of the block `positions`, normalised, L1: a cheap loss against jitter | - |
 | bands | wavelet coefficients, divided by the standard deviation of their band, L1; computed by the model | - |
 | joints | joints relative to the pelvis, heading integrated, L1 | m |
+| fast | the same joints, each times its speed relative to the pelvis in m/s: kicks and punches are short | m |
 | root | pelvis path, integrated, L1 | m |
 | velocity | joint velocities, L1 | m/s |
 | acceleration | joint accelerations, L1 | m/s^2 |
 | contact | velocities of ankles and feet in the frames in which the target's are nearly still, L1 | m/s |
 
-The last five compare decoded motion by both routes: positions from the position block, and forward kinematics of the
+The last six compare decoded motion by both routes: positions from the position block, and forward kinematics of the
 rotation block. They capture the drift of integrated headings and keep the two routes consistent.
 
 Shapes: B batch, T frames, D feature size, J joints.
@@ -28,11 +29,17 @@ from motionmillion.features import Representation
 FEATURE_LOSSES = ("features", "local_positions", "root_features", "local_acceleration", "bands")
 """Losses on features."""
 
-KINEMATIC_LOSSES = ("joints", "root", "velocity", "acceleration", "contact")
+KINEMATIC_LOSSES = ("joints", "fast", "root", "velocity", "acceleration", "contact")
 """Losses on decoded motion."""
 
 STANDING_SPEED = 0.15
 """Speed below which a foot counts as in contact, m/s: foot sliding in real motion capture stays below it."""
+
+TOP_SPEED = 4.0
+"""Speed from which on joints count alike in the loss "fast", m/s."""
+
+_SWING = 9
+"""Frames within which the largest speed counts, so that the ends of a swing, where a limb is slow, count too."""
 
 _FEET = ("left_ankle", "right_ankle", "left_foot", "right_foot")
 
@@ -78,9 +85,13 @@ def reconstruction_losses(
         with torch.no_grad():
             theirs = _joints(target, representation)
         difference = ours - theirs
+        # relative to the pelvis, so that the error of the path is not counted twice
+        posture = (difference - difference[..., :1, :]).abs()  # [B, T, 2, J, 3]
         if "joints" in names:
-            # relative to the pelvis, so that the error of the path is not counted twice
-            losses["joints"] = _mean((difference - difference[..., :1, :]).abs(), mask)
+            losses["joints"] = _mean(posture, mask)
+        if "fast" in names:
+            speeds = _limb_speeds(theirs[:, :, 1], mask, representation.fps)
+            losses["fast"] = _mean(posture * speeds[:, :, None, :, None], mask)
         if "root" in names:
             losses["root"] = _mean(difference[..., 0, :].abs(), mask)
         if "velocity" in names:
@@ -112,6 +123,13 @@ def _joints(features: Tensor, representation: Representation) -> Tensor:
     rotations, root = representation.rotations(features)
     by_rotations = representation.skeleton.forward_kinematics(rotations, root)[0]
     return torch.stack([representation.positions(features), by_rotations], dim=2)
+
+
+def _limb_speeds(joints: Tensor, mask: Tensor, fps: float) -> Tensor:
+    """Speeds relative to the pelvis `[B, T, J]` of joints `[B, T, J, 3]`, m/s: the largest within `_SWING` frames."""
+    steps = (joints - joints[..., :1, :]).diff(dim=1).norm(dim=-1) * fps * mask[:, 1:, None]
+    speeds = F.pad(steps.clamp(max=TOP_SPEED), (0, 0, 1, 0)).transpose(1, 2)  # [B, J, T]
+    return F.max_pool1d(speeds, _SWING, stride=1, padding=_SWING // 2).transpose(1, 2)
 
 
 def _mean(error: Tensor, mask: Tensor) -> Tensor:

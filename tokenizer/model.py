@@ -221,7 +221,7 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
         perplexity = None
         if quantized.codes is not None:
             valid = quantized.codes if code_mask is None else quantized.codes[code_mask]
-            perplexity = code_perplexity(valid, self.config.codebook_size)
+            perplexity = code_perplexity(valid)
         return TokenizerOutput(
             loss=loss,
             reconstruction=reconstruction,

@@ -18,7 +18,11 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from motionmillion.configuration import check_whole
 from motionmillion.tokenizer.layers import ExactLinear
+
+LARGEST_TABLE = 2**24
+"""Most codes of a quantizer that keeps a vector or a statistic of each."""
 
 
 @dataclass
@@ -29,6 +33,17 @@ class QuantizerOutput:
     codes: Tensor | None  # [B, N] int64, 0..K-1; None without a codebook
     quantized: Tensor  # [B, N, Q] the quantized channels
     loss: Tensor  # [] the quantizer's part of the training loss
+
+
+def check_table(size: Any) -> int:
+    """`size` if it is a number of codes of which a table can be kept.
+
+    Raises:
+        ValueError: for other sizes.
+    """
+    if check_whole("quantizer size", size, 2) > LARGEST_TABLE:
+        raise ValueError(f"quantizer size must be at most {LARGEST_TABLE:,}, got {size:,}; fsq has no table of codes")
+    return size
 
 
 class QuantizerOptions(Protocol):

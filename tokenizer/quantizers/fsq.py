@@ -73,7 +73,8 @@ class FiniteScalarQuantizer(Quantizer):
         self._install()
 
     def library(self) -> nn.Module:
-        return FSQ(self.levels, preserve_symmetry=2 in self.levels)  # two levels need the symmetric rounding
+        # two levels need the symmetric rounding; with indices the library keeps a table of all codes
+        return FSQ(self.levels, preserve_symmetry=2 in self.levels, return_indices=False)
 
     def quantize(self, channels: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, float]:
         if self.norm is not None and mask is not None and self.training:
@@ -81,8 +82,13 @@ class FiniteScalarQuantizer(Quantizer):
             channels = channels.masked_scatter(mask[..., None], self.norm(channels[mask]))
         elif self.norm is not None:
             channels = self.norm(channels.transpose(1, 2)).transpose(1, 2)
-        quantized, codes = self.inner(channels)
-        return quantized, codes, 0.0
+        quantized, _ = self.inner(channels)
+        return quantized, self._codes(quantized), 0.0
 
     def embed(self, codes: Tensor) -> Tensor:
         return self.inner.indices_to_codes(codes)
+
+    def _codes(self, quantized: Tensor) -> Tensor:
+        """Codes `[B, N]` of quantized channels. The library adds floats, which are exact up to 2^24 only."""
+        digits = self.inner._scale_and_shift(quantized.detach()).round().long()
+        return (digits * self.inner._basis).sum(-1)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from vector_quantize_pytorch import LFQ
 
-from motionmillion.configuration import check_number, check_whole
-from motionmillion.tokenizer.quantizers.base import Quantizer
+from motionmillion.configuration import check_number
+from motionmillion.tokenizer.quantizers.base import Quantizer, check_table
 
 
 @dataclass
@@ -26,7 +26,7 @@ class LFQOptions:
     def __post_init__(self) -> None:
         check_number("quantizer entropy", self.entropy)
         check_number("quantizer commitment", self.commitment)
-        size = check_whole("quantizer size", self.size, 2)
+        size = check_table(self.size)
         if size & (size - 1):
             raise ValueError(
                 f"quantizer size must be a power of two for lfq, got {size}; try {1 << size.bit_length()}"

@@ -31,7 +31,8 @@ from motionmillion.tokenizer.quantizers.lfq import LookupFreeQuantizer
 from motionmillion.tokenizer.quantizers.residual_fsq import ResidualFiniteScalarQuantizer
 from motionmillion.tokenizer.quantizers.vq import VectorQuantizer
 
-LARGEST_CODEBOOK = 2**24
+LARGEST_CODEBOOK = 2**31 - 1
+"""Codes are stored as int32."""
 
 _QUANTIZERS: dict[str, type[Quantizer]] = {
     "fsq": FiniteScalarQuantizer,

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from vector_quantize_pytorch import VectorQuantize
 
 from motionmillion.configuration import check_number, check_whole
-from motionmillion.tokenizer.quantizers.base import Quantizer
+from motionmillion.tokenizer.quantizers.base import Quantizer, check_table
 
 
 @dataclass
@@ -28,7 +28,7 @@ class VQOptions:
     commitment: float = 0.25
 
     def __post_init__(self) -> None:
-        check_whole("quantizer size", self.size, 2)
+        check_table(self.size)
         check_whole("quantizer codebook_dim", self.codebook_dim, 1)
         check_number("quantizer dead_code_threshold", self.dead_code_threshold)
         check_number("quantizer commitment", self.commitment)

@@ -71,6 +71,13 @@ def test_fsq_is_the_library_s():
     assert torch.allclose(output.latents, quantizer.project_out(reference))
 
 
+def test_codes_of_a_large_codebook_are_exact():
+    quantizer = build({"type": "fsq", "levels": [8, 5, 5, 5, 8, 5, 5, 5, 8, 5, 5]})  # 200 million
+    output = quantizer(3 * torch.randn(4, 500, 6))
+    assert int(output.codes.max()) > 2**27
+    assert torch.equal(quantizer.lookup(output.codes), output.latents)
+
+
 @pytest.mark.parametrize(
     ("nominal", "true"),
     [(256, 240), (512, 512), (1024, 1000), (2048, 1920), (4096, 4375), (16384, 15360), (65536, 64000)],
@@ -119,8 +126,8 @@ def test_usage_perplexity_and_entropy_are_counted():
     usage = code_usage(codes, 4)
     assert usage["usage"] == 0.5
     assert usage["entropy_bits"] == pytest.approx(0.811278, abs=1e-5)
-    assert float(code_perplexity(codes, 4)) == pytest.approx(usage["perplexity"], rel=1e-5)
-    assert float(code_perplexity(torch.arange(64000), 64000)) == pytest.approx(64000, rel=1e-3)
+    assert float(code_perplexity(codes)) == pytest.approx(usage["perplexity"], rel=1e-5)
+    assert float(code_perplexity(torch.arange(64000))) == pytest.approx(64000, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +144,8 @@ def test_usage_perplexity_and_entropy_are_counted():
         ({"type": "fsq", "size": 256, "levels": [5]}, "size must be one of"),
         ({"type": "fsq", "levels": [5], "normalize": 1}, "normalize must be true or false"),
         ({"type": "fsq", "levels": [5], "level": 3}, "did you mean levels"),
-        ({"type": "fsq", "levels": [99] * 5}, "at most 16,777,216 codes"),
+        ({"type": "fsq", "levels": [99] * 5}, "at most 2,147,483,647 codes"),
+        ({"type": "vq", "size": 2**24 + 1}, "size must be at most 16,777,216"),
         ({"type": "residual_fsq", "levels": [5], "stages": 0}, "stages must be a whole number"),
         ({"type": "vq"}, "size must be a whole number of at least 2, got None"),
         ({"type": "vq", "size": 8, "decay": 1.0}, "decay must be between 0 and 1"),
