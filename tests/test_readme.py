@@ -48,7 +48,7 @@ def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
         "recipes/containers/README.md",
         "recipes/lm/README.md",
         "recipes/mini/README.md",
-        "recipes/mini2/README.md",
+        "recipes/small/README.md",
         "recipes/serve/README.md",
         "recipes/space/README.md",
         "recipes/tokenizer/README.md",

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Trains and scores the bundled model "mini" from scratch: bash recipes/mini/run.sh DATA [OUTPUT]
-# DATA is a copy of cmu_text_motion (format: motionmillion.data.clips). About an hour and a half on two CPU cores.
+# Trains and scores the bundled model "mini": bash recipes/mini/run.sh DATA [OUTPUT]
+# DATA is a copy of cmu_text_motion (format: motionmillion.data.clips).
 # Run the same command again to resume: every stage continues from its newest checkpoint.
 set -euo pipefail
 data=$1
@@ -12,11 +12,14 @@ train() {
     fi
 }
 train tokenizer tokenizer
-train lm lm --set data.tokenizer="$out/tokenizer/final"
-train lm lm_tune --set data.tokenizer="$out/tokenizer/final" --set data.start_from="$out/lm/final"
-python recipes/mini/release.py "$out/lm_tune/final" "$out/release"
+train lm lm --set data.tokenizer="$out/tokenizer/final" --set data.cache="$out/cache"
+train dit dit
+python recipes/mini/release.py "$out/lm/final" "$out/release"
 for split in train val test; do
     motionmillion evaluate --suite tokenizer --model "$out/release" --data "$data" --split "$split" --seed 0 \
         --output "$out/tokenizer_$split"
+done
+for model in "$out/release" "$out/dit/final"; do
+    python recipes/mini/instruction_check.py --model "$model" --data "$data" --output "$out/instructions/$(basename "$(dirname "$model")")"
 done
 python recipes/mini/verb_check.py --model "$out/release" --data "$data" --output "$out/verb_check" --sheets
