@@ -1,6 +1,7 @@
 """The web page at /, and its files; everything comes from the package, nothing from other hosts.
 
-Unusual: the content security policy allows only what the service itself sends.
+Unusual: the content security policy allows only what the service itself sends, and what a character that was uploaded
+holds (its pictures are blobs of the page).
 """
 
 import hashlib
@@ -15,8 +16,8 @@ from motionmillion.io.viewer.payload import shared_data
 from motionmillion.serve.problems import Problem
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self' data: blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
 _FILES = {

@@ -18,10 +18,11 @@ let formats = ["glb", "bvh", "npz", "html", "json"];
 let models = [];
 let working = null; // aborts what is being made
 const takes = [];
-const timeline = new Timeline(byId("track"), byId("parts"), byId("total"), [["a person walks forward", 3], ["a person jumps", 2]]);
+const timeline = new Timeline(byId("track"), byId("parts"), byId("total"), byId("part-told"),
+  [["a person walks forward", 3], ["a person jumps", 2]]);
 const floor = new Floor(byId("floor"), byId("points"));
 const work = new Work(byId("work"), { models: () => models, takes: () => takes, start: workOn });
-const history = new History(byId("history"), (entry) => { fill(entry); make(); });
+const history = new History(byId("history"), pick);
 
 function say(text, wrong = false) {
   byId("told").textContent = text;
@@ -130,13 +131,26 @@ async function workOn({ caption, address, files, fields, character = false, mode
   const next = newTake({ caption, seed: character ? null : seed });
   await during("Working on it ...", [next], async (one, signal) => {
     one.file = await worked(address, await files(), { ...common, ...fields }, signal);
-    await one.showFile(signal);
+    await showAndKeep(one, signal);
   });
 }
 
 async function openFiles(files) {
   const opened = [...files].map((file) => newTake({ caption: file.name, file: { blob: file, name: file.name } }));
-  if (opened.length) await during("Reading ...", opened, (take, signal) => take.showFile(signal));
+  if (opened.length) await during("Reading ...", opened, showAndKeep);
+}
+
+async function showAndKeep(take, signal) {
+  await take.showFile(signal);
+  await history.addFile(take.caption, take.file);
+}
+
+// Makes or shows again what the history has.
+async function pick(entry) {
+  if (!entry.file) { fill(entry); await make(); return; }
+  const file = await history.fileOf(entry);
+  if (file) await during("Reading ...", [newTake({ caption: entry.caption, file })], (take, signal) => take.showFile(signal));
+  else say(`This browser does not have ${entry.name} any more. Open it again.`, true);
 }
 
 function askForKey() {

@@ -71,10 +71,13 @@ export class Take {
     if (this.#player?.growing) throw new Error("the service stopped before the motion was done");
   }
 
-  // Shows the motion of its file.
+  // Shows the motion of its file, on the file's own meshes if the browser can read them. The service reads it in any case:
+  // it knows more rigs, and says what is wrong with a file.
   async showFile(signal) {
     const { blob } = await this.#converted("scene", signal);
-    this.show(JSON.parse(await blob.text()).scene);
+    const { scene } = JSON.parse(await blob.text());
+    const meshes = suffixOf(this.file.name) === "glb" ? window.dressedScene(scene, this.file.blob) : null;
+    this.show((await meshes?.catch(() => null)) ?? scene);
   }
 
   // Shows a motion that is done.
