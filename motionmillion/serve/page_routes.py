@@ -32,11 +32,13 @@ def page_routes() -> APIRouter:
     """The routes of the page."""
     router = APIRouter(include_in_schema=False)
 
+    @router.head("/")
     @router.get("/")
     def index(request: Request) -> Response:
         headers = {"Content-Security-Policy": POLICY}
         return _cached(request, _index(), "text/html; charset=utf-8", headers)
 
+    @router.head("/page/{name}")
     @router.get("/page/{name}")
     def part(name: str, request: Request) -> Response:
         if name not in _FILES:

@@ -230,6 +230,18 @@ def test_a_timeline_is_edited_by_dragging_and_by_keys(page_of, tiny_pipeline):
     page.click("#make")
     done(page)
     assert frames(page) == [120]
+    part = page.locator(".take .part")
+    assert part.inner_text() == "a person jumps"
+    page.evaluate("motionPage.takes[0].player.seek(70)")
+    part.get_by_text("a person sits").wait_for()
+    page.select_option("#speed", "0.25")
+    page.select_option("#camera", "Top")
+    page.get_by_role("button", name="Play all from the start").click()
+    part.get_by_text("a person jumps").wait_for()
+    state = page.evaluate("(({ playing, speed, view }) => [playing, speed, view.chosen])(motionPage.takes[0].player)")
+    assert state == [True, 0.25, 4]
+    page.get_by_role("button", name=re.compile("^Remove a person")).click()
+    assert page.locator("#all").is_hidden()
 
 
 def test_parts_of_a_timeline_are_moved_by_keys_and_told_to_screen_readers(page_of, tiny_pipeline):

@@ -82,10 +82,23 @@ function complaint(body, samples) {
 // ---- making ----
 function newTake(given) {
   const body = () => byId("body").value;
-  const onRemove = (take) => { if (work.take === take) work.close(); takes.splice(takes.indexOf(take), 1); };
-  const take = new Take(byId("takes"), given, { formats, body, say, onWork: (one) => work.open(one), onRemove });
+  const onRemove = (take) => { if (work.take === take) work.close(); takes.splice(takes.indexOf(take), 1); byId("all").hidden = !takes.length; };
+  const take = new Take(byId("takes"), given, { formats, body, say, onWork: (one) => work.open(one), onOpen: look, onRemove });
   takes.push(take);
+  byId("all").hidden = false;
   return take;
+}
+
+// ---- all takes together, to compare them ----
+function look(player) {
+  player.speed = Number(byId("speed").value);
+  if (byId("camera").selectedIndex) player.preset(byId("camera").selectedIndex);
+}
+
+const players = () => takes.map((take) => take.player).filter(Boolean);
+
+function playAll() {
+  for (const player of players()) { player.seek(0); player.playing = true; }
 }
 
 async function make() {
@@ -190,6 +203,10 @@ function listen() {
   byId("clear-path").onclick = () => floor.clear();
   byId("forget").onclick = () => history.clear();
   byId("model").onchange = showDefaults;
+  byId("play-all").onclick = playAll;
+  byId("speed").onchange = (event) => players().forEach((player) => { player.speed = Number(event.target.value); });
+  byId("camera").append(...window.Player.presets.map((name) => new Option(name)));
+  byId("camera").onchange = (event) => players().forEach((player) => player.preset(event.target.selectedIndex));
   byId("open").onchange = (event) => { openFiles(event.target.files).finally(() => { event.target.value = ""; }); };
   const hasFiles = (event) => event.dataTransfer.types.includes("Files"); // not a text that is dragged
   addEventListener("dragover", (event) => { if (hasFiles(event)) event.preventDefault(); });
