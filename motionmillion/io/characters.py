@@ -207,11 +207,13 @@ def retarget_file(
     character: Character,
     *paths: str | Path,
     options: RetargetOptions | None = None,
+    first: bool = False,
 ) -> list[Path]:
     """Write a motion on a character, as `.glb` or `.bvh` files.
 
     Args:
         motion: one motion; for the `.glb` files of a `.glb` character also several, each an animation.
+        first: animations come before those that a `.glb` character has of its own, not after them.
 
     Raises:
         ValueError: for another suffix, several motions in another file, or a body that cannot carry a motion.
@@ -223,7 +225,7 @@ def retarget_file(
     written = []
     for path in map(Path, paths):
         if path.suffix.lower() == ".glb" and character.glb is not None:
-            written.append(write_glb_animations(character.glb, clips, character.joints, path))
+            written.append(write_glb_animations(character.glb, clips, character.joints, path, first))
             continue
         (carried, fps, name), kept = clips[0], _kept(character)
         part = carried._replace(rotations=carried.rotations[:, kept], positions=carried.positions[:, kept])

@@ -202,17 +202,25 @@ class Animation(NamedTuple):
 
 
 def write_glb_animations(
-    character: GlbCharacter, animations: Sequence[Animation], mapped: dict[str, int], path: str | Path
+    character: GlbCharacter,
+    animations: Sequence[Animation],
+    mapped: dict[str, int],
+    path: str | Path,
+    first: bool = False,
 ) -> Path:
     """Write the character's file with more animations.
 
     Args:
         mapped: SMPL22 name -> joint, as given to `ToTarget`.
+        first: the new animations come before those of the file, for programs that play the first one only.
     """
     content, data = in_one_piece(character.file)
     for carried, fps, name in animations:
         channels = _channels(character, carried, mapped, content["nodes"])
         data = add_animation(content, data, channels, fps, name or "motion")
+    if first:
+        own = len(content["animations"]) - len(animations)
+        content["animations"] = [*content["animations"][own:], *content["animations"][:own]]
     return write_bytes(pack(content, data), path)
 
 

@@ -1,6 +1,7 @@
 """The web page at /, and its files; everything comes from the package, nothing from other hosts.
 
-Unusual: the content security policy allows only what the service itself sends.
+Unusual: the content security policy allows only what the service itself sends, and what a character that was uploaded
+holds (its pictures are blobs of the page).
 """
 
 import hashlib
@@ -15,8 +16,8 @@ from motionmillion.io.viewer.payload import shared_data
 from motionmillion.serve.problems import Problem
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self' data: blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
 _FILES = {
@@ -31,11 +32,13 @@ def page_routes() -> APIRouter:
     """The routes of the page."""
     router = APIRouter(include_in_schema=False)
 
+    @router.head("/")
     @router.get("/")
     def index(request: Request) -> Response:
         headers = {"Content-Security-Policy": POLICY}
         return _cached(request, _index(), "text/html; charset=utf-8", headers)
 
+    @router.head("/page/{name}")
     @router.get("/page/{name}")
     def part(name: str, request: Request) -> Response:
         if name not in _FILES:

@@ -15,10 +15,12 @@ def state_routes(service: Service) -> APIRouter:
     """The routes of a service."""
     router = APIRouter()
 
+    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", tags=["state"], summary="Whether the process lives")
     def healthz() -> StateAnswer:
         return StateAnswer(status="ok")
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get(
         "/readyz",
         tags=["state"],

@@ -201,7 +201,8 @@ def _retargeted(
         suffix = f".{format}" if format else path.suffix
         written = path.with_name(f"retargeted{suffix}")
         try:
-            retarget_file(motion, read_character(path), written, options=options)
+            # a client that reads one animation of the file reads this one, not one that the character came with
+            retarget_file(motion, read_character(path), written, options=options, first=True)
         except Exception as error:
             raise uploads.unreadable("character", error) from error
         return as_download(FileAnswer(written.read_bytes(), MEDIA[suffix[1:]], written.name))

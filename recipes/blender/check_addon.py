@@ -1,6 +1,6 @@
 """Run by Blender's Python, not imported: install the add-on, use it against a running service, and tell what came.
 
-    blender --background --python check_addon.py -- http://127.0.0.1:8000 [KEY]
+    blender --background --python check_addon.py -- http://127.0.0.1:8000 [KEY [PROGRAM]]
 
 Prints one line of JSON. Unusual: it puts a motion on the bones of the figure that was imported before, whose axes it
 has turned. All joints must then be where the service's answer has them ("off"), and close to the figure's own ("far",
@@ -72,7 +72,26 @@ def answered(asked: dict[str, Any], address: str, key: str, rig: Any) -> Any:
     return addon.import_figure(addon.ask(addon.Client(address, key), asked, addon.export_bones(rig)))[0]
 
 
-def main(address: str, key: str) -> dict[str, Any]:
+def by_program(program: str, figure: Any, rig: Any) -> dict[str, Any]:
+    """The same motions from the library's program, without a service: how far they are from those of the service."""
+    import bpy  # type: ignore[import-not-found]  # pyright: ignore[reportMissingImports]
+
+    preferences = bpy.context.preferences.addons[ADDON.stem].preferences
+    preferences.program = f"{program}-nowhere"
+    told: dict[str, Any] = {"missing": use(address="", target=None)}
+    preferences.program = program
+    told["refused"] = use(prompt="!")
+    known, frames = set(bpy.data.objects), (0, 30)
+    told["new"] = use(prompt="a person waves")
+    made = next(thing for thing in bpy.data.objects if thing not in known and thing.type == "ARMATURE")
+    told["off"] = distance(places(made, frames), places(figure, frames))
+    before = places(rig, frames)
+    told["on"] = use(target=rig)
+    told["moved"] = distance(places(rig, frames), before)
+    return told
+
+
+def main(address: str, key: str = "", program: str = "") -> dict[str, Any]:
     import bpy  # type: ignore[import-not-found]  # pyright: ignore[reportMissingImports]
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -106,6 +125,8 @@ def main(address: str, key: str) -> dict[str, Any]:
         told[mode]["rolled"] = math.degrees(min(
             figure.data.bones[bone.name].matrix_local.to_quaternion().rotation_difference(
                 bone.matrix_local.to_quaternion()).angle for bone in rig.data.bones))  # fmt: skip
+    if program:
+        told["program"] = by_program(program, figure, rig)
     bpy.ops.preferences.addon_disable(module=ADDON.stem)
     told["off"] = not hasattr(bpy.context.scene, "motionmillion")
     return told
@@ -113,4 +134,4 @@ def main(address: str, key: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     given = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
-    print("told", json.dumps(main(given[0], given[1] if len(given) > 1 else "")))
+    print("told", json.dumps(main(*given[:3])))

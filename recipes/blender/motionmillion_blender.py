@@ -1,14 +1,17 @@
-"""Blender add-on: text to motion from a `motionmillion serve`, as a new figure or on an armature of the scene.
+"""Blender add-on: text to motion from a `motionmillion serve` or the library, as a new figure or on an armature.
 
 Edit, Preferences, Add-ons, Install from Disk, this file; then the tab "Motion" of the 3D view's sidebar (N).
 
-Unusual: stands alone, one file without other packages, because Blender's Python has no motionmillion. An armature is
+Unusual: stands alone, one file without other packages, because Blender's Python has no motionmillion; the library runs
+as a program. Which one is in the add-on's preferences, not in the scene: scenes come from other people. An armature is
 sent as bones only, never with its mesh: the service puts the motion on them, and the result is copied frame by frame
 as turns in space, because importers give bones other axes than the scene's. Requests run beside Blender's window;
 called from scripts, the operator waits.
 """
 
 import json
+import shutil
+import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -22,7 +25,7 @@ from mathutils import Matrix  # type: ignore[import-not-found]  # pyright: ignor
 
 bl_info = {
     "name": "Motionmillion",
-    "description": "Text to motion from a local service",
+    "description": "Text to motion from a local service or the library",
     "author": "motionmillion",
     "version": (1, 0, 0),
     "blender": (4, 2, 0),
@@ -31,11 +34,11 @@ bl_info = {
 }
 
 SECONDS = 300
-"""A request may take, seconds; the service has a limit of its own."""
+"""A motion may take, seconds; the service has a limit of its own."""
 
 
 class ServiceError(Exception):
-    """The service refused, or cannot be reached; the message is for the user."""
+    """The service or the program refused, or cannot be reached; the message is for the user."""
 
 
 class Client:
@@ -43,7 +46,8 @@ class Client:
 
     def __init__(self, address: str, key: str = "") -> None:
         if not address.startswith(("http://", "https://")):
-            raise ServiceError(f"Service must be an address such as http://127.0.0.1:8000, got {address!r}")
+            known = "such as http://127.0.0.1:8000, or empty for the program of the add-on's preferences"
+            raise ServiceError(f"Service must be an address {known}, got {address!r}")
         self.address, self.key = address.rstrip("/"), key
 
     def motion(self, prompt: str, seconds: float, seed: int, form: str, repair: bool = False) -> bytes:
@@ -83,7 +87,44 @@ def _message(error: urllib.error.HTTPError) -> str:
         return f"The service answered {error.code} {error.reason}"
 
 
-def ask(client: Client, asked: dict[str, Any], bones: bytes | None) -> bytes:
+class Program:
+    """The library's command line on this machine, as a `Client`: it loads the model for every motion."""
+
+    def __init__(self, program: str) -> None:
+        found = shutil.which(program)
+        if found is None:
+            remedy = "pip install motionmillion[demo], and name the program in the add-on's preferences"
+            raise ServiceError(f"Program must be motionmillion, got {program!r}, which is not there; {remedy}")
+        self.program = found
+
+    def motion(self, prompt: str, seconds: float, seed: int, form: str, repair: bool = False) -> bytes:
+        """A motion as a file of this format."""
+        options = ["--seconds", f"{seconds:.3f}", "--seed", str(seed), *(["--repair"] if repair else [])]
+        with TemporaryDirectory() as folder:
+            path = Path(folder, f"motion.{form}")
+            return self._run(path, "generate", *options, "-o", str(path), "--", prompt)
+
+    def retarget(self, motion: bytes, character: bytes) -> bytes:
+        """A .glb character with a motion from a .npz file."""
+        with TemporaryDirectory() as folder:
+            source, target, path = (Path(folder, name) for name in ("motion.npz", "character.glb", "out.glb"))
+            source.write_bytes(motion)
+            target.write_bytes(character)
+            return self._run(path, "retarget", str(source), "--to", str(target), "-o", str(path))
+
+    def _run(self, written: Path, *arguments: str) -> bytes:
+        try:
+            how: dict[str, Any] = dict(stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=True)
+            subprocess.run([self.program, *arguments], **how)
+            return written.read_bytes()
+        except subprocess.CalledProcessError as error:
+            told = error.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit code {error.returncode}"]
+            raise ServiceError(told[-1].removeprefix("motionmillion: ")) from error
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+            raise ServiceError(f"{self.program} cannot be run: {error}") from error
+
+
+def ask(client: Client | Program, asked: dict[str, Any], bones: bytes | None) -> bytes:
     """The .glb file of a request: a figure of the service's, or those bones with the motion. Needs no scene."""
     if bones is None:
         return client.motion(form="glb", **asked)
@@ -254,17 +295,25 @@ class MotionmillionSettings(bpy.types.PropertyGroup):
         type=bpy.types.Object,
         poll=lambda self, thing: thing.type == "ARMATURE",
     )
-    address: bpy.props.StringProperty(name="Service", default="http://127.0.0.1:8000")  # type: ignore[valid-type]
+    address: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Service",
+        description="Address of motionmillion serve; empty to run the program of the add-on's preferences",
+        default="http://127.0.0.1:8000",
+    )
 
 
 class MotionmillionPreferences(bpy.types.AddonPreferences):
-    """The key is kept here, not in scenes, which are given away."""
+    """The key and the program are kept here, not in scenes, which are given away."""
 
     bl_idname = __name__
     key: bpy.props.StringProperty(name="API key", subtype="PASSWORD")  # type: ignore[valid-type]
+    program: bpy.props.StringProperty(  # type: ignore[valid-type]
+        name="Program", description="motionmillion, or its path", default="motionmillion", subtype="FILE_PATH"
+    )
 
     def draw(self, context: Any) -> None:
         self.layout.prop(self, "key")
+        self.layout.prop(self, "program")
 
 
 class MOTIONMILLION_OT_generate(bpy.types.Operator):
@@ -304,7 +353,8 @@ class MOTIONMILLION_OT_generate(bpy.types.Operator):
         self.target = settings.target.name if settings.target else ""
         self.answer, self.problem = b"", ""
         try:
-            self.client = Client(settings.address, addon.preferences.key if addon else "")
+            key, program = (addon.preferences.key, addon.preferences.program) if addon else ("", "motionmillion")
+            self.client = Client(settings.address, key) if settings.address.strip() else Program(program)
             if settings.target and settings.target.name not in context.view_layer.objects:
                 raise ServiceError(f"Armature must be in this scene, got {settings.target.name!r}")
             self.bones = export_bones(settings.target) if settings.target else None

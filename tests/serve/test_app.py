@@ -130,6 +130,13 @@ def test_unknown_addresses_and_methods(client, message_of):
         message_of(answer)
 
 
+def test_balancers_may_ask_for_headers_only(client, message_of):
+    for path in ("/", "/page/page.js", "/healthz", "/readyz"):
+        assert client.head(path).status_code == 200
+    assert message_of(client.put("/healthz")) == "method must be GET here, got PUT"
+    assert "head" not in client.get("/openapi.json").json()["paths"]["/healthz"]
+
+
 def test_bodies_that_are_too_large(client_of, tiny_pipeline, message_of):
     client = client_of({"tiny": tiny_pipeline}, max_body_mb=0.001)
     big = json.dumps({"prompt": "a", "options": {"x": "y" * 2000}}).encode()

@@ -1,6 +1,7 @@
 """The web page: its bundle, what it may load, and in a browser all that can be done with it."""
 
 import hashlib
+import io
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -132,6 +133,25 @@ def downloaded(page, take: int, format: str, folder: Path) -> Path:
     return path
 
 
+def textured(path: Path) -> Path:
+    """A character, the mannequin, with a picture of two pixels on its mesh."""
+    image, gltf = pytest.importorskip("PIL.Image"), pytest.importorskip("pygltflib")
+    synthesize("walk", seed=1, seconds=2).save(path, body="mannequin")
+    file, png = gltf.GLTF2().load(path), io.BytesIO()
+    image.new("RGB", (2, 2), "red").save(png, "PNG")
+    blob = file.binary_blob()
+    blob += bytes(-len(blob) % 4)
+    file.bufferViews.append(gltf.BufferView(buffer=0, byteOffset=len(blob), byteLength=len(png.getvalue())))
+    file.set_binary_blob(blob + png.getvalue())
+    file.buffers[0].byteLength = len(file.binary_blob())
+    file.images = [gltf.Image(bufferView=len(file.bufferViews) - 1, mimeType="image/png")]
+    file.textures = [gltf.Texture(source=0)]
+    for material in file.materials:
+        material.pbrMetallicRoughness.baseColorTexture = gltf.TextureInfo(index=0)
+    file.save_binary(path)
+    return path
+
+
 def test_type_generate_play_download_reload(page_of, tiny_pipeline, midway, tmp_path):
     page = page_of({"tiny": tiny_pipeline}, reduced_motion="no-preference")
     page.click("#examples button")
@@ -203,13 +223,63 @@ def test_a_timeline_is_edited_by_dragging_and_by_keys(page_of, tiny_pipeline):
     assert last.get_attribute("aria-valuenow") == "1.5" and page.inner_text("#total") == "2 parts, 3.5 seconds"
     page.get_by_role("button", name="Add a part").click()
     page.keyboard.type("a person sits")
-    page.get_by_role("button", name="Move this part up").last.click()
-    page.get_by_role("button", name="Remove this part").last.click()
+    page.get_by_role("button", name="Move part 3 up").click()
+    page.get_by_role("button", name="Remove part 3").click()
     assert page.evaluate(parts) == [["a person jumps", "2"], ["a person sits", "2"]]
     page.fill("#samples", "1")
     page.click("#make")
     done(page)
     assert frames(page) == [120]
+    part = page.locator(".take .part")
+    assert part.inner_text() == "a person jumps"
+    page.evaluate("motionPage.takes[0].player.seek(70)")
+    part.get_by_text("a person sits").wait_for()
+    page.select_option("#speed", "0.25")
+    page.select_option("#camera", "Top")
+    page.get_by_role("button", name="Play all from the start").click()
+    part.get_by_text("a person jumps").wait_for()
+    state = page.evaluate("(({ playing, speed, view }) => [playing, speed, view.chosen])(motionPage.takes[0].player)")
+    assert state == [True, 0.25, 4]
+    page.get_by_role("button", name=re.compile("^Remove a person")).click()
+    assert page.locator("#all").is_hidden()
+
+
+def test_parts_of_a_timeline_are_moved_by_keys_and_told_to_screen_readers(page_of, tiny_pipeline):
+    page = page_of({"tiny": tiny_pipeline})
+    page.check("input[value=timeline]")
+    page.get_by_role("button", name="Add a part").click()
+    page.keyboard.type("a person sits")
+    texts = page.get_by_role("list", name="Parts of the timeline").get_by_role("textbox")
+    held = "document.activeElement.getAttribute('aria-label')"
+    assert page.evaluate(held) == "What the person does in part 3 of 3"
+
+    def told(place: int, order: list[str]) -> None:
+        assert [text.input_value() for text in texts.all()] == [f"a person {verb}" for verb in order]
+        assert page.inner_text("#part-told") == f"a person sits: now part {place} of 3"
+
+    page.keyboard.press("Alt+ArrowUp")  # the text keeps the focus
+    told(2, ["walks forward", "sits", "jumps"])
+    assert page.evaluate(held) == "What the person does in part 2 of 3"
+    page.keyboard.press("Tab")
+    assert page.evaluate(held) == "Seconds of part 2"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # the button up, which can do no more then
+    told(1, ["sits", "walks forward", "jumps"])
+    assert page.get_by_role("button", name="Move part 1 up").is_disabled()
+    assert page.evaluate(held) == "Move part 1 down"
+    page.keyboard.press("Enter")
+    told(2, ["walks forward", "sits", "jumps"])
+    assert page.evaluate(held) == "Move part 2 down"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.inner_text("#part-told") == "a person sits: removed"
+    assert page.evaluate(held) == "What the person does in part 2 of 2"
+    edge = page.get_by_role("slider", name="Length of part 2, a person jumps")
+    for key, seconds in (("PageUp", "4"), ("ArrowLeft", "3.5"), ("Home", "0.5"), ("End", "60")):
+        edge.press(key)
+        assert edge.get_attribute("aria-valuetext") == f"{seconds} seconds"
+    page.get_by_role("button", name="Remove part 2").click()
+    assert page.get_by_role("button", name="Remove part 1").is_disabled()  # a timeline has a part
 
 
 def test_a_path_is_drawn(page_of, tiny_pipeline):
@@ -265,6 +335,43 @@ def test_motions_are_opened_continued_joined_and_put_on_characters(page_of, tiny
     assert page.locator("#work-go").is_disabled()
     page.keyboard.press("Escape")
     assert page.locator("#work").is_hidden()
+
+
+def test_a_character_is_shown_as_itself_and_files_are_remembered(page_of, tiny_pipeline, tmp_path):
+    page = page_of({"tiny": tiny_pipeline})
+    page.set_input_files("#open", synthesize("walk", seed=0, seconds=2).save(tmp_path / "walk.npz"))
+    done(page)
+    work(page, "retarget")
+    page.set_input_files("#work-character", textured(tmp_path / "hero.glb"))
+    worked(page)
+    looks = """(frame) => { const { player } = motionPage.takes.at(-1); player.step(-Infinity); player.seek(frame);
+        const [{ file, frames }] = player.motions, maps = [];
+        file.object.traverse((part) => { if (part.isMesh) maps.push(part.material.map?.image.width ?? 0); });
+        return [maps, frames, player.jointPositions(0, true)]; }"""
+    maps, count, joints = page.evaluate(looks, 25)
+    assert set(maps) == {2} and count == 60  # the picture on the meshes, two pixels wide
+    saved = Motion.load(downloaded(page, 1, "glb", tmp_path))
+    assert np.allclose(np.sort(joints, 0), np.sort(saved.positions()[25], 0), atol=2e-3)
+
+    rows = page.locator("#history button")
+    assert [rows.nth(row).locator("small").inner_text().split(",")[0] for row in range(rows.count())] == [
+        "retargeted.glb",
+        "walk.npz",
+    ]
+    page.reload()
+    page.wait_for_selector("#model option", state="attached")
+    page.get_by_role("button", name="walk.npz, on hero.glb").click()
+    done(page)
+    again = page.evaluate(looks, 25)
+    assert again[:2] == [maps, count] and np.allclose(again[2], joints, atol=1e-5)
+    assert Motion.load(downloaded(page, 0, "npz", tmp_path)).num_frames == 60
+    page.click("#forget")
+    kept = """() => new Promise((tell) => { const open = indexedDB.open("motionmillion"); open.onsuccess = () => {
+        const count = open.result.transaction("files").objectStore("files").count();
+        count.onsuccess = () => { open.result.close(); tell(count.result); };
+    }; })"""
+    page.wait_for_function(f"async () => await ({kept})() === 0")
+    assert page.locator("#history-box").is_hidden()
 
 
 def test_frames_and_joints_are_changed_on_a_dit(page_of, tiny_dit_pipeline):

@@ -180,3 +180,14 @@ def test_forms_are_checked_like_bodies(client_of, client, tiny_pipeline, clip, m
     short = client_of({"tiny": tiny_pipeline}, max_upload_seconds=1.0)
     answer = short.post("/v1/continue", files=file, data={"prompt": "a person waves"})
     assert "motion must be at most 1 seconds long, got 2" in message_of(answer)
+
+
+def test_the_motion_is_the_first_animation_of_a_character_that_moves_already(client, clip, tmp_path):
+    from motionmillion.data import synthesize
+
+    hero = synthesize("jump", seed=1, seconds=3).save(tmp_path / "hero.glb")
+    files = {"motion": ("a.npz", clip[2]), "character": ("hero.glb", hero.read_bytes())}
+    (tmp_path / "out.glb").write_bytes(client.post("/v1/retarget", files=files).content)
+    with pytest.warns(UserWarning, match="holds 2 animations, of which the first is read"):
+        assert Motion.load(tmp_path / "out.glb").num_frames == clip[0].num_frames
+    assert Motion.load(tmp_path / "out.glb", index=1).num_frames == Motion.load(hero).num_frames

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,13 @@ def told(tmp_path_factory, serving) -> dict:
         command = blender_command(CHECK)
     except ImportError:
         pytest.skip("needs Blender or its package bpy")
+    program = tmp_path_factory.mktemp("program") / "motionmillion"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m motionmillion "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
     environment = {**os.environ, "BLENDER_USER_RESOURCES": str(tmp_path_factory.mktemp("blender"))}
     with serving({"mini": MotionPipeline.from_pretrained("mini")}, keys=("secret",)) as address:
-        done = subprocess.run(
-            [*command, address, "secret"], capture_output=True, text=True, timeout=600, check=False, env=environment
-        )
+        command += [address, "secret", str(program)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False, env=environment)
     lines = [line for line in done.stdout.splitlines() if line.startswith("told ")]
     assert done.returncode == 0 and len(lines) == 1, done.stderr
     return json.loads(lines[0][5:])
@@ -55,6 +58,16 @@ def test_an_armature_takes_the_motion(told, mode):
     assert found["answer"] == "FINISHED" and found["action"].startswith("a person waves") and found["kept"]
     assert found["rolled"] > 40  # its bones have other axes, and yet all joints are where they should be
     assert found["off"] < 0.001 and found["far"] < 0.06
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="the program is a shell script here")
+def test_the_library_runs_without_a_service(told):
+    found = told["program"]
+    assert found["missing"].startswith("Error: Program must be motionmillion, got ")
+    assert found["refused"].startswith("Error: prompt must say what the person does")
+    assert found["new"] == found["on"] == "FINISHED"
+    assert found["off"] < 0.001 and found["moved"] < 0.001  # the service's motions
 
 
 @pytest.mark.slow

@@ -169,7 +169,16 @@ class FileBody {
     return this.bones.flatMap((bone) => bone.getWorldPosition(new Vector3()).toArray());
   }
 
-  dispose() {}
+  dispose() { // three.js sends them to the graphics card again if the motion is shown once more
+    this.object.traverse((part) => {
+      if (!part.isMesh) return;
+      part.geometry.dispose();
+      for (const material of [part.material].flat()) {
+        for (const value of Object.values(material)) if (value?.isTexture) value.dispose();
+        material.dispose();
+      }
+    });
+  }
 }
 
 export function makeBones(names, parents, offsets) {

@@ -1,6 +1,7 @@
 // Motions of files that are dropped onto the page: BVH, GLB, and NPZ in the layout of AMASS.
 //
 //   const motion = await readDropped(file);        // a Motion; errors are told to the reader
+//   new Player(canvas, await dressedScene(scene, file));          // the scene of a GLB file, on the meshes of the file
 //
 // Joints with SMPL22's names and lengths get the human; other rigs a mannequin of capsules; GLB files keep their own
 // meshes. BVH has no unit: the one that makes the body between half a metre and three metres tall is taken.
@@ -22,6 +23,14 @@ export async function readDropped(file) {
   if (suffix === "glb") return ofGlb(await file.arrayBuffer(), caption);
   if (suffix === "npz") return ofNpz(await readNpz(await file.arrayBuffer()), caption);
   throw new Error("only BVH, GLB and NPZ files can be shown here");
+}
+
+// A scene of one motion, shown on the meshes of the GLB file that the motion was read from.
+export async function dressedScene(scene, file) {
+  const [given] = scene.motions;
+  const motion = await ofGlb(await file.arrayBuffer(), given.caption, given);
+  if (!motion.file.meshes) throw new Error("it has no meshes");
+  return { ...scene, body: "human", skeletons: [], motions: [Object.assign(motion, { facing: given.facing, parts: given.parts })] };
 }
 
 // ---- BVH ----
@@ -85,12 +94,13 @@ function unitOf(height) {
 function near(rate) { return RATES.find((common) => Math.abs(common - rate) < 0.02 * common) ?? rate; }
 
 // ---- GLB ----
-async function ofGlb(buffer, caption) {
+async function ofGlb(buffer, caption, given = null) { // `given` has fps and frames, if they are known
   const { scene, animations: [clip] } = await new GLTFLoader().parseAsync(buffer, "");
   if (!clip) throw new Error("it has no animation");
   const joints = jointsOf(scene, clip);
   const steps = clip.tracks.flatMap(({ times }) => (times.length > 2 ? [(times[times.length - 1] - times[0]) / (times.length - 1)] : []));
-  const fps = near(1 / (steps.sort((a, b) => a - b)[0] ?? 1 / 30)), frames = Math.round(clip.duration * fps) + 1;
+  const fps = given?.fps ?? near(1 / (steps.sort((a, b) => a - b)[0] ?? 1 / 30));
+  const frames = given?.frames ?? Math.round(clip.duration * fps) + 1;
   const mixer = new AnimationMixer(scene), parents = joints.map((joint) => joints.indexOf(above(joint, joints)));
   mixer.clipAction(clip).play();
   const rotations = new Float32Array(frames * joints.length * 4), root = new Float32Array(frames * 3);
@@ -112,7 +122,9 @@ async function ofGlb(buffer, caption) {
     places[0].clone().multiplyScalar(unit).toArray(root, t * 3);
   }
   const skeleton = new Skeleton({ names: joints.map((joint) => joint.name), parents, offsets });
-  return new Motion({ skeleton, fps, frames, root, rotations, caption, file: { object: scene, clip, joints, scale: unit } });
+  let meshes = 0;
+  scene.traverse((part) => { if (part.isMesh) meshes++; });
+  return new Motion({ skeleton, fps, frames, root, rotations, caption, file: { object: scene, clip, joints, scale: unit, meshes } });
 }
 
 function jointsOf(scene, clip) { // of the skin with the most joints, else the nodes that move; those above come first

@@ -1,5 +1,6 @@
-// What the bundle gives to a page: `Player`, `showPlaying`, `stillWished` and `openViewer`.
+// What the bundle gives to a page: `Player`, `showPlaying`, `stillWished`, `openViewer` and `dressedScene`.
 
+import { dressedScene } from "./dropped.js";
 import { openViewer } from "./page.js";
 import { Player } from "./player.js";
 
@@ -11,4 +12,4 @@ function showPlaying(button, playing) { // the icon of a play button
 
 const stillWished = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-Object.assign(window, { Player, showPlaying, stillWished, openViewer });
+Object.assign(window, { Player, showPlaying, stillWished, openViewer, dressedScene });

@@ -191,8 +191,8 @@ export function humanArrays() { // of the mesh of the human
   return arrays;
 }
 
-export function unpackScene(scene) {
+export function unpackScene(scene) { // motions that are unpacked already stay as they are
   const own = scene.skeletons.map((json) => new Skeleton(json));
   const skeletons = (index) => (index < 0 ? sharedData().smpl22 : own[index]);
-  return scene.motions.map((json) => Motion.unpack(json, skeletons));
+  return scene.motions.map((json) => (json instanceof Motion ? json : Motion.unpack(json, skeletons)));
 }

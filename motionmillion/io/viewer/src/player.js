@@ -47,6 +47,8 @@ export class Player {
 
   static get webgl() { return webgl().there; }
 
+  static get presets() { return PRESETS.map(([name]) => name); } // of the camera, for preset(index)
+
   get playing() { return this.#playing; }
 
   set playing(value) {

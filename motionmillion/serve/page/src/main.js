@@ -18,10 +18,11 @@ let formats = ["glb", "bvh", "npz", "html", "json"];
 let models = [];
 let working = null; // aborts what is being made
 const takes = [];
-const timeline = new Timeline(byId("track"), byId("parts"), byId("total"), [["a person walks forward", 3], ["a person jumps", 2]]);
+const timeline = new Timeline(byId("track"), byId("parts"), byId("total"), byId("part-told"),
+  [["a person walks forward", 3], ["a person jumps", 2]]);
 const floor = new Floor(byId("floor"), byId("points"));
 const work = new Work(byId("work"), { models: () => models, takes: () => takes, start: workOn });
-const history = new History(byId("history"), (entry) => { fill(entry); make(); });
+const history = new History(byId("history"), pick);
 
 function say(text, wrong = false) {
   byId("told").textContent = text;
@@ -81,10 +82,23 @@ function complaint(body, samples) {
 // ---- making ----
 function newTake(given) {
   const body = () => byId("body").value;
-  const onRemove = (take) => { if (work.take === take) work.close(); takes.splice(takes.indexOf(take), 1); };
-  const take = new Take(byId("takes"), given, { formats, body, say, onWork: (one) => work.open(one), onRemove });
+  const onRemove = (take) => { if (work.take === take) work.close(); takes.splice(takes.indexOf(take), 1); byId("all").hidden = !takes.length; };
+  const take = new Take(byId("takes"), given, { formats, body, say, onWork: (one) => work.open(one), onOpen: look, onRemove });
   takes.push(take);
+  byId("all").hidden = false;
   return take;
+}
+
+// ---- all takes together, to compare them ----
+function look(player) {
+  player.speed = Number(byId("speed").value);
+  if (byId("camera").selectedIndex) player.preset(byId("camera").selectedIndex);
+}
+
+const players = () => takes.map((take) => take.player).filter(Boolean);
+
+function playAll() {
+  for (const player of players()) { player.seek(0); player.playing = true; }
 }
 
 async function make() {
@@ -130,13 +144,26 @@ async function workOn({ caption, address, files, fields, character = false, mode
   const next = newTake({ caption, seed: character ? null : seed });
   await during("Working on it ...", [next], async (one, signal) => {
     one.file = await worked(address, await files(), { ...common, ...fields }, signal);
-    await one.showFile(signal);
+    await showAndKeep(one, signal);
   });
 }
 
 async function openFiles(files) {
   const opened = [...files].map((file) => newTake({ caption: file.name, file: { blob: file, name: file.name } }));
-  if (opened.length) await during("Reading ...", opened, (take, signal) => take.showFile(signal));
+  if (opened.length) await during("Reading ...", opened, showAndKeep);
+}
+
+async function showAndKeep(take, signal) {
+  await take.showFile(signal);
+  await history.addFile(take.caption, take.file);
+}
+
+// Makes or shows again what the history has.
+async function pick(entry) {
+  if (!entry.file) { fill(entry); await make(); return; }
+  const file = await history.fileOf(entry);
+  if (file) await during("Reading ...", [newTake({ caption: entry.caption, file })], (take, signal) => take.showFile(signal));
+  else say(`This browser does not have ${entry.name} any more. Open it again.`, true);
 }
 
 function askForKey() {
@@ -176,6 +203,10 @@ function listen() {
   byId("clear-path").onclick = () => floor.clear();
   byId("forget").onclick = () => history.clear();
   byId("model").onchange = showDefaults;
+  byId("play-all").onclick = playAll;
+  byId("speed").onchange = (event) => players().forEach((player) => { player.speed = Number(event.target.value); });
+  byId("camera").append(...window.Player.presets.map((name) => new Option(name)));
+  byId("camera").onchange = (event) => players().forEach((player) => player.preset(event.target.selectedIndex));
   byId("open").onchange = (event) => { openFiles(event.target.files).finally(() => { event.target.value = ""; }); };
   const hasFiles = (event) => event.dataTransfer.types.includes("Files"); // not a text that is dragged
   addEventListener("dragover", (event) => { if (hasFiles(event)) event.preventDefault(); });

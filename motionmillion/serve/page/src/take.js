@@ -1,6 +1,6 @@
 // A take: one motion, with its player and its downloads.
 //
-//   const take = new Take(box, { caption, seed, body }, { formats, body, say, onWork, onRemove });
+//   const take = new Take(box, { caption, seed, body }, { formats, body, say, onWork, onOpen, onRemove });
 //   await take.stream(signal);                       // or take.show(scene), or take.showFile(signal)
 //
 // `body` is the request that makes the motion again: a download asks the service for it in that format. A take that is
@@ -35,8 +35,9 @@ export class Take {
     this.work = button("Work on it", () => page.onWork(this), { disabled: true, title: "Continue, change, join, or put on a character" });
     this.keep = button("Keep", () => this.#toggleKept(), { "aria-pressed": "false", title: "Stays when others are made" });
     this.away = button("Remove", () => this.remove(), { "aria-label": `Remove ${caption}` });
-    this.box = element("article", { className: "take", "aria-label": caption }, element("h3", {}, caption), this.canvas, this.progress,
-      element("div", { className: "row" }, this.play, this.scrub, this.number),
+    this.part = element("p", { className: "part", hidden: true });
+    this.box = element("article", { className: "take", "aria-label": caption }, element("h3", {}, caption), this.part, this.canvas,
+      this.progress, element("div", { className: "row" }, this.play, this.scrub, this.number),
       element("div", { className: "row" }, this.save, this.work, this.keep, this.away), this.facts);
     box.append(this.box);
   }
@@ -71,10 +72,13 @@ export class Take {
     if (this.#player?.growing) throw new Error("the service stopped before the motion was done");
   }
 
-  // Shows the motion of its file.
+  // Shows the motion of its file, on the file's own meshes if the browser can read them. The service reads it in any case:
+  // it knows more rigs, and says what is wrong with a file.
   async showFile(signal) {
     const { blob } = await this.#converted("scene", signal);
-    this.show(JSON.parse(await blob.text()).scene);
+    const { scene } = JSON.parse(await blob.text());
+    const meshes = suffixOf(this.file.name) === "glb" ? window.dressedScene(scene, this.file.blob) : null;
+    this.show((await meshes?.catch(() => null)) ?? scene);
   }
 
   // Shows a motion that is done.
@@ -101,7 +105,10 @@ export class Take {
 
   #open(scene, growing) {
     const listens = {
-      onFrame: (frame) => { this.scrub.value = frame; this.number.textContent = frame; },
+      onFrame: (frame, seconds) => {
+        this.scrub.value = frame; this.number.textContent = frame;
+        this.#tellPart(seconds);
+      },
       onPlaying: (playing) => {
         window.showPlaying(this.play, playing);
         this.play.setAttribute("aria-label", playing ? "Pause" : "Play");
@@ -110,7 +117,16 @@ export class Take {
     };
     this.#player = new window.Player(this.canvas, scene, { smooth: true, playing: !window.stillWished(), ...listens });
     this.#player.growing = growing;
+    this.page.onOpen(this.#player);
     this.play.disabled = this.scrub.disabled = false;
+  }
+
+  // The part of a timeline that is shown.
+  #tellPart(seconds) {
+    const parts = this.#player?.motions[0].parts ?? [];
+    const text = parts.find(([start, end]) => start <= seconds + 1e-6 && seconds < end - 1e-6)?.[2] ?? "";
+    if (this.part.textContent !== text) this.part.textContent = text;
+    this.part.hidden = !parts.length;
   }
 
   async #download(format) {
