@@ -4,7 +4,7 @@
 
 Writes results.json and report.md: for each family of instructions how many motions follow them, how many real clips of
 FOLDER (a copy of cmu_text_motion) that show the same pass the rule, and how many that show something else. The rules
-are those of `motionmillion.eval.instructions`. --real-only stops after the real clips; --through TOKENIZER also judges
+are those of `motionmillion.eval.instructions`. --real-only stops after the real clips; --through MODEL also judges
 the real clips after a tokenizer has encoded and decoded them: a model on its codes can hardly do better. To choose
 sampling options, use --prompts recipes/mini/instruction_prompts_tune.yaml and --options guidance_scale=3.
 """
@@ -28,9 +28,9 @@ from motionmillion.eval.instructions.unseen import check_different, check_unseen
 from motionmillion.eval.reconstruction import reconstruct
 from motionmillion.io.files import write_text
 from motionmillion.pipeline import MotionPipeline, find_pipeline, pipeline_defaults
+from motionmillion.pipeline.folder import load_tokenizer
 from motionmillion.progress import tracked
 from motionmillion.provenance import describe_machine
-from motionmillion.tokenizer import MotionTokenizer
 
 PROMPTS = Path(__file__).with_name("instruction_prompts.yaml")
 CAPTIONS = Path(__file__).with_name("captions.yaml")
@@ -123,9 +123,9 @@ def _percent(low: float, high: float) -> str:
     return f"{100 * low:.0f} to {100 * high:.0f}"
 
 
-def through_tokenizer(folder: Path, clips: Sequence[MotionClip]) -> dict[str, RealRates]:
+def through_tokenizer(model: str | Path, clips: Sequence[MotionClip]) -> dict[str, RealRates]:
     """`real_rates` of the clips that show a family, after a tokenizer has encoded and decoded them."""
-    tokenizer = MotionTokenizer.from_pretrained(folder)
+    tokenizer = load_tokenizer(model)
     codec = tokenizer.representation
     clips = [clip for clip in clips if any(family.shown_by(clip) for family in FAMILIES.values())]
     decoded = []
@@ -165,7 +165,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=32, help="motions at a time; changes no result")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--output", type=Path, default=Path("runs/instructions"))
-    parser.add_argument("--through", type=Path, metavar="TOKENIZER", help="for the real clips, a folder")
+    parser.add_argument("--through", type=Path, metavar="MODEL", help="its tokenizer, for the real clips")
     parser.add_argument("--real-only", action="store_true", help="no model: judge real clips")
     return parser.parse_args(argv)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from motionmillion import MotionPipeline
 
-WAVE = "a person waves"
+WAVE = "a person waves with the right hand"
 VERBS = (
     "a person walks forward",
     "someone runs",
