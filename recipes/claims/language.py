@@ -97,6 +97,7 @@ def train(
         shape = lm_shape(model.config)
         trainer.operations = lambda batch: shape.operations(_step_of(batch))
         figures = {name.removeprefix("eval_"): value for name, value in run(trainer, recipe).items()}
+    figures.pop("epoch", None)
     sizes = {"parameters": float(shape.parameters), "operations": float(trainer.state.total_flos)}
     return model.eval(), {**figures, **sizes}
 
