@@ -46,7 +46,8 @@ def main() -> None:
     with shown():
         results = run_cells(options.output / "attention", settings, arms, range(options.seeds))
     print(table(results, COLUMNS, baseline="mixed, words"))
-    print(f"R@3 of the clips' own codes: {language.ceiling(judge)['r3']:.3f}")
+    for name, value in language.ceiling(judge).items():
+        print(f"{name} of the clips' own codes: {value:.3f}")
 
 
 if __name__ == "__main__":

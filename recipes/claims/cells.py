@@ -123,7 +123,12 @@ def differences(results: Results, arm: str, baseline: str, name: str) -> list[fl
 def table(
     results: Results, columns: Mapping[str, str], baseline: str | None = None, digits: Mapping[str, int] | None = None
 ) -> str:
-    """Markdown with a row for each arm; the columns of differences from the baseline are paired by seed."""
+    """Markdown with a row for each arm; the columns of differences from the baseline are paired by seed.
+
+    Columns that a cell lacks are left out.
+    """
+    every = [figures for own in results.values() for figures in own.values()]
+    columns = {name: title for name, title in columns.items() if all(name in figures for figures in every)}
     places = {**dict.fromkeys(columns, 3), **(digits or {})}
     compared = [] if baseline is None else [f"{title}, less {baseline}" for title in columns.values()]
     lines = ["| " + " | ".join(["arm", "seeds", *columns.values(), *compared]) + " |"]

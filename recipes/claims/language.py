@@ -119,7 +119,9 @@ def _step_of(batch: Mapping[str, Any]) -> Step:
 def judged(
     lm: MotionLM, material: Material, judge: Judge, seed: int, part: str = "words and sentence"
 ) -> dict[str, float]:
-    """R-precision and FID of motions generated for the captions of a judge."""
+    """R-precision and FID of motions generated for the captions of a judge; nothing if it has none."""
+    if not judge.captions:
+        return {}
     encoder: Any = StoredTexts(TextPart(material.texts, part), material.texts)
     pipeline = CodesPipeline(material.tokenizer, lm, encoder, SAMPLING)
     motions = []
@@ -134,5 +136,7 @@ def judged(
 
 def ceiling(judge: Judge) -> dict[str, float]:
     """R-precision of the clips' own codes, decoded."""
+    if not judge.captions:
+        return {}
     found = r_precision(judge.texts, judge.real, min(32, len(judge.captions)), 0, judge.captions)
     return {"r1": found[1], "r3": found[3]}

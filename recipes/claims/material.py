@@ -54,7 +54,7 @@ def parser(description: str, steps: int | None = 400, seeds: int = 3) -> argpars
     made.add_argument("--texts", help="text features of all captions; default: made in the output folder")
     made.add_argument("--output", type=Path, default=Path("runs/claims"), help="folder of cells")
     made.add_argument("--seeds", type=int, default=seeds, help="cells of each arm")
-    made.add_argument("--judged", type=int, default=128, help="captions of val that motions are generated for")
+    made.add_argument("--judged", type=int, default=128, help="captions of val to generate motions for; 0 for none")
     made.add_argument("--set", nargs="*", default=[], help="changes of base.yaml, such as training.max_steps=50")
     if steps is not None:
         made.add_argument("--steps", type=int, default=steps, help="training steps of a cell")
@@ -70,7 +70,7 @@ class Judge:
         texts, real: their embeddings, and those of the clips' own codes, decoded, `[N, E]`.
     """
 
-    evaluator: TextMotionEvaluator
+    evaluator: Any
     captions: list[str]
     texts: Tensor
     real: Tensor
@@ -133,7 +133,9 @@ class Material:
         return TokenDataset.of(sequences(clips, keep, only), self.texts)
 
     def judge(self, count: int) -> Judge:
-        """Captions of a fixed subset of val with embeddings."""
+        """Captions of a fixed subset of val with embeddings; none for a count of 0."""
+        if not count:
+            return Judge(None, [], torch.zeros(0, 1), torch.zeros(0, 1))
         evaluator, dataset = TextMotionEvaluator.from_pretrained("mini"), self.validation()
         drawn = SeededDataset(dataset.described())
         pairs = [drawn[visit][0] for visit in chosen(len(dataset), count, 0)]
@@ -197,7 +199,7 @@ def first_captions(count: int, seed: int) -> Keep:
     """Keeps so many captions of a version, the first in a random order; mirrored versions keep the same ones."""
 
     def keep(version: Version) -> Version:
-        order = sorted(set(version.captions), key=lambda text: draw(text, seed))[:count]
+        order = sorted(set(version.captions), key=lambda text: (draw(text, seed), text))[:count]
         return only_captions(version, set(order))
 
     return keep

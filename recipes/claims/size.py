@@ -63,7 +63,8 @@ def main() -> None:
     if len(results) == len(SIZES) and (found := exponents(results)):
         print(f"\nexponent of operations: {told(found, 3)}; of one seed each: {', '.join(f'{b:.3f}' for b in found)}")
         print(f"loss at twice the operations: {statistics.fmean(2**-b for b in found):.1%} of that before")
-    print(f"R@3 of the clips' own codes: {language.ceiling(judge)['r3']:.3f}")
+    for name, value in language.ceiling(judge).items():
+        print(f"{name} of the clips' own codes: {value:.3f}")
 
 
 if __name__ == "__main__":
