@@ -69,7 +69,7 @@ def test_intervals_and_differences_are_those_of_pairs(cells):
     assert mean == 2.0 and half == pytest.approx(12.706, abs=1e-2)  # t of one degree of freedom, standard error 1
     assert cells.differences(results, "b", "a", "loss") == [0.5, 0.5]
     text = cells.table(results, {"loss": "loss", "r3": "R@3"}, baseline="a")
-    assert "R@3" not in text and "| b | 3 | 4.667 +- 9.368 | +0.500 +- 0.000 |" in text
+    assert "R@3" not in text and "| b | 3 | 4.667 +- 9.648 | +0.500 +- 0.000 |" in text
     assert cells.interval([1.0]) == (1.0, None) and cells.told([1.0], 2) == "1.00"
 
 
