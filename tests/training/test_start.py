@@ -15,7 +15,9 @@ from motionmillion.features.stats import FeatureStats
 from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.model import MotionDiT
+from motionmillion.training.arguments import training_arguments
 from motionmillion.training.dit.start_from import copied
+from motionmillion.training.recipe import load_recipe
 from motionmillion.training.start import read_on_the_first
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +59,14 @@ def test_a_dit_without_weights_is_copied_with_its_statistics(tmp_path):
     assert all(weight.is_meta for weight in copy.parameters())
     assert torch.equal(copy.mean, saved.mean) and torch.equal(copy.std, saved.std)
     assert not any(weight.is_meta for weight in copied(saved, saved.config).parameters())
+
+
+def test_trackers_know_a_run_by_its_folder(lm_recipe):
+    """So that the figures after the training, and those after a resume, belong to the same run."""
+    recipe = load_recipe(lm_recipe())
+    assert training_arguments(recipe).run_name == recipe.output
+    recipe.training["run_name"] = "other"
+    assert training_arguments(recipe).run_name == "other"
 
 
 def test_a_damaged_model_is_an_error(tmp_path):
