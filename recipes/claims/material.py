@@ -13,6 +13,7 @@ Letters: N clips, E embedding size.
 """
 
 import argparse
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -190,6 +191,7 @@ def _row(clip: MotionClip, name: str, codes: Tensor, version: Version, hop: int)
     return row | {"whole": version.whole, "ends": version.ends, "frames": hop * len(codes), "codes": codes.tolist()}
 
 
+@functools.cache
 def draw(text: str, seed: int) -> float:
     """A number in [0, 1) that depends on a caption and a seed, and is the same with sides exchanged."""
     return int(fingerprint([seed, min(text, mirror_caption(text))])[:12], 16) / 16**12
