@@ -113,7 +113,7 @@ class Clips:
             return clips
         if arm == "oracle":
             return [clip for clip, kind in zip(clips, kinds, strict=True) if kind is None]
-        within = (self.measured(clips, "clips") <= self.limits).all(1)
+        within = np.all(self.measured(clips, "clips") <= self.limits, axis=1).tolist()
         return [clip for clip, good in zip(clips, within, strict=True) if good]
 
 
