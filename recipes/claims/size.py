@@ -33,7 +33,7 @@ COLUMNS |= {"fid": "FID"}
 
 
 def exponents(results: Results) -> list[float]:
-    """The exponent of each seed that all sizes have."""
+    """The exponent of each seed that all sizes among the results have."""
     seeds = set.intersection(*(set(own) for own in results.values()))
     found = []
     for seed in sorted(seeds):
@@ -60,8 +60,9 @@ def main() -> None:
     with shown():
         results = run_cells(options.output / "size", settings, arms, range(options.seeds))
     print(table(results, COLUMNS, digits={"parameters": 0, "operations": 0}))
-    if len(results) == len(SIZES) and (found := exponents(results)):
-        print(f"\nexponent of operations: {told(found, 3)}; of one seed each: {', '.join(f'{b:.3f}' for b in found)}")
+    if len(results) > 2 and (found := exponents(results)):
+        each = ", ".join(f"{exponent:.3f}" for exponent in found)
+        print(f"\nexponent of operations over {len(results)} sizes: {told(found, 3)}; of one seed each: {each}")
         print(f"loss at twice the operations: {statistics.fmean(2**-b for b in found):.1%} of that before")
     for name, value in language.ceiling(judge).items():
         print(f"{name} of the clips' own codes: {value:.3f}")
