@@ -73,8 +73,9 @@ def main() -> None:
         sizes = {"data": {"folder": options.data}, "model": {"width": options.width}}
         content = merge(merge(arms[name], sizes), {"training": {"max_steps": options.steps}})
         folder = options.output / "wavelet" / "runs" / f"{name}-{seed}"
+        tokenizer = train(content, seed, folder, data)
         with torch.no_grad():
-            overall = tokenizer_report(train(content, seed, folder, data), test, resamples=1).overall
+            overall = tokenizer_report(tokenizer, test, resamples=1).overall
         return {**overall.mean, **(overall.codes or {})}
 
     makers = {name: lambda seed, name=name: make(name, seed) for name in arms}
