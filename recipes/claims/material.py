@@ -94,7 +94,8 @@ class Material:
             write_codes(load_clips(data, ["train", "val"]), self.tokenizer, self.folder, self.codes)
         check_tokens([self.codes], self.folder)
         if not texts:
-            encode_text([self.codes], output / "texts", sentence=True, text_length=TEXT_LENGTH)
+            # versions are mirrored at random, so the shards may lack captions as they are
+            encode_text([self.codes, data], output / "texts", sentence=True, text_length=TEXT_LENGTH)
         self.texts = TextShards(texts or output / "texts")
         self._clips: dict[str, list[TokenClip]] = {}
 

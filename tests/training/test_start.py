@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,9 @@ ZERO3 = {"deepspeed": {"zero_optimization": {"stage": 3}}}
 FSDP = {"fsdp": True, "fsdp_config": str(ROOT / "recipes/lm/fsdp.json")}
 
 
-SHAPE = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, text_dim=8)
+SHAPE: dict[str, Any] = dict(
+    hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, text_dim=8
+)
 
 
 def process(index: int, split: str = "fsdp") -> SimpleNamespace:
@@ -36,7 +39,7 @@ def process(index: int, split: str = "fsdp") -> SimpleNamespace:
 
 def test_only_the_first_process_reads_a_trained_model(tmp_path):
     config = MotionLMConfig(head="flow", codebook_size=0, latent_dim=3, **SHAPE)
-    saved = MotionLM(config)
+    saved: Any = MotionLM(config)
     saved.set_statistics(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([4.0, 5.0, 6.0]))
     saved.save_pretrained(tmp_path)
     for arguments in (process(0), process(1, split="")):  # it, and processes that will not split the weights
@@ -88,7 +91,9 @@ def test_the_second_process_never_holds_the_whole_model(split, trained, lm_recip
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
     command += [str(Path(__file__).with_name("start_memory.py")), str(recipe), str(tmp_path)]
     if trained:
-        shape = dict(hidden_size=1024, intermediate_size=4096, num_hidden_layers=10, num_attention_heads=8)
+        shape: dict[str, Any] = dict(
+            hidden_size=1024, intermediate_size=4096, num_hidden_layers=10, num_attention_heads=8
+        )
         MotionLM(MotionLMConfig(codebook_size=64, text_dim=16, **shape)).save_pretrained(tmp_path / "model")
         command.append(str(tmp_path / "model"))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
