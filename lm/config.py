@@ -27,6 +27,7 @@ from motionmillion.configuration import check_keys, check_number, check_whole, u
 from motionmillion.lm.flow import FlowMatching
 
 ROPE_PRECISIONS = ("float32", "bfloat16", "autocast")
+ATTENTION = ("mixed", "causal")
 HEADS = ("codes", "flow")
 CODES = ("joint", "factorised")
 
@@ -80,6 +81,8 @@ class MotionLMConfig(LlamaConfig):
         hidden_dropout: dropout on the embeddings and before the output layer, for training on little data.
         context_codes: context length in codes of motion; generation continues beyond it with a sliding context.
         vocab_multiple: the rows of the embedding and the output layer are rounded up to a multiple of it.
+        attention: "mixed" lets all words of a text see each other, "causal" only those before them; motion is always
+            causal.
         rope_precision: how rotary angles are computed, whatever the model's dtype: "float32" is exact; "bfloat16"
             and "autocast" reproduce the rounding under which MotionMillion-Codes checkpoints were trained, in pure
             bfloat16 and under autocast.
@@ -114,6 +117,7 @@ class MotionLMConfig(LlamaConfig):
     hidden_dropout: float = 0.0
     context_codes: int = 150
     vocab_multiple: int = 1
+    attention: str = "mixed"
     rope_precision: str = "float32"
     rms_norm_eps: float = 1e-5
     caption_dropout: float | None = None
@@ -142,6 +146,8 @@ class MotionLMConfig(LlamaConfig):
                 f"hidden_size must be a multiple of num_attention_heads, {self.num_attention_heads}, got "
                 f"{self.hidden_size!r}"
             )
+        if self.attention not in ATTENTION:
+            raise ValueError(f"attention must be one of {ATTENTION}, got {self.attention!r}")
         if self.rope_precision not in ROPE_PRECISIONS:
             raise ValueError(f"rope_precision must be one of {ROPE_PRECISIONS}, got {self.rope_precision!r}")
         if not 0 <= self.hidden_dropout < 1:

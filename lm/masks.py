@@ -56,12 +56,13 @@ def mixed_attention_mask(
 
     # a boolean mask means one sample per row, where padding alone has to be hidden
     packed = segments.dtype != torch.bool
+    mixed = text_length and config.attention == "mixed"
     return create_causal_mask(
         config=config,
         inputs_embeds=embeddings,
         attention_mask=segments.bool(),
         past_key_values=cache,
-        or_mask_function=both_text if text_length else None,
+        or_mask_function=both_text if mixed else None,
         and_mask_function=same_sample if packed else None,
     )
 

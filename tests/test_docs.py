@@ -154,9 +154,18 @@ def fault(line: str) -> str | None:
             return script
         if name == "bash":
             return None
-        code = (ROOT / script).read_text(encoding="utf-8")
+        code = with_neighbours(ROOT / script)
         return next((o for o in rest if re.match(r"--[a-z]", o) and f'"{o.split("=")[0]}"' not in code), None)
     return motionmillion_fault(rest)
+
+
+def with_neighbours(script: Path) -> str:
+    """The code of a script and of the modules next to it that it imports."""
+    code = script.read_text(encoding="utf-8")
+    names = set(re.findall(r"^(?:from|import) (\w+)", code, re.MULTILINE))
+    return code + "".join(
+        path.read_text(encoding="utf-8") for path in script.parent.glob("*.py") if path.stem in names
+    )
 
 
 @cache

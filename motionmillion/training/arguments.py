@@ -124,6 +124,7 @@ def training_arguments(recipe: Recipe, best: str = "loss", greater: bool = False
     processes = process_arguments(recipe.training)
     defaults: dict[str, Any] = dict(
         output_dir=recipe.output,
+        run_name=recipe.output,  # trackers continue a run of that name when it is resumed
         seed=recipe.seed,
         remove_unused_columns=False,
         report_to="tensorboard",

@@ -2,6 +2,7 @@
 
     with weights_on_the_first(arguments):
         model = MotionLM(config)                 # on the meta device everywhere but on the first process
+    model = read_on_the_first(MotionLM, folder, arguments)        # likewise, a trained one
     ...
     split_from_the_first(trainer)                # before the training; each process then holds its part
 
@@ -15,11 +16,13 @@ import contextlib
 import functools
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list, gather_object
+from safetensors import safe_open
 from torch import nn
 
 
@@ -36,6 +39,52 @@ def weights_on_the_first(arguments: Any) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def read_on_the_first(model_class: Any, folder: Path, arguments: Any) -> Any:
+    """A trained model in float32, whose weights only the first process reads if they will be split.
+
+    Args:
+        model_class: has `from_pretrained` and `config_class`.
+        folder: of the model.
+
+    Raises:
+        ValueError: on every process, if the first cannot load it.
+    """
+    if not lean(arguments):
+        return model_class.from_pretrained(folder, dtype=torch.float32)
+    if arguments.process_index == 0:
+        with _told_to_all():
+            return model_class.from_pretrained(folder, dtype=torch.float32)
+    with _told_to_all():
+        model = without_weights(model_class, model_class.config_class.from_pretrained(folder))
+    buffers = {name: buffer for name, buffer in model.named_buffers() if not buffer.is_meta}
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            for name in buffers.keys() & set(file.keys()):
+                buffers[name].copy_(file.get_tensor(name))
+    return model.eval()
+
+
+def without_weights(model_class: Any, config: Any) -> Any:
+    """A model with its weights on the meta device and its buffers in memory."""
+    with init_empty_weights(include_buffers=False):
+        return model_class(config)
+
+
+@contextlib.contextmanager
+def _told_to_all() -> Iterator[None]:
+    """Errors of the first process are raised on all of them, so that none waits for it; every process must enter."""
+    found: list[str | None] = [None]
+    try:
+        yield
+    except ValueError as error:
+        found = [str(error)]
+        raise
+    finally:
+        message = broadcast_object_list(found)[0]
+    if message is not None:
+        raise ValueError(message)
 
 
 def split_from_the_first(trainer: Any) -> None:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The whole pipeline at small size: synthetic motion, a tokenizer, a language model, a generated file.
-# Under three minutes on two CPU cores. Usage, from the repository's root: bash recipes/smoke/run.sh [OUTPUT]
+# About a minute of CPU time. Usage, from the repository's root: bash recipes/smoke/run.sh [OUTPUT]
 set -euo pipefail
 out=${1:-runs/smoke}
 motionmillion train tokenizer --config recipes/smoke/tokenizer.yaml --set output="$out/tokenizer" --resume

@@ -1,5 +1,7 @@
 """The motion LM: sizes, mask, padding, loss, cache, sampling, checkpoints, and every check."""
 
+import copy
+
 import pytest
 import torch
 
@@ -41,6 +43,23 @@ def test_mask_is_bidirectional_over_text_and_causal_over_motion(tiny_lm):
         dtype=torch.bool,
     )
     assert torch.equal(mask[0, 0], expected)
+
+
+def test_attention_over_the_text_may_be_causal(tiny_lm, batch, tmp_path):
+    tokens, features, mask = batch
+    lm = copy.deepcopy(tiny_lm)
+    lm.config.attention = "causal"
+    valid = torch.tensor([[1, 1, 0, 1, 1, 1]], dtype=torch.bool)
+    seen = mixed_attention_mask(lm.config, torch.zeros(1, 6, 32), valid, text_length=3)
+    assert seen is None or torch.equal(seen[0, 0], torch.ones(6, 6, dtype=torch.bool).tril() & valid)
+    causal = lm(tokens, features, mask).logits
+    assert not torch.allclose(causal, tiny_lm(tokens, features, mask).logits, atol=1e-3)
+    lm.save_pretrained(tmp_path)
+    assert torch.equal(MotionLM.from_pretrained(tmp_path).eval()(tokens, features, mask).logits, causal)
+    cached = lm.generate(features, mask, do_sample=False, max_new_tokens=8, min_new_tokens=8)
+    logits = lm(cached, features, mask).logits[:, :-1]
+    logits[..., 125] = -torch.inf  # END
+    assert torch.equal(logits.argmax(-1), cached)
 
 
 def test_a_row_is_the_same_alone_and_in_a_padded_batch(tiny_lm, batch):
@@ -187,6 +206,7 @@ def test_bad_sampling_options_are_named(tiny_lm, batch, options, message):
         (lambda: MotionLMConfig(codebook_size=0), "codebook_size must be a whole number of at least 1"),
         (lambda: MotionLMConfig(hidden_dropout=1.0), "hidden_dropout must be in"),
         (lambda: MotionLMConfig.from_name("2b"), "name must be one of"),
+        (lambda: MotionLMConfig(attention="full"), "attention must be one of"),
     ],
 )
 def test_bad_configs_are_named(make, message):

@@ -1,6 +1,6 @@
-"""Run by test_start.py on two processes: memory that each needs to build a model and to split it over both.
+"""Run by test_start.py on two processes: memory that each needs to build or read a model and to split it over both.
 
-python start_memory.py RECIPE OUTPUT
+python start_memory.py RECIPE OUTPUT [MODEL]
 """
 
 import json
@@ -16,18 +16,21 @@ from motionmillion.lm import MotionLM, MotionLMConfig
 from motionmillion.training.arguments import training_arguments
 from motionmillion.training.distributed import close_processes
 from motionmillion.training.recipe import load_recipe
-from motionmillion.training.start import split_from_the_first, weights_on_the_first
+from motionmillion.training.start import read_on_the_first, split_from_the_first, weights_on_the_first
 from motionmillion.training.trainer import build_trainer
 
 SHAPE = dict(hidden_size=1024, intermediate_size=4096, num_hidden_layers=10, num_attention_heads=8)
 
 
-def main(recipe: str, output: str) -> None:
+def main(recipe: str, output: str, trained: str = "") -> None:
     arguments = training_arguments(load_recipe(recipe))
     config = MotionLMConfig(codebook_size=64, text_dim=16, **SHAPE)
     before = psutil.Process().memory_info().rss
-    with weights_on_the_first(arguments):
-        model = MotionLM(config)
+    if trained:
+        model = read_on_the_first(MotionLM, Path(trained), arguments)
+    else:
+        with weights_on_the_first(arguments):
+            model = MotionLM(config)
     trainer = build_trainer(model, arguments, [0], [0], list, lambda model: {})
     split_from_the_first(trainer)
     if arguments.split == "fsdp":

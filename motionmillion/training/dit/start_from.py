@@ -12,6 +12,7 @@ from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.pipeline.folder import find_pipeline
 from motionmillion.text.encoder import TextEncoder
 from motionmillion.training.recipe import Recipe
+from motionmillion.training.start import without_weights
 
 TUNABLE = ("max_frames", "flow", "smoothness", "block_weights", "text_dropout", "dropout")
 """Settings of a model that can change without changing its weights."""
@@ -67,8 +68,9 @@ def tuned_config(config: MotionDiTConfig, changes: dict[str, Any]) -> MotionDiTC
 
 
 def copied(model: MotionDiT, config: MotionDiTConfig) -> MotionDiT:
-    """An independent copy of the model, with another config."""
-    copy = MotionDiT(config)
+    """An independent copy of the model, with another config; without weights if it has none."""
+    absent = any(weight.is_meta for weight in model.parameters())
+    copy = without_weights(MotionDiT, config) if absent else MotionDiT(config)
     copy.load_state_dict(model.state_dict())
     return copy
 

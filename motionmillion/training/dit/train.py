@@ -57,7 +57,6 @@ from motionmillion.training.dit.start_from import (
     copied,
     dit_config,
     find_dit,
-    load_dit,
     statistics,
     tuned_config,
 )
@@ -68,7 +67,7 @@ from motionmillion.training.plan.dit_cost import DiTShape, dit_shape
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output, note_recipe
 from motionmillion.training.sharing import over_processes, shared_batches
-from motionmillion.training.start import weights_on_the_first
+from motionmillion.training.start import lean, read_on_the_first, weights_on_the_first
 from motionmillion.training.trainer import build_trainer, run
 
 
@@ -103,7 +102,8 @@ def train_dit(recipe: Recipe, resume: bool = False, force: bool = False) -> dict
         with weights_on_the_first(arguments):
             model = MotionDiT(dit_config(recipe, encoder.dim))
     else:
-        old = load_dit(started, arguments.device)
+        old = read_on_the_first(MotionDiT, started, arguments)
+        old = old if lean(arguments) else old.to(arguments.device)
         check_encoder(old, encoder, data.text_encoder)
         model, stats = copied(old, tuned_config(old.config, recipe.model)), statistics(old)
     train, held_out = dit_data_sets(recipe, data, sources, encoder, model, stats)

@@ -201,6 +201,11 @@ def filled(model_class: type[_Model], config: Any, weights: dict[str, Tensor]) -
 
 def starting_model(name: str) -> MotionLM:
     """The language model of a pipeline (bundled name, folder or hub id), or of its own folder, in float32."""
+    return MotionLM.from_pretrained(model_folder(name), dtype=torch.float32)
+
+
+def model_folder(name: str) -> Path:
+    """The folder of that model."""
     folder = find_pipeline(name)
     inside = folder / "lm"
-    return MotionLM.from_pretrained(inside if inside.is_dir() else folder, dtype=torch.float32)
+    return inside if inside.is_dir() else folder

@@ -57,8 +57,8 @@ from motionmillion.training.lm.lora import (
     add_adapters,
     check_peft,
     is_adapted,
+    model_folder,
     save_adapters,
-    starting_model,
 )
 from motionmillion.training.lm.options import LMSection, check_latent_data, lm_data_options, lora_options, motion_of
 from motionmillion.training.lm.samples import SampleSheets
@@ -66,7 +66,7 @@ from motionmillion.training.origins import check_origins, check_tokens, clips_of
 from motionmillion.training.plan.cost import Step, lm_shape
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output, note_recipe
-from motionmillion.training.start import weights_on_the_first
+from motionmillion.training.start import read_on_the_first, weights_on_the_first
 from motionmillion.training.trainer import MotionTrainer, build_trainer, run
 
 
@@ -157,15 +157,14 @@ def _check_origins(recipe: Recipe, data: LMSection, parts: LMParts, force: bool)
     check_tokens(tokens, parts.folder, force)
     found = {"tokenizer": weights_of(parts.folder), **shards_of(tokens, data.text_features)}
     if data.start_from:
-        folder = find_pipeline(data.start_from)
-        found["data.start_from"] = model_of(folder / "lm" if (folder / "lm").is_dir() else folder)
+        found["data.start_from"] = model_of(model_folder(data.start_from))
     check_origins(recipe.output, found, force)
 
 
 def _model(recipe: Recipe, data: LMSection, parts: LMParts, arguments: MotionTrainingArguments) -> MotionLM:
     """A new model, or the trained one to start from."""
     if data.start_from:
-        return starting_model(data.start_from)
+        return read_on_the_first(MotionLM, model_folder(data.start_from), arguments)
     options = {key: value for key, value in recipe.model.items() if key != "lora"}
     options |= motion_of(parts.tokenizer.config, options, str(data.tokenizer))
     options |= {"text_dim": parts.encoder.dim, "caption_dropout": float(data.caption_dropout)}
