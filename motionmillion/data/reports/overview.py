@@ -7,7 +7,7 @@ overview.numbers()                                 # the same for JSON
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,7 @@ class Overview:
         told: clips with a verb that is known.
         flags: clips by finding of the audit.
         quality: numbers of `motionmillion.data.quality` of the clips that have them.
+        made: by source, where its motion comes from, and what made it, for sources whose manifest says so.
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -47,6 +48,7 @@ class Overview:
     texts: set[int] = field(default_factory=set)
     flags: Counter[str] = field(default_factory=Counter)
     quality: dict[str, list[float]] = field(default_factory=dict)
+    made: dict[str, str] = field(default_factory=dict)
 
     def add_texts(self, texts: Iterable[str], origins: Iterable[str]) -> None:
         """Count the captions of a clip."""
@@ -70,6 +72,7 @@ class Overview:
             "hours": round(sum(self.seconds) / 3600, 4),
             "splits": dict(self.splits),
             "sources": dict(self.sources.most_common()),
+            "made": self.made,
             "seconds": _quantiles(self.seconds),
             "captions": {
                 "texts": sum(self.captions),
@@ -92,6 +95,7 @@ class Overview:
             f"clips      {facts['clips']:,}, {facts['hours']:,.2f} hours",
             f"splits     {_listed(facts['splits'])}",
             f"sources    {_listed(facts['sources'])}",
+            *(f"made       {name}: {said}" for name, said in self.made.items()),
             f"seconds    {_spread(facts['seconds'])}",
             f"captions   {told['texts']:,}, {told['different']:,} different, {told['words_of_a_text']:g} words each; "
             f"{_spread(told['of_a_clip'])} a clip; {told['clips_without']:,} clips without",
@@ -105,7 +109,7 @@ class Overview:
 
 def overview_of_table(table: MotionTable) -> Overview:
     """The numbers of a data set on disk; reads no motion."""
-    overview = Overview()
+    overview = Overview(made=made_by(table.header))
     overview.quality = {name: [] for name in QUALITY}
     for file in range(len(table.files)):
         part = table.table(file)
@@ -120,6 +124,16 @@ def overview_of_table(table: MotionTable) -> Overview:
             own = part["quality"].combine_chunks().field(name).to_numpy(zero_copy_only=False)
             values += own[np.isfinite(own)].tolist()
     return overview
+
+
+def made_by(header: Mapping[str, Any]) -> dict[str, str]:
+    """What the header of a data set says of where the motion of each source comes from."""
+    made = {}
+    for name, entry in header["sources"].items():
+        words = [entry.get("kind"), f"made by {entry['made_by']}" if entry.get("made_by") else None]
+        if any(words):
+            made[name] = ", ".join(filter(None, words))
+    return made
 
 
 def _verb(word: str) -> str | None:
