@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from motionmillion.cli.options import start_torch
+from motionmillion.cli.options import DeviceOption, find_device, start_torch
 
 WorkersOption = Annotated[int | None, typer.Option("--workers", help="Processes; default: one per CPU core.")]
 FolderArgument = Annotated[Path, typer.Argument(help="Data set made by motionmillion data build.")]
@@ -165,6 +165,30 @@ def filter_(
         no_leaks,
     )
     _show(filter_set(folder, output, chosen, overwrite), output)
+
+
+def match(
+    folder: FolderArgument,
+    output: OutputOption,
+    least: Annotated[float, typer.Option(help="Percent below which a clip is left out; 50 is chance.")] = 70.0,
+    source: Annotated[list[str] | None, typer.Option(help="Judge only clips of this source. Repeat.")] = None,
+    texts: Annotated[int, typer.Option(help="Captions that a clip's own are compared with.")] = 500,
+    seed: Annotated[int, typer.Option(help="Of the choice of captions.")] = 0,
+    evaluator: Annotated[str, typer.Option(help="Text-motion evaluator: bundled name, folder or hub id.")] = "mini",
+    device: DeviceOption = "auto",
+    overwrite: RestartOption = False,
+) -> None:
+    """Write a data set without the clips whose captions fit other motions better; for synthetic and estimated motion.
+
+    The match of a clip is the percentage of other captions that are farther from its motion than its own.
+    """
+    start_torch()
+    from motionmillion.curation.match import MatchOptions, match_set
+    from motionmillion.eval.evaluator import TextMotionEvaluator, find_evaluator
+
+    options = MatchOptions(least, texts, tuple(source or ()), seed)
+    model = TextMotionEvaluator.from_pretrained(find_evaluator(evaluator)).to(find_device(device))  # type: ignore[arg-type]
+    _show(match_set(folder, output, model, options, overwrite), output)
 
 
 def merge(

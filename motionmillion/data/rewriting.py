@@ -115,6 +115,32 @@ def filter_set(source: str | Path, output: str | Path, chosen: Filter, overwrite
     return _rewrite([table], output, made_by, lambda _, part: keep(part), overwrite)
 
 
+def leave_out(
+    table: MotionTable,
+    output: str | Path,
+    judge: Callable[["pa.Table"], Sequence[str]],
+    made_by: dict[str, Any],
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """A data set without the clips that a judge leaves out, which `faults.jsonl` names.
+
+    Args:
+        judge: why each clip of a file is left out; "" for those that are kept.
+        made_by: what identifies the judge.
+
+    Raises:
+        ValueError: for an output that exists, and a judge that leaves nothing.
+    """
+
+    def keep(part: "pa.Table") -> tuple["pa.Table", list[Fault]]:
+        reasons, names = np.array(judge(part), dtype=object), part["name"].to_pylist()
+        out = [Fault(str(reasons[row]), names[row]) for row in np.flatnonzero(reasons != "")]
+        return part.filter(reasons == ""), out
+
+    made_by = {**made_by, "of": [table.header["content"]]}
+    return _rewrite([table], output, made_by, lambda _, part: keep(part), overwrite)
+
+
 def merge_sets(
     sources: Sequence[str | Path],
     output: str | Path,
