@@ -14,7 +14,6 @@ Seeds: number of the fault times 1000, plus the number of the clip.
 import argparse
 import dataclasses
 import math
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -189,7 +188,10 @@ def report(train: dict[str, np.ndarray], held: dict[str, np.ndarray]) -> str:
     limits = np.quantile(train["clean"], QUANTILE, axis=0)
     names = list(MEASURES)
     lines = [
-        f"{len(train['clean'])} clean clips of train, {len(held['clean'])} of val and test.",
+        "# Thresholds of curation",
+        "",
+        f"{len(train['clean'])} clean clips of train, {len(held['clean'])} of val and test. How they are used is in "
+        "[curation](../curation.md).",
         "",
         "| measure | threshold (1 % of clean clips of train) | clean clips of val and test dropped |",
         "|---|---|---|",
@@ -197,7 +199,7 @@ def report(train: dict[str, np.ndarray], held: dict[str, np.ndarray]) -> str:
     for index, name in enumerate(names):
         sign = "below" if name in LOW else "above"
         dropped = (held["clean"][:, index] > limits[index]).mean()
-        lines.append(f"| {name} | {sign} {abs(limits[index]):.3g} | {dropped:.1%} |")
+        lines.append(f"| {name} | {sign} {abs(limits[index]):.4g} | {dropped:.1%} |")
     lines += ["", "| fault | " + " | ".join(f"AUC of {name}" for name in names) + " | found by all thresholds |"]
     lines += ["|---" * (len(names) + 2) + "|"]
     for fault in FAULTS:
@@ -206,6 +208,7 @@ def report(train: dict[str, np.ndarray], held: dict[str, np.ndarray]) -> str:
         lines.append(f"| {fault} | " + " | ".join(f"{area:.3f}" for area in areas) + f" | {found:.1%} |")
     lines += ["", f"All thresholds together drop {(held['clean'] > limits).any(1).mean():.1%} of clean clips."]
     lines += operating_points(train, held) + found_by_defaults(held)
+    lines += ["", "![ROC curves](curation.png)"]
     return "\n".join(lines) + "\n"
 
 
@@ -254,7 +257,7 @@ def main() -> None:
             np.savez(args.values, **{f"{part} {name}": own for part in PARTS for name, own in values[part].items()})
     train, held = (directed(values[part]) for part in PARTS)
     machine = describe_machine("cpu")
-    text = report(train, held) + f"\nMade by `python {' '.join(sys.argv)}` on {machine}.\n"
+    text = report(train, held) + f"\nMade by `recipes/curation/thresholds.py --clips {args.clips}` on {machine}.\n"
     write_text(text, args.output.with_suffix(".md"))
     draw_curves(held, args.output.with_suffix(".png"))
     print(text)

@@ -6,8 +6,9 @@ overview.numbers()                                 # the same for JSON
 """
 
 import re
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,29 @@ from motionmillion.data.shards.motion_table import MotionTable
 
 QUANTILES = (0.05, 0.5, 0.95, 0.99)
 _SHOWN = 20
+_BUFFER = 1 << 20
+
+
+class Distinct:
+    """Counts different texts by their hashes, 8 bytes each."""
+
+    def __init__(self) -> None:
+        self.known, self.new = np.zeros(0, np.int64), array("q")
+
+    def update(self, texts: Iterable[str]) -> None:
+        self.new.extend(map(hash, texts))
+        if len(self.new) >= _BUFFER:
+            len(self)
+
+    def __len__(self) -> int:
+        self.known = np.union1d(self.known, np.frombuffer(self.new, np.int64))
+        self.new = array("q")
+        return len(self.known)
+
+
+def numbers() -> array:
+    """An empty list of numbers, 8 bytes each."""
+    return array("d")
 
 
 @dataclass
@@ -37,17 +61,17 @@ class Overview:
         made: by source, where its motion comes from, and what made it, for sources whose manifest says so.
     """
 
-    seconds: list[float] = field(default_factory=list)
-    captions: list[int] = field(default_factory=list)
+    seconds: array = field(default_factory=numbers)
+    captions: array = field(default_factory=numbers)
     splits: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
     origins: Counter[str] = field(default_factory=Counter)
     verbs: Counter[str] = field(default_factory=Counter)
     told: int = 0
     words: int = 0
-    texts: set[int] = field(default_factory=set)
+    texts: Distinct = field(default_factory=Distinct)
     flags: Counter[str] = field(default_factory=Counter)
-    quality: dict[str, list[float]] = field(default_factory=dict)
+    quality: dict[str, array] = field(default_factory=lambda: {name: numbers() for name in QUALITY})
     made: dict[str, str] = field(default_factory=dict)
 
     def add_texts(self, texts: Iterable[str], origins: Iterable[str]) -> None:
@@ -59,8 +83,8 @@ class Overview:
         for text in texts:
             words = re.findall(r"[a-z']+", text.lower())
             self.words += len(words)
-            self.texts.add(hash(text))
             found |= {base for word in words if (base := _verb(word)) is not None}
+        self.texts.update(texts)
         self.told += bool(found)
         self.verbs.update(found)
 
@@ -75,7 +99,7 @@ class Overview:
             "made": self.made,
             "seconds": _quantiles(self.seconds),
             "captions": {
-                "texts": sum(self.captions),
+                "texts": int(sum(self.captions)),
                 "different": len(self.texts),
                 "words_of_a_text": round(self.words / max(sum(self.captions), 1), 2),
                 "of_a_clip": _quantiles(self.captions),
@@ -110,10 +134,9 @@ class Overview:
 def overview_of_table(table: MotionTable) -> Overview:
     """The numbers of a data set on disk; reads no motion."""
     overview = Overview(made=made_by(table.header))
-    overview.quality = {name: [] for name in QUALITY}
     for file in range(len(table.files)):
         part = table.table(file)
-        overview.seconds += (part["frames"].to_numpy() / part["fps"].to_numpy()).tolist()
+        overview.seconds.extend((part["frames"].to_numpy() / part["fps"].to_numpy()).tolist())
         overview.splits.update(part["split"].to_pylist())
         overview.sources.update(part["source"].to_pylist())
         for texts, origins in zip(part["texts"].to_pylist(), part["text_origins"].to_pylist(), strict=True):
@@ -122,7 +145,7 @@ def overview_of_table(table: MotionTable) -> Overview:
             overview.flags.update(set(flags))
         for name, values in overview.quality.items():
             own = part["quality"].combine_chunks().field(name).to_numpy(zero_copy_only=False)
-            values += own[np.isfinite(own)].tolist()
+            values.extend(own[np.isfinite(own)].tolist())
     return overview
 
 
@@ -141,8 +164,8 @@ def _verb(word: str) -> str | None:
     return word if word in verbs() else base_form(word) or gerunds().get(word)
 
 
-def _quantiles(values: Iterable[float]) -> dict[str, float]:
-    values = np.asarray(list(values), float)
+def _quantiles(values: Sequence[float]) -> dict[str, float]:
+    values = np.asarray(values, float)
     if not len(values):
         return {}
     found = {f"{share:.0%}": float(f"{np.quantile(values, share):.4g}") for share in QUANTILES}

@@ -64,7 +64,6 @@ def write_audit(
     """
     records, read, overview = list_clips(folder, splits), ClipReader(folder), Overview()
     records = records if limit is None else records[:: max(math.ceil(len(records) / limit), 1)]
-    overview.quality = {name: [] for name in QUALITY}
     overview.made = made_by(MotionTable(folder).header) if is_table(folder) else {}
     audited: list[Audited] = []
     unreadable: list[tuple[str, str]] = []
