@@ -3,7 +3,7 @@
     python recipes/data/match_table.py --data PATH/TO/cmu_text_motion --split test --clips 150
 
 Clips of a split that the evaluator was not trained on, evenly spread, each with its own captions and with those of the
-clip half of the list away, unless both have one description. Prints what is kept of both at several limits, as a table.
+clip half of the list away, unless both have one description. Prints a table of what is kept of both.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main() -> None:
     print(
         f"{len(right)} clips with captions of their own, {len(wrong)} with others; area under the curve {area:.3f}\n"
     )
-    print("| kept from | own captions kept | other captions kept |\n|---|---|---|")
+    print("\n| kept from | own captions kept | other captions kept |\n|---|---|---|")
     for limit in LIMITS:
         print(f"| {limit} % | {(right >= limit).mean():.1%} | {(wrong >= limit).mean():.1%} |")
 

@@ -27,7 +27,7 @@ once "$out/all/state.json" motionmillion data build "$data" -o "$out/all" --sour
 once "$out/verify.txt" into "$out/verify.txt" motionmillion data verify "$out/all" --workers 1
 once "$out/audit.html" motionmillion data audit "$out/all" -o "$out/audit.html" --limit 500
 once "$out/good/state.json" motionmillion data filter "$out/all" -o "$out/good" --overwrite --without any \
-    --most jerk=150 --most sliding=0.25 --most turn=20 --least seconds=1 --captioned --unique --no-leaks
+    --most jerk=300 --most sliding=0.2 --most turn=20 --least seconds=1 --captioned --unique --no-leaks
 for set in all good; do
     once "$out/$set.json" into "$out/$set.json" motionmillion data stats "$out/$set" --json
 done

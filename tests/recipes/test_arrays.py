@@ -32,7 +32,7 @@ def test_tasks_build_parts_of_one_data_set(tmp_path):
     for number in range(3):
         folder = tmp_path / "in" / f"part{number}"
         folder.mkdir(parents=True)
-        synthesize("walk", number, seconds=1).save(folder / "walk.npz")
+        synthesize("walk", number, seconds=2).save(folder / "walk.npz")
     (tmp_path / "list.txt").write_text("part0/walk.npz\npart1/walk.npz\npart2/walk.npz")
     for number in (1, 2):
         done = task("data/slurm.sbatch", number, 2, tmp_path / "in", tmp_path / "list.txt", tmp_path / "out", first=1)
