@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--gpus", type=float, default=0, help="of each worker")
     args = parser.parse_args()
-    ray.init(address=args.address)
+    ray.init(args.address) if args.address else ray.init(include_dashboard=False)
     given = load_yaml(args.config) if args.config else {}
     out, videos = args.out.resolve(), [path.resolve() for path in args.videos]
     claim_folder(out)

@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--address", help="of the cluster; this machine alone without it")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
-    ray.init(address=args.address)
+    ray.init(args.address) if args.address else ray.init(include_dashboard=False)
     options = BuildOptions(captions=args.captions, lists=args.lists, licence=args.licence, source=args.source_name)
     source, output = args.source.resolve(), args.output.resolve()
     begun = begin_build(source, output, args.layout, options)

@@ -15,13 +15,19 @@ from motionmillion.data.layouts.base import BuildOptions
 pytest.importorskip("ray.data", reason='needs pip install "ray[data]"')
 
 ROOT = Path(__file__).resolve().parents[3]
+PATIENCE = {
+    "RAY_worker_niceness": "0",
+    "RAY_agent_register_timeout_ms": "1800000",
+    "RAY_worker_register_timeout_seconds": "1800",
+}
+"""On a computer that is busy with other tests, Ray would take what starts slowly for dead."""
 
 
 def run(script: str, *arguments: object) -> str:
     """A script of the recipes, with a Ray of its own; what it prints."""
-    names = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
+    names = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **PATIENCE}
     command = [sys.executable, str(ROOT / "recipes" / script), *map(str, arguments)]
-    result = subprocess.run(command, env={**os.environ, **names}, capture_output=True, text=True, timeout=900)
+    result = subprocess.run(command, env={**os.environ, **names}, capture_output=True, text=True, timeout=1700)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
