@@ -165,11 +165,11 @@ def _verb(word: str) -> str | None:
 
 
 def _quantiles(values: Sequence[float]) -> dict[str, float]:
-    values = np.asarray(values, float)
-    if not len(values):
+    own = np.asarray(values, float)
+    if not len(own):
         return {}
-    found = {f"{share:.0%}": float(f"{np.quantile(values, share):.4g}") for share in QUANTILES}
-    return {"mean": float(f"{values.mean():.4g}"), **found}
+    found = {f"{share:.0%}": float(f"{np.quantile(own, share):.4g}") for share in QUANTILES}
+    return {"mean": float(f"{own.mean():.4g}"), **found}
 
 
 def _spread(quantiles: dict[str, float]) -> str:
