@@ -9,7 +9,7 @@ from motionmillion.cli import datasets
 from motionmillion.cli.options import DeviceOption, OverwriteOption, find_device, start_torch
 
 data_app = typer.Typer(name="data", help="Prepare data for training.", no_args_is_help=True)
-for command in (datasets.build, datasets.verify, datasets.stats, datasets.split, datasets.merge):
+for command in (datasets.build, datasets.verify, datasets.stats, datasets.split, datasets.match, datasets.merge):
     data_app.command()(command)
 data_app.command("filter")(datasets.filter_)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from motionmillion.cli.options import start_torch
+from motionmillion.cli.options import DeviceOption, find_device, start_torch
 
 WorkersOption = Annotated[int | None, typer.Option("--workers", help="Processes; default: one per CPU core.")]
 FolderArgument = Annotated[Path, typer.Argument(help="Data set made by motionmillion data build.")]
@@ -31,9 +31,19 @@ def build(
     fps: Annotated[float, typer.Option(help="Resample faster motions to this rate; 0 keeps all.")] = 30.0,
     cut: Annotated[float, typer.Option(help="Cut longer motions into windows of this many seconds; 0: never.")] = 20.0,
     shortest: Annotated[float, typer.Option(help="Leave out motions shorter than this, seconds.")] = 0.5,
-    only: Annotated[str | None, typer.Option(help="Pattern of archives and files, such as '*/MotionGV/*'.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Pattern of archives and files, such as '*/MotionGV/*'. Repeat.")
+    ] = None,
     licence: Annotated[str | None, typer.Option(help="Terms of use to note, where the layout knows none.")] = None,
     name: Annotated[str | None, typer.Option("--source", help="Name of the data to note.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Where the motion is from: mocap, video or synthetic.")] = None,
+    made_by: Annotated[str | None, typer.Option(help="What generated or estimated it, to note.")] = None,
+    trusted: Annotated[
+        list[str] | None, typer.Option(help="Block of features that texts may be trained on. Repeat; default: all.")
+    ] = None,
+    text_share: Annotated[
+        float | None, typer.Option(help="Fraction of visits that are conditioned on a text, for DiTs.")
+    ] = None,
     quality: Annotated[bool, typer.Option(help="Measure jerk, sliding and more, and run the audit's rules.")] = True,
     shard_size: Annotated[int, typer.Option(help="Clips per file at the most.")] = 2048,
     workers: WorkersOption = None,
@@ -49,7 +59,23 @@ def build(
     from motionmillion.data.building.build import build_set
     from motionmillion.data.layouts.base import BuildOptions
 
-    options = BuildOptions(captions, lists, fps, cut, shortest, licence, name, only, quality, strict, shard_size)
+    options = BuildOptions(
+        captions=captions,
+        lists=lists,
+        fps=fps,
+        cut=cut,
+        shortest=shortest,
+        licence=licence,
+        source=name,
+        only=tuple(only or ()),
+        quality=quality,
+        strict=strict,
+        shard_size=shard_size,
+        kind=kind,
+        made_by=made_by,
+        trusted=tuple(trusted or ()),
+        text_share=text_share,
+    )
     build_set(source, output, layout, options, workers, overwrite)
     typer.echo(output)
 
@@ -139,6 +165,30 @@ def filter_(
         no_leaks,
     )
     _show(filter_set(folder, output, chosen, overwrite), output)
+
+
+def match(
+    folder: FolderArgument,
+    output: OutputOption,
+    least: Annotated[float, typer.Option(help="Percent below which a clip is left out; 50 is chance.")] = 70.0,
+    source: Annotated[list[str] | None, typer.Option(help="Judge only clips of this source. Repeat.")] = None,
+    texts: Annotated[int, typer.Option(help="Captions that a clip's own are compared with.")] = 500,
+    seed: Annotated[int, typer.Option(help="Of the choice of captions.")] = 0,
+    evaluator: Annotated[str, typer.Option(help="Text-motion evaluator: bundled name, folder or hub id.")] = "mini",
+    device: DeviceOption = "auto",
+    overwrite: RestartOption = False,
+) -> None:
+    """Write a data set without the clips whose captions fit other motions better; for synthetic and estimated motion.
+
+    The match of a clip is the percentage of other captions that are farther from its motion than its own.
+    """
+    start_torch()
+    from motionmillion.curation.match import MatchOptions, match_set
+    from motionmillion.eval.evaluator import TextMotionEvaluator, find_evaluator
+
+    options = MatchOptions(least, texts, tuple(source or ()), seed)
+    model = TextMotionEvaluator.from_pretrained(find_evaluator(evaluator)).to(find_device(device))  # type: ignore[arg-type]
+    _show(match_set(folder, output, model, options, overwrite), output)
 
 
 def merge(

@@ -1,6 +1,7 @@
 """Stage 6: motion that looks like a person's: no jitter, flips, sliding feet; and not static.
 
-The default thresholds are ours: each alone drops about 1 % of clean clips of real motion, see docs/curation.md.
+The default thresholds are ours: each alone drops 1 % of clean clips of real motion, `spike` and `sliding` 2 %, see
+docs/curation.md.
 """
 
 import dataclasses
@@ -23,12 +24,12 @@ class QualityOptions:
         range: least value.
     """
 
-    jerk: float | None = 800.0
-    spike: float | None = 45.0
+    jerk: float | None = 1300.0
+    spike: float | None = 25.0
     turn: float | None = 20.0
-    flip: float | None = 60.0
-    sliding: float | None = 0.4
-    range: float | None = 0.05
+    flip: float | None = 65.0
+    sliding: float | None = 0.39
+    range: float | None = 0.07
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():

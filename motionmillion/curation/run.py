@@ -107,7 +107,7 @@ def curate(
             raise ValueError(f"videos must be different ones, got {str(other)!r} and {str(path)!r} with one content")
     stages = stage_options(options or {}, last)
     check_writable(folder / "summary.json")
-    _claim(folder)
+    claim_folder(folder)
     results: dict[Path, list[Verdict]] = {}
     with progress_bar(len(paths), "curating", "videos") as bar:
         for path, verdicts in run_tasks(paths, make_curator, (folder, stages), min(workers, len(paths))):
@@ -116,7 +116,7 @@ def curate(
     return _finish(folder, [results[path] for path in paths], paths, list(stages))
 
 
-def _claim(folder: Path) -> None:
+def claim_folder(folder: Path) -> None:
     """Mark a new folder as one of this command; raise `ValueError` for one that holds something else."""
     mark = folder / _MARK
     if not mark.exists() and folder.is_dir() and any(folder.iterdir()):

@@ -161,6 +161,8 @@ class ClipReader:
             own_captions=record.own_captions,
             sources=record.sources,
             ends=record.ends,
+            dataset=record.dataset,
+            trusted=record.trusted,
         )
 
     @functools.cached_property

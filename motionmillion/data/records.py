@@ -27,6 +27,8 @@ class MotionClip:
         own_captions: the texts among `captions` that describe this window itself.
         sources: source of each of `captions`, "" if unknown; may be empty if all are unknown.
         ends: whether the motion ends with this clip; True for only the last window of a take.
+        dataset: data set, and part of it, that the clip is from; "" if unknown.
+        trusted: blocks of features that a text may be trained on; None for all.
     """
 
     name: str
@@ -39,6 +41,8 @@ class MotionClip:
     own_captions: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     ends: bool = True
+    dataset: str = ""
+    trusted: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -105,8 +109,14 @@ class ClipRecord:
     end: int = 0
     seconds: tuple[float, float] | None = None
     row: int | None = None
+    dataset: str = ""
+    trusted: tuple[str, ...] | None = None
 
     def facts(self) -> dict[str, Any]:
-        """The fields, for fingerprints; without span and row where there is none, as in earlier versions."""
-        later = ("seconds", "row")
-        return {name: value for name, value in vars(self).items() if name not in later or value is not None}
+        """What decides on motion and captions, for fingerprints; without span and row where there is none."""
+        later, labels = ("seconds", "row"), ("dataset", "trusted")
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name not in labels and (name not in later or value is not None)
+        }

@@ -26,7 +26,7 @@ from motionmillion.data.shards.motion_writer import SOURCE_KEYS, Fault, finish_s
 from motionmillion.data.shards.motions import FILES, schema, write_motions
 from motionmillion.data.shards.resumable import ResumableFolder
 from motionmillion.io.outputs import check_output_folder
-from motionmillion.progress import progress_bar
+from motionmillion.progress import progress_bar, say
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -115,6 +115,32 @@ def filter_set(source: str | Path, output: str | Path, chosen: Filter, overwrite
     return _rewrite([table], output, made_by, lambda _, part: keep(part), overwrite)
 
 
+def leave_out(
+    table: MotionTable,
+    output: str | Path,
+    judge: Callable[["pa.Table"], Sequence[str]],
+    made_by: dict[str, Any],
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """A data set without the clips that a judge leaves out, which `faults.jsonl` names.
+
+    Args:
+        judge: why each clip of a file is left out; "" for those that are kept.
+        made_by: what identifies the judge.
+
+    Raises:
+        ValueError: for an output that exists, and a judge that leaves nothing.
+    """
+
+    def keep(part: "pa.Table") -> tuple["pa.Table", list[Fault]]:
+        reasons, names = np.array(judge(part), dtype=object), part["name"].to_pylist()
+        out = [Fault(str(reasons[row]), names[row]) for row in np.flatnonzero(reasons != "")]
+        return part.filter(reasons == ""), out
+
+    made_by = {**made_by, "of": [table.header["content"]]}
+    return _rewrite([table], output, made_by, lambda _, part: keep(part), overwrite)
+
+
 def merge_sets(
     sources: Sequence[str | Path],
     output: str | Path,
@@ -145,6 +171,7 @@ def merge_sets(
             part = with_column(part, "name", renamed)
         return part, []
 
+    _tell_copies(tables)
     own = _weighted(tables, weights)
     made_by = {"merge": weights, "of": [table.header["content"] for table in tables]}
     return _rewrite(tables, output, made_by, named, overwrite, own)
@@ -186,6 +213,19 @@ def split_set(
     table = MotionTable(source)
     made_by = {"split": [by, val, test, seed], "of": [table.header["content"]]}
     return _rewrite([table], output, made_by, split, overwrite)
+
+
+def _tell_copies(tables: Sequence[MotionTable]) -> None:
+    """A line for each data set that has clips of an earlier one: equal poses, whatever they are called."""
+    contents = [np.array([int(each, 16) for each in table.column("content")], np.uint64) for table in tables]
+    for number, table in enumerate(tables):
+        equal = int(np.isin(contents[number], np.concatenate([*contents[:number], contents[number][:0]])).sum())
+        if equal:
+            before = " and ".join(str(other.folder) for other in tables[:number])
+            say(
+                f"{equal:,} clips of {table.folder} have the motion of a clip in {before}; motionmillion data filter "
+                "--unique leaves them out"
+            )
 
 
 def _weighted(tables: Sequence[MotionTable], weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:

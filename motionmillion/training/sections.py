@@ -24,6 +24,7 @@ from motionmillion.data.check import check_listing
 from motionmillion.data.clips import SPLITS, MotionClip, load_clips
 from motionmillion.data.composition.composing import ComposeOptions, compose_clips
 from motionmillion.data.sets.groups import category_weights, check_balance_by
+from motionmillion.data.sets.mixing import mixing_weights
 from motionmillion.data.sets.texts import check_caption_weights
 from motionmillion.data.shards.motion_table import MotionTable, is_table
 from motionmillion.data.shards.texts import TextShards
@@ -122,6 +123,10 @@ class ClipsSection:
     def tables(self) -> list[MotionTable]:
         """The folders as data sets on disk; none unless all of them are."""
         return [MotionTable(folder) for folder in self.folders] if all(map(is_table, self.folders)) else []
+
+    def mixing(self) -> dict[str, float | None] | None:
+        """Mixing weights by source, if the folders are data sets on disk with any."""
+        return mixing_weights([table.header["sources"] for table in self.tables()])
 
     @property
     def folders(self) -> list[str]:

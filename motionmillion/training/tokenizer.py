@@ -20,12 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import TrainerCallback, TrainerState, set_seed
 
 from motionmillion.configuration import check_number, check_share, check_whole
 from motionmillion.data.sets.events import event_weights
 from motionmillion.data.sets.mapped import MappedClips, MappedWindows
+from motionmillion.data.sets.mixing import mixed
 from motionmillion.data.sets.windows import FeatureWindows, WholeClips, collate_features
 from motionmillion.eval.reconstruction import evaluate_tokenizer
 from motionmillion.features import Representation
@@ -111,6 +113,9 @@ def load_tokenizer_data(recipe: Recipe, representation: Representation) -> Token
             raise ValueError(f"data must hold clips of the split {name!r}, got none; add a {name}.txt")
     windows = FeatureWindows(split["train"], representation, *versions, seed=recipe.seed)
     weights = event_weights(windows, split["train"], data.balance) if data.balance else None
+    if mixing := data.mixing():
+        datasets = [split["train"][windows.origins[version]].dataset for version, _ in windows.starts]
+        weights = mixed(torch.ones(len(windows)) if weights is None else weights, datasets, mixing)
     return TokenizerData(windows, WholeClips(split["val"], representation), weights)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import ray  # type: ignore[import-not-found]  # pyright: ignore[reportMissingImports]
 import ray.data  # type: ignore[import-not-found]  # pyright: ignore[reportMissingImports]
 
-from motionmillion.curation.run import curate, make_curator, stage_options
+from motionmillion.curation.run import claim_folder, curate, make_curator, stage_options
 from motionmillion.training.recipe import load_yaml
 
 
@@ -40,9 +40,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--gpus", type=float, default=0, help="of each worker")
     args = parser.parse_args()
-    ray.init(address=args.address)
+    ray.init(args.address) if args.address else ray.init(include_dashboard=False)
     given = load_yaml(args.config) if args.config else {}
     out, videos = args.out.resolve(), [path.resolve() for path in args.videos]
+    claim_folder(out)
     made = ray.data.from_items([str(path) for path in videos]).map(
         Curator,
         fn_constructor_args=(str(out), stage_options(given)),

@@ -1,14 +1,18 @@
 """How well the measures of `motionmillion curate` find faults: ROC curves of faults put into clean motion.
 
-    python recipes/curation/thresholds.py --data PATH/TO/cmu_text_motion --output docs/results/curation
+    python recipes/curation/thresholds.py --data PATH/TO/cmu_text_motion --output docs/results/curation --clips 300
 
 Clips of real motion that pass the audit are taken, at most `--clips` of each split, evenly spread, in windows of at
 most 200 frames. Each is measured as it is, and once for each fault, with a seed of its own. Thresholds are chosen on
 clips of train, such that each measure alone drops 1 % of the clean ones; everything else is reported on val and test,
-whose subjects are others. Writes `curation.md` with the tables and `curation.svg` with the curves.
+whose subjects are others, also for the defaults of `motionmillion curate`. Writes `curation.md` with the tables and
+`curation.png` with the curves. With `--values FILE.npz` the measured values are kept there, or read from there.
+
+Seeds: number of the fault times 1000, plus the number of the clip.
 """
 
 import argparse
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,16 +22,22 @@ import roma
 import torch
 
 from motionmillion.curation.measures import MEASURES, measures_of
+from motionmillion.curation.quality import QualityOptions
 from motionmillion.data.audit import audit_clip
 from motionmillion.data.clips import ClipReader, list_clips
 from motionmillion.io.files import write_text
 from motionmillion.motion import Motion, rotation_y
 from motionmillion.progress import shown, tracked
+from motionmillion.provenance import describe_machine
 
 FRAMES, SHORTEST = 200, 45
 QUANTILE = 0.99
+RATES = (0.01, 0.02, 0.05, 0.1)
+"""Fractions of clean clips dropped, for which it is reported what one measure finds."""
 LOW = ("range",)
 """Measures of which small values are faults."""
+
+PARTS = ("train", "held")
 
 Draw = torch.Generator
 Fault = Callable[[Motion, Motion, Draw], Motion]
@@ -148,12 +158,40 @@ def directed(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: own * sign for name, own in values.items()}
 
 
+def operating_points(train: dict[str, np.ndarray], held: dict[str, np.ndarray]) -> list[str]:
+    """What the best measure of each fault finds, for several fractions of clean clips of train that it drops."""
+    names = list(MEASURES)
+    shares = " | ".join(f"{rate:.0%} dropped" for rate in RATES)
+    lines = ["", f"| fault | best measure | AUC | {shares} |", "|---" * (3 + len(RATES)) + "|"]
+    for fault in FAULTS:
+        areas = [roc(held["clean"][:, index], held[fault][:, index])[2] for index in range(len(names))]
+        best = int(np.argmax(areas))
+        cells = []
+        for rate in RATES:
+            limit = np.quantile(train["clean"][:, best], 1 - rate)
+            cells.append(f"{(held[fault][:, best] > limit).mean():.1%} at {abs(limit):.3g}")
+        lines.append(f"| {fault} | {names[best]} | {areas[best]:.3f} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def found_by_defaults(held: dict[str, np.ndarray]) -> list[str]:
+    """What the defaults of the stage `quality` drop."""
+    options, signs = dataclasses.asdict(QualityOptions()), [-1.0 if name in LOW else 1.0 for name in MEASURES]
+    limits = np.array([sign * options[name] for name, sign in zip(MEASURES, signs, strict=True)])
+    shown = ", ".join(f"{name} {options[name]:g}" for name in MEASURES)
+    lines = ["", f"Dropped by the defaults ({shown}):", "", "| clips of val and test | dropped |", "|---|---|"]
+    return lines + [f"| {name} | {(own > limits).any(1).mean():.1%} |" for name, own in held.items()]
+
+
 def report(train: dict[str, np.ndarray], held: dict[str, np.ndarray]) -> str:
     """Tables: thresholds, areas under the curves, and what the thresholds find."""
     limits = np.quantile(train["clean"], QUANTILE, axis=0)
     names = list(MEASURES)
     lines = [
-        f"{len(train['clean'])} clean clips of train, {len(held['clean'])} of val and test.",
+        "# Thresholds of curation",
+        "",
+        f"{len(train['clean'])} clean clips of train, {len(held['clean'])} of val and test. How they are used is in "
+        "[curation](../curation.md).",
         "",
         "| measure | threshold (1 % of clean clips of train) | clean clips of val and test dropped |",
         "|---|---|---|",
@@ -161,7 +199,7 @@ def report(train: dict[str, np.ndarray], held: dict[str, np.ndarray]) -> str:
     for index, name in enumerate(names):
         sign = "below" if name in LOW else "above"
         dropped = (held["clean"][:, index] > limits[index]).mean()
-        lines.append(f"| {name} | {sign} {abs(limits[index]):.3g} | {dropped:.1%} |")
+        lines.append(f"| {name} | {sign} {abs(limits[index]):.4g} | {dropped:.1%} |")
     lines += ["", "| fault | " + " | ".join(f"AUC of {name}" for name in names) + " | found by all thresholds |"]
     lines += ["|---" * (len(names) + 2) + "|"]
     for fault in FAULTS:
@@ -169,6 +207,8 @@ def report(train: dict[str, np.ndarray], held: dict[str, np.ndarray]) -> str:
         found = (held[fault] > limits).any(1).mean()
         lines.append(f"| {fault} | " + " | ".join(f"{area:.3f}" for area in areas) + f" | {found:.1%} |")
     lines += ["", f"All thresholds together drop {(held['clean'] > limits).any(1).mean():.1%} of clean clips."]
+    lines += operating_points(train, held) + found_by_defaults(held)
+    lines += ["", "![ROC curves](curation.png)"]
     return "\n".join(lines) + "\n"
 
 
@@ -176,10 +216,9 @@ def draw_curves(held: dict[str, np.ndarray], path: Path) -> None:
     """ROC curves: a panel for each fault, a line for each measure."""
     import matplotlib
 
-    matplotlib.use("svg")
+    matplotlib.use("agg")
     from matplotlib import pyplot
 
-    matplotlib.rcParams["svg.hashsalt"] = "curation"
     figure, panels = pyplot.subplots(2, 4, figsize=(11, 5.6), sharex=True, sharey=True)
     for panel, fault in zip(panels.flat, FAULTS, strict=False):
         for index, name in enumerate(MEASURES):
@@ -191,7 +230,14 @@ def draw_curves(held: dict[str, np.ndarray], path: Path) -> None:
     figure.supxlabel("clean clips dropped")
     figure.supylabel("faulty clips dropped")
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, dpi=80, metadata={"Software": None})
+
+
+def measured(data: Path, clips: int) -> dict[str, dict[str, np.ndarray]]:
+    """Measures of train, and of val and test."""
+    train = measure(list(clean_clips(data, "train", clips)))
+    others = [*clean_clips(data, "val", clips * 3 // 4), *clean_clips(data, "test", clips // 4)]
+    return {"train": train, "held": measure(others)}
 
 
 def main() -> None:
@@ -199,17 +245,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True, help="path of the results without suffix")
     parser.add_argument("--clips", type=int, default=600, help="clips of train, and of val and test together")
+    parser.add_argument("--values", type=Path, help=".npz file that keeps the measured values")
     args = parser.parse_args()
-    with shown():
-        train = directed(measure(list(clean_clips(args.data, "train", args.clips))))
-        others = [
-            *clean_clips(args.data, "val", args.clips * 3 // 4),
-            *clean_clips(args.data, "test", args.clips // 4),
-        ]
-        held = directed(measure(others))
-    text = report(train, held)
+    if args.values and args.values.exists():
+        with np.load(args.values) as kept:
+            values = {part: {name: kept[f"{part} {name}"] for name in ("clean", *FAULTS)} for part in PARTS}
+    else:
+        with shown():
+            values = measured(args.data, args.clips)
+        if args.values:
+            kept = {f"{part} {name}": own for part in PARTS for name, own in values[part].items()}
+            np.savez(args.values, allow_pickle=False, **kept)
+    train, held = (directed(values[part]) for part in PARTS)
+    machine = describe_machine("cpu")
+    text = report(train, held) + f"\nMade by `recipes/curation/thresholds.py --clips {args.clips}` on {machine}.\n"
     write_text(text, args.output.with_suffix(".md"))
-    draw_curves(held, args.output.with_suffix(".svg"))
+    draw_curves(held, args.output.with_suffix(".png"))
     print(text)
 
 

@@ -54,6 +54,17 @@ def test_merge(table, tmp_path):
         merge_sets([table.folder, other], tmp_path / "both")
 
 
+def test_equal_clips_of_merged_sets_are_counted(table, tmp_path, capsys):
+    rows = [row_of(MotionClip(f"other {i}", table.motion(i)), source="other") for i in (1, 4)]
+    rows.append(row_of(MotionClip("new", synthesize("squat", 3)), source="other"))
+    other = write_set(tmp_path / "more", rows).folder
+    merge_sets([table.folder, other], tmp_path / "both")
+    assert f"2 clips of {other} have the motion of a clip in {table.folder}" in capsys.readouterr().err
+    assert filter_set(tmp_path / "both", tmp_path / "once", Filter(unique=True))["faults"] == {"a copy": 2}
+    merge_sets([table.folder, write_set(tmp_path / "new", rows[2:]).folder], tmp_path / "apart")
+    assert "have the motion" not in capsys.readouterr().err
+
+
 def test_split(tmp_path):
     rows = [
         row_of(MotionClip(f"{i}-{j}", synthesize("walk", 0), subject=f"s{i}" if i else ""), take=f"t{j}")

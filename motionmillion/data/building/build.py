@@ -21,7 +21,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,6 +42,8 @@ from motionmillion.provenance import file_stamps, fingerprint
 
 _MEGABYTE = 1e6
 _LISTED = "listed.json"
+_NOTES = ("kind", "made_by", "trusted", "text_share")
+"""Options that are left out of the fingerprint of a build unless they are given."""
 
 
 def build_set(
@@ -70,6 +72,49 @@ def build_set(
             for the first fault.
         ChildProcessError: if a worker dies. Files that are whole are kept in any case.
     """
+    begun = begin_build(source, output, layout, options, overwrite)
+    # 3. motions
+    workers = usable_cores() if workers is None else workers
+    try:
+        _build_units(begun.units, begun.arguments, min(workers, len(begun.units)))
+    except KeyboardInterrupt:
+        say("stopped; files that are whole are kept, and the same command goes on from there")
+        raise
+    # 4. names, lists, header
+    header = _finish(begun.folder, begun.layout, begun.units, begun.listed, workers)
+    _summary(header)
+    return header
+
+
+class Begun(NamedTuple):
+    """A build whose motions are still to be read.
+
+    Args:
+        units: what workers read.
+        arguments: of `motionmillion.data.building.worker.make_builder`, whose builder makes a unit.
+        listed: faults of the lists.
+    """
+
+    folder: ResumableFolder
+    layout: Layout
+    units: list[Unit]
+    arguments: tuple[Any, ...]
+    listed: list[Fault]
+
+
+def begin_build(
+    source: str | Path,
+    output: str | Path,
+    layout: str | None = None,
+    options: BuildOptions | None = None,
+    overwrite: bool = False,
+) -> Begun:
+    """The first steps of `build_set`, for other ways to run the workers; a last `build_set` then writes the header.
+
+    Raises:
+        ImportError: without pyarrow.
+        ValueError: see `build_set`.
+    """
     check_arrow()
     source, output, options = Path(source), Path(output), options or BuildOptions()
     if not source.is_dir():
@@ -94,23 +139,13 @@ def build_set(
         rest.unlink(missing_ok=True)
     # 2. lists
     listed = _read_lists(found, output, units) if kind.indexed else []
-    # 3. motions
-    workers = usable_cores() if workers is None else workers
-    arguments = (str(source), str(output), kind.name, options, folder.run)
-    try:
-        _build_units(units, arguments, min(workers, len(units)))
-    except KeyboardInterrupt:
-        say("stopped; files that are whole are kept, and the same command goes on from there")
-        raise
-    # 4. names, lists, header
-    header = _finish(folder, found, units, listed, workers)
-    _summary(header)
-    return header
+    return Begun(folder, found, units, (str(source), str(output), kind.name, options, folder.run), listed)
 
 
 def _made_by(layout: Layout, units: list[Unit]) -> dict[str, Any]:
     """What the files depend on, besides the units: options, and the state of lists and tables."""
     own = {name: value for name, value in dataclasses.asdict(layout.options).items() if name not in ("only", "strict")}
+    own = {name: value for name, value in own.items() if value or name not in _NOTES}
     motions = {name for unit in units for name in unit.files}
     below = files_below(layout.source, layout.is_list)
     lists = [path for path in below if path.relative_to(layout.source).as_posix() not in motions]
@@ -120,8 +155,9 @@ def _made_by(layout: Layout, units: list[Unit]) -> dict[str, Any]:
     return {"layout": layout.name, "options": own, "format": FORMAT, "lists": fingerprint(file_stamps(lists))}
 
 
-def _chosen(unit: Unit, only: str | None) -> bool:
-    return only is None or any(fnmatch.fnmatch(name, only) for name in (unit.name, *unit.files))
+def _chosen(unit: Unit, only: tuple[str, ...]) -> bool:
+    names = (unit.name, *unit.files)
+    return not only or any(fnmatch.fnmatch(name, pattern) for pattern in only for name in names)
 
 
 def _read_lists(layout: Layout, output: Path, units: list[Unit]) -> list[Fault]:
@@ -177,7 +213,7 @@ def _finish(
     header = finish_set(
         folder,
         written,
-        layout.sources(),
+        layout.noted(),
         (fault for group in (listed, own, unmatched) for fault in group),
         workers,
         title=layout.facts.title,

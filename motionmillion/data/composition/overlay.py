@@ -115,6 +115,7 @@ def overlay_clips(
         split=lower.split,
         subject="+".join(dict.fromkeys((lower.subject, upper.subject))),
         category=lower.category if lower.category == upper.category else "",
+        dataset=lower.dataset,
         own_captions=captions,
     )
 

@@ -67,6 +67,7 @@ def join_clips(
         split=clips[0].split,
         subject="+".join(subjects),
         category=clips[0].category if len({clip.category for clip in clips}) == 1 else "",
+        dataset=clips[0].dataset,
         own_captions=captions,
     )
 

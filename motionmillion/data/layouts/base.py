@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from motionmillion.configuration import check_number, check_whole
+from motionmillion.configuration import check_number, check_share, check_whole
 from motionmillion.data.clips import cut_span
 from motionmillion.data.folder_files import Caption, by_span
 from motionmillion.data.layouts.archives import Unit, find_units, is_archive, read_unit
 from motionmillion.data.layouts.index import Index, IndexWriter
-from motionmillion.data.shards.motion_writer import Fault
+from motionmillion.data.shards.motion_writer import SOURCE_KINDS, Fault
 from motionmillion.motion import Motion
 
 NOTES = ("no captions", "in no list", "in no split")
@@ -54,9 +54,13 @@ class BuildOptions:
         cut: seconds; longer motions are cut into equal windows; 0 keeps all whole.
         shortest: seconds below which motions are left out.
         licence, source: terms and name of the data, for layouts that do not know them.
-        only: pattern of the archives and files to read, such as "motion_272rpr/MotionGV/*".
+        only: patterns of the archives and files to read, such as "motion_272rpr/MotionGV/*"; empty for all.
         quality: whether the numbers of `motionmillion.data.quality` and the findings of the audit are computed.
         strict: stop at the first fault.
+        kind: where the motion comes from, see `motion_writer.SOURCE_KINDS`.
+        made_by: what generated or estimated it, such as a model and its seed.
+        trusted: blocks of features that texts may be trained on; empty for all.
+        text_share: probability of conditioning on a text rather than on a reference.
     """
 
     captions: str | None = None
@@ -66,15 +70,23 @@ class BuildOptions:
     shortest: float = 0.5
     licence: str | None = None
     source: str | None = None
-    only: str | None = None
+    only: tuple[str, ...] = ()
     quality: bool = True
     strict: bool = False
     shard_size: int = 2048
+    kind: str | None = None
+    made_by: str | None = None
+    trusted: tuple[str, ...] = ()
+    text_share: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("fps", "cut", "shortest"):
             check_number(name, getattr(self, name))
         check_whole("shard_size", self.shard_size, 1)
+        if self.kind is not None and self.kind not in SOURCE_KINDS:
+            raise ValueError(f"kind must be one of {', '.join(SOURCE_KINDS)}, got {self.kind!r}")
+        if self.text_share is not None:
+            check_share("text_share", self.text_share)
         if 0 < self.cut < 2 * max(self.shortest, 0.5):
             raise ValueError(f"cut must be at least {2 * max(self.shortest, 0.5):g} seconds, or 0, got {self.cut!r}")
 
@@ -167,10 +179,19 @@ class Layout(ABC):
         name = self.options.source or self.facts.title
         return {name: {"licence": self.options.licence or self.facts.licence, "url": self.facts.url}}
 
+    def noted(self) -> dict[str, dict[str, Any]]:
+        """`sources`, and over it what the options say of all of them."""
+        options = self.options
+        given = {"kind": options.kind, "made_by": options.made_by, "text_share": options.text_share}
+        given |= {"trusted_text": list(options.trusted) or None}
+        given = {key: value for key, value in given.items() if value is not None}
+        return {name: {**entry, **given} for name, entry in self.sources().items()}
+
     def labelled(self, draft: Draft) -> Draft:
         """A draft with the source and licence of the layout, where it has none of its own."""
         source = draft.source or self.options.source or self.facts.title
-        return draft.replace(source=source, licence=draft.licence or self.options.licence or self.facts.licence)
+        licence = draft.licence or self.options.licence or self.facts.licence
+        return draft.replace(source=source, licence=licence, trusted=self.options.trusted or draft.trusted)
 
 
 def spans_of(draft: Draft, captions: Sequence[Caption]) -> Iterator["Draft | Fault"]:

@@ -6,8 +6,9 @@ overview.numbers()                                 # the same for JSON
 """
 
 import re
+from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,29 @@ from motionmillion.data.shards.motion_table import MotionTable
 
 QUANTILES = (0.05, 0.5, 0.95, 0.99)
 _SHOWN = 20
+_BUFFER = 1 << 20
+
+
+class Distinct:
+    """Counts different texts by their hashes, 8 bytes each."""
+
+    def __init__(self) -> None:
+        self.known, self.new = np.zeros(0, np.int64), array("q")
+
+    def update(self, texts: Iterable[str]) -> None:
+        self.new.extend(map(hash, texts))
+        if len(self.new) >= _BUFFER:
+            len(self)
+
+    def __len__(self) -> int:
+        self.known = np.union1d(self.known, np.frombuffer(self.new, np.int64))
+        self.new = array("q")
+        return len(self.known)
+
+
+def numbers() -> array:
+    """An empty list of numbers, 8 bytes each."""
+    return array("d")
 
 
 @dataclass
@@ -34,19 +58,21 @@ class Overview:
         told: clips with a verb that is known.
         flags: clips by finding of the audit.
         quality: numbers of `motionmillion.data.quality` of the clips that have them.
+        made: by source, where its motion comes from, and what made it, for sources whose manifest says so.
     """
 
-    seconds: list[float] = field(default_factory=list)
-    captions: list[int] = field(default_factory=list)
+    seconds: array = field(default_factory=numbers)
+    captions: array = field(default_factory=numbers)
     splits: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
     origins: Counter[str] = field(default_factory=Counter)
     verbs: Counter[str] = field(default_factory=Counter)
     told: int = 0
     words: int = 0
-    texts: set[int] = field(default_factory=set)
+    texts: Distinct = field(default_factory=Distinct)
     flags: Counter[str] = field(default_factory=Counter)
-    quality: dict[str, list[float]] = field(default_factory=dict)
+    quality: dict[str, array] = field(default_factory=lambda: {name: numbers() for name in QUALITY})
+    made: dict[str, str] = field(default_factory=dict)
 
     def add_texts(self, texts: Iterable[str], origins: Iterable[str]) -> None:
         """Count the captions of a clip."""
@@ -57,8 +83,8 @@ class Overview:
         for text in texts:
             words = re.findall(r"[a-z']+", text.lower())
             self.words += len(words)
-            self.texts.add(hash(text))
             found |= {base for word in words if (base := _verb(word)) is not None}
+        self.texts.update(texts)
         self.told += bool(found)
         self.verbs.update(found)
 
@@ -70,9 +96,10 @@ class Overview:
             "hours": round(sum(self.seconds) / 3600, 4),
             "splits": dict(self.splits),
             "sources": dict(self.sources.most_common()),
+            "made": self.made,
             "seconds": _quantiles(self.seconds),
             "captions": {
-                "texts": sum(self.captions),
+                "texts": int(sum(self.captions)),
                 "different": len(self.texts),
                 "words_of_a_text": round(self.words / max(sum(self.captions), 1), 2),
                 "of_a_clip": _quantiles(self.captions),
@@ -92,6 +119,7 @@ class Overview:
             f"clips      {facts['clips']:,}, {facts['hours']:,.2f} hours",
             f"splits     {_listed(facts['splits'])}",
             f"sources    {_listed(facts['sources'])}",
+            *(f"made       {name}: {said}" for name, said in self.made.items()),
             f"seconds    {_spread(facts['seconds'])}",
             f"captions   {told['texts']:,}, {told['different']:,} different, {told['words_of_a_text']:g} words each; "
             f"{_spread(told['of_a_clip'])} a clip; {told['clips_without']:,} clips without",
@@ -105,11 +133,10 @@ class Overview:
 
 def overview_of_table(table: MotionTable) -> Overview:
     """The numbers of a data set on disk; reads no motion."""
-    overview = Overview()
-    overview.quality = {name: [] for name in QUALITY}
+    overview = Overview(made=made_by(table.header))
     for file in range(len(table.files)):
         part = table.table(file)
-        overview.seconds += (part["frames"].to_numpy() / part["fps"].to_numpy()).tolist()
+        overview.seconds.extend((part["frames"].to_numpy() / part["fps"].to_numpy()).tolist())
         overview.splits.update(part["split"].to_pylist())
         overview.sources.update(part["source"].to_pylist())
         for texts, origins in zip(part["texts"].to_pylist(), part["text_origins"].to_pylist(), strict=True):
@@ -118,8 +145,18 @@ def overview_of_table(table: MotionTable) -> Overview:
             overview.flags.update(set(flags))
         for name, values in overview.quality.items():
             own = part["quality"].combine_chunks().field(name).to_numpy(zero_copy_only=False)
-            values += own[np.isfinite(own)].tolist()
+            values.extend(own[np.isfinite(own)].tolist())
     return overview
+
+
+def made_by(header: Mapping[str, Any]) -> dict[str, str]:
+    """What the header of a data set says of where the motion of each source comes from."""
+    made = {}
+    for name, entry in header["sources"].items():
+        words = [entry.get("kind"), f"made by {entry['made_by']}" if entry.get("made_by") else None]
+        if any(words):
+            made[name] = ", ".join(filter(None, words))
+    return made
 
 
 def _verb(word: str) -> str | None:
@@ -127,12 +164,12 @@ def _verb(word: str) -> str | None:
     return word if word in verbs() else base_form(word) or gerunds().get(word)
 
 
-def _quantiles(values: Iterable[float]) -> dict[str, float]:
-    values = np.asarray(list(values), float)
-    if not len(values):
+def _quantiles(values: Sequence[float]) -> dict[str, float]:
+    own = np.asarray(values, float)
+    if not len(own):
         return {}
-    found = {f"{share:.0%}": float(f"{np.quantile(values, share):.4g}") for share in QUANTILES}
-    return {"mean": float(f"{values.mean():.4g}"), **found}
+    found = {f"{share:.0%}": float(f"{np.quantile(own, share):.4g}") for share in QUANTILES}
+    return {"mean": float(f"{own.mean():.4g}"), **found}
 
 
 def _spread(quantiles: dict[str, float]) -> str:

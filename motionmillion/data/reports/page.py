@@ -21,7 +21,8 @@ from motionmillion.data.audit import KINDS, audit_clip
 from motionmillion.data.clips import SPLITS, ClipReader, list_clips
 from motionmillion.data.quality import QUALITY, quality_of
 from motionmillion.data.records import ClipRecord, MotionClip
-from motionmillion.data.reports.overview import Overview
+from motionmillion.data.reports.overview import Overview, made_by
+from motionmillion.data.shards.motion_table import MotionTable, is_table
 from motionmillion.io.files import write_text
 from motionmillion.io.html import write_html
 from motionmillion.motion import Motion, heading, rotation_y
@@ -63,7 +64,7 @@ def write_audit(
     """
     records, read, overview = list_clips(folder, splits), ClipReader(folder), Overview()
     records = records if limit is None else records[:: max(math.ceil(len(records) / limit), 1)]
-    overview.quality = {name: [] for name in QUALITY}
+    overview.made = made_by(MotionTable(folder).header) if is_table(folder) else {}
     audited: list[Audited] = []
     unreadable: list[tuple[str, str]] = []
     poses: list[np.ndarray] = []
@@ -75,7 +76,7 @@ def write_audit(
         except (ValueError, OSError) as error:
             unreadable.append((record.name, " ".join(str(error).split())))
             continue
-        _count(overview, clip, audited[-1])
+        _count(overview, clip, audited[-1], record.dataset or Path(folder).resolve().name)
         if len(poses) < _COMPARED:
             poses.append(_moments(clip.motion))
     near = near_duplicates(np.array(poses)) if poses else []
@@ -85,10 +86,10 @@ def write_audit(
     return overview
 
 
-def _count(overview: Overview, clip: MotionClip, audited: Audited) -> None:
+def _count(overview: Overview, clip: MotionClip, audited: Audited, source: str) -> None:
     overview.seconds.append(clip.motion.seconds)
     overview.splits[clip.split] += 1
-    overview.sources[clip.category] += 1
+    overview.sources[source] += 1
     overview.add_texts(clip.captions, clip.sources or ("",) * len(clip.captions))
     overview.flags.update(audited.kinds)
     for name, values in overview.quality.items():

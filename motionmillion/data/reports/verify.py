@@ -16,7 +16,6 @@
 Unusual: a subject in several splits is only a note, because published lists split by clip.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ import numpy as np
 from motionmillion.data.shards.motion_table import MotionTable
 from motionmillion.data.shards.motions import map_motions, motion_of
 from motionmillion.data.shards.pool import run_tasks, usable_cores
+from motionmillion.data.splits import SPLITS
 from motionmillion.kinematics.upright import upright_fraction
 from motionmillion.motion import FPS_RANGE
 from motionmillion.progress import progress_bar
@@ -154,28 +154,52 @@ def _check_counts(table: MotionTable, report: VerifyReport) -> None:
 
 
 def _check_leaks(table: MotionTable, report: VerifyReport) -> None:
-    splits, names = table.column("split"), table.column("name")
-    doubled = [name for name, count in Counter(names.tolist()).items() if count > 1]
-    if doubled:
-        report.problems.append(f"{len(doubled)} names occur twice, such as {doubled[0]!r}")
+    splits = np.concatenate([_codes(table.table(file)["split"]) for file in range(len(table.files))])
+    order, starts, counts = _grouped(_hashes(table, "name"))
+    doubled = np.flatnonzero(counts > 1)
+    if len(doubled):
+        first = order[starts[doubled]].min()
+        report.problems.append(f"{len(doubled)} names occur twice, such as {table.name(int(first))!r}")
+    copies = 0
     for column, to in (("take", report.problems), ("content", report.problems), ("subject", report.notes)):
-        keys = table.column(column)
-        first: dict[Any, str] = {}
-        leaked: dict[Any, set[str]] = {}
-        for key, split in zip(keys.tolist(), splits.tolist(), strict=True):
-            if key and first.setdefault(key, split) != split:
-                leaked.setdefault(key, {first[key]}).add(split)
-        if leaked:
-            key, where = next(iter(leaked.items()))
+        keys = _hashes(table, column)
+        order, starts, counts = _grouped(keys)
+        copies = len(table) - len(starts) if column == "content" else copies
+        own = splits[order]
+        mixed = np.minimum.reduceat(own, starts) != np.maximum.reduceat(own, starts)
+        leaked = np.flatnonzero(mixed & (keys[order[starts]] != hash("")))
+        if len(leaked):
+            group = leaked[np.argmin(order[starts[leaked]])]  # the first one in the set
+            rows = order[starts[group] : starts[group] + counts[group]]
+            file, row = table.place(int(rows[0]))
+            key = table.table(file)[column][row].as_py()
+            where = " and ".join(sorted(SPLITS[code] for code in np.unique(splits[rows])))
             to.append(
-                f"{len(leaked)} {column}s are in several splits, such as {key!r} in {' and '.join(sorted(where))}; "
+                f"{len(leaked)} {column}s are in several splits, such as {key!r} in {where}; "
                 "motionmillion data split, or filter --no-leaks"
             )
         else:
             report.passed.append(f"no {column} is in several splits")
-    copies = len(table) - len(set(table.column("content").tolist()))
     if copies:
         report.notes.append(f"{copies:,} clips are copies of others; motionmillion data filter --unique")
+
+
+def _codes(column: Any) -> np.ndarray:
+    """Numbers of splits `[N]`, int8."""
+    return np.array([SPLITS.index(split) for split in column.to_pylist()], np.int8)
+
+
+def _hashes(table: MotionTable, column: str) -> np.ndarray:
+    """Hashes `[N]` of a column of strings, 8 bytes a clip."""
+    parts = [list(map(hash, table.table(file)[column].to_pylist())) for file in range(len(table.files))]
+    return np.concatenate([np.array(part, np.int64) for part in parts])
+
+
+def _grouped(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows in the order of their keys `[N]`, and begin and size of each group of equal keys in that order."""
+    order = np.argsort(keys, kind="stable")
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(keys[order]) != 0]))
+    return order, starts, np.diff(np.append(starts, len(keys)))
 
 
 def verify_download(folder: str | Path) -> VerifyReport:

@@ -22,6 +22,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from motionmillion.configuration import check_number, check_whole, unknown_key_error
 from motionmillion.data.clips import MotionClip
+from motionmillion.data.sets.mixing import mixed
 from motionmillion.data.sets.pairs import PairDataset
 from motionmillion.data.sets.references import Corruption
 from motionmillion.features import Representation
@@ -44,6 +45,10 @@ class Source:
             reference; None for all.
         share: fraction of all visits that go to this source, above 0 and below 1; None visits each of its clips as
             often as each clip of the other sources without a share.
+        group: data set that several sources are parts of; their `share` is that of the data set. "" for none.
+        name: parts of a data set with one name share a `weight`.
+        weight: how often a part is visited relative to the other parts of its data set; None for 1 if another part has
+            a weight, and in proportion to the numbers of clips if none has.
     """
 
     clips: Sequence[MotionClip]
@@ -51,12 +56,17 @@ class Source:
     trusted_text: Sequence[str] | None = None
     trusted_reference: Sequence[str] | None = None
     share: float | None = None
+    group: str = ""
+    name: str = ""
+    weight: float | None = None
 
     def __post_init__(self) -> None:
         if check_number("text_share", self.text_share) > 1:
             raise ValueError(f"text_share must be in [0, 1], got {self.text_share!r}")
         if self.share is not None and not 0 < check_number("share", self.share) < 1:
             raise ValueError(f"share must be above 0 and below 1, got {self.share!r}; leave it out for the rest")
+        if self.weight is not None:
+            check_number("weight", self.weight)
         for name in ("trusted_text", "trusted_reference"):
             check_names(name, getattr(self, name))
 
@@ -124,7 +134,7 @@ class FlowPairs(PairDataset):
         self.stats: FeatureStats | None = None
 
     def weights(self, within: Tensor | None = None) -> Tensor | None:
-        """Sampling weights `[clips]` that give sources their `share` of visits; None if all are equal.
+        """Sampling weights `[clips]` that give sources their `share` and `weight` of visits; None if all are equal.
 
         Args:
             within: relative weight of each clip within its source; None if all are equal.
@@ -132,11 +142,17 @@ class FlowPairs(PairDataset):
         Raises:
             ValueError: for shares that leave nothing for sources without one, or, if all have one, do not add up to 1.
         """
-        if all(source.share is None for source in self.sources):
+        if all(source.share is None and source.weight is None for source in self.sources):
             return within
         weights = torch.ones(len(self), dtype=torch.float64) if within is None else within.double().clone()
-        owners = [None if source.share is None else id(source) for source in self.sources]
-        shares = {id(source): source.share for source in self.sources if source.share is not None}
+        self._mix(weights)
+        if all(source.share is None for source in self.sources):
+            return weights
+        keys = [source.group or id(source) for source in self.sources]
+        owners = [None if source.share is None else key for source, key in zip(self.sources, keys, strict=True)]
+        shares = {
+            key: source.share for source, key in zip(self.sources, keys, strict=True) if source.share is not None
+        }
         rest = 1 - math.fsum(shares.values())
         if rest < _TINY if None in owners else abs(rest) > _TINY:
             raise ValueError(
@@ -147,6 +163,15 @@ class FlowPairs(PairDataset):
             rows = torch.tensor([other == owner for other in owners])
             weights[rows] *= (rest if owner is None else shares[owner]) / weights[rows].sum()
         return weights
+
+    def _mix(self, weights: Tensor) -> None:
+        """Give the parts of each data set their `weight`, in place; the sum over the data set stays as it is."""
+        groups = {source.group for source in self.sources if source.weight is not None}
+        for group in groups:
+            members = torch.tensor([source.group == group for source in self.sources])
+            parts = [source for source in self.sources if source.group == group]
+            names = [source.name for source in parts]
+            weights[members] = mixed(weights[members], names, {part.name: part.weight for part in parts})
 
     def normalize(self, stats: FeatureStats) -> None:
         """Normalise all features once; call it before the first item is drawn."""

@@ -24,6 +24,7 @@ from torch.utils.data import Dataset
 from motionmillion.configuration import check_number, check_whole
 from motionmillion.data.augment import change_speed, mirror_clip, mix_bodies
 from motionmillion.data.records import MotionClip
+from motionmillion.data.sets.mixing import mixing_weights
 from motionmillion.data.shards.motion_table import MotionTable
 from motionmillion.features import Representation
 from motionmillion.motion import Motion
@@ -128,12 +129,9 @@ class MappedWindows(Dataset):
 
     def weights(self) -> Tensor | None:
         """Sampling weight of each item by the mixing weights of its sources; None if there are none."""
-        named = [table.header["sources"] for table in self.source.tables]
-        if not any(entry.get("weight") is not None for sources in named for entry in sources.values()):
+        weights = mixing_weights([table.header["sources"] for table in self.source.tables])
+        if weights is None:
             return None
-        weights: dict[str, float | None] = {}
-        for sources in named:
-            weights |= {name: entry.get("weight") for name, entry in sources.items()}
         of_clip = self.source.column("source")
         items = np.diff(self.ends, prepend=0)
         totals = {name: int(items[of_clip == name].sum()) for name in np.unique(of_clip)}

@@ -21,6 +21,8 @@ from motionmillion.data.shards.encoding import encode_motion
 from motionmillion.progress import progress_bar
 from motionmillion.tokenizer import MotionTokenizer
 
+DATASET = "dataset"
+
 _TOGETHER = 64
 """Number of clips whose versions are encoded together; it bounds memory and does not change the codes."""
 
@@ -50,7 +52,8 @@ class Sequences:
     Args:
         codes: codes `[N]` of each version of each clip; without a codebook, latents `[N, Q]`.
         versions: captions and labels of each version.
-        groups: group of each clip, for each of `motionmillion.data.sets.groups.BALANCED_BY`; see `group_of`.
+        groups: group of each clip, for each of `motionmillion.data.sets.groups.BALANCED_BY`; see `group_of`; and
+            as `DATASET` the data set that it is from.
         names: name of each clip, for messages.
     """
 
@@ -98,5 +101,6 @@ def make_sequences(
             codes += [[next(encoded) for _ in own] for own in made]
             versions += [[Version.of(each) for each in own] for own in made]
             bar.update(len(part))
-    groups = {by: [group_of(clip, by) for clip in clips] for by in BALANCED_BY}
+    groups: dict[str, list[str | None]] = {by: [group_of(clip, by) for clip in clips] for by in BALANCED_BY}
+    groups[DATASET] = [clip.dataset for clip in clips]
     return Sequences(codes, versions, groups, [clip.name for clip in clips])

@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from motionmillion.data.clips import MotionClip
 from motionmillion.data.sets.groups import check_balance_by, named_group
-from motionmillion.data.sets.sequences import Sequences, Version, make_sequences
+from motionmillion.data.sets.sequences import DATASET, Sequences, Version, make_sequences
 from motionmillion.data.sets.texts import Texts, check_caption_sources, draw_caption, text_bank
 from motionmillion.data.sets.wordings import Wordings
 from motionmillion.data.shards.token_index import open_index
@@ -120,6 +120,10 @@ class TokenDataset(Dataset):
     def groups(self, by: str = "category") -> list[str | None]:
         """The group of each clip, see `motionmillion.data.sets.groups.group_of`."""
         return self._groups[check_balance_by(by)]
+
+    def datasets(self) -> list[str]:
+        """The data set that each clip is from; "" if unknown."""
+        return [name or "" for name in self._groups.get(DATASET, [""] * len(self))]
 
     def captions(self) -> Iterable[str]:
         """Every caption that a visit may draw."""

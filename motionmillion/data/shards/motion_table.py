@@ -31,6 +31,10 @@ _OPEN = 256
 _MANY = 512
 """Rows that are turned into records at a time."""
 _RECORD = ("name", "split", "subject", "category", "whole", "ends", "texts", "text_origins", "text_own")
+_RECORD += ("source", "trusted")
+_SHARED = ("name", "captions", "split", "subject", "category", "whole", "own_captions", "sources", "ends", "dataset")
+_SHARED += ("trusted",)
+"""Fields of both a record and a clip."""
 
 
 def is_table(folder: str | Path) -> bool:
@@ -107,8 +111,7 @@ class MotionTable:
     def clip(self, index: int) -> MotionClip:
         """A clip with its motion."""
         record = self.record(index)
-        fields = ("name", "captions", "split", "subject", "category", "whole", "own_captions", "sources", "ends")
-        return MotionClip(motion=self.motion(index), **{name: getattr(record, name) for name in fields})
+        return MotionClip(motion=self.motion(index), **{name: getattr(record, name) for name in _SHARED})
 
     def name(self, index: int) -> str:
         """Name of a clip."""
@@ -152,13 +155,15 @@ class MotionTable:
     def _records(self, file: int, rows: Sequence[int]) -> Iterator[ClipRecord]:
         table = self.table(file).select(_RECORD).take(list(rows))
         for row, entry in zip(rows, table.to_pylist(), strict=True):
-            texts, own = entry.pop("texts"), entry.pop("text_own")
+            texts, own, trusted = entry.pop("texts"), entry.pop("text_own"), entry.pop("trusted")
             yield ClipRecord(
                 file=self.files[file],
                 captions=tuple(texts),
                 sources=tuple(entry.pop("text_origins")),
                 own_captions=tuple(text for text, mine in zip(texts, own, strict=True) if mine),
                 row=int(self.starts[file]) + int(row),
+                dataset=entry.pop("source"),
+                trusted=None if trusted is None else tuple(trusted),
                 **entry,
             )
 

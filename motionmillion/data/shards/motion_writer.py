@@ -27,8 +27,11 @@ from motionmillion.provenance import files_hash, fingerprint
 FAULTS = "faults.jsonl"
 _FILES = 16
 """Fewest files that a process is started for."""
-SOURCE_KEYS = ("licence", "url", "weight", "text_share", "trusted_text", "trusted_reference")
+SOURCE_KEYS = ("licence", "url", "weight", "text_share", "trusted_text", "trusted_reference", "kind", "made_by")
 """What a header may say of a source, besides its counts."""
+
+SOURCE_KINDS = ("mocap", "video", "synthetic")
+"""Where the motion of a source comes from: recorded, estimated from videos, or generated."""
 
 
 class Fault(NamedTuple):

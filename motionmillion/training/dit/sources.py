@@ -2,26 +2,32 @@
 
     training, validation = dit_sources(recipe, dit_data_options(recipe))
 
-Settings that a source does not give are read from `source.json` in its folder, if there is one.
+Settings that a source does not give are read from `source.json` in its folder, if there is one, and for a data set of
+`motionmillion data build` or `merge` from its manifest: each of its sources becomes one of training, with the blocks
+that it is trusted for, its share of texts and its mixing weight.
 """
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from motionmillion.configuration import check_share, check_whole, unknown_key_error
 from motionmillion.data.clips import SPLITS, MotionClip
 from motionmillion.data.sets.flow_pairs import Source, check_names
 from motionmillion.data.sets.references import Corruption
+from motionmillion.data.shards.motion_table import MotionTable, is_table
 from motionmillion.features import get
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.pipeline.options import DiTOptions
+from motionmillion.progress import say
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.sections import TextToMotionSection, option, read_folder, read_section
 
 _SOURCE_FILE = "source.json"
 _SOURCE_KEYS = ("folder", "text_share", "trusted_text", "trusted_reference", "share", "splits")
+_MANIFEST_KEYS = ("text_share", "trusted_text", "trusted_reference", "weight")
 
 
 def corruption_of(given: Any) -> Corruption:
@@ -73,13 +79,11 @@ def dit_data_options(recipe: Recipe) -> DiTSection:
 
 def dit_sources(recipe: Recipe, data: DiTSection) -> tuple[list[Source], list[Source]]:
     """Training and validation sources of the section `data` of a recipe."""
-    loaded = (
-        [_source_clips(entry, data.skip_bad) for entry in data.sources]
-        if data.sources
-        else [({}, data.clips(recipe.seed))]
-    )
+    loaded: list[Part] = []
+    for number, entry in enumerate(data.sources or []):
+        loaded += _source_parts(entry, data.skip_bad, f"data.sources[{number}]")
     training, validation = [], []
-    for settings, clips in loaded:
+    for settings, clips in loaded or _folder_parts(data, recipe.seed):
         settings = {"text_share": data.text_share, **settings}
         training.append(Source(data.training_clips(clips, recipe.seed), **settings))
         validation.append(Source([clip for clip in clips if clip.split == "val" and clip.captions], **settings))
@@ -89,12 +93,64 @@ def dit_sources(recipe: Recipe, data: DiTSection) -> tuple[list[Source], list[So
     return training, validation
 
 
-def _source_clips(entry: Any, skip_bad: bool) -> tuple[dict[str, Any], list[MotionClip]]:
-    """The clips of one source, and how they are used."""
+class Part(NamedTuple):
+    """Clips that are used alike, and how: the arguments of `Source`."""
+
+    settings: dict[str, Any]
+    clips: list[MotionClip]
+
+
+def _folder_parts(data: DiTSection, seed: int) -> list[Part]:
+    """The clips of `data.folder` or `data.synthetic`; the sources of data sets are told apart."""
+    if not any(map(is_table, data.folders)):
+        return [Part({}, data.clips(seed))]
+    parts = []
+    for folder in data.folders:
+        clips = read_folder(folder, data.skip_bad)
+        # mixing weights hold across data sets, but say nothing about other folders
+        group = "data.folder" if data.tables() else folder
+        parts += manifest_parts(folder, clips, group) if is_table(folder) else [Part({}, clips)]
+    return parts
+
+
+def _source_parts(entry: Any, skip_bad: bool, group: str) -> Iterator[Part]:
+    """The clips of an entry of `data.sources`, and how they are used; the sources of a data set are told apart."""
     settings = source_settings(entry)
-    splits, folder = settings.pop("splits", None), settings.pop("folder")
-    clips = read_folder(str(folder), skip_bad, splits or SPLITS)
-    return settings, [clip.replace(split="train") for clip in clips] if splits else clips
+    splits, folder = settings.pop("splits", None), str(settings.pop("folder"))
+    clips = read_folder(folder, skip_bad, splits or SPLITS)
+    clips = [clip.replace(split="train") for clip in clips] if splits else clips
+    for own, part in manifest_parts(folder, clips, group) if is_table(folder) else [Part({}, clips)]:
+        yield Part({**own, **settings}, part)
+
+
+def manifest_parts(folder: str, clips: Iterable[MotionClip], group: str) -> list[Part]:
+    """The clips of a data set by source and by the blocks that they are trusted for, as its manifest says.
+
+    Args:
+        group: see `Source`.
+
+    Raises:
+        ValueError: for a manifest with values that a source cannot have.
+    """
+    header, found = MotionTable(folder).header["sources"], {}
+    for clip in clips:
+        found.setdefault((clip.dataset, clip.trusted), []).append(clip)
+    parts = []
+    for (name, trusted), own in found.items():
+        settings = {key: value for key, value in header.get(name, {}).items() if key in _MANIFEST_KEYS}
+        settings |= {"group": group, "name": name} | ({} if trusted is None else {"trusted_text": trusted})
+        try:
+            Source([], **settings)
+        except ValueError as error:
+            raise ValueError(f"{error}; in the manifest of {folder!r}") from None
+        said = [f"{key} {_said(value)}" for key, value in settings.items() if key in _MANIFEST_KEYS]
+        say(f"source {name!r} of {folder}: {', '.join([f'{len(own):,} clips', *said])}")
+        parts.append(Part(settings, own))
+    return parts
+
+
+def _said(value: Any) -> str:
+    return "+".join(value) if isinstance(value, list | tuple) else f"{value:g}"
 
 
 def source_settings(entry: Any, config: MotionDiTConfig | None = None) -> dict[str, Any]:
@@ -125,7 +181,16 @@ def source_settings(entry: Any, config: MotionDiTConfig | None = None) -> dict[s
     except ValueError as error:
         raise ValueError(f"{error}; in {str(file)!r}") from None
     _check_source(settings, config)
+    if config is not None and is_table(entry["folder"]):
+        check_manifest(entry["folder"], config)
     return settings
+
+
+def check_manifest(folder: str | Path, config: MotionDiTConfig) -> None:
+    """Raise `ValueError` for trusted blocks in the manifest of a data set that the features of a model do not have."""
+    for entry in MotionTable(folder).header["sources"].values():
+        trusted = {key: entry.get(key) for key in ("trusted_text", "trusted_reference")}
+        Source([], **trusted).check_blocks(get(config.features).layout)
 
 
 def _check_source(settings: dict[str, Any], config: MotionDiTConfig | None) -> None:

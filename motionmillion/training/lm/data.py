@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 
 from motionmillion.data.sets.latents import LatentCollator
 from motionmillion.data.sets.live_texts import LiveTexts
+from motionmillion.data.sets.mixing import mixed
 from motionmillion.data.sets.packing import PackedCollator
 from motionmillion.data.sets.texts import TextBank, Texts
 from motionmillion.data.sets.token_cache import cached_texts
@@ -94,10 +95,19 @@ def lm_data(
         validation=validation,
         collate=PackedCollator(collate, data.packing) if data.packing else collate,
         plain=PackedCollator(plain, data.packing) if data.packing else plain,
-        weights=data.visits(train.groups(data.balance_by)),
+        weights=_visits(train, data),
         prepare=live.encoded if live else None,
         unseen=wordings.unseen(train, unseen) if wordings else None,
     )
+
+
+def _visits(train: TokenDataset | ShardDataset, data: LMSection) -> torch.Tensor | None:
+    """Sampling weight of each clip: by category, and for clips of data sets on disk by their mixing weights."""
+    weights = data.visits(train.groups(data.balance_by))
+    mixing = data.mixing()
+    if mixing is None or not isinstance(train, TokenDataset):
+        return weights
+    return mixed(torch.ones(len(train)) if weights is None else weights, train.datasets(), mixing)
 
 
 def collators(data: LMSection, config: MotionLMConfig) -> tuple[TokenCollator, TokenCollator]:

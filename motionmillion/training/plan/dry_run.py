@@ -173,9 +173,10 @@ def _lm(
 def _dit(
     recipe: Recipe, path: Path, arguments: Any, stage: int, target: Target, notes: list[str], part: str
 ) -> tuple[Recipe, list[str]]:
+    from motionmillion.data.shards.motion_table import is_table
     from motionmillion.lm.dit.config import MotionDiTConfig
     from motionmillion.training.dit.distillation import few_step_options
-    from motionmillion.training.dit.sources import dit_data_options, source_settings
+    from motionmillion.training.dit.sources import check_manifest, dit_data_options, source_settings
     from motionmillion.training.dit.start_from import dit_config, tuned_config
     from motionmillion.training.plan.configs import text_width, trained_dit_config
     from motionmillion.training.plan.dit_cost import dit_shape
@@ -194,6 +195,8 @@ def _dit(
     for source in data.sources or []:
         source_settings(source, config)
         _note_missing(source, ("folder",), notes)
+    for folder in filter(is_table, data.folders):
+        check_manifest(folder, config)
     shape = dit_shape(config, data.text_length)
     step = Step(
         gpus=target.gpus,

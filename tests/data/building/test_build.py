@@ -129,7 +129,7 @@ def test_strict_stops_at_the_first_fault(source, tmp_path):
     ("options", "message"),
     [
         (
-            dict(options=BuildOptions(only="nothing*")),
+            dict(options=BuildOptions(only=("nothing*",))),
             "source must hold motions in the layout motionmillion, got none",
         ),
         (dict(layout="x"), "layout must be one of"),
@@ -145,7 +145,7 @@ def test_bad_options_are_named(source, tmp_path, options, message):
 
 
 def test_only_a_part_first_and_the_rest_later(source, expected, tmp_path):
-    first = BuildOptions(only="*part0*", shard_size=4)
+    first = BuildOptions(only=("*part0*",), shard_size=4)
     assert build_set(source, tmp_path / "out", workers=1, options=first)["clips"] == 6
     assert build_set(source, tmp_path / "out", workers=1, options=BuildOptions(shard_size=4))["clips"] == 12
     assert contents(tmp_path / "out") == expected

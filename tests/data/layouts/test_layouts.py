@@ -45,10 +45,10 @@ def pack(path: Path, members: dict[str, bytes], mode: str = "w:gz") -> Path:
     return path
 
 
-def built(source: Path, /, **changes) -> tuple[dict, dict[str, dict]]:
+def built(source: Path, /, overwrite: bool = False, **changes) -> tuple[dict, dict[str, dict]]:
     """The header, and the rows without motion by name."""
     options = BuildOptions(**{"quality": False, **changes})
-    header = build_set(source, source.parent / "built", options=options, workers=1)
+    header = build_set(source, source.parent / "built", options=options, workers=1, overwrite=overwrite)
     table = MotionTable(source.parent / "built")
     rows = [row for file in range(len(table.files)) for row in table.table(file).drop(["poses", "trans"]).to_pylist()]
     assert not (source.parent / "built" / ".work").exists()
@@ -187,7 +187,9 @@ def test_vimogen(tmp_path):
     torch.save(video, source / "motions/b.pt")
     torch.save({"motion": array[:, :200]}, source / "motions/c.pt")
     entry = {"subset": "x", "split": "train", "motion_text_annot": "walks", "video_text_annot": ["a woman walks"]}
-    entries = [{**entry, "id": name, "motion_path": f"motions/{name}.pt"} for name in "abcd"]
+    entries = [{**entry, "id": name, "motion_path": f"motions/{name}.pt"} for name in "abcde"]
+    entries[4]["subset"] = "HumanML3D"
+    torch.save(array, source / "motions/e.pt")
     (source / "ViMoGen-228K.json").write_text(json.dumps(entries))
     (source / "optical_mocap_data.json").write_text(json.dumps(entries[:1]))
     (source / "in_the_wild_video_data.json").write_text(json.dumps(entries[1:2]))
@@ -195,8 +197,17 @@ def test_vimogen(tmp_path):
     assert rows["a"]["trusted"] is None and rows["b"]["trusted"] == ["rotations"] and rows["b"]["fps"] == 20
     assert rows["a"]["texts"] == ["walks", "a woman walks"] and rows["a"]["text_origins"] == ["motion", "video"]
     assert header["sources"]["ViMoGen/in-the-wild"]["trusted_text"] == ["rotations"]
-    assert header["sources"]["ViMoGen/optical"]["text_share"] == 0.8
+    assert header["sources"]["ViMoGen/in-the-wild"]["kind"] == "video"
+    assert header["sources"]["ViMoGen/optical"]["text_share"] == 0.4 and rows["e"]["source"] == "ViMoGen/humanml3d"
+    assert header["sources"]["ViMoGen/humanml3d"]["text_share"] == 0.8 and rows["e"]["trusted"] is None
     assert header["faults"] == {"caption without motion": 2, "wrong shape": 1}
+
+
+def test_what_may_be_said_of_a_source_is_checked():
+    with pytest.raises(ValueError, match="kind must be one of mocap, video, synthetic, got 'film'"):
+        BuildOptions(kind="film")
+    with pytest.raises(ValueError, match="text_share must be"):
+        BuildOptions(text_share=2.0)
 
 
 def bvh(seed: int, tmp_path: Path, seconds: float = 3.0) -> bytes:
@@ -275,6 +286,10 @@ def test_a_folder_with_a_table_of_captions(tmp_path, suffix):
     assert found["s0/take 0"]["texts"] == ["walks, slowly"] and found["s0/take 0"]["split"] == "val"
     assert found["s1/take 1"]["texts"] == ["strolls"] and found["s1/take 1_1-3"]["frames"] == 60
     assert header["sources"]["mine"]["licence"] == "mine alone"
+    noted = dict(kind="synthetic", made_by="a teacher", trusted=("rotations",), text_share=0.4)
+    header, found = built(source, captions=str(tmp_path / f"table{suffix}"), source="mine", overwrite=True, **noted)
+    assert header["sources"]["mine"]["kind"] == "synthetic" and header["sources"]["mine"]["text_share"] == 0.4
+    assert header["sources"]["mine"]["trusted_text"] == found["s1/take 1_1-3"]["trusted"] == ["rotations"]
     assert faults(tmp_path / "built") == [("caption without motion", "gone"), ("no captions", "s2/take 2")]
 
 

@@ -12,6 +12,7 @@ from motionmillion.data import MotionClip, synthesize
 from motionmillion.data.reports.overview import overview_of_table
 from motionmillion.data.reports.page import near_duplicates, write_audit
 from motionmillion.data.reports.verify import verify_download, verify_set
+from motionmillion.data.shards.motion_table import MotionTable
 from tests.data.conftest import row_of, write_set
 
 
@@ -115,6 +116,19 @@ def test_the_page_of_the_audit(table, tmp_path):
     assert (
         'src="audit_files/most-jerk.html"' in page and (tmp_path / "audit_files/most-jerk.html").stat().st_size > 1e5
     )
+
+
+def test_the_audit_names_sources_and_what_made_them(tmp_path):
+    own = [change(row, source="films" if i else "studio") for i, row in enumerate(rows())]
+    sources = {"films": {"kind": "synthetic", "made_by": "a teacher, seed 0"}, "studio": {"licence": "own"}}
+    folder = write_set(tmp_path / "set", own, sources=sources).folder
+    overview = write_audit(folder, tmp_path / "audit.html")
+    assert overview.sources == {"films": 3, "studio": 1}
+    assert overview.made == {"films": "synthetic, made by a teacher, seed 0"}
+    assert "films: synthetic, made by a teacher, seed 0" in (tmp_path / "audit.html").read_text()
+    assert overview_of_table(MotionTable(folder)).numbers()["made"] == overview.made
+    synthesize("walk", 0).save(tmp_path / "loose" / "a.npz")
+    assert write_audit(tmp_path / "loose", tmp_path / "loose.html").sources == {"loose": 1}
 
 
 def test_near_duplicates():

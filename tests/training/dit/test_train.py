@@ -421,7 +421,7 @@ def test_the_plan_of_the_published_training():
     assert "steps        40,000, the first 100 of warm-up" in text
     marked = next(line for line in text.splitlines() if "<- this recipe" in line)
     assert marked.startswith("2 ") and "yes" in marked
-    assert "data.folder is not there yet: data/vimogen/video" in notes
+    assert "data.folder is not there yet: sets/vimogen" in notes
     shape = dit_shape(MotionDiTConfig.from_name("1.3b"))
     assert memory(shape, Step(gpus=8, rows=128, positions=200, predicted=1), 2).logits == 0
     options = load_recipe(path)

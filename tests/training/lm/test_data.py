@@ -22,6 +22,7 @@ from motionmillion.training.lm.train import train_lm
 from motionmillion.training.order import SeededDataset
 from motionmillion.training.recipe import load_recipe
 from motionmillion.training.sharing import chosen
+from tests.data.conftest import row_of, write_set
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,17 @@ def sets(recipe, parts, **model):
 @pytest.fixture(scope="module")
 def parts(tiny_tokenizer, tiny_encoder):
     return tiny_tokenizer, TextEncoder(str(tiny_encoder), max_length=32)
+
+
+def test_clips_of_data_sets_are_visited_by_their_mixing_weights(lm_recipe, clips, parts, tmp_path):
+    rows = [row_of(clip, source="ab"[number % 3 == 0]) for number, clip in enumerate(clips)]
+    write_set(tmp_path / "set", rows, sources={"a": {"weight": 0.2}, "b": {"weight": 0.8}})
+    data = {"synthetic": None, "folder": str(tmp_path / "set"), "variants": 0, "compose": {"sequences": 1.0}}
+    for balance in (0.0, 0.5):
+        found = sets(load_recipe(lm_recipe(data={**data, "balance": balance})), parts)
+        of_b = torch.tensor([name == "b" for name in found.train.datasets()])
+        assert found.weights is not None and 0 < int(of_b.sum()) < len(of_b)
+        assert float(found.weights[of_b].sum() / found.weights.sum()) == pytest.approx(0.8)
 
 
 def test_shards_hold_what_motions_give(lm_recipe, shards, texts, parts):
