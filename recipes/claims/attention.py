@@ -1,6 +1,6 @@
 """Mixed against causal attention over the text, and word states against one sentence vector.
 
-    python recipes/claims/attention.py --data PATH/TO/cmu_text_motion --tokenizer runs/mini2/tokenizer/final
+    python recipes/claims/attention.py --data PATH/TO/cmu_text_motion --tokenizer runs/mini/tokenizer/final
 
 | arm | what the model reads |
 |---|---|

@@ -1,6 +1,6 @@
 """One, five or twenty captions a clip: does a model understand wordings better that it has not read?
 
-    python recipes/claims/captions.py --data PATH/TO/cmu_text_motion --tokenizer runs/mini2/tokenizer/final
+    python recipes/claims/captions.py --data PATH/TO/cmu_text_motion --tokenizer runs/mini/tokenizer/final
 
 A tenth of all captions is held out of every arm. Of what is left each clip keeps one, five or twenty in a random order
 that the seed draws, fewer where it has fewer. Each arm is trained for as many steps, on the same clips.

@@ -50,7 +50,7 @@ def parser(description: str, steps: int | None = 400, seeds: int = 3) -> argpars
     """
     made = argparse.ArgumentParser(description=description.split("\n")[0])
     made.add_argument("--data", required=True, help="folder with clips.jsonl, cmu_text_motion")
-    made.add_argument("--tokenizer", default="runs/mini2/tokenizer/final", help="folder of the tokenizer")
+    made.add_argument("--tokenizer", default="runs/mini/tokenizer/final", help="folder of the tokenizer")
     made.add_argument("--codes", help="token shards of that tokenizer; default: made in the output folder")
     made.add_argument("--texts", help="text features of all captions; default: made in the output folder")
     made.add_argument("--output", type=Path, default=Path("runs/claims"), help="folder of cells")

@@ -1,6 +1,6 @@
 """The motion filter: does it find bad clips, and do a tokenizer and a language model get better without them?
 
-    python recipes/claims/motion_filter.py --data PATH/TO/cmu_text_motion --tokenizer runs/mini2/tokenizer/final
+    python recipes/claims/motion_filter.py --data PATH/TO/cmu_text_motion --tokenizer runs/mini/tokenizer/final
 
 Faults as estimates of bodies in videos have them (`recipes/curation/thresholds.py`) are put into clean clips:
 

@@ -1,6 +1,6 @@
 """Does validation loss fall with the size of the language model, as a power of compute? Four sizes, equal data.
 
-    python recipes/claims/size.py --data PATH/TO/cmu_text_motion --tokenizer runs/mini2/tokenizer/final
+    python recipes/claims/size.py --data PATH/TO/cmu_text_motion --tokenizer runs/mini/tokenizer/final
 
 All sizes see the same batches in the same order, so training operations (as in `motionmillion train --dry-run`) differ
 by size alone. The exponent b of loss = a * operations^-b is fitted by least squares on logarithms, once for each seed.
