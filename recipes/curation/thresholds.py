@@ -254,8 +254,8 @@ def main() -> None:
         with shown():
             values = measured(args.data, args.clips)
         if args.values:
-            kept = {f"{part} {name}": own for part in PARTS for name, own in values[part].items()}
-            np.savez(args.values, allow_pickle=False, **kept)
+            named = {f"{part} {name}": own for part in PARTS for name, own in values[part].items()}
+            np.savez(args.values, allow_pickle=False, **named)
     train, held = (directed(values[part]) for part in PARTS)
     machine = describe_machine("cpu")
     text = report(train, held) + f"\nMade by `recipes/curation/thresholds.py --clips {args.clips}` on {machine}.\n"

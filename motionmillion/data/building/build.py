@@ -29,6 +29,7 @@ from motionmillion.data.building.worker import INDEX, WORK, UnitParts, make_buil
 from motionmillion.data.layouts import find_layout, layout_class
 from motionmillion.data.layouts.archives import Unit
 from motionmillion.data.layouts.base import NOTES, BuildOptions, Layout, files_below
+from motionmillion.data.layouts.folder import RecordUnit
 from motionmillion.data.layouts.index import Index, IndexWriter
 from motionmillion.data.shards.motion_table import check_arrow
 from motionmillion.data.shards.motion_writer import Fault, finish_set
@@ -125,7 +126,7 @@ def begin_build(
     kind = find_layout(source) if layout is None else layout_class(layout)
     with doing("looking for files"):
         found = kind(source, options)
-        units = [unit for unit in found.units() if _chosen(unit, options.only)]
+        units = [chosen for unit in found.units() if (chosen := _chosen(unit, options.only)) is not None]
     if not units:
         raise ValueError(
             f"source must hold motions in the layout {kind.name}, got none in {str(source)!r}; see --layout and --only"
@@ -155,9 +156,17 @@ def _made_by(layout: Layout, units: list[Unit]) -> dict[str, Any]:
     return {"layout": layout.name, "options": own, "format": FORMAT, "lists": fingerprint(file_stamps(lists))}
 
 
-def _chosen(unit: Unit, only: tuple[str, ...]) -> bool:
-    names = (unit.name, *unit.files)
-    return not only or any(fnmatch.fnmatch(name, pattern) for pattern in only for name in names)
+def _chosen(unit: Unit, only: tuple[str, ...]) -> Unit | None:
+    """The part of a unit whose files match a pattern; None if there is none."""
+    files = tuple(name for name in unit.files if any(fnmatch.fnmatch(name, pattern) for pattern in only))
+    if not only or len(files) == len(unit.files):
+        return unit
+    if not files:
+        return None
+    changes: dict[str, Any] = {"files": files, "stamp": fingerprint([unit.stamp, files])}
+    if isinstance(unit, RecordUnit):
+        changes["records"] = tuple(record for record in unit.records if record.file in files)
+    return dataclasses.replace(unit, **changes)
 
 
 def _read_lists(layout: Layout, output: Path, units: list[Unit]) -> list[Fault]:

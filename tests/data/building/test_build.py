@@ -158,3 +158,14 @@ def test_windows_are_equal_and_lose_nothing():
     assert windows_of(motion, 0) == [motion] and windows_of(motion, 5) == [motion]
     parts = windows_of(motion, 2)
     assert [part.num_frames for part in parts] == [50, 50, 50]
+
+
+def test_only_takes_single_loose_files(tmp_path):
+    for number in range(3):
+        folder = tmp_path / "in" / f"part{number}"
+        folder.mkdir(parents=True)
+        synthesize("walk", number, seconds=2).save(folder / "walk.npz")
+    options = BuildOptions(only=("part0/*", "part2/walk.npz"))
+    assert build_set(tmp_path / "in", tmp_path / "out", options=options, workers=1)["clips"] == 2
+    assert MotionTable(tmp_path / "out").column("file").tolist() == ["part0/walk.npz", "part2/walk.npz"]
+    assert build_set(tmp_path / "in", tmp_path / "out", workers=1)["clips"] == 3  # goes on with the rest
