@@ -1,7 +1,7 @@
 """Stage 6: motion that looks like a person's: no jitter, flips, sliding feet; and not static.
 
-The default thresholds are ours: each alone drops 1 % of clean clips of real motion, `spike` and `sliding` 2 %, see
-docs/curation.md.
+The default thresholds are ours: each alone drops 1 % of clean clips of real motion, `spike` and `sliding` 2 %,
+`range` less, as short clips move less; see docs/curation.md.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ class QualityOptions:
     turn: float | None = 20.0
     flip: float | None = 65.0
     sliding: float | None = 0.39
-    range: float | None = 0.07
+    range: float | None = 0.05
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():

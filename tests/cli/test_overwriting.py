@@ -64,6 +64,8 @@ COMMANDS = {
     "data filter, to itself": ["data", "filter", "TABLE", "-o", "TABLE"],
     "data split": ["data", "split", "TABLE", "-o", "other"],
     "data split, to itself": ["data", "split", "TABLE", "-o", "TABLE"],
+    "data match": ["data", "match", "TABLE", "-o", "other"],
+    "data match, to itself": ["data", "match", "TABLE", "-o", "TABLE"],
     "data merge": ["data", "merge", "TABLE", "-o", "other"],
     "data merge, to itself": ["data", "merge", "TABLE", "-o", "TABLE"],
     "data encode-text": ["data", "encode-text", "old.txt", "--text-encoder", MINILM, "-o", "results"],
