@@ -62,7 +62,7 @@ def main() -> None:
     times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         outputs = ["-o", f"{folder}/wave.html", "-o", f"{folder}/wave.bvh"]
-        generate = [*command, "generate", PROMPT, *outputs, "--seconds", "4", "--model", options.model]
+        generate = [*command, "generate", PROMPT, *outputs, "--seconds", "4", "--overwrite", "--model", options.model]
         times["import motionmillion"] = timed(process(sys.executable, "-c", "import motionmillion"), options.repeats)
         times["motionmillion --help"] = timed(process(*command, "--help"), options.repeats)
         times["4 s clip to html and bvh, cold"] = timed(process(*generate), options.repeats)
