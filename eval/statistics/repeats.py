@@ -137,14 +137,18 @@ def _estimates(values: Mapping[str, np.ndarray], takes: Sequence[str]) -> dict[s
     return {name: asdict(estimate(own, takes)) for name, own in values.items() if not np.isnan(own).any(0).all()}
 
 
+def half_width(means: Sequence[float] | np.ndarray) -> float | None:
+    """Half of Student's interval around the mean of the seeds' means `[S]`; None for a single seed."""
+    if len(means) < 2:
+        return None
+    width = _distributions().t.ppf((1 + LEVEL) / 2, len(means) - 1)
+    return float(width * np.std(means, ddof=1) / math.sqrt(len(means)))
+
+
 def _over_seeds(means: np.ndarray) -> tuple[float | None, float | None]:
     """Student's interval of the seeds' means `[S]`."""
-    if len(means) < 2:
-        return None, None
-    width = _distributions().t.ppf((1 + LEVEL) / 2, len(means) - 1)
-    half = float(width * means.std(ddof=1) / math.sqrt(len(means)))
-    middle = float(means.mean())
-    return middle - half, middle + half
+    half, middle = half_width(means), float(means.mean())
+    return (None, None) if half is None else (middle - half, middle + half)
 
 
 def _title(first: str, second: str) -> str:

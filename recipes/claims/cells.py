@@ -19,8 +19,8 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from scipy.stats import sem, t
 
+from motionmillion.eval.statistics.repeats import half_width
 from motionmillion.io.files import write_text
 from motionmillion.progress import say
 from motionmillion.provenance import describe_machine
@@ -103,8 +103,7 @@ def _file_name(arm: str) -> str:
 
 def interval(values: Sequence[float]) -> tuple[float, float | None]:
     """Mean, and half of the 95 % t interval over seeds; None for a single value."""
-    half = float(t.ppf(0.975, len(values) - 1) * sem(values)) if len(values) > 1 else None
-    return statistics.fmean(values), half
+    return statistics.fmean(values), half_width(values)
 
 
 def told(values: Sequence[float], digits: int, sign: str = "") -> str:

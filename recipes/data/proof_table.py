@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from motionmillion.eval.results import EVERYTHING, Results
+from motionmillion.eval.statistics.repeats import half_width
 from motionmillion.io.files import write_text
 from motionmillion.provenance import describe_machine
 
@@ -40,13 +41,6 @@ SUITES = {
         "ground_penetration": "ground penetration",
     },
 }
-
-
-def student(differences: np.ndarray) -> float:
-    """Half the width of Student's 95 % interval of the mean of `[S]`."""
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, len(differences) - 1) * differences.std(ddof=1) / len(differences) ** 0.5)
 
 
 def values_of(folder: Path, suite: str) -> dict[str, float]:
@@ -83,7 +77,8 @@ def score_table(folder: Path, seeds: list[int]) -> list[str]:
                 continue
             own = {which: np.array([values[key] for values in found[which]]) for which in SETS}
             apart = own["good"] - own["all"]
-            half = student(apart) if len(seeds) > 1 else float("nan")
+            width = half_width(apart)
+            half = float("nan") if width is None else width
             lines.append(
                 f"| {suite} | {label} | {own['all'].mean():.4g} | {own['good'].mean():.4g} | {apart.mean():+.3g} | "
                 f"{apart.mean() - half:+.3g} to {apart.mean() + half:+.3g} |"

@@ -14,9 +14,8 @@ import statistics
 import sys
 from pathlib import Path
 
-from scipy.stats import sem, t
-
 from motionmillion.data.clips import MotionClip, load_clips
+from motionmillion.eval.statistics.repeats import half_width
 from motionmillion.eval.suites.tokenizer.report import tokenizer_report
 from motionmillion.io.files import write_text
 from motionmillion.pipeline.folder import load_tokenizer
@@ -51,8 +50,7 @@ def summarise(runs: list[dict[str, float]]) -> Summary:
     summary = {}
     for key in runs[0]:
         values = [run[key] for run in runs]
-        half = t.ppf(0.975, len(values) - 1) * sem(values) if len(values) > 1 else None
-        summary[key] = (statistics.fmean(values), half)
+        summary[key] = (statistics.fmean(values), half_width(values))
     return summary
 
 
