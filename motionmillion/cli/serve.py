@@ -38,6 +38,14 @@ def serve(
             rich_help_panel=ACCESS,
         ),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name under which requests may ask, as behind a proxy; repeat for several. Default: any, but names of "
+            "this machine alone when it listens on them without keys.",
+            rich_help_panel=ACCESS,
+        ),
+    ] = None,
     *,
     limits: LimitOptions,
 ) -> None:
@@ -52,9 +60,10 @@ def serve(
     from dataclasses import replace
 
     from motionmillion.configuration import find_dtype
-    from motionmillion.serve.settings import KEYS_VARIABLE, read_keys
+    from motionmillion.serve.settings import KEYS_VARIABLE, hosts_of, read_keys
 
-    settings = replace(limits, keys=read_keys(api_key_file, os.environ.get(KEYS_VARIABLE)))
+    keys = read_keys(api_key_file, os.environ.get(KEYS_VARIABLE))
+    settings = replace(limits, keys=keys, hosts=hosts_of(host, allow_host or [], keys))
     named = read_models(model or ["mini"])
     where = find_device(device)
     from motionmillion.serve.logs import set_up_logs

@@ -1,4 +1,4 @@
-"""What stands before every request: its number, the log line, API keys, the rate, and the size of the body.
+"""What stands before every request: its number, the log line, host, API keys, the rate, and the size of the body.
 
     app.add_middleware(Guard, settings=settings, metrics=metrics)
 
@@ -20,6 +20,7 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from motionmillion.configuration import shown
 from motionmillion.serve.metrics import Metrics
 from motionmillion.serve.problems import Problem, problem_of
 from motionmillion.serve.settings import Settings
@@ -29,6 +30,7 @@ log = logging.getLogger("motionmillion.serve")
 GUARDED = "/v1/"
 _CLIENTS = 10_000
 """Clients whose rate is remembered."""
+_PORT = re.compile(r":\d*$")
 _NUMBER = re.compile(r"[\w.-]{1,64}")
 
 SAFE_HEADERS = {
@@ -109,6 +111,11 @@ class Guard:
 
     def _check(self, path: str, headers: Headers, visit: "_Visit") -> None:
         """Raise `Problem` for requests that go no further."""
+        host = _PORT.sub("", headers.get("host", "").lower())
+        if self.settings.hosts and host not in self.settings.hosts:
+            self.metrics.refused.labels("host").inc()
+            known = ", ".join(self.settings.hosts)
+            raise Problem(403, f"host must be one of {known}, got {shown(host)}; the operator adds it with --allow-host")
         if path.startswith(GUARDED):
             if self.settings.keys:
                 visit.client = self._key(headers)

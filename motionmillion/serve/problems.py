@@ -6,6 +6,7 @@
 |---|---|---|
 | 400 | malformed | the body is not JSON, or not a form |
 | 401 | unauthorized | a key is asked for, and none or a wrong one was given |
+| 403 | forbidden | the service was asked for under a name that it does not go by |
 | 404, 405 | not_found, not_allowed | no such address or method |
 | 413 | too_large | the body is larger than allowed |
 | 422 | invalid | a value is out of range, or the model cannot do that |
@@ -31,6 +32,7 @@ from motionmillion.serve.engine import CancelledError, ClosingError, QueueFullEr
 TYPES = {
     400: "malformed",
     401: "unauthorized",
+    403: "forbidden",
     404: "not_found",
     405: "not_allowed",
     413: "too_large",

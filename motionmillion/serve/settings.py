@@ -4,6 +4,7 @@ settings = Settings(rate=30.0, keys=("secret",))
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from motionmillion.serve.limits import EngineLimits
 
 KEYS_VARIABLE = "MOTIONMILLION_API_KEYS"
 """Environment variable with API keys, separated by commas."""
+
+LOCAL = ("localhost", "127.0.0.1", "[::1]", "::1")
+"""Names of this machine for itself."""
 
 LIMITS = "Limits of the service"
 """Panel of the command's `--help`."""
@@ -42,6 +46,8 @@ class Settings:
     drain: float = _field(20.0, "Seconds to finish what was begun when the service is stopped.")
     keys: tuple[str, ...] = ()
     """API keys; none leaves the service open."""
+    hosts: tuple[str, ...] = ()
+    """Names that requests may give in their header Host, without port; none allows all."""
 
     def __post_init__(self) -> None:
         for name in ("max_rows", "max_queue", "max_samples"):
@@ -56,6 +62,19 @@ class Settings:
     def engine(self) -> EngineLimits:
         """Limits of each model's engine."""
         return EngineLimits(self.max_rows, self.max_queue, self.timeout)
+
+
+def hosts_of(host: str, allowed: Sequence[str], keys: Sequence[str]) -> tuple[str, ...]:
+    """Names that `Settings.hosts` needs; none if all may be allowed.
+
+    A service without keys that listens on this machine alone answers to this machine's names only: otherwise a web
+    page whose name is made to point here (DNS rebinding) could use it through the reader's browser.
+
+    Args:
+        host: address to listen on.
+        allowed: names that are allowed besides those of this machine.
+    """
+    return (*LOCAL, *allowed) if allowed or (host in LOCAL and not keys) else ()
 
 
 def read_keys(file: Path | None, variable: str | None) -> tuple[str, ...]:

@@ -213,3 +213,16 @@ def test_the_description_has_examples_that_work(client):
 def test_a_service_needs_a_model():
     with pytest.raises(ValueError, match="at least one model"):
         create_app({})
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost", 200), ("LOCALHOST:8000", 200), ("[::1]:9", 200), ("evil.example", 403), ("localhost.evil", 403), ("", 403)],
+)
+def test_a_name_that_points_here_is_not_enough(client_of, tiny_pipeline, message_of, host, status):
+    client = client_of({"tiny": tiny_pipeline}, hosts=("localhost", "[::1]"))
+    for address in ("/", "/v1/models", "/healthz"):
+        answer = client.get(address, headers={"host": host})
+        assert answer.status_code == status
+    if status == 403:
+        assert message_of(answer).startswith("host must be one of localhost, [::1], got ")

@@ -7,7 +7,7 @@ pytest.importorskip("fastapi", reason='needs pip install "motionmillion[serve]"'
 from motionmillion.cli.serve import read_models
 from motionmillion.serve.guard import RateLimit
 from motionmillion.serve.logs import set_up_logs
-from motionmillion.serve.settings import Settings, read_keys
+from motionmillion.serve.settings import Settings, hosts_of, read_keys
 
 
 def test_keys_come_from_a_file_and_the_environment(tmp_path):
@@ -23,6 +23,13 @@ def test_keys_come_from_a_file_and_the_environment(tmp_path):
         read_keys(None, "schl\u00fcssel")
     with pytest.raises(ValueError, match="existing file"):
         read_keys(tmp_path / "none.txt", None)
+
+
+def test_only_an_open_service_of_this_machine_is_strict_about_its_name():
+    local = ("localhost", "127.0.0.1", "[::1]", "::1")
+    assert hosts_of("127.0.0.1", [], []) == hosts_of("localhost", [], []) == local
+    assert hosts_of("127.0.0.1", [], ["key"]) == hosts_of("0.0.0.0", [], []) == ()
+    assert hosts_of("0.0.0.0", ["motion.example.org"], ["key"]) == (*local, "motion.example.org")
 
 
 @pytest.mark.parametrize("name, value", [("max_rows", 0), ("timeout", 0.0), ("rate", -1.0), ("max_body_mb", "x")])
