@@ -41,8 +41,8 @@ def serve(
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
-            help="Name under which requests may ask, as behind a proxy; repeat for several. Default: any, but names of "
-            "this machine alone when it listens on them without keys.",
+            help="Name under which requests may ask, as behind a proxy; repeat for several. Default: any, but this "
+            "machine's own names alone when it listens on them without keys.",
             rich_help_panel=ACCESS,
         ),
     ] = None,

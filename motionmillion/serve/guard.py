@@ -115,7 +115,8 @@ class Guard:
         if self.settings.hosts and host not in self.settings.hosts:
             self.metrics.refused.labels("host").inc()
             known = ", ".join(self.settings.hosts)
-            raise Problem(403, f"host must be one of {known}, got {shown(host)}; the operator adds it with --allow-host")
+            message = f"host must be one of {known}, got {shown(host)}; the operator allows more with --allow-host"
+            raise Problem(403, message)
         if path.startswith(GUARDED):
             if self.settings.keys:
                 visit.client = self._key(headers)

@@ -217,7 +217,14 @@ def test_a_service_needs_a_model():
 
 @pytest.mark.parametrize(
     ("host", "status"),
-    [("localhost", 200), ("LOCALHOST:8000", 200), ("[::1]:9", 200), ("evil.example", 403), ("localhost.evil", 403), ("", 403)],
+    [
+        ("localhost", 200),
+        ("LOCALHOST:8000", 200),
+        ("[::1]:9", 200),
+        ("evil.example", 403),
+        ("localhost.evil", 403),
+        ("", 403),
+    ],
 )
 def test_a_name_that_points_here_is_not_enough(client_of, tiny_pipeline, message_of, host, status):
     client = client_of({"tiny": tiny_pipeline}, hosts=("localhost", "[::1]"))
