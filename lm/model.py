@@ -229,9 +229,10 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         return checked_codes(self.config, batch, codes, latents)
 
     def row_losses(self, motion: Tensor, features: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
-        """Loss `[B]` of each row's labels, the same number in each row."""
-        output = self(motion, features, mask, labels=labels, return_logits=False)
-        return output.token_losses.view(motion.shape[0], -1).sum(dim=1)
+        """Loss `[B]` of each row's labels, summed over those that are predicted, nats."""
+        losses = self(motion, features, mask, labels=labels, return_logits=False).token_losses
+        rows = self._counted(labels).nonzero()[:, 0]
+        return losses.new_zeros(len(labels)).index_add(0, rows, losses)
 
     def _embed_text(self, features: Tensor, mask: Tensor | None, segments: Tensor | None) -> tuple[Tensor, Tensor]:
         """Embedded text `[B, L, C]` and its segments, with PAD's embedding where a sample has no text."""

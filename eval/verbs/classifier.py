@@ -1,10 +1,8 @@
 """Verb check: does a text-to-motion model follow its prompts? A classifier trained on real clips predicts the verbs.
 
-    real = cross_validate(clips)                                      # accuracy of the classifier on real clips
-    verbs = [clip_verb(clip) for clip in clips]                       # None: shows none or several of the ten
-    known = [(clip.motion, verb) for clip, verb in zip(clips, verbs) if verb]
-    classifier = VerbClassifier().fit(*zip(*known))
-    result = verb_check(pipe, classifier, {"walk": ["take a stroll", ...], ...}, real)
+    real = VerbClips(clips)                                           # those that show one of ten verbs
+    score = real.cross_validated()                                    # accuracy of the classifier on real clips
+    result = verb_check(pipe, real.classifier(), {"walk": ["take a stroll", ...], ...}, real=score)
 
 Rules of `clip_verb`, written for the set `cmu_text_motion` (first caption: the take's own title; captions of the
 window itself: `clip.own_captions`):
@@ -21,7 +19,7 @@ window itself: `clip.own_captions`):
 Unusual: the rules use texts only, so a clip is assumed to show what its take's text says. The classifier does not see
 the position, heading or length of a motion (`motionmillion.eval.verbs.descriptor`).
 
-Shapes: M motions, V verbs.
+Shapes: M motions, E examples of one of them, F descriptor size, V verbs.
 """
 
 import re
@@ -36,6 +34,7 @@ import torch
 from motionmillion.data.clips import MotionClip
 from motionmillion.eval.verbs.descriptor import motion_descriptor, window_descriptors
 from motionmillion.motion import Motion
+from motionmillion.progress import tracked
 
 VERBS = ("walk", "run", "jump", "turn", "wave", "sit", "kick", "punch", "dance", "climb")
 
@@ -114,6 +113,11 @@ def _named(text: str) -> set[str]:
     return {verb for verb, pattern in _WORDS.items() if re.search(pattern, text)}
 
 
+def examples_of(motion: Motion) -> np.ndarray:
+    """What a classifier learns from a motion, `[E, F]`: descriptors of it, of windows, and of all these mirrored."""
+    return torch.cat([window_descriptors(motion), window_descriptors(motion.mirror())]).numpy()
+
+
 class VerbClassifier:
     """Verb classifier: averaged probabilities of extremely randomised trees and logistic regression.
 
@@ -145,12 +149,15 @@ class VerbClassifier:
         Raises:
             ValueError: if there are not as many verbs as motions, or fewer than two different ones.
         """
-        if len(motions) != len(verbs) or len(set(verbs)) < 2:
+        return self.fit_examples([examples_of(motion) for motion in motions], verbs)
+
+    def fit_examples(self, examples: Sequence[np.ndarray], verbs: Sequence[str]) -> "VerbClassifier":
+        """Train on motions by their `examples_of`, as `fit` does."""
+        if len(examples) != len(verbs) or len(set(verbs)) < 2:
             raise ValueError(
-                f"verbs must name at least two verbs, one for each of {len(motions)} motions, got {len(verbs)} names "
+                f"verbs must name at least two verbs, one for each of {len(examples)} motions, got {len(verbs)} names "
                 f"of {len(set(verbs))} verbs"
             )
-        examples = [torch.cat([window_descriptors(m), window_descriptors(m.mirror())]).numpy() for m in motions]
         labels = np.repeat(list(verbs), [len(e) for e in examples])
         share = {verb: list(verbs).count(verb) for verb in set(verbs)}
         weight = np.concatenate(
@@ -239,48 +246,74 @@ def _interval(draws: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def cross_validate(
-    clips: Sequence[MotionClip],
-    seed: int = 0,
-    folds: int = 5,
-    alter: Callable[[Motion], Motion] | None = None,
-    group: Callable[[MotionClip], str] = attrgetter("take"),
-    label: Callable[[MotionClip], str | None] = clip_verb,
-) -> VerbScore:
-    """Accuracy on real clips, each classified by a model trained without its take.
+class VerbClips:
+    """Real clips that show a verb, and how well a classifier names them; it never sees the takes that it names.
 
     Args:
         clips: of any split; those without a clear verb are left out.
-        alter: what is done to a motion before it is named, such as a tokenizer's round trip; training sees originals.
-        group: what must not be on both sides; the take, unless said otherwise.
+        seed: of the folds and classifiers.
         label: the verb that a clip shows, such as `clip_verb_of_twenty`.
+        group: what must not be on both sides of a fold; the take, unless said otherwise.
+
+    Unusual: descriptors are computed once, and classifiers of folds trained once, which takes nearly all of the time.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
 
-    clips = [clip for clip in clips if label(clip)]
-    verbs, groups = np.array([label(clip) for clip in clips]), [group(clip) for clip in clips]
-    named = [""] * len(clips)
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    for train, test in splitter.split(verbs, verbs, groups):
-        classifier = VerbClassifier(seed).fit([clips[i].motion for i in train], verbs[train].tolist())
-        motions = [clips[i].motion if alter is None else alter(clips[i].motion) for i in test]
-        for index, name in zip(test, classifier.predict(motions), strict=True):
-            named[index] = name
-    return score_verbs(verbs.tolist(), named, groups, seed)
+    def __init__(
+        self,
+        clips: Sequence[MotionClip],
+        seed: int = 0,
+        label: Callable[[MotionClip], str | None] = clip_verb,
+        group: Callable[[MotionClip], str] = attrgetter("take"),
+    ) -> None:
+        found = [(clip, verb) for clip in clips if (verb := label(clip))]
+        self.clips, self.verbs = [clip for clip, _ in found], [verb for _, verb in found]
+        self.seed, self.groups = seed, [group(clip) for clip in self.clips]
+        self._examples = [examples_of(clip.motion) for clip in tracked(self.clips, "describing", "clips")]
+        self._folds: dict[int, list[tuple[VerbClassifier, list[int]]]] = {}
 
+    def classifier(self, rows: Sequence[int] | None = None) -> VerbClassifier:
+        """A classifier trained on some of the clips; None: on all."""
+        rows = range(len(self.clips)) if rows is None else rows
+        examples, verbs = [self._examples[row] for row in rows], [self.verbs[row] for row in rows]
+        return VerbClassifier(self.seed).fit_examples(examples, verbs)
 
-def held_out_score(
-    clips: Sequence[MotionClip], seed: int = 0, label: Callable[[MotionClip], str | None] = clip_verb
-) -> VerbScore:
-    """Accuracy on the splits "val" and "test" of a classifier trained on "train"."""
-    known = [(clip, verb) for clip in clips if (verb := label(clip))]
-    train = [(clip.motion, verb) for clip, verb in known if clip.split == "train"]
-    test = [(clip, verb) for clip, verb in known if clip.split != "train"]
-    if not test:
-        raise ValueError("clips must hold some of the splits val and test, got none with a clear verb")
-    classifier = VerbClassifier(seed).fit([motion for motion, _ in train], [verb for _, verb in train])
-    named = classifier.predict([clip.motion for clip, _ in test])
-    return score_verbs([verb for _, verb in test], named, [clip.take for clip, _ in test], seed)
+    def cross_validated(self, alter: Callable[[Motion], Motion] | None = None, folds: int = 5) -> VerbScore:
+        """Accuracy on all clips, each named by a classifier that was trained without its take.
+
+        Args:
+            alter: what is done to a motion before it is named, such as a tokenizer's round trip; training sees
+                originals.
+        """
+        named = [""] * len(self.clips)
+        for classifier, rows in self._split(folds):
+            motions = [self.clips[row].motion for row in rows]
+            motions = motions if alter is None else [alter(motion) for motion in motions]
+            for row, name in zip(rows, classifier.predict(motions), strict=True):
+                named[row] = name
+        return score_verbs(self.verbs, named, self.groups, self.seed)
+
+    def _split(self, folds: int) -> list[tuple[VerbClassifier, list[int]]]:
+        """Classifiers, and the rows of the clips that each has not seen."""
+        from sklearn.model_selection import StratifiedGroupKFold
+
+        if folds not in self._folds:
+            splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=self.seed)
+            parts = splitter.split(self.verbs, self.verbs, self.groups)
+            self._folds[folds] = [(self.classifier(train.tolist()), test.tolist()) for train, test in parts]
+        return self._folds[folds]
+
+    def held_out(self) -> VerbScore:
+        """Accuracy on the splits "val" and "test" of a classifier trained on "train".
+
+        Raises:
+            ValueError: if no clip is of these splits.
+        """
+        train = [row for row, clip in enumerate(self.clips) if clip.split == "train"]
+        test = [row for row, clip in enumerate(self.clips) if clip.split != "train"]
+        if not test:
+            raise ValueError("clips must hold some of the splits val and test, got none with a clear verb")
+        named = self.classifier(train).predict([self.clips[row].motion for row in test])
+        return score_verbs([self.verbs[row] for row in test], named, [self.groups[row] for row in test], self.seed)
 
 
 def verb_check(

@@ -119,13 +119,6 @@ def generate(
         float | None,
         typer.Option(help="DiT: direction of the body, degrees; 0 is +z, 90 is +x.", rich_help_panel=WAY),
     ] = None,
-    candidates: Annotated[
-        int | None,
-        typer.Option(
-            help="Language models: motions sampled for a way, of which the nearest is taken; default: 8.",
-            rich_help_panel=WAY,
-        ),
-    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same motion.", rich_help_panel=SAMPLING)] = 0,
     *,
     options: RunOptions,
@@ -226,7 +219,7 @@ def generate(
         edit=given[2],
         edit_frames=span,
         edit_joints=tuple(edit_joints or []),
-        way={"path": points, "speed": speed, "turn": turn, "facing": facing, "candidates": candidates},
+        way={"path": points, "speed": speed, "turn": turn, "facing": facing},
     )
     request.check_rows(len(texts))
     generate_files(jobs, model, where, options, request, finish)

@@ -55,7 +55,7 @@ class Request:
         references: one reference motion for all prompts, or one per prompt.
         reference_mode, judge: use of the references, see `motionmillion.pipeline.dit.pipeline`, and the gate's judge.
         edit: a motion to edit; `edit_frames` and `edit_joints` select the part to change.
-        way: where to go: `path`, `speed`, `turn`, `facing` and `candidates`, see `motionmillion.pipeline.ways`.
+        way: where to go: `path`, `speed`, `turn` and `facing`, see `motionmillion.pipeline.ways`.
     """
 
     timeline: tuple[tuple[str, float], ...] = ()
@@ -99,8 +99,6 @@ class Request:
         name, value = next(iter(self.asked.items()))
         if self.timeline or self.edit is not None or self.prefix is not None or self.references:
             raise ValueError(f"{name} must come without timeline, edit, prefix and reference, got {value!r}")
-        if set(self.asked) == {"candidates"}:
-            raise ValueError(f"candidates must come with path or speed, got {value!r} alone")
         self._way(options)
 
     def error(self, motion: Motion, options: Mapping[str, Any]) -> str:
@@ -116,8 +114,7 @@ class Request:
         """The way that was asked for, checked; None without one."""
         from motionmillion.pipeline.ways import Way
 
-        asked = {key: own for key, own in self.asked.items() if key != "candidates"}
-        return Way.of(**asked, seconds=options.get("seconds"))
+        return Way.of(**self.asked, seconds=options.get("seconds"))
 
     def parts(self, motion: Motion) -> list[tuple[float, float, str]]:
         """Start, end (seconds) and text of each part of a timeline; none of a motion that is shorter than these."""

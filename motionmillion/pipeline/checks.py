@@ -26,12 +26,6 @@ def check_seconds(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be above 0 and at most {MAX_SECONDS:g}, got {value!r}{hint}")
 
 
-def check_length(name: str, value: Any) -> None:
-    """Raise `ValueError` unless `value` is None or a valid number of seconds."""
-    if value is not None:
-        check_seconds(name, value)
-
-
 def check_flag(name: str, value: Any) -> None:
     """Raise `ValueError` unless `value` is True or False."""
     if not isinstance(value, bool):
@@ -86,3 +80,12 @@ def one_of(*known: str) -> Check:
 def at_least(least: int) -> Check:
     """A check that a value is an integer of at least `least`."""
     return lambda name, value: check_whole(name, value, least)
+
+
+def or_none(check: Check) -> Check:
+    """A check that lets None pass."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+check_length = or_none(check_seconds)
+"""Raises `ValueError` unless the value is None or a valid number of seconds."""

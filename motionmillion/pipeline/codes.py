@@ -22,6 +22,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
 from motionmillion.configuration import check_number, check_whole
@@ -31,8 +32,9 @@ from motionmillion.lm.generation.loop import stream as stream_tokens
 from motionmillion.lm.generation.timeline import fill_between, stream_timeline
 from motionmillion.motion import Motion
 from motionmillion.pipeline.base import batches, check_motion, rewritten, sample_seed
+from motionmillion.pipeline.choosing import GAIN, prompt_fits, text_gains
 from motionmillion.pipeline.codes_steps import CodesSteps
-from motionmillion.pipeline.options import CodesOptions, FlowHeadOptions
+from motionmillion.pipeline.options import CodesOptions, FlowHeadOptions, leave_out
 from motionmillion.pipeline.ways import CANDIDATES, Way, on_way
 from motionmillion.quantization import low_bit_arguments
 from motionmillion.text.encoder import TextEncoder, check_texts
@@ -47,6 +49,8 @@ class CodesPipeline(CodesSteps):
 
     | option | meaning |
     |---|---|
+    | candidates | motions sampled for each one asked for, of which the one that fits the prompt best is kept, see \
+      `motionmillion.pipeline.choosing`; on a path the nearest. Timelines and streams sample one |
     | temperature, top_k, top_p, min_p | sampling, see `motionmillion.lm.generation.sampling.Sampling`; temperature \
       0 is greedy |
     | repetition_penalty, no_repeat_ngram_size | limits on repetition, see there |
@@ -78,7 +82,6 @@ class CodesPipeline(CodesSteps):
         speed: float | None = None,
         turn: float | None = None,
         facing: float | None = None,
-        candidates: int = CANDIDATES,
         **options: Any,
     ) -> list[Motion]:
         """Generate motions for prompts, `num_samples` consecutive ones for each.
@@ -91,21 +94,21 @@ class CodesPipeline(CodesSteps):
             prefix: a motion to continue; the result begins with it, and `seconds` counts the new part only.
             rewriter: rewrites each prompt before it is encoded, see `motionmillion.text.rewriting`; the rewritten
                 prompts become the captions of the motions.
-            path, speed, turn: where to go, see `motionmillion.pipeline.ways`: of several candidates the one whose way
-                is nearest is brought onto the path, its footprints with it. Without prefix.
+            path, speed, turn: where to go, see `motionmillion.pipeline.ways`: of the candidates the one whose way is
+                nearest is brought onto the path, its footprints with it. Without prefix.
             facing: only a DiT takes it.
-            candidates: number of motions sampled for a path.
             options: see the class.
 
         Raises:
             ValueError: for prompts without words and options out of range.
         """
-        way = self.way(path, speed, turn, facing, seconds, prefix, candidates)
+        way = self.way(path, speed, turn, facing, seconds, prefix)
         chosen = self.options({**options, "seconds": way.seconds if way else seconds})
         rows = [(text,) for text in rewritten(check_texts(prompts), rewriter)]
+        at_once = check_whole("batch_size", batch_size, 1) // self.candidates(chosen, way)
         motions = []
-        for texts, seeds in batches(rows, num_samples, seed, batch_size):
-            motions += self._asked(texts, seeds, chosen, prefix, way, candidates)
+        for texts, seeds in batches(rows, num_samples, seed, max(at_once, 1)):
+            motions += self._asked(texts, seeds, chosen, prefix, way)
         return motions
 
     def sample(
@@ -118,13 +121,12 @@ class CodesPipeline(CodesSteps):
         speed: float | None = None,
         turn: float | None = None,
         facing: float | None = None,
-        candidates: int = CANDIDATES,
         **options: Any,
     ) -> list[Motion]:
         """Generate one batch: a motion per prompt, each with its own seed; other arguments as in a call."""
-        way = self.way(path, speed, turn, facing, seconds, prefix, candidates)
+        way = self.way(path, speed, turn, facing, seconds, prefix)
         chosen = self.options({**options, "seconds": way.seconds if way else seconds})
-        return self._asked(list(prompts), seeds, chosen, prefix, way, candidates)
+        return self._asked(list(prompts), seeds, chosen, prefix, way)
 
     def way(
         self,
@@ -134,10 +136,8 @@ class CodesPipeline(CodesSteps):
         facing: float | None,
         seconds: float | None,
         prefix: Motion | None,
-        candidates: int,
     ) -> Way | None:
         """The way that a call asks for, checked; None if it asks for none."""
-        check_whole("candidates", candidates, 1)
         if facing is not None:
             raise ValueError(f"facing must be left out for a language model, got {facing!r}; say it in the prompt")
         way = Way.of(path, speed, turn, None, seconds)
@@ -150,6 +150,10 @@ class CodesPipeline(CodesSteps):
             raise ValueError("path, speed and turn must be left out with prefix, got both")
         return way
 
+    def candidates(self, options: CodesOptions | FlowHeadOptions, way: Way | None) -> int:
+        """How many motions are sampled for each that is asked for."""
+        return options.candidates or (CANDIDATES if way else 1)
+
     def _asked(
         self,
         prompts: list[str],
@@ -157,16 +161,45 @@ class CodesPipeline(CodesSteps):
         options: CodesOptions | FlowHeadOptions,
         prefix: Motion | None,
         way: Way | None,
-        candidates: int,
     ) -> list[Motion]:
-        """One motion per prompt; on a way, the best of several that is brought onto it."""
-        if way is None:
-            return self._sample(prompts, seeds, options, prefix)
-        motions = []
-        for text, seed in zip(prompts, seeds, strict=True):
-            own = [sample_seed(seed, n) for n in range(candidates)]
-            motions.append(on_way(self._sample([text] * candidates, own, options), way))
-        return motions
+        """One motion per prompt, the best of several where there are candidates."""
+        many = self.candidates(options, way)
+        every = [text for text in prompts for _ in range(many)]
+        own = [sample_seed(seed, n) for seed in seeds for n in range(many)]
+        tokens, motions = self._sample(every, own, options, prefix)
+        groups = [slice(start, start + many) for start in range(0, len(every), many)]
+        best = [
+            self.best(text, tokens[group], motions[group], way, 0 if prefix is None else prefix.seconds)
+            for text, group in zip(prompts, groups, strict=True)
+        ]
+        return [motion.replace(caption=text) for text, motion in zip(prompts, best, strict=True)]
+
+    def best(
+        self,
+        prompt: str,
+        tokens: Sequence[Tensor],
+        motions: Sequence[Motion],
+        way: Way | None = None,
+        after: float = 0.0,
+    ) -> Motion:
+        """The one of several motions that fits the prompt best, or on a way the nearest, brought onto it.
+
+        Args:
+            tokens: of the motions, rows `[N]`.
+            after: seconds of the motions that are given, not generated.
+        """
+        if way is not None:
+            return on_way(motions, way)
+        if len(motions) == 1:
+            return motions[0]
+        own = [motion.slice(round(after * motion.fps), motion.num_frames) for motion in motions]
+        fits = prompt_fits(prompt, own, self.text_encoder)
+        if not self.continuous:
+            features, mask = self.read([prompt])
+            rows = pad_sequence(list(tokens), batch_first=True, padding_value=self.lm.config.padding_token_id)
+            spread = (features.expand(len(rows), -1, -1), mask.expand(len(rows), -1))
+            fits = fits + GAIN * text_gains(self.lm, rows, *spread)
+        return motions[int(fits.argmax())]
 
     def _sample(
         self,
@@ -174,7 +207,8 @@ class CodesPipeline(CodesSteps):
         seeds: Sequence[int],
         options: CodesOptions | FlowHeadOptions,
         prefix: Motion | None = None,
-    ) -> list[Motion]:
+    ) -> tuple[Tensor, list[Motion]]:
+        """A motion per prompt, and its tokens `[B, N]`, those of the prefix before them."""
         # 1. encode the text and the prefix
         features, mask = self.read(prompts)
         before = None
@@ -188,10 +222,8 @@ class CodesPipeline(CodesSteps):
         # 3. decode them
         frames = self.frames(options)
         if prefix is None or before is None:
-            motions = [self.decode(row, frames) for row in tokens]
-        else:
-            motions = [self.continued(prefix, codes, row[before.shape[1] :], frames) for row in tokens]
-        return [motion.replace(caption=text) for text, motion in zip(prompts, motions, strict=True)]
+            return tokens, [self.decode(row, frames) for row in tokens]
+        return tokens, [self.continued(prefix, codes, row[before.shape[1] :], frames) for row in tokens]
 
     def timeline(
         self,
@@ -211,6 +243,7 @@ class CodesPipeline(CodesSteps):
         Raises:
             ValueError: for parts without words or without length, and options out of range.
         """
+        leave_out(options, ("candidates",), "with a timeline, which samples one")
         chosen = self.options(options, timed=True)
         counts, overlap = self.part_codes(parts), self.overlap(chosen)
         check_whole("num_samples", num_samples, 1)
@@ -285,7 +318,9 @@ class CodesPipeline(CodesSteps):
         chunk_tokens: int = 8,
         **options: Any,
     ) -> Iterator[Motion]:
-        """Yield a motion in pieces while tokens are still being generated; concatenated, they are `pipe(prompt)`.
+        """Yield a motion in pieces while tokens are still being generated; joined, they are `pipe(prompt)`.
+
+        With the option `candidates` they are `pipe(prompt, candidates=1)`.
 
         A frame is yielded as soon as no later token can change it. With a wavelet longer than Haar the first frames
         depend on the last ones, so everything is yielded at once.
@@ -295,6 +330,7 @@ class CodesPipeline(CodesSteps):
             chunk_tokens: new tokens between two pieces.
             options: see the class.
         """
+        leave_out(options, ("candidates",), "with a stream, which samples one")
         chosen = self.options({**options, "seconds": seconds}, timed=not isinstance(prompt, str))
         check_whole("chunk_tokens", chunk_tokens, 1)
         if isinstance(prompt, str):

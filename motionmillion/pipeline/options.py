@@ -28,6 +28,7 @@ from motionmillion.pipeline.checks import (
     check_share,
     check_smoothing,
     one_of,
+    or_none,
 )
 
 if TYPE_CHECKING:
@@ -218,6 +219,12 @@ class LanguageModelOptions(Options):
     )
     int8: bool = option(
         False, "Language models on CPUs: 8-bit weights in the decoding steps.", SPEED, check_flag, saved=False
+    )
+    candidates: int | None = option(
+        None,
+        "Motions sampled for each that is asked for, of which the best is kept; default 1, on a path 8.",
+        SAMPLING,
+        or_none(at_least(1)),
     )
 
     @classmethod

@@ -7,7 +7,8 @@
 A strand is what the engine schedules: a row of tokens that shares decoding steps with others, a motion that is sampled
 in one batch with those of the same options (DiT, quantized models), or a call that has the model to itself.
 
-Unusual: a plan gives exactly the motions that the pipeline's own call gives.
+Unusual: a plan gives exactly the motions that the pipeline's own call gives, with `candidates=1` unless an order asks
+for more.
 
 Letters: N tokens.
 """
@@ -27,7 +28,7 @@ from motionmillion.motion import Motion
 from motionmillion.pipeline import MotionPipeline
 from motionmillion.pipeline.base import check_parts, sample_seed
 from motionmillion.pipeline.codes import CodesPipeline
-from motionmillion.pipeline.ways import CANDIDATES, Way, on_way
+from motionmillion.pipeline.ways import Way
 from motionmillion.text.prompts import check_texts
 
 OF_SERVER = ("compiled", "cache", "int8", "seconds")
@@ -43,7 +44,7 @@ class Order:
         timeline: texts and seconds of the parts of one motion.
         seconds: length; None lets the model decide.
         samples: number of motions.
-        path, speed, turn, facing, candidates: where to go, see `motionmillion.pipeline.ways`.
+        path, speed, turn, facing: where to go, see `motionmillion.pipeline.ways`.
         options: of the model's call, see `motionmillion.pipeline.options`.
     """
 
@@ -56,7 +57,6 @@ class Order:
     speed: float | None = None
     turn: float | None = None
     facing: float | None = None
-    candidates: int = CANDIDATES
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -157,25 +157,26 @@ def plan_call(call: Callable[[], Motion]) -> Plan:
 
 
 def _plan_tokens(pipe: CodesPipeline, order: Order) -> Plan:
-    """A row for each motion; on a way, one for each of its candidates."""
-    way = pipe.way(order.path, order.speed, order.turn, order.facing, order.seconds, None, order.candidates)
-    chosen = pipe.options({**order.options, "seconds": way.seconds if way else order.seconds})
+    """A row for each candidate of each motion."""
+    way = pipe.way(order.path, order.speed, order.turn, order.facing, order.seconds, None)
+    chosen = pipe.options({**_one(order, way), "seconds": way.seconds if way else order.seconds})
     lengths, sampling, frames = pipe.lengths(chosen), pipe.decoding(chosen)["sampling"], pipe.frames(chosen)
     most, least = lengths["max_new_tokens"], lengths["min_new_tokens"]
-    seeds = order.seeds
-    if way is not None:
-        seeds = [sample_seed(seed, number) for seed in seeds for number in range(order.candidates)]
+    many = pipe.candidates(chosen, way)
+    seeds = [sample_seed(seed, number) for seed in order.seeds for number in range(many)]
     strands = tuple(TokenStrand((Part(order.caption, most, least, seed),), sampling) for seed in seeds)
 
     def finish(rows: Sequence[Tensor]) -> list[Motion]:
         motions = [pipe.decode(row, frames).replace(caption=order.caption) for row in rows]
-        return motions if way is None else _on_ways(motions, way, order.candidates)
+        groups = [slice(start, start + many) for start in range(0, len(rows), many)]
+        return [pipe.best(order.caption, rows[group], motions[group], way) for group in groups]
 
     return Plan(strands, finish, order.caption, frames)
 
 
-def _on_ways(motions: Sequence[Motion], way: Way, candidates: int) -> list[Motion]:
-    return [on_way(motions[start : start + candidates], way) for start in range(0, len(motions), candidates)]
+def _one(order: Order, way: Way | None) -> Mapping[str, Any]:
+    """The options of an order, with one candidate unless it or a way asks for more."""
+    return order.options if way else {"candidates": 1, **order.options}
 
 
 def _plan_parts(pipe: CodesPipeline, order: Order) -> Plan:
@@ -206,13 +207,13 @@ def _plan_samples(pipe: MotionPipeline, order: Order) -> Plan:
         )
         return Plan(strands, list)
     way = Way.of(order.path, order.speed, order.turn, order.facing, order.seconds)
-    pipe.options({**order.options, "seconds": way.seconds if way else order.seconds})
-    arguments: dict[str, Any] = {**order.options, "seconds": order.seconds}
+    own = _one(order, way) if isinstance(pipe, CodesPipeline) else order.options
+    pipe.options({**own, "seconds": way.seconds if way else order.seconds})
+    arguments: dict[str, Any] = {**own, "seconds": order.seconds}
     places = {"path": order.path, "speed": order.speed, "turn": order.turn, "facing": order.facing}
     arguments |= {name: value for name, value in places.items() if value is not None}
     if isinstance(pipe, CodesPipeline):
-        pipe.way(order.path, order.speed, order.turn, order.facing, order.seconds, None, order.candidates)
-        arguments["candidates"] = order.candidates
+        pipe.way(order.path, order.speed, order.turn, order.facing, order.seconds, None)
     key = repr(sorted(arguments.items()))
     strands = tuple(SampleStrand(key, order.caption, seed, arguments) for seed in order.seeds)
     return Plan(strands, list)

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from motionmillion.io.write_options import Shown as Body
 from motionmillion.pipeline.checks import MAX_SECONDS
-from motionmillion.pipeline.ways import CANDIDATES
 from motionmillion.serve.orders import Order
 
 Format = Literal["json", "npz", "bvh", "glb", "html", "scene"]
@@ -92,11 +91,10 @@ class MotionRequest(Asked):
     facing: Number | None = Field(
         None, ge=-360, le=360, description="DiT: direction of the body, degrees.", examples=[None]
     )
-    candidates: int = Field(CANDIDATES, ge=1, le=32, description="Language models: motions sampled for a path.")
 
     def order(self, **more: Any) -> Order:
         path = None if self.path is None else tuple(tuple(point) for point in self.path)
-        way = dict(path=path, speed=self.speed, turn=self.turn, facing=self.facing, candidates=self.candidates)
+        way = dict(path=path, speed=self.speed, turn=self.turn, facing=self.facing)
         return super().order(samples=self.samples, **way, **more)
 
 

@@ -32,7 +32,7 @@ Motions: dict[int | str, dict[str, Any]] = {200: {"description": "The motion, as
 MOST_CAPTION = 1000
 """Characters of a caption."""
 
-KNOWN = set().union(*(kind.names() for kind in KINDS)) - set(OF_SERVER) | {"candidates"}
+KNOWN = set().union(*(kind.names() for kind in KINDS)) - set(OF_SERVER)
 """Options that a form may hold; the model refuses those of other kinds."""
 
 

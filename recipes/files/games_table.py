@@ -78,7 +78,7 @@ def begun(motion: mm.Motion, path: FloorPath) -> mm.Motion:
 def paths(pipe: mm.MotionPipeline, name: str, points: list[tuple[float, float]]) -> str:
     path, rows = FloorPath.of(points), []
     for seed in range(SEEDS):
-        made = pipe(LOOPED[0], seconds=SECONDS, num_samples=CANDIDATES, seed=seed)
+        made = pipe(LOOPED[0], seconds=SECONDS, num_samples=CANDIDATES, seed=seed, candidates=1)
         best = made[nearest(made, path)]
         moved = onto_path(best, path)
         errors = [path_error(each, path) for each in (begun(made[0], path), begun(best, path), moved)]
@@ -97,7 +97,7 @@ def main() -> None:
     print("| motions | with a loop | seam at most as rough | seam (m/s^2) | elsewhere (m/s^2) | slip (m/s) |")
     print("|---|---|---|---|---|---|")
     for text in LOOPED:
-        print(loops(f'model, "{text}"', pipe(text, seconds=5.0, num_samples=8)))
+        print(loops(f'model, "{text}"', pipe(text, seconds=5.0, num_samples=8, candidates=1)))
     reader = ClipReader(folder)
     records = [record for record in list_clips(folder, ["val", "test"]) if record.category in ("walk", "run")]
     print(loops("real walks and runs", [reader(record).motion for record in records[:: len(records) // CLIPS]]))

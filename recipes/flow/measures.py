@@ -34,7 +34,7 @@ from motionmillion.eval.evaluator import TextMotionEvaluator
 from motionmillion.eval.physics import physics_measures
 from motionmillion.eval.statistics.repeats import FRECHET, Repeats, expected_precision
 from motionmillion.eval.suites.clips import clip_id, clips_suite
-from motionmillion.eval.verbs import VerbClassifier, clip_verb
+from motionmillion.eval.verbs import VerbClassifier, VerbClips, clip_verb
 from motionmillion.eval.verbs.descriptor import motion_descriptor
 from motionmillion.io.files import atomic_path, write_text
 from motionmillion.motion import Motion
@@ -133,10 +133,8 @@ def _spread(clips: Sequence[MotionClip]) -> torch.Tensor:
 
 def _classifier(clips: Sequence[MotionClip]) -> VerbClassifier | None:
     """A classifier trained on clips with a clear verb; None if there are fewer than two verbs."""
-    known = [(clip.motion, verb) for clip in clips if (verb := clip_verb(clip))]
-    if len({verb for _, verb in known}) < 2:
-        return None
-    return VerbClassifier(0).fit([motion for motion, _ in known], [verb for _, verb in known])
+    known = VerbClips(clips)
+    return known.classifier() if len(set(known.verbs)) > 1 else None
 
 
 def seeds_of(seed: int, count: int) -> list[int]:

@@ -47,7 +47,7 @@ from motionmillion.data.clips import SPLITS, ClipRecord, MotionClip, list_clips,
 from motionmillion.eval.evaluator import TextMotionEvaluator
 from motionmillion.eval.physics import physics_measures
 from motionmillion.eval.statistics.repeats import Repeats, expected_precision, summarise
-from motionmillion.eval.verbs import VerbClassifier, clip_verb
+from motionmillion.eval.verbs import VerbClips
 from motionmillion.io.files import write_text
 from motionmillion.pipeline import MotionPipeline
 from motionmillion.pipeline.options import RunOptions
@@ -160,8 +160,7 @@ class Examiner:
     """
 
     def __init__(self, clips: list[MotionClip], prompts: dict[str, list[str]], evaluation: dict[str, Any]) -> None:
-        known = [(clip.motion, verb) for clip in clips if (verb := clip_verb(clip))]
-        self.classifier = VerbClassifier(0).fit([motion for motion, _ in known], [verb for _, verb in known])
+        self.classifier = VerbClips(clips).classifier()
         self.evaluator = TextMotionEvaluator.from_pretrained("mini")
         self.texts = [text for texts in prompts.values() for text in texts]
         self.verbs = [verb for verb, texts in prompts.items() for _ in texts]

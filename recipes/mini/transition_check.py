@@ -16,7 +16,7 @@ from pathlib import Path
 from verb_check import read_prompts
 
 from motionmillion.data import load_clips
-from motionmillion.eval.verbs import VERBS, VerbClassifier, clip_verb
+from motionmillion.eval.verbs import VERBS, VerbClips
 from motionmillion.io.files import write_text
 from motionmillion.motion import Motion
 from motionmillion.pipeline.codes import CodesPipeline
@@ -39,8 +39,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", default="runs/mini/transition_check", help="folder for report.md and results.json")
     options = parser.parse_args()
-    clips = [(clip.motion, verb) for clip in load_clips(options.data) if (verb := clip_verb(clip))]
-    classifier = VerbClassifier().fit(*zip(*clips, strict=True))
+    classifier = VerbClips(load_clips(options.data)).classifier()
     prompts = {verb: texts[index] for index, (verb, texts) in enumerate(sorted(read_prompts().items()))}
     draw = random.Random(options.seed)
     pairs = [(first, then) for first in VERBS for then in draw.sample([v for v in VERBS if v != first], 4)]

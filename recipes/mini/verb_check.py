@@ -13,7 +13,7 @@ import platform
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,14 @@ import yaml
 
 from motionmillion.data import load_clips
 from motionmillion.data.captions import add_captions, load_caption_rules
-from motionmillion.data.clips import MotionClip
 from motionmillion.eval.instructions.unseen import check_different, check_unseen, seen_prompts
 from motionmillion.eval.verbs import (
     MORE_VERBS,
     VERBS,
-    VerbClassifier,
+    VerbClips,
     VerbScore,
     clip_verb,
     clip_verb_of_twenty,
-    cross_validate,
-    held_out_score,
     verb_check,
 )
 from motionmillion.io.files import write_text
@@ -62,13 +59,7 @@ def read_prompts(path: Path = PROMPTS, verbs: Sequence[str] = VERBS) -> dict[str
     return {verb: texts for verb, texts in prompts.items() if verb in verbs}
 
 
-def real_scores(
-    clips: list[MotionClip],
-    seed: int,
-    seconds: float | None,
-    pipe: CodesPipeline | None,
-    label: Callable[[MotionClip], str | None] = clip_verb,
-) -> dict[str, VerbScore]:
+def real_scores(clips: VerbClips, seconds: float | None, pipe: CodesPipeline | None) -> dict[str, VerbScore]:
     """Scores of the classifier on real clips, by name; the first is the reference for the model."""
 
     def middle(motion: Motion) -> Motion:
@@ -76,17 +67,17 @@ def real_scores(
         start = max(motion.num_frames - frames, 0) // 2
         return motion.slice(start, start + frames)
 
-    scores = {"real clips, other takes": cross_validate(clips, seed, label=label)}
-    scores["real clips, splits val and test"] = held_out_score(clips, seed, label)
+    scores = {"real clips, other takes": clips.cross_validated()}
+    scores["real clips, splits val and test"] = clips.held_out()
     if seconds is not None:
-        scores[f"real clips cut to {seconds:g} s"] = cross_validate(clips, seed, alter=middle, label=label)
+        scores[f"real clips cut to {seconds:g} s"] = clips.cross_validated(middle)
     if pipe is not None:
 
         def recode(motion: Motion) -> Motion:
             features = pipe.tokenizer.representation.encode(motion.canonicalize())[None]
             return pipe.decode(pipe.tokenizer.encode(features.to(pipe.device))[0]).slice(0, features.shape[1])
 
-        scores["real clips through the tokenizer"] = cross_validate(clips, seed, alter=recode, label=label)
+        scores["real clips through the tokenizer"] = clips.cross_validated(recode)
     return scores
 
 
@@ -177,15 +168,14 @@ def main(argv: list[str] | None = None) -> None:
         print(f"note: {len(seen)} prompts of the first ten verbs are captions of this data: {seen}", file=sys.stderr)
     pipe = None if args.real_only else CodesPipeline.from_pretrained(args.model, args.device)
     print("scoring the classifier on real clips: some minutes on one core", file=sys.stderr)
-    scores = real_scores(clips, args.seed, seconds, pipe, label)
+    known = VerbClips(clips, args.seed, label)
+    scores = real_scores(known, seconds, pipe)
     real = next(iter(scores.values()))
     result: dict[str, Any] = {"real": real.as_dict()}
     if pipe is not None:
         print("generating", file=sys.stderr)
-        known = [(clip.motion, verb) for clip in clips if (verb := label(clip))]
-        classifier = VerbClassifier(args.seed).fit([motion for motion, _ in known], [verb for _, verb in known])
         options = {"temperature": args.temperature, "top_p": args.top_p, "guidance_scale": args.guidance_scale}
-        result = verb_check(pipe, classifier, prompts, seconds, args.seed, real, **options)
+        result = verb_check(pipe, known.classifier(), prompts, seconds, args.seed, real, **options)
         if args.sheets:
             first = {verb: texts[0] for verb, texts in prompts.items()}
             motions = pipe(list(first.values()), seconds=seconds, seed=args.seed, **options)

@@ -56,7 +56,6 @@ def test_mistakes_are_found_before_the_model_is_loaded(run, tmp_path):
     for flags, message in (
         (("--path", "0,0 0,40", "--seconds", 3), "which needs 13.3 m/s"),
         (("--path", "0,0"), "path must be at least two points"),
-        (("--candidates", 4), "candidates must come with path or speed, got 4 alone"),
         (("--speed", 20), "speed must be at most 7 m/s"),
     ):
         code, _, err = run(*command, *flags)

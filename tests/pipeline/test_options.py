@@ -23,7 +23,7 @@ BAD: dict[str, Any] = dict(seconds=0, min_seconds=-1, max_seconds=61, transition
 BAD |= dict(temperature=-1, guidance_scale=101, top_k=-1, top_p=0, min_p=2, repetition_penalty=0)
 BAD |= dict(no_repeat_ngram_size=-1, steps=0, solver="rk4", shift=0, guidance_interval=(1.0, 0.0))
 BAD |= dict(strength=0, denoising_strength=2, reference_weight=2, rounds=0, smoothing=-1, recovery="both")
-BAD |= dict(compiled=1, int8="yes", cache="big", batch_size=0, dtype="int3", quantization="2bit")
+BAD |= dict(compiled=1, int8="yes", cache="big", candidates=0, batch_size=0, dtype="int3", quantization="2bit")
 """A value of each option that is out of range; a new option needs one."""
 
 EVERY = [(kind, field) for kind in (*KINDS, RunOptions) for field in dataclasses.fields(kind) if field.name != "given"]

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import wait
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from motionmillion.lm.generation.continuous import ContinuousBatch
 from motionmillion.motion import Motion
 from motionmillion.serve.engine import CancelledError, ClosingError, QueueFullError
 from motionmillion.serve.limits import EngineLimits
-from motionmillion.serve.orders import Order, plan_call
+from motionmillion.serve.orders import Order, plan_call, plan_order
 
 
 def assert_equal(found: Motion, expected: Motion, tolerance: float = 0.0) -> None:
@@ -60,10 +61,24 @@ def test_requests_that_come_together_share_steps_and_get_what_they_get_alone(eng
 
 
 def test_motions_on_a_path_are_those_of_the_pipeline(engine_of, tiny_pipeline):
-    order = Order("a person walks", path=((0, 0), (0, 0.6), (0.2, 0.9)), seconds=2.0, candidates=3, seed=1)
+    order = Order(
+        "a person walks", path=((0, 0), (0, 0.6), (0.2, 0.9)), seconds=2.0, seed=1, options={"candidates": 3}
+    )
     found = engine_of(tiny_pipeline).submit(order).future.result(60)
     way = dict(path=order.path, seconds=2.0, candidates=3, seed=1)
     assert_equal(found[0], tiny_pipeline("a person walks", **way)[0])
+
+
+def test_candidates_are_chosen_from_as_by_the_pipeline(engine_of, tiny_pipeline, monkeypatch):
+    options = {"candidates": 3}
+    order = Order("a person waves", seconds=2.0, samples=2, seed=4, options=options)
+    found = engine_of(tiny_pipeline).submit(order).future.result(60)
+    for motion, expected in zip(found, tiny_pipeline("a person waves", 2.0, 2, 4, **options), strict=True):
+        assert_equal(motion, expected)
+    defaults = tiny_pipeline.default_options
+    monkeypatch.setattr(tiny_pipeline, "default_options", replace(defaults, candidates=3))
+    alone = plan_order(tiny_pipeline, replace(order, options={}))
+    assert len(alone.strands) == 2  # a service samples one, unless it is asked for more
 
 
 def test_one_sample_can_be_made_again_by_its_seed(engine_of, tiny_pipeline):

@@ -184,7 +184,7 @@ class ShardDataset(Dataset):
             check_caption_sources(caption_weights, [table["sources"].combine_chunks().flatten().unique().to_pylist()])
         captions = table["captions"].combine_chunks().flatten().unique().to_pylist() if texts is None else []
         self.texts = text_bank(captions, encoder, texts, torch.bfloat16)
-        self._titles = table.select(["name", "category", "captions", "sources"])
+        self._titles = table.select(["name", "category", "captions", "sources", "dataset"])
         self.wordings: Wordings | None = None
 
     def __len__(self) -> int:
@@ -222,8 +222,12 @@ class ShardDataset(Dataset):
         """The group of each clip, see `motionmillion.data.sets.groups.group_of`."""
         if check_balance_by(by) == "category":
             return self._titles["category"].to_pylist()
-        rows = self._titles.to_pylist()
+        rows = self._titles.drop_columns("dataset").to_pylist()
         return [named_group(row["captions"], row["sources"], row["category"], by) for row in rows]
+
+    def datasets(self) -> list[str]:
+        """The data set that each clip is from; "" if unknown."""
+        return self._titles["dataset"].to_pylist()
 
 
 def _drawn(

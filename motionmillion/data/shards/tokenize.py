@@ -23,6 +23,7 @@ import motionmillion
 from motionmillion.data.check import check_listing
 from motionmillion.data.clips import SPLITS, ClipRecord, list_clips
 from motionmillion.data.shards.encoding_pool import Piece, Results, encode_pieces, usable_cores
+from motionmillion.data.shards.motion_table import MotionTable, is_table
 from motionmillion.data.shards.resumable import ResumableFolder
 from motionmillion.data.shards.token_writer import ShardWriter, plan_shards
 from motionmillion.data.shards.tokens import COLUMNS, FILES, HEADER, OPTIONAL, check_pyarrow
@@ -78,7 +79,7 @@ def tokenize_folder(
         records = list_clips(source, splits, skip_bad)
         if not any(record.captions for record in records):
             lines.append("no clip has a caption, so a language model cannot be trained on these codes")
-        folder = _make_folder(output, records, model, splits, shard_size)
+        folder = _make_folder(output, records, source, model, splits, shard_size)
         # 2. compare with earlier output
         folder.check(overwrite)
         say_lines(lines)
@@ -102,7 +103,12 @@ def _write_shards(writer: ShardWriter, work: Generator[tuple[Piece, Results], No
 
 
 def _make_folder(
-    output: Path, records: Sequence[ClipRecord], model: str | Path, splits: tuple[str, ...], shard_size: int
+    output: Path,
+    records: Sequence[ClipRecord],
+    source: Path,
+    model: str | Path,
+    splits: tuple[str, ...],
+    shard_size: int,
 ) -> ResumableFolder:
     config = MotionTokenizer.from_pretrained(model, dtype=torch.float32).config
     if not config.codebook_size:
@@ -121,8 +127,9 @@ def _make_folder(
         "shard_size": shard_size,
         "source": {"clips": len(records), "sha256": fingerprint([record.facts() for record in records])},
     }
-    shards = math.ceil(len(records) / shard_size)
-    return ResumableFolder(output, FILES, made_by, columns=[*COLUMNS, *OPTIONAL], shards=shards)
+    facts = {"columns": [*COLUMNS, *OPTIONAL], "shards": math.ceil(len(records) / shard_size)}
+    sources = MotionTable(source).header["sources"] if is_table(source) else {}
+    return ResumableFolder(output, FILES, made_by, **facts, sources=sources)
 
 
 def _check_options(splits: tuple[str, ...], **numbers: int) -> None:

@@ -13,11 +13,12 @@ writes such folders (`motionmillion.data.shards.tokenize`).
 | whole | bool | False for a window cut out of a longer take |
 | frames | int32 | at the frame rate of the tokenizer's features |
 | codes | list of int32 | `ceil(frames / frames_per_token)` of them |
-| sources, ends | list of string, bool | as in `MotionClip`; not in older folders |
+| sources, ends, dataset | list of string, bool, string | as in `MotionClip`; older folders lack the last ones |
 
-`tokens.json` describes how the codes were made. Its `run` is a fingerprint of tokenizer, source and options; every
-shard also stores it in its metadata (key "motionmillion"), with the numbers of clips and codes and what was left out,
-so that shards of different runs are never mixed. Unusual: pyarrow is not needed to import this module, only to use it.
+`tokens.json` describes how the codes were made, and has the `sources` of a data set on disk with their mixing weights.
+Its `run` is a fingerprint of tokenizer, source and options; every shard also stores it in its metadata (key
+"motionmillion"), with the numbers of clips and codes and what was left out, so that shards of different runs are never
+mixed. Unusual: pyarrow is not needed to import this module, only to use it.
 """
 
 import json
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COLUMNS = ("name", "split", "subject", "category", "captions", "own_captions", "whole", "frames", "codes")
-OPTIONAL = ("sources", "ends")
+OPTIONAL = ("sources", "ends", "dataset")
+"""Columns that were added to the format one after another, so that older folders have the first ones or none."""
 HEADER = "tokens.json"
 FORMAT = 1
 FILES = ShardFiles(HEADER, "codes-{:05d}-of-{:05d}.parquet", FORMAT, "tokenize", ("tokenizer", "source"))
@@ -61,6 +63,7 @@ class TokenClip:
     own_captions: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     ends: bool = True
+    dataset: str = ""
 
 
 def check_pyarrow() -> None:
@@ -108,7 +111,8 @@ def read_note(path: str | Path) -> dict[str, Any]:
         footer = pq.read_metadata(path)
         note = json.loads((footer.metadata or {})[_KEY])
         names = tuple(footer.schema.to_arrow_schema().names)
-        if names not in (COLUMNS, (*COLUMNS, *OPTIONAL)) or footer.num_rows != note["clips"]:
+        known = {(*COLUMNS, *OPTIONAL[:count]) for count in range(len(OPTIONAL) + 1)}
+        if names not in known or footer.num_rows != note["clips"]:
             raise KeyError("clips")
     except FileNotFoundError:
         raise ValueError(f"shard must exist, got no {str(path)!r}; {_REMEDY}") from None
@@ -154,7 +158,7 @@ def load_token_shards(
 def read_token_tables(folders: Sequence[str | Path], split: str, codebook_size: int | None = None) -> "pa.Table":
     """The clips of `split` that have captions, of all `folders`, as one Arrow table.
 
-    It has the columns `COLUMNS` and `OPTIONAL`; if a folder lacks the latter, sources are unknown and all clips end.
+    It has the columns `COLUMNS` and `OPTIONAL`; what a folder lacks of the latter is unknown, and all clips end.
 
     Raises:
         ImportError: without pyarrow.
@@ -195,11 +199,11 @@ def _with_optional(table: "pa.Table") -> "pa.Table":
     """A shard with the columns that older shards lack filled in."""
     import pyarrow as pa
 
-    rows = table.num_rows
-    if "sources" not in table.column_names:
-        table = table.append_column("sources", pa.array([[]] * rows, pa.list_(pa.string())))
-    if "ends" not in table.column_names:
-        table = table.append_column("ends", pa.array([True] * rows, pa.bool_()))
+    unknown = {"sources": ([], pa.list_(pa.string())), "ends": (True, pa.bool_()), "dataset": ("", pa.string())}
+    for name in OPTIONAL:
+        if name not in table.column_names:
+            value, kind = unknown[name]
+            table = table.append_column(name, pa.array([value] * table.num_rows, kind))
     return table.select([*COLUMNS, *OPTIONAL])
 
 

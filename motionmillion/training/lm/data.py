@@ -105,7 +105,7 @@ def _visits(train: TokenDataset | ShardDataset, data: LMSection) -> torch.Tensor
     """Sampling weight of each clip: by category, and for clips of data sets on disk by their mixing weights."""
     weights = data.visits(train.groups(data.balance_by))
     mixing = data.mixing()
-    if mixing is None or not isinstance(train, TokenDataset):
+    if mixing is None:
         return weights
     return mixed(torch.ones(len(train)) if weights is None else weights, train.datasets(), mixing)
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from motionmillion.configuration import check_share, check_whole
+from motionmillion.data.sets.mixing import mixing_weights
 from motionmillion.data.sets.tokens import TokenCollator
+from motionmillion.data.shards.tokens import read_header
 from motionmillion.pipeline.options import CodesOptions, FlowHeadOptions, check_known
 from motionmillion.text.encoder import check_texts
 from motionmillion.tokenizer import MotionTokenizerConfig
@@ -82,6 +84,12 @@ class LMSection(TextToMotionSection):
                 raise ValueError(
                     f"data.{name} must be left out with data.tokens, got {getattr(self, name)!r}; name motions"
                 )
+
+    def mixing(self) -> dict[str, float | None] | None:
+        """Mixing weights by source, if the motions are or the codes were made of data sets on disk with any."""
+        if not self.tokens:
+            return super().mixing()
+        return mixing_weights([read_header(folder).get("sources", {}) for folder in self.token_folders])
 
     @property
     def token_folders(self) -> list[str]:

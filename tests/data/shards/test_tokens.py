@@ -13,8 +13,10 @@ from motionmillion.data.shards.tokens import (
     COLUMNS,
     FORMAT,
     HEADER,
+    OPTIONAL,
     load_token_shards,
     read_note,
+    read_token_tables,
     shard_name,
     write_header,
     write_shard,
@@ -59,6 +61,18 @@ def test_clips_come_back(folder):
         for name, value in expected.items():
             assert getattr(clip, name) == (tuple(value) if isinstance(value, list) else value)
     assert [clip.name for clip in load_token_shards(folder, ("val", "test"))] == [f"clip_{n}" for n in (1, 2, 4, 5)]
+
+
+@pytest.mark.parametrize("columns", range(len(OPTIONAL) + 1))
+def test_folders_of_earlier_versions_are_read(folder, columns):
+    known = {"sources": ["cmu_index", "watched"], "ends": False, "dataset": "a"}
+    for shard in range(2):
+        rows = [{**row(n), **{name: known[name] for name in OPTIONAL[:columns]}} for n in (3 * shard, 3 * shard + 1)]
+        write_shard(rows, folder / shard_name(shard, 2), {"run": "abc", "clips": 2})
+    table = read_token_tables([folder], "train", 64)
+    unknown = {"sources": [], "ends": True, "dataset": ""}
+    expected = [known[name] if number < columns else unknown[name] for number, name in enumerate(OPTIONAL)]
+    assert table.num_rows == 1 and [table[name][0].as_py() for name in OPTIONAL] == expected
 
 
 def test_the_datasets_library_reads_them(folder, tmp_path_factory, monkeypatch):

@@ -15,10 +15,9 @@ from motionmillion.eval.verbs import (
     MORE_VERBS,
     VERBS,
     VerbClassifier,
+    VerbClips,
     clip_verb,
     clip_verb_of_twenty,
-    cross_validate,
-    held_out_score,
     score_verbs,
     verb_check,
 )
@@ -175,13 +174,19 @@ def test_score_counts_and_bounds():
 
 @pytest.mark.slow
 def test_real_clips_are_scored_without_their_own_take(clips: list[MotionClip]):
-    told = [clip for clip in clips[:80] if clip_verb(clip)]
-    assert {clip_verb(clip) for clip in told} >= {"walk", "turn", "wave", "jump"}
-    score = held_out_score(told, seed=0)
+    real = VerbClips(clips[:80], group=lambda clip: clip.subject)
+    assert set(real.verbs) >= {"walk", "turn", "wave", "jump"}
+    score = real.held_out()
     assert score.macro > 0.9
-    assert sum(score.counts.values()) == sum(clip.split != "train" for clip in told)
-    frozen = cross_validate(told[:40], folds=2, alter=lambda motion: motion.slice(0, 1), group=lambda c: c.subject)
+    assert sum(score.counts.values()) == sum(clip.split != "train" for clip in real.clips)
+    frozen = real.cross_validated(lambda motion: motion.slice(0, 1), folds=2)
     assert frozen.macro < score.macro  # one frame shows less than the motion
+    assert real.cross_validated(folds=2).macro > frozen.macro
+    train = [clip for clip in real.clips if clip.split == "train"]
+    motions = [clip.motion for clip in real.clips if clip.split != "train"]
+    by_hand = VerbClassifier(0).fit([c.motion for c in train], [clip_verb(c) for c in train])
+    rows = [row for row, clip in enumerate(real.clips) if clip.split == "train"]
+    assert np.array_equal(real.classifier(rows).probabilities(motions), by_hand.probabilities(motions))
 
 
 def test_check_of_a_model_that_obeys_and_of_one_that_walks(classifier: VerbClassifier):

@@ -1,5 +1,6 @@
 """Data of a language model's recipe: shards and text features train like motions do, packed or padded."""
 
+import itertools
 import json
 
 import pytest
@@ -11,6 +12,7 @@ from motionmillion.data.sets.packing import PackedCollator
 from motionmillion.data.sets.tokens import TokenCollator
 from motionmillion.data.shards.encoding import encode_features
 from motionmillion.data.shards.text_writer import encode_text
+from motionmillion.data.shards.tokenize import tokenize_folder
 from motionmillion.data.shards.tokens import shard_name, write_header, write_shard
 from motionmillion.data.synthetic.clips import synthetic_clips
 from motionmillion.lm import MotionLM, MotionLMConfig
@@ -65,12 +67,14 @@ def parts(tiny_tokenizer, tiny_encoder):
     return tiny_tokenizer, TextEncoder(str(tiny_encoder), max_length=32)
 
 
-def test_clips_of_data_sets_are_visited_by_their_mixing_weights(lm_recipe, clips, parts, tmp_path):
+def test_clips_of_data_sets_are_visited_by_their_mixing_weights(lm_recipe, clips, parts, tiny_tokenizer, tmp_path):
     rows = [row_of(clip, source="ab"[number % 3 == 0]) for number, clip in enumerate(clips)]
     write_set(tmp_path / "set", rows, sources={"a": {"weight": 0.2}, "b": {"weight": 0.8}})
-    data = {"synthetic": None, "folder": str(tmp_path / "set"), "variants": 0, "compose": {"sequences": 1.0}}
-    for balance in (0.0, 0.5):
-        found = sets(load_recipe(lm_recipe(data={**data, "balance": balance})), parts)
+    tiny_tokenizer.save_pretrained(tmp_path / "tokenizer")
+    codes = tokenize_folder(tmp_path / "set", tmp_path / "codes", tmp_path / "tokenizer", workers=1)
+    motions = {"folder": str(tmp_path / "set"), "variants": 0, "compose": {"sequences": 1.0}}
+    for data, balance in itertools.product((motions, {"tokens": str(codes)}), (0.0, 0.5)):
+        found = sets(load_recipe(lm_recipe(data={"synthetic": None, **data, "balance": balance})), parts)
         of_b = torch.tensor([name == "b" for name in found.train.datasets()])
         assert found.weights is not None and 0 < int(of_b.sum()) < len(of_b)
         assert float(found.weights[of_b].sum() / found.weights.sum()) == pytest.approx(0.8)

@@ -1,0 +1,94 @@
+"""Of several motions of a prompt the one that does what it says: descriptions, sides, likelihoods, and the option."""
+
+import pytest
+import torch
+
+from motionmillion.data.synthetic import synthesize
+from motionmillion.pipeline.base import sample_seed
+from motionmillion.pipeline.choosing import GAIN, NOTHING_SAID, prompt_fits, text_gains
+
+PROMPT = "a person walks forward"
+
+
+@pytest.fixture(scope="module")
+def motions():
+    wave = synthesize("wave", seed=1, seconds=4)
+    return {"wave": wave, "other wave": wave.mirror(), **{n: synthesize(n, 3, 4.0) for n in ("walk", "jump", "squat")}}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("somebody goes straight ahead", "walk"),
+        ("a man leaps into the air", "jump"),
+        ("lower yourself into a squat", "squat"),
+    ],
+)
+def test_a_motion_is_chosen_by_what_it_does(text_encoder, motions, prompt, name):
+    fits = prompt_fits(prompt, list(motions.values()), text_encoder)
+    assert list(motions)[int(fits.argmax())] == name
+
+
+def test_sides_are_told_apart(text_encoder, motions):
+    pair = [motions["wave"], motions["other wave"]]
+    left, right = (
+        int(prompt_fits(f"she waves with her {side} hand", pair, text_encoder).argmax()) for side in ("left", "right")
+    )
+    assert left != right
+    wrist = pair[left].positions()[..., 1].amax(0)
+    names = pair[left].skeleton.names
+    assert wrist[names.index("left_wrist")] > wrist[names.index("right_wrist")]
+
+
+def test_what_cannot_be_described_fits_least(text_encoder, motions):
+    short = motions["walk"].slice(0, 1)
+    assert prompt_fits(PROMPT, [short], text_encoder).tolist() == [NOTHING_SAID]
+    assert prompt_fits(PROMPT, [short, motions["walk"]], text_encoder).argmax() == 1
+
+
+def test_gains_are_those_of_each_row_alone(tiny_pipeline):
+    lm, end, pad = tiny_pipeline.lm, tiny_pipeline.lm.config.end_token_id, tiny_pipeline.lm.config.padding_token_id
+    features, mask = tiny_pipeline.read([PROMPT])
+    rows = torch.tensor([[3, 5, 7, 9, 2], [4, 1, end, pad, pad]])
+    together = text_gains(lm, rows, features.expand(2, -1, -1), mask.expand(2, -1))
+    for row, gain in zip((rows[0], rows[1, :3]), together, strict=True):
+        with torch.no_grad():
+            said = lm(row[None], features, mask, labels=row[None]).token_losses.sum()
+            alone = lm(row[None], features, torch.zeros_like(mask), labels=row[None]).token_losses.sum()
+        assert float(gain) == pytest.approx(float(alone - said), abs=1e-4) and abs(float(gain)) > 1e-4
+
+
+def test_the_best_of_the_candidates_is_kept(tiny_pipeline):
+    seeds = [sample_seed(4, number) for number in range(3)]
+    single = tiny_pipeline.sample([PROMPT] * 3, seeds, seconds=2)
+    features, mask = tiny_pipeline.read([PROMPT] * 3)
+    tokens = tiny_pipeline.lm.generate(features, mask, seeds=seeds, max_new_tokens=15, min_new_tokens=15)
+    fits = prompt_fits(PROMPT, single, tiny_pipeline.text_encoder) + GAIN * text_gains(
+        tiny_pipeline.lm, tokens, features, mask
+    )
+    best = single[int(fits.argmax())]
+    for size in (1, 2, 32):
+        first, second = tiny_pipeline([PROMPT, "jump"], seconds=2, seed=4, candidates=3, batch_size=size)
+        assert first.caption == PROMPT and second.caption == "jump"
+        assert torch.equal(first.translation, best.translation)
+    (alone,) = tiny_pipeline("jump", seconds=2, seed=4, candidates=3)
+    assert torch.allclose(alone.translation, second.translation, atol=1e-5)
+
+
+def test_a_continuation_is_judged_by_what_is_new(tiny_pipeline, monkeypatch):
+    prefix, lengths = synthesize("walk", 0, 2.0), []
+    monkeypatch.setattr(
+        "motionmillion.pipeline.codes.prompt_fits",
+        lambda prompt, motions, encoder: lengths.extend(m.num_frames for m in motions) or torch.zeros(len(motions)),
+    )
+    (motion,) = tiny_pipeline("jump", seconds=1, prefix=prefix, candidates=2)
+    assert motion.num_frames == 90 and lengths == [30, 30]
+
+
+def test_timelines_and_streams_have_no_candidates(tiny_pipeline):
+    for call in (
+        lambda: tiny_pipeline.timeline([("jump", 1)], candidates=2),
+        lambda: list(tiny_pipeline.stream("jump", candidates=2)),
+    ):
+        with pytest.raises(ValueError, match="candidates must be left out with a"):
+            call()
