@@ -177,7 +177,7 @@ class CodesPipeline(CodesSteps):
     def best(
         self,
         prompt: str,
-        tokens: Sequence[Tensor],
+        tokens: Tensor | Sequence[Tensor],
         motions: Sequence[Motion],
         way: Way | None = None,
         after: float = 0.0,
@@ -185,7 +185,7 @@ class CodesPipeline(CodesSteps):
         """The one of several motions that fits the prompt best, or on a way the nearest, brought onto it.
 
         Args:
-            tokens: of the motions, rows `[N]`.
+            tokens: of the motions, a row `[N]` of each.
             after: seconds of the motions that are given, not generated.
         """
         if way is not None:
