@@ -167,12 +167,11 @@ class CodesPipeline(CodesSteps):
         every = [text for text in prompts for _ in range(many)]
         own = [sample_seed(seed, n) for seed in seeds for n in range(many)]
         tokens, motions = self._sample(every, own, options, prefix)
-        groups = [slice(start, start + many) for start in range(0, len(every), many)]
-        best = [
-            self.best(text, tokens[group], motions[group], way, 0 if prefix is None else prefix.seconds)
-            for text, group in zip(prompts, groups, strict=True)
-        ]
-        return [motion.replace(caption=text) for text, motion in zip(prompts, best, strict=True)]
+        given, found = 0.0 if prefix is None else prefix.seconds, []
+        for place, text in enumerate(prompts):
+            group = slice(place * many, (place + 1) * many)
+            found.append(self.best(text, tokens[group], motions[group], way, given).replace(caption=text))
+        return found
 
     def best(
         self,

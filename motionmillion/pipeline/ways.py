@@ -108,7 +108,7 @@ def on_way(candidates: Sequence[Motion], way: Way) -> Motion:
         warnings.warn(
             f"the model moves {own:.1f} m in {motion.seconds:g} s where the path is {wanted:.1f} m long, so feet may "
             f"slide; {wanted / max(own / motion.seconds, 0.1):.1f} s would suit it, or another prompt",
-            stacklevel=4,
+            stacklevel=5,
         )
     return onto_path(motion, way.path)
 

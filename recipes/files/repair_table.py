@@ -58,7 +58,8 @@ def noisy(motion: mm.Motion, seed: int) -> mm.Motion:
 def generated() -> dict[str, list[mm.Motion]]:
     pipe = mm.MotionPipeline.from_pretrained("mini")
     return {
-        name: [pipe(text, seconds=SECONDS, seed=seed, candidates=1)[0] for seed in range(SEEDS)] for name, text in PROMPTS.items()
+        name: [pipe(text, seconds=SECONDS, seed=seed, candidates=1)[0] for seed in range(SEEDS)]
+        for name, text in PROMPTS.items()
     }
 
 

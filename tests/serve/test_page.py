@@ -282,6 +282,24 @@ def test_parts_of_a_timeline_are_moved_by_keys_and_told_to_screen_readers(page_o
     assert page.get_by_role("button", name="Remove part 1").is_disabled()  # a timeline has a part
 
 
+def test_the_best_of_several_is_shown(page_of, tiny_pipeline, tmp_path):
+    page = page_of({"tiny": tiny_pipeline})
+    page.locator("summary").click()
+    page.fill("#candidates", "3")
+    with page.expect_request("**/v1/motions"):
+        make(page, "a person jumps", seconds=2)
+    best = tiny_pipeline("a person jumps", seconds=2, candidates=3)[0]
+    found = Motion.load(downloaded(page, 0, "npz", tmp_path))
+    assert np.allclose(found.translation, best.translation, atol=1e-5)
+    page.fill("#candidates", "")
+    page.locator("#history button").first.click()
+    done(page)
+    assert page.input_value("#candidates") == "3"
+    page.check("input[value=timeline]")  # whose parts are made one after another
+    page.click("#make")
+    done(page)
+
+
 def test_a_path_is_drawn(page_of, tiny_pipeline):
     page = page_of({"tiny": tiny_pipeline})
     page.fill("#prompt", "a person walks")

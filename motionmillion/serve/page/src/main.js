@@ -13,6 +13,7 @@ import { Work } from "./work.js";
 const EXAMPLES = ["a person waves", "a person walks forward", "someone jumps twice", "a man dances", "a person kicks with the right leg",
   "a person runs in a circle"];
 const KEY = "motionmillion-key";
+const OPTIONS = [["guidance", "guidance_scale"], ["temperature", "temperature"], ["candidates", "candidates"]]; // fields, and their options
 
 let formats = ["glb", "bvh", "npz", "html", "json"];
 let models = [];
@@ -43,12 +44,13 @@ function showKind() {
 // ---- the form and the request ----
 function read() {
   const options = {};
-  for (const [id, name] of [["guidance", "guidance_scale"], ["temperature", "temperature"]]) {
-    if (number(id) !== null) options[name] = number(id);
-  }
+  for (const [id, name] of OPTIONS) if (number(id) !== null) options[name] = number(id);
   const body = { seed: number("seed") ?? 0, repair: byId("repair").checked, body: byId("body").value, options };
   if (byId("model").value) body.model = byId("model").value;
-  if (kind() === "timeline") return { ...body, timeline: timeline.parts };
+  if (kind() === "timeline") {
+    delete options.candidates; // parts are made one after another, without a choice
+    return { ...body, timeline: timeline.parts };
+  }
   body.prompt = byId("prompt").value.trim();
   if (kind() === "path") body.path = floor.points; // its length decides how long the motion is
   else if (number("seconds") !== null) body.seconds = number("seconds");
@@ -61,8 +63,8 @@ function fill({ body, samples }) {
   byId("prompt").value = body.prompt ?? "";
   if (body.timeline) timeline.parts = body.timeline;
   if (body.path) floor.points = body.path;
-  const values = { seconds: body.seconds ?? "", seed: body.seed, samples, body: body.body, guidance: body.options.guidance_scale ?? "",
-    temperature: body.options.temperature ?? "" };
+  const values = { seconds: body.seconds ?? "", seed: body.seed, samples, body: body.body };
+  for (const [id, name] of OPTIONS) values[id] = body.options[name] ?? "";
   for (const [id, value] of Object.entries(values)) byId(id).value = value;
   if (models.some((model) => model.name === body.model)) byId("model").value = body.model;
   byId("repair").checked = body.repair;
@@ -115,7 +117,7 @@ async function make() {
 }
 
 async function fetched(take, signal) {
-  if (!take.body.path) return take.stream(signal);
+  if (!take.body.path && !(take.body.options.candidates > 1)) return take.stream(signal); // a stream has nothing to choose from
   return take.show((await scenes(take.body, signal)).scene);
 }
 
@@ -193,6 +195,7 @@ function showDefaults() {
   const defaults = models.find((model) => model.name === byId("model").value)?.defaults ?? {};
   byId("guidance").placeholder = defaults.guidance_scale ?? "";
   byId("temperature").placeholder = defaults.temperature ?? "";
+  byId("candidates").placeholder = 1;
 }
 
 function listen() {
