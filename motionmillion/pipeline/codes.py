@@ -168,8 +168,8 @@ class CodesPipeline(CodesSteps):
         own = [sample_seed(seed, n) for seed in seeds for n in range(many)]
         tokens, motions = self._sample(every, own, options, prefix)
         given, found = 0.0 if prefix is None else prefix.seconds, []
-        for place, text in enumerate(prompts):
-            group = slice(place * many, (place + 1) * many)
+        for number, text in enumerate(prompts):
+            group = slice(number * many, (number + 1) * many)
             found.append(self.best(text, tokens[group], motions[group], way, given).replace(caption=text))
         return found
 

@@ -3,8 +3,8 @@
     python recipes/claims/captions.py --data PATH/TO/cmu_text_motion --tokenizer runs/mini/tokenizer/final
 
 A tenth of all captions is held out of every arm. Of what is left each clip keeps one, five or twenty in a random order
-that the seed draws, fewer where it has fewer. Each arm is trained for as many steps, on the same clips: few enough that
-every one of them comes many times, because a caption must be read again and again before it is known by heart.
+that the seed draws, fewer where it has fewer. Each arm is trained for as many steps, on the same clips. These are few,
+so that every one of them comes many times: a caption must be read again and again before it is known by heart.
 
 | figure | captions |
 |---|---|
