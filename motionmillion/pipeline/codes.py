@@ -90,7 +90,8 @@ class CodesPipeline(CodesSteps):
             prompts: sentences.
             seconds: length of every motion; None lets the model end it, at `max_seconds` at the latest.
             seed: the same seed gives the same motions.
-            batch_size: rows generated together; bounds memory and does not change results.
+            batch_size: motions generated together, or with candidates those of one prompt; bounds memory and does not
+                change results.
             prefix: a motion to continue; the result begins with it, and `seconds` counts the new part only.
             rewriter: rewrites each prompt before it is encoded, see `motionmillion.text.rewriting`; the rewritten
                 prompts become the captions of the motions.
@@ -105,9 +106,8 @@ class CodesPipeline(CodesSteps):
         way = self.way(path, speed, turn, facing, seconds, prefix)
         chosen = self.options({**options, "seconds": way.seconds if way else seconds})
         rows = [(text,) for text in rewritten(check_texts(prompts), rewriter)]
-        at_once = check_whole("batch_size", batch_size, 1) // self.candidates(chosen, way)
         motions = []
-        for texts, seeds in batches(rows, num_samples, seed, max(at_once, 1)):
+        for texts, seeds in batches(rows, num_samples, seed, batch_size):
             motions += self._asked(texts, seeds, chosen, prefix, way)
         return motions
 
@@ -163,14 +163,14 @@ class CodesPipeline(CodesSteps):
         way: Way | None,
     ) -> list[Motion]:
         """One motion per prompt, the best of several where there are candidates."""
-        many = self.candidates(options, way)
-        every = [text for text in prompts for _ in range(many)]
-        own = [sample_seed(seed, n) for seed in seeds for n in range(many)]
-        tokens, motions = self._sample(every, own, options, prefix)
-        given, found = 0.0 if prefix is None else prefix.seconds, []
-        for number, text in enumerate(prompts):
-            group = slice(number * many, (number + 1) * many)
-            found.append(self.best(text, tokens[group], motions[group], way, given).replace(caption=text))
+        many, found = self.candidates(options, way), []
+        if many == 1 and way is None:
+            _, found = self._sample(prompts, seeds, options, prefix)
+            return [motion.replace(caption=text) for text, motion in zip(prompts, found, strict=True)]
+        given = 0.0 if prefix is None else prefix.seconds
+        for text, seed in zip(prompts, seeds, strict=True):
+            tokens, motions = self._sample([text] * many, [sample_seed(seed, n) for n in range(many)], options, prefix)
+            found.append(self.best(text, tokens, motions, way, given).replace(caption=text))
         return found
 
     def best(
