@@ -139,7 +139,7 @@ class MotionLMConfig(LlamaConfig):
         self._check_head()
         self._check_codes()
         sizes = ("text_dim", "hidden_size", "num_hidden_layers", "num_attention_heads")
-        for name in (*sizes, "context_codes", "vocab_multiple"):
+        for name in (*sizes, "intermediate_size", "context_codes", "vocab_multiple"):
             check_whole(name, getattr(self, name), 1)
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
@@ -150,8 +150,9 @@ class MotionLMConfig(LlamaConfig):
             raise ValueError(f"attention must be one of {ATTENTION}, got {self.attention!r}")
         if self.rope_precision not in ROPE_PRECISIONS:
             raise ValueError(f"rope_precision must be one of {ROPE_PRECISIONS}, got {self.rope_precision!r}")
-        if not 0 <= self.hidden_dropout < 1:
-            raise ValueError(f"hidden_dropout must be in [0, 1), got {self.hidden_dropout!r}")
+        for name in ("hidden_dropout", "attention_dropout"):
+            if not 0 <= check_number(name, getattr(self, name)) < 1:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)!r}")
         if self.caption_dropout is not None and not 0 <= check_number("caption_dropout", self.caption_dropout) < 1:
             raise ValueError(f"caption_dropout must be in [0, 1), got {self.caption_dropout!r}")
         # sizes and special tokens of transformers follow from the codebook; LlamaConfig checks them

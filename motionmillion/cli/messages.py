@@ -16,8 +16,11 @@ from typing import Any
 
 from motionmillion.progress import say
 
-_TELLING = ("transformers.training_args", "transformers.configuration_utils", "transformers.utils.hub")
-"""Modules of other packages whose `ValueError` names a user's mistake."""
+_TELLING = (
+    *(f"transformers.{name}" for name in ("training_args", "configuration_utils", "modeling_utils", "utils.hub")),
+    *("transformers.integrations.flex_attention", "torch.nn.attention.flex_attention", "huggingface_hub.dataclasses"),
+)
+"""Modules of other packages whose errors of a value name a user's mistake."""
 
 _EXTRA = re.compile(r'"motionmillion\[([\w-]+)\]"')
 
@@ -29,7 +32,7 @@ def message_of(error: Exception) -> str:
 
 def is_known(error: BaseException) -> bool:
     """Whether an error's message says what is wrong: one of files, of imports, or one that this package raised."""
-    if not isinstance(error, ValueError):
+    if not isinstance(error, ValueError) and type(error).__module__ != "huggingface_hub.errors":
         return isinstance(error, OSError | ImportError)
     place = error.__traceback__
     while place is not None and place.tb_next is not None:

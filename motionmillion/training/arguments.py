@@ -5,9 +5,10 @@ arguments.max_skipped_steps, arguments.split
 """
 
 import dataclasses
-import importlib.util
+import functools
 import math
 import os
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from transformers import TrainingArguments
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.utils import logging
 
-from motionmillion.configuration import check_number, check_whole, fast_bfloat16, unknown_key_error
+from motionmillion.configuration import fast_bfloat16, unknown_key_error
 from motionmillion.progress import say
+from motionmillion.training.argument_checks import check_values
 from motionmillion.training.distributed import process_arguments, zero_stage
+from motionmillion.training.figures import figures_of
 from motionmillion.training.float8 import check_torchao
 from motionmillion.training.recipe import Recipe
 
@@ -67,8 +70,9 @@ class MotionTrainingArguments(TrainingArguments):
     max_epochs: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"training.ema_decay must be in [0, 1), got {self.ema_decay!r}")
+        check_values(
+            {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.init}, _hints()
+        )
         if self.lr_milestones != sorted(self.lr_milestones) or any(step < 1 for step in self.lr_milestones):
             raise ValueError(f"training.lr_milestones must be rising, positive steps, got {self.lr_milestones!r}")
         if self.ema_decay and self.split in ("zero3", "fsdp"):
@@ -78,13 +82,6 @@ class MotionTrainingArguments(TrainingArguments):
             )
         if self.float8 and self.deepspeed:
             raise ValueError("training.float8 must be off under DeepSpeed, got true; use training.fsdp")
-        check_whole("training.max_skipped_steps", self.max_skipped_steps, 1)
-        check_whole("training.keep_every", self.keep_every, 0)
-        check_whole("training.early_stopping", self.early_stopping, 0)
-        check_whole("training.eval_samples", self.eval_samples, 0)
-        check_whole("training.generate_every", self.generate_every, 0)
-        check_whole("training.generate_samples", self.generate_samples, 2)
-        check_number("training.max_epochs", self.max_epochs)
         if self.final not in FINAL:
             raise ValueError(f"training.final must be one of {FINAL}, got {self.final!r}")
         super().__post_init__()
@@ -109,16 +106,34 @@ class MotionTrainingArguments(TrainingArguments):
         self.use_cpu = use_cpu
 
 
-def training_arguments(recipe: Recipe, best: str = "loss", greater: bool = False) -> MotionTrainingArguments:
+@functools.cache
+def _hints() -> dict[str, Any]:
+    """The type of each argument."""
+    return typing.get_type_hints(MotionTrainingArguments)
+
+
+def training_arguments(recipe: Recipe, part: str = "lm", planned: bool = False) -> MotionTrainingArguments:
     """The recipe's `training` section over our defaults; starts the process group if there are several processes.
 
     Args:
-        best: validation figure by which checkpoints are compared.
-        greater: whether a greater value of it is better.
+        part: what is trained, a key of `motionmillion.training.figures.FIGURES`.
+        planned: for a plan of a run on other machines: what this one cannot do is left on.
 
     Raises:
         ValueError: for unknown or invalid training arguments.
     """
+    known = {field.name for field in dataclasses.fields(MotionTrainingArguments) if field.init}
+    if set(recipe.training) - known:
+        raise unknown_key_error("training", set(recipe.training) - known, known)
+    if recipe.training.get("generate_every") and part != "lm":
+        raise ValueError(
+            f"training.generate_every must be left out but for language models, got "
+            f"{recipe.training['generate_every']!r}"
+        )
+    figures = figures_of(part, recipe)
+    best = str(recipe.training.get("metric_for_best_model") or next(iter(figures))).removeprefix("eval_")
+    if best not in figures:
+        raise ValueError(f"training.metric_for_best_model must be one of {list(figures)}, got {best!r}")
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(Path(recipe.output) / "tensorboard")  # the only way to tell Trainer
     logging.disable_progress_bar()  # of loading and saving; the training has its own
     processes = process_arguments(recipe.training)
@@ -135,34 +150,39 @@ def training_arguments(recipe: Recipe, best: str = "loss", greater: bool = False
         logging_nan_inf_filter=False,  # would show a loss of 0 in place of NaN
         use_cache=True,  # unused in training, but saved in the model's config
     )
-    if "metric_for_best_model" not in recipe.training:
-        defaults |= {"metric_for_best_model": best, "greater_is_better": greater}
-    known = {field.name for field in dataclasses.fields(MotionTrainingArguments) if field.init}
-    if set(recipe.training) - known:
-        raise unknown_key_error("training", set(recipe.training) - known, known)
+    defaults |= {"metric_for_best_model": best, "greater_is_better": figures[best]}
     forced = {key: processes.pop(key) for key in ("deepspeed", "accelerator_config") if key in processes}
     check_reporters(recipe.training.get("report_to", ()))
     if recipe.training.get("float8"):
         check_torchao()
     given = {**defaults, **processes, **recipe.training, **forced}
-    if given.get("bf16") is True and not (given.get("deepspeed") or given.get("fsdp")) and not fast_bfloat16():
+    sharded = given.get("deepspeed") or given.get("fsdp")
+    if given.get("bf16") is True and not (planned or sharded or fast_bfloat16()):
         say("training.bf16 is off, because this CPU has no bfloat16 instructions and would be many times slower")
         given["bf16"] = False
     try:
         arguments = MotionTrainingArguments(**given)
     except TypeError as error:
         raise ValueError(f"training must hold arguments of TrainingArguments, got {error}") from None
-    for field in dataclasses.fields(MotionTrainingArguments):
-        value = recipe.training.get(field.name)
-        if isinstance(value, str) and isinstance(field.default, int | float):
-            raise ValueError(f"training.{field.name} must be a number, got {value!r}")
     _ = arguments.device  # starts the process group, which modules that gather need when they are built
     unset_hf_deepspeed_config()  # otherwise everything loaded from here on would be sharded, even the text encoder
     return arguments
 
 
 def check_reporters(names: Any) -> None:
-    """Raise `ImportError` with the remedy for a package of `training.report_to` that is not installed."""
+    """Check that trackers are known and installed.
+
+    Raises:
+        ValueError: for a name that transformers does not know.
+        ImportError: with the remedy, for a package that is not installed.
+    """
+    from transformers.integrations import integration_utils as trackers
+
     for name in [names] if isinstance(names, str) else list(names or ()):
-        if name in ("wandb", "trackio", "mlflow", "swanlab") and importlib.util.find_spec(name) is None:
+        if name in ("none", "all"):
+            continue
+        if name not in trackers.INTEGRATION_TO_CALLBACK:
+            known = sorted(trackers.INTEGRATION_TO_CALLBACK)
+            raise ValueError(f"training.report_to must be among {known}, got {name!r}")
+        if name not in trackers.get_available_reporting_integrations():
             raise ImportError(f"{name} must be installed for training.report_to: {name}; run: pip install {name}")

@@ -49,7 +49,7 @@ def train_evaluator(recipe: Recipe, resume: bool = False, force: bool = False) -
     """
     # 1. checks that need nothing loaded
     data = data_options(recipe)
-    arguments = training_arguments(recipe, "r_precision_top3", greater=True)
+    arguments = training_arguments(recipe, "evaluator")
     check_output(recipe, resume)
     say_lines(data.check_clips(captioned=True, val=2))
     note_recipe(recipe)
@@ -69,7 +69,7 @@ def train_evaluator(recipe: Recipe, resume: bool = False, force: bool = False) -
     versions = {**data.versions, "own_caption_share": data.own_caption_share}
     train = PairDataset(training, model.representation, encoder, **versions, seed=recipe.seed)
     model.set_statistics(feature_stats((f for own in train.features for f in own), model.representation.layout))
-    check_origins(recipe.output, clips_of(train), force)
+    check_origins(recipe.output, clips_of(train, data.folders, data.skip_bad), force)
     # 4. train
     compared = [validation[v.index] for v in chosen(len(validation), arguments.eval_samples, recipe.seed)]
     held_out = PairDataset(validation, model.representation, encoder)

@@ -54,8 +54,8 @@ class StepGuard:
         clips = self._clips([bool(loss.isfinite()) for loss in losses])
         raise ValueError(
             f"loss must be finite, got {_worst(losses.tolist(), self.accelerator)} in step {step + 1}, stopped before "
-            f"the weights changed; {clips}; correct or leave out such clips, or lower training.learning_rate, and "
-            "--resume"
+            f"the weights changed; {clips}; correct such clips or leave them out (then add --force), or lower "
+            "training.learning_rate, and --resume"
         )
 
     def skips(self, bad: bool, step: int) -> bool:

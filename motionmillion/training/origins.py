@@ -22,6 +22,8 @@ from typing import Any
 
 from accelerate.utils import broadcast_object_list
 
+from motionmillion.data.clips import list_clips
+from motionmillion.data.shards.motion_table import MotionTable, is_table
 from motionmillion.data.shards.texts import read_text_header
 from motionmillion.data.shards.tokens import read_header
 from motionmillion.io.files import write_text
@@ -51,7 +53,7 @@ def _compare(file: Path, found: Mapping[str, Any], force: bool) -> None:
     if differing:
         shown = ", ".join(f"{name} {_short(noted[name])} is now {_short(now[name])}" for name in differing)
         _refuse(
-            f"{differing[0]} must be that of the run to resume, got another in {str(file.parent)!r}: {shown}; "
+            f"{differing[0]} must be that of the run to resume, got another in {str(file.parent)!r}: {shown}",
             "restore it, choose another output, or resume with --force",
             force,
         )
@@ -77,17 +79,17 @@ def _compare_tokens(folders: Sequence[str | Path], tokenizer: str | Path, force:
         elif theirs != own:
             _refuse(
                 f"data.tokenizer must be the tokenizer that made the codes of {str(folder)!r}, weights {theirs[:12]}, "
-                f"got {str(tokenizer)!r} with weights {own[:12]}; name the other tokenizer, tokenize again, or train "
-                "with --force",
+                f"got {str(tokenizer)!r} with weights {own[:12]}",
+                "name the other tokenizer, tokenize again, or train with --force",
                 force,
             )
 
 
-def _refuse(message: str, force: bool) -> None:
+def _refuse(message: str, remedy: str, force: bool) -> None:
     """Raise `ValueError`, or with `force` only warn."""
     if not force:
-        raise ValueError(message)
-    warnings.warn(message, stacklevel=4)
+        raise ValueError(f"{message}; {remedy}")
+    warnings.warn(f"training goes on because of --force, although {message}", stacklevel=4)
 
 
 def on_the_first(check: Callable[[], None]) -> None:
@@ -112,17 +114,33 @@ def model_of(folder: str | Path) -> str:
     return ends_hash(folder)
 
 
-def clips_of(dataset: Any) -> dict[str, Any]:
-    """Number and names of the clips of a training set; the order of visits depends on them.
+def clips_of(dataset: Any, folders: Sequence[str | Path] = (), skip_bad: bool = False) -> dict[str, Any]:
+    """Number and names of the clips of a training set, on which the order of visits depends, and their content.
 
     Clips of token shards are identified by `shards_of`, so that of them only the number is noted; data sets on disk by
-    their content.
+    their own hash.
+
+    Args:
+        folders: where the clips are from; their motion files are hashed.
+        skip_bad: whether what is wrong with lists is left out.
     """
     if hasattr(dataset, "origin"):
         return {"training clips": [len(dataset), dataset.origin]}
     name = None if hasattr(dataset, "table") else getattr(dataset, "name", None)
     names = [] if name is None else [name(item) for item in range(len(dataset))]
-    return {"training clips": [len(dataset), fingerprint(names)]}
+    found: dict[str, Any] = {"training clips": [len(dataset), fingerprint(names)]}
+    if folders and os.environ.get("RANK", "0") == "0":  # only the first process compares
+        found["motions"] = fingerprint([_content(Path(folder), skip_bad) for folder in folders])
+    return found
+
+
+def _content(folder: Path, skip_bad: bool) -> Any:
+    """Captions and labels of a folder, and a hash of its motion files."""
+    if is_table(folder):
+        return MotionTable(folder).header["content"]
+    records = list_clips(folder, skip_bad=skip_bad)
+    paths = [folder / name for name in sorted({"skeleton.json", *(record.file for record in records)})]
+    return [[record.facts() for record in records], files_hash(path for path in paths if path.is_file())]
 
 
 def shards_of(tokens: Sequence[str | Path], texts: str | Path | None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from motionmillion.configuration import unknown_key_error
+from motionmillion.configuration import check_whole, unknown_key_error
 
 
 class _Loader(yaml.SafeLoader):
@@ -61,6 +61,9 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     for section in ("data", "model", "training"):
         if not isinstance(content.get(section, {}), dict):
             raise ValueError(f"{section} must be a section, got {content[section]!r} in {str(path)!r}")
+    if not isinstance(content["output"], str) or not content["output"]:
+        raise ValueError(f"output must be a folder, got {content['output']!r} in {str(path)!r}")
+    check_whole("seed", content.get("seed", 0), 0)
     return Recipe(**content)
 
 

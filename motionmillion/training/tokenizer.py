@@ -130,7 +130,7 @@ def train_tokenizer(
         force: only warn if a run to resume was trained on other data.
     """
     options = data_options(recipe)
-    arguments = training_arguments(recipe, "mpjpe_rotations_mm")
+    arguments = training_arguments(recipe, "tokenizer")
     check_output(recipe, resume)
     if data is None:
         say_lines(options.check_clips(captioned=False))
@@ -138,7 +138,7 @@ def train_tokenizer(
     set_seed(recipe.seed)
     model = MotionTokenizer(MotionTokenizerConfig(**recipe.model))
     data = load_tokenizer_data(recipe, model.representation) if data is None else data
-    check_origins(recipe.output, clips_of(data.windows), force)
+    check_origins(recipe.output, clips_of(data.windows, options.folders, options.skip_bad), force)
     model.set_statistics(feature_stats(data.windows.clips, model.representation.layout))
     if model.config.uses_band_statistics:
         model.band_std.copy_(model.measure_bands(data.windows.clips).flatten())

@@ -60,7 +60,7 @@ from motionmillion.training.staging import StagedSaves
 from motionmillion.training.start import split_from_the_first
 from motionmillion.training.stopping import StopOnRequest, StopRequest
 from motionmillion.training.turning import Turning
-from motionmillion.training.universal import load_universal, make_universal, must_convert
+from motionmillion.training.universal import for_any_number_of_processes
 from motionmillion.training.weighting import StepWeights, counts_of, share_of, weighted
 
 Evaluation = Callable[[Any], dict[str, float]]
@@ -190,12 +190,15 @@ class MotionTrainer(Trainer):
         """Load the model of the best evaluation, if it is another one than the last and its checkpoint is whole."""
         best = self.state.best_global_step
         folder = Path(self._get_output_dir(None)) / f"checkpoint-{best}"
-        if not best or best == self.state.global_step or read_mark(folder) is None:
+        if not best or best == self.state.global_step:
             return
-        if any(gather_object([damaged(folder, self.args.process_index, self.args.world_size)])):
-            say(f"{folder.name}, that of the best evaluation, is damaged; the model of the last step is taken")
+        lost = read_mark(folder) is None or damaged(folder, self.args.process_index, self.args.world_size)
+        if any(gather_object([lost])):
+            say(f"{folder.name}, that of the best evaluation, is missing or damaged; the last model is taken")
             return
         self.state.best_model_checkpoint = str(folder)
+        if self.is_deepspeed_enabled:
+            for_any_number_of_processes(folder, self)
         self._load_best_model()
         if self.average is not None:
             self.average.load_state_dict(torch.load(folder / AVERAGE_FILE, map_location="cpu", weights_only=True))
@@ -207,6 +210,10 @@ class MotionTrainer(Trainer):
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         """Save a checkpoint at every new best, so that the best one exists."""
+        name = str(self.args.metric_for_best_model).removeprefix("eval_")
+        if f"eval_{name}" not in metrics:
+            known = [figure.removeprefix("eval_") for figure in metrics]
+            raise ValueError(f"training.metric_for_best_model must be one of {known}, got {name!r}")
         better = super()._determine_best_metric(metrics, trial)
         if better and self.args.save_strategy != "no":
             self.control.should_save = True
@@ -402,11 +409,8 @@ def run(trainer: MotionTrainer, recipe: Recipe) -> dict[str, float]:
     newest = newest_intact(recipe.output, args)
     if args.should_save:
         remove_newer(newest, recipe.output)
-    if newest is not None and must_convert(newest, args):
-        if args.should_save:
-            make_universal(newest)
-        trainer.accelerator.wait_for_everyone()
-        load_universal(trainer)
+    if newest is not None and args.split.startswith("zero"):
+        for_any_number_of_processes(newest, trainer)
     if newest is not None and trainer.average is not None:
         state = torch.load(newest / AVERAGE_FILE, map_location="cpu", weights_only=True)
         trainer.average.load_state_dict(state)

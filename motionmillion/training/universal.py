@@ -1,8 +1,6 @@
 """Resuming a run under ZeRO 1 to 3 on another number of processes, by DeepSpeed's universal checkpoints.
 
-    if must_convert(checkpoint, arguments):
-        make_universal(checkpoint)                 # on one process; others wait
-        load_universal(trainer)                    # before the engine is built
+    for_any_number_of_processes(checkpoint, trainer)       # before it is read, on all processes
 
 DeepSpeed cuts weights and optimizer state into one piece a process. Its universal form has a folder for each weight,
 which any number of processes can read; it is made of the checkpoint when it is needed, beside the pieces.
@@ -56,10 +54,22 @@ def make_universal(checkpoint: Path) -> None:
     write_text(f"{folder.name}/{_PIECES}", checkpoint / LATEST)
 
 
-def load_universal(trainer: Any) -> None:
-    """Let DeepSpeed read the universal form of the checkpoint that the run is resumed from."""
-    trainer.accelerator.state.deepspeed_plugin.deepspeed_config["checkpoint"] = {"load_universal": True}
-    trainer.add_callback(_Mended())
+def for_any_number_of_processes(checkpoint: Path, trainer: Any) -> None:
+    """Let DeepSpeed read a checkpoint next: in its universal form if another number of processes wrote it.
+
+    Called before the run is resumed, when there is no engine yet, and before the best model is loaded.
+    """
+    convert = must_convert(checkpoint, trainer.args)
+    if convert:
+        if trainer.args.should_save:
+            make_universal(checkpoint)
+        trainer.accelerator.wait_for_everyone()
+    engine = trainer.model_wrapped if hasattr(trainer.model_wrapped, "load_universal_checkpoint") else None
+    if engine is not None:
+        engine._config.load_universal_checkpoint = convert
+    elif convert:
+        trainer.accelerator.state.deepspeed_plugin.deepspeed_config["checkpoint"] = {"load_universal": True}
+        trainer.add_callback(_Mended())
 
 
 class _Mended(TrainerCallback):

@@ -105,7 +105,7 @@ def test_packed_rows_hold_several_samples():
         ("training.bf16=perhaps", "bf16"),
         ("training.tf32=perhaps", "training.tf32 must be true or false"),
         ("training.max_stepz=3", "training must hold known keys only"),
-        ("training.per_device_train_batch_size=0", "per_device_train_batch_size must be a whole number"),
+        ("training.per_device_train_batch_size=0", "per_device_train_batch_size must be at least 1, got 0"),
         ("model.size=2b", "name must be one of"),
         ("model.hidden_size=65", "hidden_size must be a multiple of num_attention_heads, .*, got 65"),
         ("model.widht=3", "LM config must hold known keys only, got 'widht'"),

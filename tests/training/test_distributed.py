@@ -25,7 +25,7 @@ from safetensors.torch import load_file
 from motionmillion import MotionPipeline
 from motionmillion.cli.app import main
 from motionmillion.training.arguments import MotionTrainingArguments
-from motionmillion.training.distributed import deepspeed_options, process_arguments
+from motionmillion.training.distributed import deepspeed_options, process_arguments, safe_unpickling
 from motionmillion.training.export import checkpoint_model, export_checkpoint
 from motionmillion.training.lm.lora import TARGETS
 from motionmillion.training.resume import MARKER, checkpoints, mark_whole, newest_whole, read_mark, remove_newer
@@ -205,10 +205,11 @@ def test_adapters_under_zero_3_and_averages_under_zero_1(write_lm, tmp_path, tin
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_run_goes_on_with_another_number_of_processes(split, write_lm, log_of, tmp_path):
-    """The clips of a step are the same ones; only sums are rounded differently."""
+    """The clips of a step are the same ones, only sums are rounded differently; the best model may be an older one."""
     logs = []
     for name, processes in (("same", 2), ("other", 1)):
-        training = {"max_steps": 8, "save_steps": 4, "eval_steps": 8, "per_device_train_batch_size": 1}
+        training = {"max_steps": 8, "save_steps": 4, "eval_steps": 2, "per_device_train_batch_size": 1}
+        training |= {"metric_for_best_model": "loss", "greater_is_better": True}  # the first is the best
         training |= {"weight_decay": 0.1, **training_of(split)}
         (tmp_path / name).mkdir()
         recipe = write_lm(tmp_path / name, training=training)
@@ -218,6 +219,8 @@ def test_a_run_goes_on_with_another_number_of_processes(split, write_lm, log_of,
         shutil.rmtree(run / "final")
         accumulated = f"training.gradient_accumulation_steps={4 // processes}"
         launch(recipe, "--resume", "--set", accumulated, processes=processes)
+        state = json.loads((run / "checkpoint-8" / "trainer_state.json").read_text())
+        assert state["best_global_step"] == 2 and (run / "final" / "pipeline.json").is_file()
         logs.append([entry["loss"] for entry in log_of(run).values()])
     assert len(logs[0]) == 8 and logs[1] == pytest.approx(logs[0], rel=1e-3)
 
@@ -236,6 +239,19 @@ def test_an_index_of_shards_runs_no_code(tmp_path):
     with pytest.raises(ValueError, match="checkpoint must hold whole shards, got .*pytorch_model_fsdp_0"):
         fsdp_weights(tmp_path / "checkpoint-1")
     assert not (tmp_path / "touched").exists() and fsdp_weights(tmp_path) is None
+
+
+@needs_deepspeed
+def test_an_inner_block_leaves_the_outer_one_what_it_allows():
+    from torch.serialization import get_safe_globals
+
+    before = list(get_safe_globals())
+    with safe_unpickling():
+        allowed = list(get_safe_globals())
+        with safe_unpickling():
+            assert set(get_safe_globals()) == set(allowed)
+        assert set(get_safe_globals()) == set(allowed) > set(before)
+    assert set(get_safe_globals()) == set(before)
 
 
 @needs_deepspeed

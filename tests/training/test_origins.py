@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from motionmillion.data import synthesize
 from motionmillion.data.shards.tokens import write_header
 from motionmillion.tokenizer import MotionTokenizer
 from motionmillion.training.lm.train import train_lm
@@ -62,3 +63,22 @@ def test_a_language_model_is_not_resumed_with_another_tokenizer(lm_recipe, tmp_p
     tokenizer.save_pretrained(folder)
     with pytest.raises(ValueError, match="tokenizer must be that of the run to resume, got another in .*run': "):
         train_lm(load_recipe(path), resume=True)
+
+
+def test_motions_and_captions_of_a_folder_that_change_are_noticed(tmp_path):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for number in range(2):
+        synthesize("walk", seed=number, seconds=2).save(folder / f"c{number}.npz")
+        (folder / f"c{number}.txt").write_text("a person walks\n")
+    clips = ["c0", "c1"]
+    first = clips_of(clips, [folder])
+    assert clips_of(clips, [folder]) == first and clips_of(clips, [folder]) != clips_of(clips)
+    check_origins(tmp_path / "run", first)
+    (folder / "c0.txt").write_text("a person runs\n")
+    caption = clips_of(clips, [folder])
+    synthesize("jump", seed=9, seconds=2).save(folder / "c0.npz")
+    motion = clips_of(clips, [folder])
+    assert first != caption != motion
+    with pytest.raises(ValueError, match="motions must be that of the run to resume"):
+        check_origins(tmp_path / "run", motion)

@@ -104,7 +104,7 @@ def train_few_step(recipe: Recipe, resume: bool = False, force: bool = False) ->
         raise ValueError(
             f"data.start_from must be left out, got {data.start_from!r}; the student starts as its teacher"
         )
-    arguments = training_arguments(recipe, "gap")
+    arguments = training_arguments(recipe, "few-step")
     check_output(recipe, resume)
     say_lines(data.check_clips(captioned=True))
     note_recipe(recipe)
@@ -119,7 +119,7 @@ def train_few_step(recipe: Recipe, resume: bool = False, force: bool = False) ->
     encoder = data.encoder(arguments.device)
     check_encoder(teacher, encoder, data.text_encoder)
     train, held_out = dit_data_sets(recipe, data, sources, encoder, student, statistics(teacher))
-    check_origins(recipe.output, clips_of(train), force)
+    check_origins(recipe.output, clips_of(train, data.every_folder, data.skip_bad), force)
     sampling = {"steps": options.steps, "solver": "euler", "shift": distiller.shift, "guidance_scale": 1.0}
     sampling = given_only({**(data.sampling or {}), **sampling})
     DiTOptions.from_defaults(sampling).check_features(student.config.features)

@@ -67,6 +67,11 @@ class DiTSection(TextToMotionSection):
             raise ValueError(f"data.sources must be a list of mappings, got {self.sources!r}")
         DiTOptions.from_defaults(self.sampling)  # raises for invalid options
 
+    @property
+    def every_folder(self) -> list[str]:
+        """The folders of motions, those of sources among them."""
+        return [*self.folders, *(str(entry["folder"]) for entry in self.sources or [])]
+
 
 def dit_data_options(recipe: Recipe) -> DiTSection:
     """The section `data` of a recipe.

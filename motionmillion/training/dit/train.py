@@ -86,7 +86,7 @@ def train_dit(recipe: Recipe, resume: bool = False, force: bool = False) -> dict
     started = find_dit(str(data.start_from), "data.start_from") if data.start_from else None
     if started is not None:
         data = data.completed(started.parent, recipe.data)
-    arguments = training_arguments(recipe)
+    arguments = training_arguments(recipe, "dit")
     check_output(recipe, resume)
     say_lines(data.check_clips(captioned=True))
     note_recipe(recipe)
@@ -107,7 +107,7 @@ def train_dit(recipe: Recipe, resume: bool = False, force: bool = False) -> dict
         check_encoder(old, encoder, data.text_encoder)
         model, stats = copied(old, tuned_config(old.config, recipe.model)), statistics(old)
     train, held_out = dit_data_sets(recipe, data, sources, encoder, model, stats)
-    check_origins(recipe.output, clips_of(train), force)
+    check_origins(recipe.output, clips_of(train, data.every_folder, data.skip_bad), force)
     DiTOptions.from_defaults(data.sampling).check_features(model.config.features)
     encoder.to("cpu")
     # 4. train, and write the pipeline

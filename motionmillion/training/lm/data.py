@@ -61,12 +61,14 @@ def lm_data(
     config: MotionLMConfig,
     device: torch.device,
     unseen: int = 0,
+    fixed_shapes: bool = False,
 ) -> LMData:
     """The data sets that the section `data` of a recipe names.
 
     Args:
         encoder: computes the text features, on `device`, if no folder of them is given.
         unseen: most training clips that are evaluated with captions that are held out; 0 for all.
+        fixed_shapes: pack training batches into few shapes, see `motionmillion.data.sets.packing`.
 
     Raises:
         ValueError: for data without captioned clips of the splits `train` and `val`, shards of another codebook, and
@@ -90,14 +92,20 @@ def lm_data(
     plain, collate = collators(data, config)
     wordings = Wordings.of(train, data.held_out_captions, recipe.seed) if data.held_out_captions else None
     train.wordings = wordings
+    held_out = wordings.unseen(train, unseen) if wordings else None
+    if held_out is not None and not len(held_out):
+        raise ValueError(
+            f"data.held_out_captions must leave every clip a caption, and hold out some, got "
+            f"{data.held_out_captions!r} for clips that have too few; leave it out"
+        )
     return LMData(
         train=train,
         validation=validation,
-        collate=PackedCollator(collate, data.packing) if data.packing else collate,
+        collate=PackedCollator(collate, data.packing, fixed_shapes) if data.packing else collate,
         plain=PackedCollator(plain, data.packing) if data.packing else plain,
         weights=_visits(train, data),
         prepare=live.encoded if live else None,
-        unseen=wordings.unseen(train, unseen) if wordings else None,
+        unseen=held_out,
     )
 
 

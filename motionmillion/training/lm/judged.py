@@ -27,7 +27,7 @@ from transformers import TrainerCallback, TrainerState
 
 from motionmillion.data.sets.live_texts import LiveTexts
 from motionmillion.eval.distribution import frechet_distance, r_precision
-from motionmillion.eval.evaluator.model import TextMotionEvaluator
+from motionmillion.eval.evaluator import TextMotionEvaluator, find_evaluator
 from motionmillion.eval.physics import jitter_degree
 from motionmillion.motion import Motion
 from motionmillion.pipeline.codes import CodesPipeline
@@ -82,6 +82,7 @@ class JudgedMotions(TrainerCallback):
     def __init__(self, trainer: Any, pipeline: CodesPipeline, dataset: Any, options: JudgeOptions, seed: int) -> None:
         self.trainer, self.pipeline, self.dataset = trainer, pipeline, dataset
         self.options, self.seed = options, seed
+        find_evaluator(options.evaluator)  # raises now rather than at the first evaluation
         self.evaluator: TextMotionEvaluator | None = None
 
     def on_evaluate(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:

@@ -65,6 +65,8 @@ class LMSection(TextToMotionSection):
         TokenCollator(0, 1, self.caption_dropout, self.corruption, self.code_drop)
         check_whole("data.packing", self.packing, 0)
         if self.samples:
+            if not isinstance(self.samples, list):
+                raise ValueError(f"data.samples must be a list of prompts, got {self.samples!r}")
             check_texts(self.samples)
         if not isinstance(self.sampling, Mapping | None):
             raise ValueError(f"data.sampling must be a mapping of options, got {self.sampling!r}")

@@ -98,8 +98,9 @@ def train_lm(recipe: Recipe, resume: bool = False, force: bool = False) -> dict[
     trained = add_adapters(model, lora, str(data.start_from)) if lora else model
     # 3. train
     unseen = arguments.eval_samples
-    sets = lm_data(recipe, data, parts.tokenizer, parts.encoder, model.config, arguments.device, unseen)
-    check_origins(recipe.output, clips_of(sets.train), force)
+    few_shapes = arguments.torch_compile
+    sets = lm_data(recipe, data, parts.tokenizer, parts.encoder, model.config, arguments.device, unseen, few_shapes)
+    check_origins(recipe.output, clips_of(sets.train, data.folders, data.skip_bad), force)
     if isinstance(model, MotionFlowLM) and not data.start_from:
         train: Any = sets.train
         model.set_statistics(*latent_statistics(latents for versions in train.codes for latents in versions))

@@ -12,15 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from motionmillion.configuration import check_whole
 from motionmillion.training.distributed import check_one_way, check_zero_stage
 from motionmillion.training.recipe import Recipe
 
 _HARDWARE = ("deepspeed", "fsdp", "fsdp_config", "tf32", "torch_compile", "use_cpu", "ddp_backend", "float8")
 
 
-def check_arguments(recipe: Recipe) -> Any:
+def check_arguments(recipe: Recipe, part: str = "lm") -> Any:
     """The training arguments, checked on any machine, whether or not it could run the recipe.
+
+    Args:
+        part: what is trained, as on the command line.
 
     Raises:
         ValueError: for unknown or invalid arguments.
@@ -32,9 +34,7 @@ def check_arguments(recipe: Recipe) -> Any:
         if not isinstance(recipe.training.get(key), bool | None):
             raise ValueError(f"training.{key} must be true or false, got {recipe.training[key]!r}")
     with _same_environment():
-        arguments = training_arguments(replace(recipe, training={**training, "use_cpu": True}))
-    for key in ("per_device_train_batch_size", "gradient_accumulation_steps"):
-        check_whole(f"training.{key}", getattr(arguments, key), 1)
+        arguments = training_arguments(replace(recipe, training={**training, "use_cpu": True}), part, planned=True)
     return arguments
 
 

@@ -8,7 +8,8 @@ Bytes of a checkpoint for P weights of which T are trained; averaged weights add
 | stage | weights | optimizer |
 |---|---|---|
 | none, FSDP | 4 P, with adapters 4 T | 8 T |
-| 1 to 3 | 2 P in bfloat16, else 4 P | 12 T |
+| 1, 2 | 2 P in bfloat16, else 4 P | 12 T |
+| 3 | 2 (P - T) in bfloat16, else 4 (P - T) | 12 T |
 
 At most, a run keeps `save_total_limit` checkpoints, the best one, those of `keep_every`, and writes one more.
 """
@@ -33,7 +34,8 @@ class Saved:
 def checkpoint_bytes(saved: Saved, bf16: bool = False, average: bool = False) -> int:
     """Bytes of a checkpoint."""
     if saved.stage:
-        size = (2 if bf16 else 4) * saved.parameters + 12 * saved.trained
+        alone = saved.parameters - (saved.trained if saved.stage == 3 else 0)  # else part of the optimizer's
+        size = (2 if bf16 else 4) * alone + 12 * saved.trained
     else:
         size = 12 * saved.trained
     return size + (4 * saved.parameters if average else 0)

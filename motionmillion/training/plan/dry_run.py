@@ -80,7 +80,7 @@ def dry_run(part: str, recipe: Recipe, path: str | Path, target: Target) -> tupl
         ValueError: for anything in the recipe that training would reject, except missing paths.
     """
     notes: list[str] = []
-    arguments = check_arguments(recipe)
+    arguments = check_arguments(recipe, part)
     stage = check_sharding(recipe, arguments, target.gpus)
     if part == "tokenizer":
         resolved, lines = _tokenizer(recipe, arguments, target, notes)

@@ -73,3 +73,27 @@ def test_samples_without_text_keep_a_place_and_the_loss_of_no_text(tiny_lm):
 def test_a_row_must_have_positions():
     with pytest.raises(ValueError, match="row must be a whole number of at least 1"):
         PackedCollator(TokenCollator(1, 2), row=0)
+
+
+def test_fixed_shapes_are_few_and_change_no_loss(tiny_lm):
+    config = tiny_lm.config
+    plain = TokenCollator(config.end_token_id, config.padding_token_id, longest=20)
+    shapes, generator = set(), torch.Generator().manual_seed(0)
+    for _ in range(20):
+        sizes = torch.randint(3, 20, (9, 2), generator=generator).tolist()
+        samples = [
+            {
+                "codes": torch.randint(config.codebook_size, (n,), generator=generator),
+                "text": torch.randn(t % 8 + 1, 384),
+            }
+            for n, t in sizes
+        ]
+        fixed = PackedCollator(plain, 96, fixed=True)(samples)
+        shapes.add((tuple(fixed["labels"].shape), tuple(fixed["text_features"].shape)))
+        loose = PackedCollator(plain, 96)(samples)
+        with torch.no_grad():
+            losses = [tiny_lm(**batch).token_losses.double().sum() for batch in (fixed, loose)]
+        assert torch.allclose(*losses, rtol=1e-5) and torch.isfinite(losses[0])
+    assert len(shapes) == 1, shapes
+    wide = PackedCollator(plain, 16, fixed=True)(samples)  # samples that need more than a row
+    assert wide["labels"].shape[1] % 12 == 0 and wide["text_features"].shape[1] % 4 == 0

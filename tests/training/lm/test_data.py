@@ -80,6 +80,12 @@ def test_clips_of_data_sets_are_visited_by_their_mixing_weights(lm_recipe, clips
         assert float(found.weights[of_b].sum() / found.weights.sum()) == pytest.approx(0.8)
 
 
+def test_wordings_cannot_be_held_out_of_clips_with_one_caption(lm_recipe, parts):
+    recipe = load_recipe(lm_recipe(data={"synthetic": 12, "held_out_captions": 1.0}))
+    with pytest.raises(ValueError, match="data.held_out_captions must leave every clip a caption, .*got 1.0"):
+        sets(recipe, parts)
+
+
 def test_shards_hold_what_motions_give(lm_recipe, shards, texts, parts):
     from_motions = sets(load_recipe(lm_recipe(data={"variants": 0})), parts)
     from_shards = sets(load_recipe(lm_recipe(data={"synthetic": None, "tokens": shards})), parts)

@@ -32,7 +32,8 @@ def test_a_checkpoint_has_the_bytes_of_the_bill(lm_recipe, tmp_path, average):
 
 def test_bytes_by_hand():
     assert checkpoint_bytes(Saved(100, 100, stage=2), bf16=True) == 1400
-    assert checkpoint_bytes(Saved(100, 100, stage=3)) == 1600
+    assert checkpoint_bytes(Saved(100, 100, stage=3)) == checkpoint_bytes(Saved(100, 100, stage=3), bf16=True) == 1200
+    assert checkpoint_bytes(Saved(100, 10, stage=3), bf16=True) == 300
     assert checkpoint_bytes(Saved(100, 100), average=True) == 1600
     assert checkpoint_bytes(Saved(100, 10)) == 120  # adapters alone
     assert checkpoint_bytes(Saved(100, 10, stage=1), bf16=True) == 320
