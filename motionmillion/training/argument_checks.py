@@ -64,8 +64,7 @@ def _check_kind(name: str, value: Any, hint: Any) -> None:
     if not all(isinstance(kind, type) for kind in kinds) or any(_is(value, kind) for kind in kinds):
         return
     words = list(dict.fromkeys(_KINDS.get(kind, kind.__name__) for kind in kinds))
-    hint = f"; write \"{name.split('.')[1]}: 'no'\" in quotes" if value is False and known else ""
-    raise ValueError(f"{name} must be {' or '.join(words)}, got {shown(value)}{hint}")
+    raise ValueError(f"{name} must be {' or '.join(words)}, got {shown(value)}")
 
 
 def _is(value: Any, kind: type) -> bool:

@@ -25,9 +25,17 @@ from motionmillion.configuration import check_whole, unknown_key_error
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads 5e-4 as a number, as YAML 1.2 does."""
+    """Safe YAML that reads 5e-4 as a number, and yes, no, on and off as texts, as YAML 1.2 does."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:bool"]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )

@@ -30,7 +30,7 @@ from motionmillion.training.recipe import Recipe, load_recipe
         ({"bf16": "maybe"}, "must be true or false, got 'maybe'"),
         ({"lr_scheduler_type": "foo"}, "must be one of .*'cosine'.*, got 'foo'"),
         ({"optim": "foo"}, "must be one of .*'adamw_torch'.*, got 'foo'"),
-        ({"eval_strategy": False}, "must be a text, got False; write .*'no'. in quotes"),
+        ({"eval_strategy": False}, "must be a text, got False"),
         ({"save_staging": 5}, "must be a text or null, got 5"),
         ({"report_to": ["foo"]}, "must be among .*'tensorboard'.*, got 'foo'"),
         ({"keep_every": 30, "save_steps": 20}, "must be a multiple of save_steps, 20, got 30"),

@@ -232,6 +232,18 @@ def test_mistakes_in_a_recipe_are_named(tmp_path, change, message):
         train_tokenizer(load_recipe(write(tmp_path, {**TOKENIZER, **change})))
 
 
+def test_yes_and_no_are_words(tmp_path):
+    (tmp_path / "r.yaml").write_text("output: x\ntraining: {eval_strategy: no, bf16: true, learning_rate: 5e-4}\n")
+    recipe = load_recipe(tmp_path / "r.yaml", ["training.save_strategy=no", "training.fp16=False"])
+    assert recipe.training == {
+        "eval_strategy": "no",
+        "bf16": True,
+        "learning_rate": 5e-4,
+        "save_strategy": "no",
+        "fp16": False,
+    }
+
+
 def test_recipes_that_cannot_be_read_are_named(tmp_path):
     path = tmp_path / "x.yaml"
     for content, message in (("a: [", "valid YAML"), ("- a", "YAML mapping"), ("seed: 1", "name an output folder")):
