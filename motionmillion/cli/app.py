@@ -96,8 +96,8 @@ def main() -> None:
     except Exception as error:  # typer's errors, whose base class differs between versions
         if type(error).__name__ == "Abort":
             sys.exit(130)
-        if not hasattr(error, "format_message"):
+        if not hasattr(error, "format_message") and (debug or not is_known(error)):
             raise
-        message = usage_message(error)
+        message = usage_message(error) if hasattr(error, "format_message") else message_of(error)
     print("motionmillion:", " ".join(message.split()), file=sys.stderr)
     sys.exit(2)

@@ -32,13 +32,17 @@ def message_of(error: Exception) -> str:
 
 def is_known(error: BaseException) -> bool:
     """Whether an error's message says what is wrong: one of files, of imports, or one that this package raised."""
-    if not isinstance(error, ValueError) and type(error).__module__ != "huggingface_hub.errors":
-        return isinstance(error, OSError | ImportError)
+    if isinstance(error, OSError | ImportError):
+        return True
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
     module = "" if place is None else str(place.tb_frame.f_globals.get("__name__"))
-    return module.split(".")[0] == "motionmillion" or module in _TELLING
+    if module in _TELLING:
+        return (
+            isinstance(error, ValueError | NotImplementedError) or type(error).__module__ == "huggingface_hub.errors"
+        )
+    return isinstance(error, ValueError) and module.split(".")[0] == "motionmillion"
 
 
 def usage_message(error: Exception) -> str:

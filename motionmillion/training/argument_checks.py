@@ -28,8 +28,8 @@ ABOVE_0 = ("eval_steps", "save_steps", "logging_steps", "adam_epsilon")
 BELOW_1 = ("adam_beta1", "adam_beta2", "ema_decay")
 _OWN_WAYS = ("fsdp", "fsdp_config", "deepspeed", "accelerator_config")
 """Arguments of kinds that transformers' types do not tell; `motionmillion.training.distributed` checks them."""
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list"}
-_KINDS |= {dict: "a mapping", type(None): "null"}
+_KINDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_KINDS |= {list: "a list", dict: "a mapping", type(None): "null"}
 
 
 def check_values(training: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
@@ -63,7 +63,7 @@ def _check_kind(name: str, value: Any, hint: Any) -> None:
     kinds = [typing.get_origin(each) or each for each in parts if each not in known]
     if not all(isinstance(kind, type) for kind in kinds) or any(_is(value, kind) for kind in kinds):
         return
-    words = list(dict.fromkeys(_KINDS.get(kind, kind.__name__) for kind in kinds))
+    words = list(dict.fromkeys(_KINDS.get(kind, str(kind)) for kind in kinds))
     raise ValueError(f"{name} must be {' or '.join(words)}, got {shown(value)}")
 
 
