@@ -5,10 +5,12 @@ import typing
 
 import pytest
 
+from motionmillion.cli.messages import is_known
 from motionmillion.eval.reconstruction import evaluate_tokenizer
 from motionmillion.training.argument_checks import ABOVE_0, BELOW_1, LEAST, check_values
 from motionmillion.training.arguments import MotionTrainingArguments, training_arguments
 from motionmillion.training.figures import FIGURES, figures_of
+from motionmillion.training.lm.train import train_lm
 from motionmillion.training.recipe import Recipe, load_recipe
 
 
@@ -88,3 +90,16 @@ def test_the_figures_are_those_of_the_evaluation(tiny_tokenizer, tmp_path):
     assert set(evaluate_tokenizer(tiny_tokenizer, features)) == set(FIGURES["tokenizer"])
     held_out = Recipe(str(tmp_path), data={"held_out_captions": 0.1})
     assert set(figures_of("lm", held_out)) == {"loss", "accuracy", "wording_loss", "wording_accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"hidden_size": "abc"}, "'hidden_size' expected int, got str"),
+        ({"attn_implementation": "foo"}, 'attn_implementation="foo"` is not supported'),
+    ],
+)
+def test_mistakes_that_other_packages_find_are_told_as_ours(write_lm, tmp_path, model, message):
+    with pytest.raises(Exception, match=message) as caught:
+        train_lm(load_recipe(write_lm(tmp_path, model=model)))
+    assert is_known(caught.value)
