@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from motionmillion.configuration import check_number, check_whole
-from motionmillion.data.rewriting import leave_out
+from motionmillion.data.rewriting import check_sources, leave_out
 from motionmillion.data.shards.motion_table import MotionTable
 from motionmillion.data.shards.motions import motion_of
 from motionmillion.eval.evaluator import TextMotionEvaluator
 from motionmillion.motion import Motion
+from motionmillion.progress import say
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,6 +100,7 @@ def match_set(
         ValueError: for a source that is no data set or has too few captions, and an output that exists.
     """
     options, table = options or MatchOptions(), MotionTable(source)
+    check_sources(options.sources, table)
     told = table.rows(captioned=True)
     if len(told) < 2:
         raise ValueError(f"source must have captions of 2 clips, got {len(told)}; see motionmillion data describe")
@@ -119,4 +121,7 @@ def match_set(
         return reasons
 
     made_by = {"match": repr(options), "evaluator": evaluator.weights_sha256()}
-    return leave_out(table, output, judge, made_by, overwrite)
+    header = leave_out(table, output, judge, made_by, overwrite)
+    if len(told) < options.texts:
+        say(f"captions of {len(told)} clips were compared, not of {options.texts}: the set has no more")
+    return header

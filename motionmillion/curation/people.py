@@ -23,7 +23,7 @@ from motionmillion.configuration import check_device, check_share, check_whole
 from motionmillion.curation.boxes import filled, overlaps, read_mot
 from motionmillion.curation.clips import Clip, Dropped, Stage, Verdict
 from motionmillion.curation.models import Finder, Follower
-from motionmillion.curation.video import Video
+from motionmillion.curation.video import Video, VideoError
 from motionmillion.provenance import file_stamps
 
 _SAME = 0.5
@@ -89,7 +89,11 @@ class People(Stage):
         return verdict
 
     def _read(self, video: Video) -> dict[int, np.ndarray]:
-        return read_mot(Path(self.options.boxes) / f"{video.path.stem}.txt", video.frames)
+        path = Path(self.options.boxes) / f"{video.path.stem}.txt"
+        try:
+            return read_mot(path, video.frames)
+        except ValueError as error:
+            raise VideoError(f"people.boxes: {error}") from None
 
     @cached_property
     def finder(self) -> Finder:

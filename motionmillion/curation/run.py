@@ -94,17 +94,13 @@ def curate(
         workers: processes; each loads the models.
 
     Raises:
-        ValueError: for no videos, missing ones, several of one content, unknown options, and a folder that cannot be
-            written or holds something else.
+        ValueError: for no videos, missing ones, unknown options, and a folder that cannot be written or holds
+            something else.
     """
     folder, paths = Path(folder), [existing_file(video) for video in videos]
     if not paths:
         raise ValueError("videos must be at least one, got none")
-    keys: dict[str, Path] = {}
-    for path in paths:
-        other = keys.setdefault(video_key(path), path)
-        if other is not path:
-            raise ValueError(f"videos must be different ones, got {str(other)!r} and {str(path)!r} with one content")
+    paths = _different(paths)
     stages = stage_options(options or {}, last)
     check_writable(folder / "summary.json")
     claim_folder(folder)
@@ -114,6 +110,16 @@ def curate(
             results[path] = verdicts
             bar.update()
     return _finish(folder, [results[path] for path in paths], paths, list(stages))
+
+
+def _different(paths: Sequence[Path]) -> list[Path]:
+    """The paths without those of equal content, which are named."""
+    kept: dict[str, Path] = {}
+    for path in paths:
+        other = kept.setdefault(video_key(path), path)
+        if other is not path:
+            say(f"{path} has the content of {other} and is left out")
+    return list(kept.values())
 
 
 def claim_folder(folder: Path) -> None:

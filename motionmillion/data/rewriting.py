@@ -11,9 +11,11 @@ Unusual: clips of merged sets get the name of their set in front where a name oc
 """
 
 import hashlib
+import math
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +46,8 @@ class Filter:
         sources, splits: the only ones that are kept; empty for all.
         captioned: whether clips without captions are left out.
         unique: whether a second clip of one content is left out.
-        leaks: whether clips of val and test whose take is also in train are moved out of the set.
+        leaks: whether clips of val and test are left out whose take or motion is also in train, and of test those
+            that are also in val.
     """
 
     least: Mapping[str, float] = field(default_factory=dict)
@@ -61,6 +64,9 @@ class Filter:
         for limits in (self.least, self.most):
             if set(limits) - known:
                 raise unknown_key_error("limits", set(limits) - known, known)
+            for name, limit in limits.items():
+                if not math.isfinite(limit):
+                    raise ValueError(f"limit of {name} must be a finite number, got {limit!r}")
 
     def reasons(self, table: "pa.Table") -> np.ndarray:
         """Why each clip is left out; "" for those that are kept."""
@@ -95,8 +101,9 @@ def filter_set(source: str | Path, output: str | Path, chosen: Filter, overwrite
         ValueError: for a source that is no data set, an output that exists, and a filter that leaves nothing.
     """
     table = MotionTable(source)
+    check_sources(chosen.sources, table)
     seen: set[str] = set()
-    trained = _takes(table, "train") if chosen.leaks else set()
+    held = _held(table) if chosen.leaks else {}
 
     def keep(part: "pa.Table") -> tuple["pa.Table", list[Fault]]:
         reasons = chosen.reasons(part)
@@ -104,14 +111,14 @@ def filter_set(source: str | Path, output: str | Path, chosen: Filter, overwrite
             content = part["content"][int(row)].as_py()
             if chosen.unique and content in seen:
                 reasons[row] = "a copy"
-            elif chosen.leaks and part["split"][int(row)].as_py() != "train" and _take(part, int(row)) in trained:
-                reasons[row] = "its take is in train"
+            elif chosen.leaks:
+                reasons[row] = _leak(held, part["split"][int(row)].as_py(), _take(part, int(row)), content)
             seen.add(content)
         names = part["name"].to_pylist()
         out = [Fault(str(reasons[row]), names[row]) for row in np.flatnonzero(reasons != "")]
         return part.filter(reasons == ""), out
 
-    made_by = {"filter": repr(chosen), "of": [table.header["content"]]}
+    made_by = {"filter": asdict(chosen), "of": [table.header["content"]]}
     return _rewrite([table], output, made_by, lambda _, part: keep(part), overwrite)
 
 
@@ -156,6 +163,9 @@ def merge_sets(
     Raises:
         ValueError: for folders that are no data sets, names of weights that are no sources, and an output that exists.
     """
+    places = [Path(source).resolve() for source in sources]
+    if len(set(places)) < len(places):
+        raise ValueError(f"sources must be different data sets, got {[str(source) for source in sources]}")
     tables = [MotionTable(source) for source in sources]
     weights = {name: check_number(f"weight of {name}", value) for name, value in (weights or {}).items()}
     known = {name for table in tables for name in (*table.header["sources"], table.folder.name)}
@@ -173,6 +183,8 @@ def merge_sets(
 
     _tell_copies(tables)
     own = _weighted(tables, weights)
+    if weights and not any(entry.get("weight", 1.0) for entry in own.values()):
+        raise ValueError(f"weights must not all be 0, got {weights}; give a source a weight above 0")
     made_by = {"merge": weights, "of": [table.header["content"] for table in tables]}
     return _rewrite(tables, output, made_by, named, overwrite, own)
 
@@ -255,6 +267,7 @@ def _rewrite(
     check_output_folder(output, [table.folder for table in tables])
     folder = ResumableFolder(Path(output), FILES, made_by, sources={}, files=[], clips=0, shards=0)
     folder.check(overwrite)
+    new = not folder.folder.exists()
     folder.files.write_header(folder.header, folder.folder)
     names: list[str] = []
     faults: list[Fault] = []
@@ -267,6 +280,8 @@ def _rewrite(
                 write_motions(made, folder.folder / names[-1], {"run": folder.run, "faults": []})
             bar.update()
     if not names:
+        if new:  # nothing is left that another call would have to overwrite
+            shutil.rmtree(folder.folder)
         reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(f.kind for f in faults).most_common(3))
         raise ValueError(f"filter must keep a clip, got none of {len(faults)} ({reasons}); relax it")
     facts = {
@@ -293,6 +308,26 @@ def _take(part: "pa.Table", row: int) -> str:
     return part["take"][row].as_py() or part["name"][row].as_py()
 
 
-def _takes(table: MotionTable, split: str) -> set[str]:
-    takes, splits = table.column("take"), table.column("split")
-    return set(takes[splits == split].tolist())
+def check_sources(names: Sequence[str], table: MotionTable) -> None:
+    """Raise `ValueError` for names that are no sources of a data set."""
+    known = table.header["sources"]
+    if set(names) - set(known):
+        raise unknown_key_error("sources", set(names) - set(known), set(known))
+
+
+def _held(table: MotionTable) -> dict[str, tuple[set[str], set[str]]]:
+    """Takes and contents of train and of val."""
+    takes, contents, splits = (table.column(name) for name in ("take", "content", "split"))
+    return {
+        split: (set(takes[splits == split].tolist()) - {""}, set(contents[splits == split].tolist()))
+        for split in ("train", "val")
+    }
+
+
+def _leak(held: Mapping[str, tuple[set[str], set[str]]], split: str, take: str, content: str) -> str:
+    """Why a clip of a split is known from one that goes before it; "" if it is not."""
+    for other in {"val": ("train",), "test": ("train", "val")}.get(split, ()):
+        takes, contents = held[other]
+        if take in takes or content in contents:
+            return f"its {'take' if take in takes else 'motion'} is in {other}"
+    return ""

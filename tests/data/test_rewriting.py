@@ -5,6 +5,7 @@ import json
 import pytest
 
 from motionmillion.data import MotionClip, synthesize
+from motionmillion.data.reports.verify import verify_set
 from motionmillion.data.rewriting import Filter, filter_set, merge_sets, split_set
 from motionmillion.data.shards.motion_table import MotionTable
 from tests.data.conftest import row_of, write_set
@@ -22,6 +23,13 @@ def test_filter(table, tmp_path):
     assert sum(header["faults"].values()) == 10 - len(wanted)
     with pytest.raises(ValueError, match="filter must keep a clip, got none of 10"):
         filter_set(table.folder, tmp_path / "none", Filter(least={"seconds": 99}))
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(ValueError, match="sources must hold known keys only, got 'nope'"):
+        filter_set(table.folder, tmp_path / "none", Filter(sources=("nope",)))
+    with pytest.raises(ValueError, match="with a difference in filter: least .*there, .*now"):
+        filter_set(table.folder, tmp_path / "out", Filter(least={"seconds": 1}))
+    with pytest.raises(ValueError, match="limit of jerk must be a finite number, got nan"):
+        Filter(most={"jerk": float("nan")})
     with pytest.raises(ValueError, match="limits must hold known keys only, got 'jerks'; did you mean jerk"):
         Filter(most={"jerks": 1})
 
@@ -38,6 +46,20 @@ def test_copies_findings_sources_and_leaks_are_left_out(tmp_path):
     assert set(filter_set(folder, tmp_path / "b", Filter(sources=("b",)))["sources"]) == {"b"}
 
 
+def test_leaks_are_those_that_verify_finds(tmp_path):
+    walk, jump = synthesize("walk", 0), synthesize("jump", 0)
+    rows = [
+        row_of(MotionClip(f"{split} {name}", motion, split=split), take=f"{split} {name}")
+        for name, motion, splits in (("walk", walk, ("train", "test")), ("jump", jump, ("val", "test")))
+        for split in splits
+    ]
+    folder = write_set(tmp_path / "in", rows).folder
+    assert any("contents are in several splits" in line for line in verify_set(folder, 1).problems)
+    header = filter_set(folder, tmp_path / "out", Filter(leaks=True))
+    assert header["faults"] == {"its motion is in train": 1, "its motion is in val": 1}
+    assert not [line for line in verify_set(tmp_path / "out", 1).problems if "several splits" in line]
+
+
 def test_merge(table, tmp_path):
     rows = [row_of(MotionClip(f"clip {i}", synthesize("walk", i)), source="other") for i in range(0, 20, 5)]
     other = write_set(tmp_path / "more", rows).folder
@@ -52,6 +74,10 @@ def test_merge(table, tmp_path):
         merge_sets([table.folder, other], tmp_path / "x", {"othr": 1})
     with pytest.raises(ValueError, match="output must be new or of the same run"):
         merge_sets([table.folder, other], tmp_path / "both")
+    with pytest.raises(ValueError, match="weights must not all be 0"):
+        merge_sets([table.folder, other], tmp_path / "x", {"made": 0, "other": 0})
+    with pytest.raises(ValueError, match="sources must be different data sets"):
+        merge_sets([other, other], tmp_path / "x")
 
 
 def test_equal_clips_of_merged_sets_are_counted(table, tmp_path, capsys):

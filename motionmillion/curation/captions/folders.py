@@ -3,10 +3,11 @@
     write_captions("curated", "captions.jsonl", CaptionOptions("https://host/v1#qwen-vl", "gemini:flash"))
 
 The folder is one of `motionmillion curate`, whose videos are watched, or any folder of motions, which are drawn. A
-line of the table has `file`, `captions`, `origins` ("measured": by rules, free; "watched"; "paraphrase"), `models`,
-and `refused`, how many paraphrases were refused for what. Lines are appended and synced one by one: after an
-interruption the same call goes on with the clips that are not in the table. A clip for which a server gives no answer
-is named in a line of its own, and asked again by the next call.
+line of the table has `file`, of films `subject` (the film, whose clips belong into one split) and `video`, `captions`,
+`origins` ("measured": by rules, free; "watched"; "paraphrase"), `models`, and `refused`, how many paraphrases were
+refused for what. Lines are appended and synced one by one: after an interruption the same call goes on with the clips
+that are not in the table. A clip for which a server gives no answer is named in a line of its own, and asked again by
+the next call.
 """
 
 import json
@@ -14,7 +15,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -70,11 +71,12 @@ class CaptionOptions:
 
 @dataclass(frozen=True)
 class _Shown:
-    """A clip: where its motion is, and how it is shown."""
+    """A clip: where its motion is, how it is shown, and columns of the table that are known before."""
 
     file: str
     motion: Any  # () -> Motion
     pictures: Any  # () -> (pictures, whether there is a red box)
+    labels: dict[str, Any] = field(default_factory=dict)
 
 
 class Captioner:
@@ -95,7 +97,7 @@ class Captioner:
     def __call__(self, clip: _Shown) -> dict[str, Any]:
         """The line of a clip; with `fault` if a server gives no answer."""
         try:
-            return {"file": clip.file, **self._captions(clip)}
+            return {"file": clip.file, **clip.labels, **self._captions(clip)}
         except (EndpointError, OSError, ValueError) as error:
             return {"file": clip.file, "fault": " ".join(str(error).split())}
 
@@ -239,4 +241,5 @@ def _filmed(folder: Path, line: dict[str, Any]) -> _Shown:
                 shown.append(image)
         return shown, True
 
-    return _Shown(line["file"], lambda: Motion.load(folder / "clips" / line["file"]), pictures)
+    labels = {"subject": line["subject"], "video": line["video"]}
+    return _Shown(line["file"], lambda: Motion.load(folder / "clips" / line["file"]), pictures, labels)

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from motionmillion.configuration import check_whole
 from motionmillion.data.building.worker import INDEX, WORK, UnitParts, make_builder
 from motionmillion.data.layouts import find_layout, layout_class
 from motionmillion.data.layouts.archives import Unit
@@ -73,6 +74,8 @@ def build_set(
             for the first fault.
         ChildProcessError: if a worker dies. Files that are whole are kept in any case.
     """
+    if workers is not None:
+        check_whole("workers", workers, 1)
     begun = begin_build(source, output, layout, options, overwrite)
     # 3. motions
     workers = usable_cores() if workers is None else workers

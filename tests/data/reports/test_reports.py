@@ -90,7 +90,14 @@ def test_a_download_is_compared_with_the_hubs_checksums(tmp_path):
         (notes / f"{name}.metadata").write_text(f"commit\n{hashlib.sha256(content).hexdigest()}\n1.0\n")
     report = verify_download(tmp_path)
     assert [line.split()[0] for line in report.problems] == ["b.tar", "c.tar"]
-    assert verify_download(notes).notes
+    (notes / "d.tar.abc.incomplete").write_bytes(b"")
+    (tmp_path / "e.tar").write_bytes(b"")
+    report = verify_download(tmp_path)
+    assert any("not whole; download it again" in line for line in report.problems)
+    assert any("1 files have no checksum beside them, such as e.tar" in line for line in report.notes)
+    assert any("nothing was compared" in line for line in verify_download(notes).problems)
+    with pytest.raises(ValueError, match="folder must be a data set or a download, got .*typo"):
+        verify_download(tmp_path / "typo")
 
 
 def test_numbers(table):
