@@ -101,7 +101,7 @@ def commands(folder: Path, size: int) -> dict[str, list[Any]]:
         "stats": [*data, "stats", own],
         "verify": [*data, "verify", own, "--workers", 1],
         "filter --unique --no-leaks": [*data, "filter", own, "-o", folder / "out", "--unique", "--no-leaks"],
-        "merge with itself": [*data, "merge", own, own, "-o", folder / "out"],
+        "merge": [*data, "merge", own, folder / "base", "-o", folder / "out"],
         "split": [*data, "split", own, "-o", folder / "out"],
         "open for training, 2,000 windows and motions": read,
     }

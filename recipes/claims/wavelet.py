@@ -10,6 +10,7 @@ training data.
 """
 
 import argparse
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def variants(groups: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def train(content: dict[str, Any], seed: int, folder: Path, data: TokenizerData) -> Any:
-    """The tokenizer of a cell."""
+    """The tokenizer of a cell; what an interrupted run of it has left is removed."""
+    shutil.rmtree(folder, ignore_errors=True)
     recipe = Recipe(output=str(folder), seed=seed, **content)
     recipe.training |= {"report_to": "none", "disable_tqdm": True, "final": "last"}
     train_tokenizer(recipe, data=data)
