@@ -141,7 +141,7 @@ def filter_(
     captioned: Annotated[bool, typer.Option("--captioned", help="Leave out clips without captions.")] = False,
     unique: Annotated[bool, typer.Option("--unique", help="Leave out copies of clips.")] = False,
     no_leaks: Annotated[
-        bool, typer.Option("--no-leaks", help="Leave out clips of val and test whose take is in train.")
+        bool, typer.Option("--no-leaks", help="Leave out clips of val and test whose take or motion is in train.")
     ] = False,
     overwrite: RestartOption = False,
 ) -> None:
