@@ -71,13 +71,14 @@ def main() -> None:
 
         pipe = MotionPipeline.from_pretrained(options.model)
 
-        def warm() -> None:
-            motion = pipe([PROMPT], seconds=4)[0]
+        def warm(**options: int) -> None:
+            motion = pipe([PROMPT], seconds=4, **options)[0]
             motion.save(f"{folder}/wave.html")
             motion.save(f"{folder}/wave.bvh")
 
         warm()
         times["4 s clip to html and bvh, warm"] = timed(warm, options.repeats)
+        times["the same with one candidate, warm"] = timed(lambda: warm(candidates=1), options.repeats)
         times["first piece of a stream, warm"] = timed(
             lambda: next(iter(pipe.stream(PROMPT, seconds=8))), options.repeats
         )
