@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from motionmillion import provenance
 from motionmillion.io.files import write_text
@@ -71,7 +72,7 @@ def main() -> None:
 
         pipe = MotionPipeline.from_pretrained(options.model)
 
-        def warm(**options: int) -> None:
+        def warm(**options: Any) -> None:
             motion = pipe([PROMPT], seconds=4, **options)[0]
             motion.save(f"{folder}/wave.html")
             motion.save(f"{folder}/wave.bvh")
