@@ -237,7 +237,7 @@ def _captions(row: dict[str, Any]) -> dict[str, str]:
     """Captions of a row, each with its origin."""
     texts: list[str] = []
     for key, value in row.items():
-        if _is_column(key, _CAPTION):
+        if _is_caption(key):
             texts += value if isinstance(value, list) else [value] if value else []
     told = row.get("origins") or "table"
     origins = told if isinstance(told, list) and len(told) == len(texts) else [told] * len(texts)
@@ -272,19 +272,20 @@ def read_table(path: Path) -> Iterator[dict[str, Any] | Fault]:
         else:
             columns |= set(row)
             yield row
-    for meaning, known in (("files", _FILE), ("captions", _CAPTION)):
-        if not any(_is_column(column, known) for column in columns):
+    captions = {column for column in columns if _is_caption(column)}
+    for meaning, known, there in (("files", _FILE, columns & set(_FILE)), ("captions", _CAPTION, captions)):
+        if not there:
             raise ValueError(
                 f"captions must have a column for {meaning} among {', '.join(known)}, got {sorted(columns) or 'none'} "
                 f"in {str(path)!r}"
             )
-    ignored = sorted(each for each in columns if not _is_column(each, (*_FILE, *_CAPTION, *_LABELS, *_OTHER)))
+    ignored = sorted(columns - captions - {*_FILE, *_LABELS, *_OTHER})
     if ignored:
         say(f"{path.name}: columns that are not read: {', '.join(ignored)}")
 
 
-def _is_column(column: str, known: Sequence[str]) -> bool:
-    return column in known or (known[0] in _CAPTION and column.startswith(_NUMBERED))
+def _is_caption(column: str) -> bool:
+    return column in _CAPTION or column.startswith(_NUMBERED)
 
 
 def _csv_rows(text: str, suffix: str) -> Iterator[dict[str, Any]]:

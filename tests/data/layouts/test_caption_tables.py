@@ -90,6 +90,8 @@ def test_splits_and_labels_of_a_table(built, capsys):
     assert rows["m0"]["take"] == "t1" and rows["m0"]["licence"] == "free" and rows["m0"]["subject"] == "x"
     assert kinds(faults) == ["bad split"] and "'foo' is none of train, val, test" in faults[0]["reason"]
     assert "columns that are not read: mood" in capsys.readouterr().err
+    rows, faults = built("file,caption_1,caption_2\nm0,a,b\n")
+    assert rows["m0"]["texts"] == ["a", "b"] and "not read" not in capsys.readouterr().err
     rows, faults = built("file,caption,split\nm0,a,train\nm0,b,test\n")
     assert rows["m0"]["split"] == "train" and kinds(faults) == ["in two lists"]
 
