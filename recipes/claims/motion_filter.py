@@ -35,7 +35,7 @@ from material import Material, parser
 from motionmillion import features as representations
 from motionmillion.curation.measures import MEASURES, measures_of
 from motionmillion.data.clips import MotionClip, load_clips
-from motionmillion.data.sets.sequences import Sequences, make_sequences
+from motionmillion.data.sets.sequences import make_sequences
 from motionmillion.data.sets.tokens import TokenDataset
 from motionmillion.data.sets.windows import FeatureWindows, WholeClips
 from motionmillion.eval.reconstruction import evaluate_tokenizer
@@ -159,48 +159,62 @@ def roc_table(results: dict[int, dict[str, float]], faults: Any) -> str:
     return "\n".join([*lines, "", f"Clean clips dropped by all thresholds together: {dropped:.1%}."])
 
 
+def roc_part(options: Any, clips: Clips) -> None:
+    """Table of the first part."""
+    settings = {"clips": options.clips, "share": options.share, "roc_clips": options.roc_clips}
+    arms = {"roc": lambda seed: roc_cell(clips, options.roc_clips, seed)}
+    results = run_cells(options.output / "motion_filter" / "roc", settings, arms, range(options.seeds))
+    print(roc_table(results["roc"], clips.faults))
+
+
+def language_part(options: Any, clips: Clips) -> None:
+    """Table of the language models."""
+    material = Material.of(options)
+    judge = material.judge(options.judged)
+
+    def cell(arm: str, seed: int) -> dict[str, float]:
+        found = make_sequences(clips.of(arm, seed), material.tokenizer)
+        recipe = language.content(options.set, training={"max_steps": options.steps})
+        lm, figures = language.train(material, TokenDataset.of(found, material.texts), recipe, seed)
+        return {**figures, **language.judged(lm, material, judge, seed), "clips": float(len(found.codes))}
+
+    settings = {"clips": options.clips, "share": options.share, **material.settings}
+    settings |= {"steps": options.steps, "judged": options.judged, "set": options.set}
+    arms = {arm: lambda seed, arm=arm: cell(arm, seed) for arm in ARMS}
+    results = run_cells(options.output / "motion_filter" / "lm", settings, arms, range(options.seeds))
+    print(table(results, LANGUAGE, "clean", {"clips": 0}))
+
+
+def tokenizer_part(options: Any, clips: Clips) -> None:
+    """Table of the tokenizers."""
+    held_out = WholeClips(clips.val, representations.get("rot272"))
+    steps, width, folder = options.tokenizer_steps, options.width, options.output / "motion_filter"
+
+    def cell(arm: str, seed: int) -> dict[str, float]:
+        return tokenizer_cell(clips.of(arm, seed), held_out, steps, width, seed, folder / "runs" / f"{arm}-{seed}")
+
+    settings = {"clips": options.clips, "share": options.share, "steps": steps, "width": width}
+    arms = {arm: lambda seed, arm=arm: cell(arm, seed) for arm in ARMS}
+    results = run_cells(folder / "tokenizer", settings, arms, range(options.seeds))
+    print(table(results, TOKENIZER, "clean", {"mpjpe_rotations_mm": 1, "excess_acceleration_mm": 2}))
+
+
+PARTS = {"roc": roc_part, "lm": language_part, "tokenizer": tokenizer_part}
+
+
 def main() -> None:
     made = parser(__doc__ or "")
+    made.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what is run; default: all")
     made.add_argument("--clips", type=int, default=1000, help="training clips; 0 for all")
     made.add_argument("--share", type=float, default=0.3, help="fraction of them with a fault")
     made.add_argument("--roc-clips", type=int, default=150, help="clips of a cell of the ROC curves")
     made.add_argument("--tokenizer-steps", type=int, default=1000)
     made.add_argument("--width", type=int, default=64, help="of the tokenizers that are trained")
     options = made.parse_args()
-    material, faults = Material.of(options), faults_module()
-    judge = material.judge(options.judged)
-    seeds, folder = range(options.seeds), options.output / "motion_filter"
-    common = {"clips": options.clips, "share": options.share}
     with shown():
-        clips = Clips(options.data, options.clips, options.share, faults)
-        held_out = WholeClips(clips.val, representations.get("rot272"))
-
-        def codes_of(arm: str, seed: int) -> Sequences:
-            return make_sequences(clips.of(arm, seed), material.tokenizer)
-
-        def language_cell(arm: str, seed: int) -> dict[str, float]:
-            found = codes_of(arm, seed)
-            dataset = TokenDataset.of(found, material.texts)
-            recipe = language.content(options.set, training={"max_steps": options.steps})
-            lm, figures = language.train(material, dataset, recipe, seed)
-            return {**figures, **language.judged(lm, material, judge, seed), "clips": float(len(found.codes))}
-
-        def train_cell(arm: str, seed: int) -> dict[str, float]:
-            place = folder / "runs" / f"{arm}-{seed}"
-            steps, width = options.tokenizer_steps, options.width
-            return tokenizer_cell(clips.of(arm, seed), held_out, steps, width, seed, place)
-
-        roc = {"roc": lambda seed: roc_cell(clips, options.roc_clips, seed)}
-        found = run_cells(folder / "roc", {**common, "roc_clips": options.roc_clips}, roc, seeds)
-        print(roc_table(found["roc"], faults))
-        arms = {arm: lambda seed, arm=arm: language_cell(arm, seed) for arm in ARMS}
-        settings = {**common, **material.settings, "steps": options.steps, "judged": options.judged}
-        results = run_cells(folder / "lm", {**settings, "set": options.set}, arms, seeds)
-        print(table(results, LANGUAGE, "clean", {"clips": 0}))
-        arms = {arm: lambda seed, arm=arm: train_cell(arm, seed) for arm in ARMS}
-        settings = {**common, "steps": options.tokenizer_steps, "width": options.width}
-        results = run_cells(folder / "tokenizer", settings, arms, seeds)
-        print(table(results, TOKENIZER, "clean", {"mpjpe_rotations_mm": 1, "excess_acceleration_mm": 2}))
+        clips = Clips(options.data, options.clips, options.share, faults_module())
+        for part in options.parts:
+            PARTS[part](options, clips)
     print(f"faults of seed 0: {dict(Counter(filter(None, clips.bad(0)[1])))}")
 
 
