@@ -136,13 +136,13 @@ def roc_cell(clips: Clips, count: int, seed: int) -> dict[str, float]:
     return found
 
 
-def tokenizer_cell(clips: list[MotionClip], held_out: WholeClips, steps: int, width: int, seed: int, folder: Path):
+def tokenizer_cell(clips: list[MotionClip], held_out: WholeClips, options: Any, seed: int, folder: Path):
     """Measures on val of a tokenizer that was trained on the clips."""
     from wavelet import CONFIG, LOSS, train
 
     content = merge(load_yaml(CONFIG)["common"], LOSS)
-    content = merge(content, {"model": {"width": width}, "training": {"max_steps": steps}})
-    content["data"]["folder"] = "unused"
+    content = merge(content, {"model": {"width": options.width}, "training": {"max_steps": options.tokenizer_steps}})
+    content["data"]["folder"] = options.data
     windows = FeatureWindows(clips, representations.get("rot272"), content["data"]["frames"], copies=1)
     trained = train(content, seed, folder, TokenizerData(windows, held_out))
     return {**evaluate_tokenizer(trained, held_out.features), "clips": float(len(clips))}
@@ -188,12 +188,13 @@ def language_part(options: Any, clips: Clips) -> None:
 def tokenizer_part(options: Any, clips: Clips) -> None:
     """Table of the tokenizers."""
     held_out = WholeClips(clips.val, representations.get("rot272"))
-    steps, width, folder = options.tokenizer_steps, options.width, options.output / "motion_filter"
+    folder = options.output / "motion_filter"
 
     def cell(arm: str, seed: int) -> dict[str, float]:
-        return tokenizer_cell(clips.of(arm, seed), held_out, steps, width, seed, folder / "runs" / f"{arm}-{seed}")
+        return tokenizer_cell(clips.of(arm, seed), held_out, options, seed, folder / "runs" / f"{arm}-{seed}")
 
-    settings = {"clips": options.clips, "share": options.share, "steps": steps, "width": width}
+    settings = {"clips": options.clips, "share": options.share}
+    settings |= {"steps": options.tokenizer_steps, "width": options.width}
     arms = {arm: lambda seed, arm=arm: cell(arm, seed) for arm in ARMS}
     results = run_cells(folder / "tokenizer", settings, arms, range(options.seeds))
     print(table(results, TOKENIZER, "clean", {"mpjpe_rotations_mm": 1, "excess_acceleration_mm": 2}))
