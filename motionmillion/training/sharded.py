@@ -7,6 +7,7 @@ index is unpickled without running code from it, only the classes of an index ar
 """
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,9 @@ def fsdp_weights(checkpoint: Path) -> dict[str, Tensor] | None:
             for name, entry in entries.items()
             if isinstance(entry, TensorStorageMetadata)
         }
-        dcp.load(state, storage_reader=reader, no_dist=True)
+        with warnings.catch_warnings():  # that one process loads is meant
+            warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
+            dcp.load(state, storage_reader=reader, no_dist=True)
     except Exception as error:  # a damaged file can fail anywhere in the reader
         raise ValueError(f"checkpoint must hold whole shards, got {str(folder)!r} ({error}); copy it again") from None
     return {

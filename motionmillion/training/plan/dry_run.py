@@ -24,7 +24,6 @@ from motionmillion.training.plan.cost import (
     Gpu,
     ModelShape,
     Step,
-    count_parameters,
     find_gpu,
     hours,
     lm_shape,
@@ -32,6 +31,7 @@ from motionmillion.training.plan.cost import (
     step_flops,
 )
 from motionmillion.training.plan.disk import Saved, disk_lines, text_line
+from motionmillion.training.plan.measured import measured_shape
 from motionmillion.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ def dry_run(part: str, recipe: Recipe, path: str | Path, target: Target) -> tupl
     arguments = check_arguments(recipe, part)
     stage = check_sharding(recipe, arguments, target.gpus)
     if part == "tokenizer":
-        resolved, lines = _tokenizer(recipe, arguments, target, notes)
+        resolved, lines = _tokenizer(recipe, arguments, stage, target, notes)
     elif part == "evaluator":
-        resolved, lines = _evaluator(recipe, arguments, target, notes)
+        resolved, lines = _evaluator(recipe, arguments, stage, target, notes)
     elif part in ("dit", "few-step"):
         resolved, lines = _dit(recipe, Path(path), arguments, stage, target, notes, part)
     else:
@@ -94,7 +94,9 @@ def dry_run(part: str, recipe: Recipe, path: str | Path, target: Target) -> tupl
     return "\n".join([config.rstrip(), "", *lines]), notes
 
 
-def _tokenizer(recipe: Recipe, arguments: Any, target: Target, notes: list[str]) -> tuple[Recipe, list[str]]:
+def _tokenizer(
+    recipe: Recipe, arguments: Any, stage: int, target: Target, notes: list[str]
+) -> tuple[Recipe, list[str]]:
     from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
     from motionmillion.training.tokenizer import data_options
 
@@ -102,21 +104,26 @@ def _tokenizer(recipe: Recipe, arguments: Any, target: Target, notes: list[str])
     _note_missing(asdict(data), ("folder",), notes)
     _check_clips(data, notes, captioned=False)
     config = MotionTokenizerConfig(**recipe.model)
-    with torch.device("meta"):
-        parameters = count_parameters(MotionTokenizer(config))
-    windows = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps * target.gpus
+    model = MotionTokenizer(config).train()
+    model.kinematics = True
+    features = torch.randn(2, data.frames, model.representation.dim)
+    shape = measured_shape(model, {"features": features}, autocast=arguments.bf16)
+    batch = _batch(arguments, target, data.frames)
     codes = f"{config.codebook_size:,} codes" if config.codebook_size else "no codes, continuous latents"
     lines = [
-        f"parameters   {parameters:,}; {codes}, {config.frames_per_token} frames each",
-        f"a step       {windows:,} windows, {windows * data.frames:,} frames on {_processes(target.gpus)}",
+        f"parameters   {shape.parameters:,}; {codes}, {config.frames_per_token} frames each",
+        f"a step       {batch.all_rows:,} windows, {batch.all_positions:,} frames on {_processes(target.gpus)}",
         _steps_line(arguments),
-        _states_line(parameters, arguments),
-        *disk_lines(Saved(parameters, parameters), arguments),
+        *disk_lines(Saved(shape.parameters, shape.parameters), arguments),
+        "",
+        *memory_table(shape, batch, find_gpu(target.gpu), stage, bool(arguments.ema_decay)),
     ]
     return replace(recipe, data=asdict(data)), lines
 
 
-def _evaluator(recipe: Recipe, arguments: Any, target: Target, notes: list[str]) -> tuple[Recipe, list[str]]:
+def _evaluator(
+    recipe: Recipe, arguments: Any, stage: int, target: Target, notes: list[str]
+) -> tuple[Recipe, list[str]]:
     from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
     from motionmillion.eval.evaluator.model import TextMotionEvaluator
     from motionmillion.training.evaluator import data_options
@@ -125,16 +132,24 @@ def _evaluator(recipe: Recipe, arguments: Any, target: Target, notes: list[str])
     _note_missing(asdict(data), ("folder", "caption_rules"), notes)
     _check_clips(data, notes, val=2)
     config = TextMotionEvaluatorConfig(**recipe.model)
-    with torch.device("meta"):
-        parameters = count_parameters(TextMotionEvaluator(config))
-    pairs = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps * target.gpus
+    model = TextMotionEvaluator(config).train()
+    sample = {
+        "features": torch.randn(2, config.max_frames, model.representation.dim),
+        "lengths": torch.full((2,), config.max_frames),
+        "text_features": torch.randn(2, config.text_length, config.text_dim),
+        "text_mask": torch.ones(2, config.text_length, dtype=torch.bool),
+        "sentences": torch.randn(2, config.text_dim),
+    }
+    shape = measured_shape(model, sample, autocast=arguments.bf16)
+    batch = _batch(arguments, target, config.max_frames)
     lines = [
-        f"parameters   {parameters:,}; text features of {config.text_dim:,}",
-        f"a step       {pairs:,} pairs on {_processes(target.gpus)}, contrasted within "
+        f"parameters   {shape.parameters:,}; text features of {config.text_dim:,}",
+        f"a step       {batch.all_rows:,} pairs on {_processes(target.gpus)}, contrasted within "
         f"{arguments.per_device_train_batch_size:,}",
         _steps_line(arguments),
-        _states_line(parameters, arguments),
-        *disk_lines(Saved(parameters, parameters), arguments),
+        *disk_lines(Saved(shape.parameters, shape.parameters), arguments),
+        "",
+        *memory_table(shape, batch, find_gpu(target.gpu), stage, bool(arguments.ema_decay)),
     ]
     return replace(recipe, data=asdict(data)), lines
 
@@ -220,6 +235,12 @@ def _dit(
     return replace(recipe, data=asdict(data)), lines
 
 
+def _batch(arguments: Any, target: Target, frames: int) -> Step:
+    """Batch of one step of a tokenizer or an evaluator, whose rows are frames."""
+    batch, accumulation = arguments.per_device_train_batch_size, arguments.gradient_accumulation_steps
+    return Step(target.gpus, batch, frames, frames, accumulation)
+
+
 def _step(config: Any, data: "LMSection", arguments: Any, target: Target) -> Step:
     """Batch of one step: rows padded to the longest sample, or samples of the mean length packed into rows."""
     batch, longest = arguments.per_device_train_batch_size, data.text_length + config.context_codes + 1
@@ -267,11 +288,6 @@ def _steps_line(arguments: Any) -> str:
         most = f", at most {arguments.max_epochs:g} visits of every clip" if arguments.max_epochs else ""
         return f"steps        {arguments.max_steps:,}{most}, the first {warmup:,} of warm-up"
     return f"steps        {arguments.num_train_epochs:g} visits of every clip; how many steps depends on the data"
-
-
-def _states_line(parameters: int, arguments: Any) -> str:
-    size = 16 * parameters + (4 * parameters if arguments.ema_decay else 0)
-    return f"states       {_gib(size)} GiB of weights, gradients and Adam's moments a GPU, without activations"
 
 
 def _time_lines(step: Step, shape: ModelShape, arguments: Any, gpu: Gpu, target: Target) -> list[str]:

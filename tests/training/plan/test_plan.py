@@ -22,6 +22,7 @@ from motionmillion.training.plan.cost import (
     memory,
     step_flops,
 )
+from motionmillion.training.plan.measured import kept_bytes, measured_shape
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -171,6 +172,29 @@ def test_activations_are_what_the_backward_pass_keeps(small, stage, checkpointin
     if checkpointing:  # the layer that is computed again is not there yet
         plan -= 2 * 101 * ((34 if stage == 0 else 24) * small.hidden_size + 8 * small.intermediate_size)
     assert measured == pytest.approx(plan, rel=0.05)
+
+
+def test_a_tried_model_keeps_what_its_layers_keep():
+    class Small(torch.nn.Sequential):
+        def forward(self, features):
+            return super().forward(features).sum()
+
+    model = Small(torch.nn.Linear(5, 7), torch.nn.Sigmoid(), torch.nn.Linear(7, 3))
+    shape = measured_shape(model, {"features": torch.randn(2, 11, 5)}, autocast=False)
+    assert shape.parameters == shape.trained == 5 * 7 + 7 + 7 * 3 + 3
+    assert shape.row_bytes == 4 * 11 * (5 + 7)  # inputs of the layers; a sigmoid keeps its output
+    step = Step(gpus=4, rows=6, positions=11, predicted=11)
+    assert memory(shape, step, 0).activations == 6 * shape.row_bytes and memory(shape, step, 0).logits == 0
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_memory_of_a_tokenizer_grows_with_its_windows(tiny_tokenizer, autocast):
+    model = tiny_tokenizer.train()
+    features = torch.randn(9, 32, model.representation.dim)
+    shape = measured_shape(model, {"features": features[:2]}, autocast)
+    nine, one = (kept_bytes(model, {"features": features[:rows].clone()}, autocast) for rows in (9, 1))
+    model.eval()
+    assert nine - one == pytest.approx(8 * shape.row_bytes, rel=0.02)
 
 
 def test_lora_counts_the_adapters(small):
