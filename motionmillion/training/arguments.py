@@ -99,6 +99,13 @@ class MotionTrainingArguments(TrainingArguments):
         """How weights and optimizer state are sharded over the processes: "zero1" to "zero3", "fsdp", "" if not."""
         return f"zero{zero_stage(self.deepspeed)}" if self.deepspeed else "fsdp" if self.fsdp else ""
 
+    @property
+    def save_every(self) -> float:
+        """Optimizer steps between checkpoints; 0 if they are not written after so many steps."""
+        if self.save_strategy != "steps":
+            return 0
+        return self.save_steps if self.save_steps >= 1 else math.ceil(self.save_steps * self.max_steps)
+
     def _validate_args(self) -> None:
         """Skip transformers' GPU check for bfloat16: with DeepSpeed on CPUs `use_cpu` is off."""
         use_cpu, self.use_cpu = self.use_cpu, self.use_cpu or not torch.cuda.is_available()

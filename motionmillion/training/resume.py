@@ -34,6 +34,8 @@ _LITTLE = 1 << 20
 """Bytes of free space below which a failure to write is put down to the full disk."""
 
 MARKER, AVERAGE_FILE = "complete.json", "ema.pt"
+DAMAGED = "damaged.json"
+"""The mark of a checkpoint in which a changed file was found."""
 
 
 def check_output(recipe: Recipe, resume: bool) -> None:
@@ -93,19 +95,21 @@ def mark_whole(folder: Path, processes: int, split: str, sums: Mapping[str, str]
     write_text(json.dumps(mark, indent=1) + "\n", folder / MARKER)
 
 
-def newest_whole(output: str | Path, processes: int, split: str) -> Path | None:
-    """The newest complete checkpoint; None if there are no checkpoints at all.
+def newest_whole(output: str | Path, processes: int, split: str, first_save: float = 0) -> Path | None:
+    """The newest complete checkpoint; None if there are none, or the run was killed inside its first save.
 
     Args:
         processes: number of processes, for the message; it may differ from that of the checkpoint.
         split: how weights are to be sharded, as for `mark_whole`.
+        first_save: step by which the first checkpoint is written; starting again costs no more than so many steps.
 
     Raises:
-        ValueError: if there are checkpoints but none is complete, or it was split in another way.
+        ValueError: if there are checkpoints but none is complete, other than an unfinished first one, or it was split
+            in another way.
     """
     found = checkpoints(output)
     whole = [(folder, mark) for folder in found if (mark := read_mark(folder)) is not None]
-    if found and not whole:
+    if found and not whole and not all(_unfinished(folder) and _step(folder) <= first_save for folder in found):
         raise ValueError(
             f"checkpoints must be whole to resume, got none in {str(output)!r} with {MARKER} and all files it names; "
             "choose another output"
@@ -132,16 +136,18 @@ def newest_intact(output: str, args: Any) -> Path | None:
         ValueError: as `newest_whole`.
     """
     while True:
-        found = gather_object([newest_whole(output, args.world_size, args.split)])
+        found = gather_object([newest_whole(output, args.world_size, args.split, args.save_every)])
         newest = min(found, key=lambda path: -1 if path is None else _step(path))
         if newest is None:
+            if args.should_save and (unfinished := checkpoints(output)):
+                say(f"{unfinished[0].name}, the first one, was not finished; the run starts from the beginning")
             return None
         changed = [name for name in gather_object([damaged(newest, args.process_index, args.world_size)]) if name]
         if not changed:
             return newest
         if args.should_save:
             say(f"{changed[0]} of {newest.name} is damaged (its checksum has changed); an earlier checkpoint is taken")
-            unmark(newest)
+            (newest / MARKER).replace(newest / DAMAGED)
         gather_object([None])  # nobody looks again before the mark is gone
 
 
@@ -180,8 +186,14 @@ def _checksum(path: Path) -> str:
 
 
 def unmark(folder: Path) -> None:
-    """Count a checkpoint as incomplete from now on."""
-    (folder / MARKER).unlink(missing_ok=True)
+    """Count a checkpoint as unfinished from now on."""
+    for name in (MARKER, DAMAGED):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _unfinished(folder: Path) -> bool:
+    """Whether a process was killed while it wrote a checkpoint."""
+    return not any((folder / name).exists() for name in (MARKER, DAMAGED))
 
 
 @contextlib.contextmanager
@@ -217,9 +229,10 @@ def _is_full(error: BaseException, folder: Path) -> bool:
 
 
 def remove_newer(folder: Path | None, output: str | Path) -> None:
-    """Remove what a killed run wrote after its newest complete checkpoint."""
+    """Remove what a killed run wrote after its newest complete checkpoint; all of it if there is none."""
+    newest = -1 if folder is None else _step(folder)
     for other in checkpoints(output):
-        if folder is not None and _step(other) > _step(folder):
+        if _step(other) > newest:
             shutil.rmtree(other)
 
 

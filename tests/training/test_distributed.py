@@ -294,6 +294,20 @@ def test_checkpoints_that_are_not_whole_are_passed_over(tmp_path, change):
     assert checkpoints(tmp_path) == [tmp_path / "checkpoint-3"]
 
 
+def test_a_run_that_was_killed_inside_its_first_save_begins_again(tmp_path):
+    (tmp_path / "checkpoint-5").mkdir()
+    assert newest_whole(tmp_path, 2, "zero2", first_save=5) is None
+    with pytest.raises(ValueError, match="checkpoints must be whole to resume, got none"):
+        newest_whole(tmp_path, 2, "zero2", first_save=4)  # a later one: steps before it would be lost
+    (tmp_path / "checkpoint-3").mkdir()
+    assert newest_whole(tmp_path, 2, "zero2", first_save=5) is None
+    (tmp_path / "checkpoint-3" / MARKER).write_text('{"files": {"gone": 1}}')
+    with pytest.raises(ValueError, match="checkpoints must be whole to resume, got none"):
+        newest_whole(tmp_path, 2, "zero2", first_save=5)  # damaged, not unfinished
+    remove_newer(None, tmp_path)
+    assert checkpoints(tmp_path) == []
+
+
 def test_a_run_is_resumed_as_it_was_written(tmp_path):
     (tmp_path / "checkpoint-3").mkdir()
     mark_whole(tmp_path / "checkpoint-3", 2, "zero2", {})

@@ -8,7 +8,7 @@ import pytest
 
 from motionmillion.training.lm.train import train_lm
 from motionmillion.training.recipe import load_recipe
-from motionmillion.training.resume import checkpoints, checksums, damaged, naming_full_disk, read_mark
+from motionmillion.training.resume import MARKER, checkpoints, checksums, damaged, naming_full_disk, read_mark
 
 STEPS = {"max_steps": 9, "save_steps": 3, "eval_steps": 9, "ema_decay": 0.5, "save_total_limit": 10}
 
@@ -42,6 +42,21 @@ def test_without_any_intact_checkpoint_the_run_is_refused(lm_recipe, tmp_path):
     flip(tmp_path / "run" / "checkpoint-3" / "optimizer.pt")
     with pytest.raises(ValueError, match="checkpoints must be whole to resume, got none in"):
         train_lm(recipe, resume=True)
+
+
+def test_a_run_that_was_killed_inside_its_first_save_begins_again(lm_recipe, log_of, tmp_path, capsys):
+    recipe = load_recipe(lm_recipe(training={**STEPS, "max_steps": 3, "eval_steps": 3}))
+    train_lm(recipe)
+    run = tmp_path / "run"
+    whole, weights = log_of(run), (run / "final" / "lm" / "model.safetensors").read_bytes()
+    shutil.rmtree(run / "final")
+    for name in (MARKER, "optimizer.pt", "trainer_state.json"):
+        (run / "checkpoint-3" / name).unlink()
+    train_lm(recipe, resume=True)
+    said = "checkpoint-3, the first one, was not finished; the run starts from the beginning"
+    assert said in capsys.readouterr().err
+    assert log_of(run) == whole and read_mark(run / "checkpoint-3") is not None
+    assert (run / "final" / "lm" / "model.safetensors").read_bytes() == weights
 
 
 def test_processes_share_the_files(tmp_path):

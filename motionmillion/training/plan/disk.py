@@ -43,10 +43,9 @@ def checkpoint_bytes(saved: Saved, bf16: bool = False, average: bool = False) ->
 
 def most_checkpoints(arguments: Any) -> int | None:
     """Most checkpoints that are there at a time; None if it is not known."""
-    if arguments.max_steps <= 0 or arguments.save_strategy != "steps":
+    if arguments.max_steps <= 0 or not arguments.save_every:
         return None
-    steps = arguments.save_steps if arguments.save_steps >= 1 else arguments.save_steps * arguments.max_steps
-    written = max(int(arguments.max_steps // steps), 1)
+    written = max(int(arguments.max_steps // arguments.save_every), 1)
     if not arguments.save_total_limit:
         return written
     always = arguments.max_steps // arguments.keep_every if arguments.keep_every else 0
