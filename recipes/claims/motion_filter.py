@@ -29,6 +29,7 @@ from typing import Any
 import language
 import numpy as np
 import torch
+import wavelet
 from cells import run_cells, table
 from material import Material, parser
 
@@ -138,13 +139,11 @@ def roc_cell(clips: Clips, count: int, seed: int) -> dict[str, float]:
 
 def tokenizer_cell(clips: list[MotionClip], held_out: WholeClips, options: Any, seed: int, folder: Path):
     """Measures on val of a tokenizer that was trained on the clips."""
-    from wavelet import CONFIG, LOSS, train
-
-    content = merge(load_yaml(CONFIG)["common"], LOSS)
+    content = merge(load_yaml(wavelet.CONFIG)["common"], wavelet.LOSS)
     content = merge(content, {"model": {"width": options.width}, "training": {"max_steps": options.tokenizer_steps}})
     content["data"]["folder"] = options.data
     windows = FeatureWindows(clips, representations.get("rot272"), content["data"]["frames"], copies=1)
-    trained = train(content, seed, folder, TokenizerData(windows, held_out))
+    trained = wavelet.train(content, seed, folder, TokenizerData(windows, held_out))
     return {**evaluate_tokenizer(trained, held_out.features), "clips": float(len(clips))}
 
 

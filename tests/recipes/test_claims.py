@@ -1,5 +1,6 @@
 """The cells and the material of recipes/claims."""
 
+import argparse
 import importlib
 import json
 import sys
@@ -11,6 +12,7 @@ import torch
 from motionmillion.data.mirror_words import mirror_caption
 from motionmillion.data.sets.sequences import Version
 from motionmillion.data.shards.tokens import TokenClip
+from motionmillion.data.synthetic import synthetic_clips
 
 FOLDER = Path(__file__).resolve().parents[2] / "recipes" / "claims"
 
@@ -104,3 +106,14 @@ def test_the_exponent_of_a_power_law_is_found():
     points = {name: 10.0**place for place, name in enumerate(size.SIZES, 3)}
     results = {n: {0: {"operations": x, "loss": 4 * x**-0.05}} for n, x in points.items()}
     assert size.exponents(results) == pytest.approx([0.05])
+
+
+def test_tokenizers_of_chosen_clips_are_trained_and_measured(tmp_path):
+    filtering = load("motion_filter")
+    clips = synthetic_clips(6, seed=0)
+    for clip in clips:
+        clip.motion.save(tmp_path / "data" / f"{clip.name}.npz")
+    held_out = filtering.WholeClips(clips[:2], filtering.representations.get("rot272"))
+    options = argparse.Namespace(data=str(tmp_path / "data"), width=8, tokenizer_steps=2)
+    found = filtering.tokenizer_cell(clips[2:], held_out, options, seed=0, folder=tmp_path / "run")
+    assert found["clips"] == 4 and found["mpjpe_rotations_mm"] > 0 and (tmp_path / "run" / "final").is_dir()
