@@ -20,8 +20,10 @@ from torch.utils.data import Dataset
 from motionmillion.data.augment import random_variants
 from motionmillion.data.clips import MotionClip
 from motionmillion.data.sets.groups import BALANCED_BY, check_balance_by, group_of
+from motionmillion.data.sets.sequences import Version
 from motionmillion.data.sets.texts import TextBank, Texts, check_caption_sources, draw_caption
 from motionmillion.features import Representation
+from motionmillion.progress import tracked
 from motionmillion.text.encoder import TextEncoder
 
 
@@ -63,11 +65,13 @@ class PairDataset(Dataset):
         check_caption_sources(caption_weights, (clip.sources for clip in clips))
         self.own_caption_share, self.caption_weights = own_caption_share, caption_weights
         self._groups = {by: [group_of(clip, by) for clip in clips] for by in BALANCED_BY}
-        self.versions = [random_variants(clip, variants, generator, speed, trim) for clip in clips]
-        self.features = [
-            [representation.encode(version.motion.canonicalize()) for version in versions]
-            for versions in self.versions
-        ]
+        self.names = [clip.name for clip in clips]
+        self.versions: list[list[Version]] = []
+        self.features: list[list[Tensor]] = []
+        for clip in tracked(clips, "encoding", "clips"):
+            made = random_variants(clip, variants, generator, speed, trim)
+            self.versions.append([Version.of(each) for each in made])  # without the motions, which would double memory
+            self.features.append([representation.encode(each.motion.canonicalize()) for each in made])
         if texts is None:
             captions = [c for versions in self.versions for version in versions for c in version.captions]
             texts = TextBank(captions, encoder)
@@ -78,7 +82,7 @@ class PairDataset(Dataset):
 
     def name(self, item: int) -> str:
         """Name of a clip, for messages."""
-        return self.versions[item][0].name
+        return self.names[item]
 
     def groups(self, by: str = "category") -> list[str | None]:
         """The group of each clip, see `motionmillion.data.sets.groups.group_of`."""
