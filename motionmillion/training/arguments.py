@@ -34,7 +34,7 @@ class MotionTrainingArguments(TrainingArguments):
 
     Args:
         ema_decay: decay of the exponential moving average of the weights, which is evaluated, and saved at the end;
-            0 disables it.
+            after n steps at most (1 + n) / (10 + n); 0 disables it.
         lr_milestones: optimizer steps at which the learning rate is multiplied by `lr_gamma`, after linear warm-up;
             if empty, `lr_scheduler_type` decides. Steps are those of the run, independent of the number of
             processes.

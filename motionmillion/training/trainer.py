@@ -335,8 +335,16 @@ class _StepEnds(TrainerCallback):
 
 
 def _average(decay: float) -> Callable[..., torch.Tensor]:
-    """Exponential moving average in the average's own precision: float32 even if the weights are bfloat16."""
-    return lambda average, weight, _: torch.lerp(average, weight.to(average.dtype), 1 - decay)
+    """Exponential moving average in the average's own precision: float32 even if the weights are bfloat16.
+
+    After n steps the decay is at most (1 + n) / (10 + n), so that short runs do not keep their initial weights.
+    """
+
+    def step(average: torch.Tensor, weight: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+        own = torch.clamp((1 + steps) / (10 + steps), max=decay)
+        return torch.lerp(average, weight.to(average.dtype), (1 - own).to(average.dtype))
+
+    return step
 
 
 class _Averaging(TrainerCallback):

@@ -102,14 +102,14 @@ def test_a_stopped_run_resumes_exactly_and_ends_with_the_average(write, log_of, 
 
 
 def test_the_average_is_that_of_every_step(write, tmp_path):
-    """With one weight after each step at hand: average = 0.8 average + 0.2 weights, from the first step on."""
-    recipe = load_recipe(write(training={"save_steps": 1, "save_total_limit": 10, "eval_steps": 6}))
+    """With the weights after each step at hand; the decay rises from 2/11 to what was asked for, 0.4."""
+    recipe = load_recipe(write(training={"save_steps": 1, "save_total_limit": 10, "eval_steps": 6, "ema_decay": 0.4}))
     train_dit(recipe)
     steps = [weights_of(tmp_path / "run" / f"checkpoint-{step}") for step in range(1, 7)]
     name = "blocks.1.up.weight"
     average = steps[0][name]
-    for after in steps[1:]:
-        average = torch.lerp(average, after[name], 0.2)
+    for after, decay in zip(steps[1:], (2 / 11, 3 / 12, 4 / 13, 5 / 14, 0.4), strict=True):
+        average = torch.lerp(average, after[name], 1 - decay)
     assert torch.allclose(average, weights_of(tmp_path / "run" / "final" / "dit")[name], atol=1e-6)
 
 
