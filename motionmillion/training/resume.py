@@ -133,11 +133,13 @@ def newest_intact(output: str, args: Any) -> Path | None:
         args: of the training; their processes and split count.
 
     Raises:
-        ValueError: as `newest_whole`.
+        ValueError: as `newest_whole`, and if only some of the processes find one.
     """
     while True:
         found = gather_object([newest_whole(output, args.world_size, args.split, args.save_every)])
         newest = min(found, key=lambda path: -1 if path is None else _step(path))
+        if newest is None and any(found):
+            raise ValueError(f"output must be a folder that all machines share, got {output!r}, which some see empty")
         if newest is None:
             if args.should_save and (unfinished := checkpoints(output)):
                 say(f"{unfinished[0].name}, the first one, was not finished; the run starts from the beginning")
@@ -229,10 +231,9 @@ def _is_full(error: BaseException, folder: Path) -> bool:
 
 
 def remove_newer(folder: Path | None, output: str | Path) -> None:
-    """Remove what a killed run wrote after its newest complete checkpoint; all of it if there is none."""
-    newest = -1 if folder is None else _step(folder)
+    """Remove what a killed run wrote after its newest complete checkpoint; if there is none, what is unfinished."""
     for other in checkpoints(output):
-        if _step(other) > newest:
+        if _unfinished(other) if folder is None else _step(other) > _step(folder):
             shutil.rmtree(other)
 
 

@@ -14,7 +14,6 @@ Unusual: schedules count optimizer steps of the run, independent of the number o
 mean over the tokens or frames of all its batches on all processes, see `motionmillion.training.weighting`.
 """
 
-import bisect
 import contextlib
 import dataclasses
 import functools
@@ -26,7 +25,6 @@ from typing import Any
 import torch
 from accelerate.utils import gather_object
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Dataset, IterableDataset, Sampler
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, set_seed
@@ -55,6 +53,7 @@ from motionmillion.training.resume import (
     remove_older,
     unmark,
 )
+from motionmillion.training.schedules import by_milestones, change_rate
 from motionmillion.training.speed import Meter
 from motionmillion.training.staging import StagedSaves
 from motionmillion.training.start import split_from_the_first
@@ -124,12 +123,19 @@ class MotionTrainer(Trainer):
         milestones = list(self.args.lr_milestones)
         if milestones and self.lr_scheduler is None:
             warmup = self.args.get_warmup_steps(num_training_steps)
-
-            def factor(step: int) -> float:
-                return min(1.0, (step + 1) / max(warmup, 1)) * self.args.lr_gamma ** bisect.bisect(milestones, step)
-
-            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, factor)  # type: ignore[arg-type]
+            of: Any = optimizer or self.optimizer
+            self.lr_scheduler = by_milestones(of, warmup, milestones, self.args.lr_gamma)
         return super().create_scheduler(num_training_steps, optimizer)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Restore optimizer and schedule, but with the recipe's learning rate."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if (
+            checkpoint is not None
+            and change_rate(self.lr_scheduler, self.args.learning_rate)
+            and self.args.should_save
+        ):
+            say(f"the learning rate is another one from here on, {self.args.learning_rate:g}")
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any) -> Any:
         visits = inputs.pop(VISITS, None)

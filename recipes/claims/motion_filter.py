@@ -30,7 +30,7 @@ import language
 import numpy as np
 import torch
 import wavelet
-from cells import run_cells, table
+from cells import run_cells, table, told
 from material import Material, parser
 
 from motionmillion import features as representations
@@ -148,14 +148,17 @@ def tokenizer_cell(clips: list[MotionClip], held_out: WholeClips, options: Any, 
 
 
 def roc_table(results: dict[int, dict[str, float]], faults: Any) -> str:
-    """Markdown: a row for each fault, a column for each measure, means over seeds."""
+    """Markdown: a row for each fault, a column for each measure, means over seeds with intervals."""
     columns = [*MEASURES, "found"]
     lines = [f"| fault | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+
+    def over_seeds(name: str) -> str:
+        return told([own[name] for own in results.values()], 3)
+
     for name in faults.FAULTS:
-        means = [np.mean([own[f"{name}: {column}"] for own in results.values()]) for column in columns]
-        lines.append(f"| {name} | {' | '.join(f'{mean:.3f}' for mean in means)} |")
-    dropped = np.mean([own["clean: dropped"] for own in results.values()])
-    return "\n".join([*lines, "", f"Clean clips dropped by all thresholds together: {dropped:.1%}."])
+        lines.append(f"| {name} | {' | '.join(over_seeds(f'{name}: {column}') for column in columns)} |")
+    dropped = over_seeds("clean: dropped")
+    return "\n".join([*lines, "", f"Share of clean clips that all thresholds together drop: {dropped}."])
 
 
 def roc_part(options: Any, clips: Clips) -> None:

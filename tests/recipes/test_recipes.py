@@ -44,7 +44,8 @@ def in_the_repository(monkeypatch):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_recipe_passes_the_dry_run(path):
     text, notes = dry_run(part_of(path), load_recipe(path), path, Target(gpus=8))
-    assert re.search(r"^parameters   [\d,]{7,}", text, re.MULTILINE) and "steps" in text
+    for line in (r"^parameters   [\d,]{7,}", "^steps ", "^disk ", r"^(none|\d) .* <- this recipe$"):
+        assert re.search(line, text, re.MULTILINE), line
     assert not [note for note in notes if "assumed" in note]
 
 

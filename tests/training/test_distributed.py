@@ -1,7 +1,7 @@
 """Training on two processes under ZeRO 2, ZeRO 3 and FSDP: killed, resumed, exported, generating.
 
 These runs are real: torchrun starts two processes that talk by gloo. What a recipe asks for on GPUs is the same.
-They take `-m slow`, which continuous integration adds for ZeRO 2 and ZeRO 3.
+They take `-m slow`, which continuous integration adds for ZeRO 3.
 """
 
 import importlib.util
@@ -28,7 +28,15 @@ from motionmillion.training.arguments import MotionTrainingArguments
 from motionmillion.training.distributed import deepspeed_options, process_arguments, safe_unpickling
 from motionmillion.training.export import checkpoint_model, export_checkpoint
 from motionmillion.training.lm.lora import TARGETS
-from motionmillion.training.resume import MARKER, checkpoints, mark_whole, newest_whole, read_mark, remove_newer
+from motionmillion.training.resume import (
+    MARKER,
+    checkpoints,
+    mark_whole,
+    newest_intact,
+    newest_whole,
+    read_mark,
+    remove_newer,
+)
 from motionmillion.training.sharded import fsdp_weights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -305,7 +313,17 @@ def test_a_run_that_was_killed_inside_its_first_save_begins_again(tmp_path):
     with pytest.raises(ValueError, match="checkpoints must be whole to resume, got none"):
         newest_whole(tmp_path, 2, "zero2", first_save=5)  # damaged, not unfinished
     remove_newer(None, tmp_path)
-    assert checkpoints(tmp_path) == []
+    assert checkpoints(tmp_path) == [tmp_path / "checkpoint-3"]
+
+
+def test_a_folder_that_some_machines_do_not_see_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "checkpoint-5").mkdir()
+    mark_whole(tmp_path / "checkpoint-5", 2, "", {})
+    monkeypatch.setattr("motionmillion.training.resume.gather_object", lambda own: [*own, None])
+    arguments = MotionTrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    with pytest.raises(ValueError, match="output must be a folder that all machines share, got .* some see empty"):
+        newest_intact(str(tmp_path), arguments)
+    assert read_mark(tmp_path / "checkpoint-5") is not None
 
 
 def test_a_run_is_resumed_as_it_was_written(tmp_path):

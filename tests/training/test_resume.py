@@ -59,6 +59,20 @@ def test_a_run_that_was_killed_inside_its_first_save_begins_again(lm_recipe, log
     assert (run / "final" / "lm" / "model.safetensors").read_bytes() == weights
 
 
+@pytest.mark.parametrize("schedule", [{"lr_scheduler_type": "linear"}, {"lr_milestones": [5], "lr_gamma": 0.1}])
+def test_a_resumed_run_takes_the_learning_rate_of_its_recipe(lm_recipe, log_of, tmp_path, capsys, schedule):
+    training = {**STEPS, "max_steps": 6, "eval_steps": 6, "warmup_steps": 0, "learning_rate": 1e-2, **schedule}
+    train_lm(load_recipe(lm_recipe(training=training)))
+    run = tmp_path / "run"
+    before = [figures["learning_rate"] for figures in log_of(run).values()]
+    shutil.rmtree(run / "final")
+    shutil.rmtree(run / "checkpoint-6")
+    train_lm(load_recipe(lm_recipe(training={**training, "learning_rate": 1e-3})), resume=True)
+    after = [figures["learning_rate"] for figures in log_of(run).values()]
+    assert after[:3] == before[:3] and after[3:] == pytest.approx([rate / 10 for rate in before[3:]])
+    assert "the learning rate is another one from here on, 0.001" in capsys.readouterr().err
+
+
 def test_processes_share_the_files(tmp_path):
     for number in range(5):
         (tmp_path / f"part{number}").write_bytes(bytes([number]) * 100)

@@ -22,6 +22,7 @@ from motionmillion.data.clips import MotionClip
 from motionmillion.data.sets.groups import BALANCED_BY, check_balance_by, group_of
 from motionmillion.data.sets.sequences import Version
 from motionmillion.data.sets.texts import TextBank, Texts, check_caption_sources, draw_caption
+from motionmillion.data.shards.texts import TextShards
 from motionmillion.features import Representation
 from motionmillion.progress import tracked
 from motionmillion.text.encoder import TextEncoder
@@ -42,7 +43,8 @@ class PairDataset(Dataset):
         caption_weights: probability weights of the sources of captions, see `motionmillion.data.sets.texts`.
 
     Raises:
-        ValueError: if no clip has a caption, or none of a source that `caption_weights` names.
+        ValueError: if no clip has a caption, or none of a source that `caption_weights` names, or precomputed features
+            lack a caption.
     """
 
     def __init__(
@@ -72,9 +74,11 @@ class PairDataset(Dataset):
             made = random_variants(clip, variants, generator, speed, trim)
             self.versions.append([Version.of(each) for each in made])  # without the motions, which would double memory
             self.features.append([representation.encode(each.motion.canonicalize()) for each in made])
+        captions = [c for versions in self.versions for version in versions for c in version.captions]
         if texts is None:
-            captions = [c for versions in self.versions for version in versions for c in version.captions]
             texts = TextBank(captions, encoder)
+        elif isinstance(texts, TextShards):
+            texts.check(captions)
         self.texts = texts
 
     def __len__(self) -> int:

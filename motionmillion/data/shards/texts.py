@@ -140,6 +140,14 @@ class TextShards:
         """The distinct texts that are missing, for a check before a training."""
         return [text for text in dict.fromkeys(texts) if text not in self]
 
+    def check(self, captions: Iterable[str]) -> None:
+        """Raise `ValueError` for captions without features, which a training would meet at some step."""
+        if missing := self.missing(captions):
+            raise ValueError(
+                f"data.text_features must hold every caption, got none of {len(missing):,} in {str(self.folder)!r}, "
+                f"such as {missing[0]!r}; encode again with all sources of captions"
+            )
+
     def _open(self, shard: int) -> Any:
         if shard not in self._files:
             path = self._paths[shard]

@@ -10,7 +10,7 @@ encode-text`. What a visit to a clip draws depends only on torch's generator, se
 
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def lm_data(
         encoder.to("cpu")
     if isinstance(texts, TextShards):
         for dataset in (train, validation):
-            check_captions(texts, dataset.captions())
+            texts.check(dataset.captions())
     plain, collate = collators(data, config)
     wordings = Wordings.of(train, data.held_out_captions, recipe.seed) if data.held_out_captions else None
     train.wordings = wordings
@@ -126,16 +126,6 @@ def collators(data: LMSection, config: MotionLMConfig) -> tuple[TokenCollator, T
     end, pad = config.end_token_id, config.padding_token_id
     shares = (data.caption_dropout, data.corruption, data.code_drop)
     return TokenCollator(end, pad, longest=longest), TokenCollator(end, pad, *shares, longest=longest)
-
-
-def check_captions(texts: TextShards, captions: Iterable[str]) -> None:
-    """Raise `ValueError` for captions without text features, which training would meet at some step."""
-    missing = texts.missing(captions)
-    if missing:
-        raise ValueError(
-            f"data.text_features must hold every caption, got none of {len(missing):,} in {str(texts.folder)!r}, such "
-            f"as {missing[0]!r}; encode again with all sources of captions"
-        )
 
 
 def _from_shards(

@@ -31,7 +31,7 @@ from motionmillion.training.plan.cost import (
     step_flops,
 )
 from motionmillion.training.plan.disk import Saved, disk_lines, text_line
-from motionmillion.training.plan.measured import measured_shape
+from motionmillion.training.plan.measured import MeasuredShape, measured_shape
 from motionmillion.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -308,9 +308,10 @@ def _disk_lines(recipe: Recipe, shape: ModelShape, arguments: Any, stage: int) -
 
 def memory_table(shape: ModelShape, step: Step, gpu: Gpu, stage: int | None, average: bool = False) -> list[str]:
     """Lines of a table: memory per GPU in GiB for each ZeRO stage, with the recipe's stage marked."""
+    source = "measured.py" if isinstance(shape, MeasuredShape) else "cost.py"
     names = ("weights", "gradients", "optimizer", "buffers", "activations", "logits", "total")
     lines = [
-        f"GiB of a GPU, {gpu.name} has {gpu.memory:g}; formulas in motionmillion/training/plan/cost.py",
+        f"GiB of a GPU, {gpu.name} has {gpu.memory:g}; how it is estimated: motionmillion/training/plan/{source}",
         "stage  " + "".join(f"{name:>12}" for name in names) + "  fits",
     ]
     for each in STAGES:
