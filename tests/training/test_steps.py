@@ -48,31 +48,32 @@ def same(one: dict, other: dict) -> None:
     torch.testing.assert_close(torch.tensor(other["weights"]), torch.tensor(one["weights"]), rtol=1e-4, atol=2e-6)
 
 
+LOSSES = {"lm": (), "tokenizer": ("features", "local_acceleration", "bands", "velocity"), "dit": ("clean",)}
+"""Losses of each kind that are logged besides their sum."""
+SPLIT = [(1, 4, 0), (2, 2, 0)]
+
+
 @pytest.fixture(scope="module")
 def together(tmp_path_factory) -> dict[str, dict]:
     """The step with all four samples as one batch."""
-    return {kind: unequal.step(tmp_path_factory.mktemp(kind), kind, 4, 1, 0) for kind in ("lm", "tokenizer")}
+    return {kind: unequal.step(tmp_path_factory.mktemp(kind), kind, 4, 1, 0) for kind in LOSSES}
 
 
 @pytest.mark.parametrize(
     ("kind", "batch", "accumulated", "packing"),
-    [("lm", 1, 4, 0), ("lm", 2, 2, 0), ("lm", 4, 1, 60), ("tokenizer", 1, 4, 0), ("tokenizer", 2, 2, 0)],
+    [*((kind, *split) for kind in LOSSES for split in SPLIT), ("lm", 4, 1, 60)],
 )
 def test_a_gradient_does_not_depend_on_the_arrangement(together, tmp_path, kind, batch, accumulated, packing):
     found = unequal.step(tmp_path, kind, batch, accumulated, packing)
     same(together[kind], found)
     parts = {name for name in found["log"] if name.startswith("loss_")}
-    assert parts == (
-        {f"loss_{name}" for name in ("features", "local_acceleration", "bands", "velocity")}
-        if kind == "tokenizer"
-        else set()
-    )
+    assert parts == {f"loss_{name}" for name in LOSSES[kind]}
     for name in parts:
         assert found["log"][name] == pytest.approx(together[kind]["log"][name], rel=1e-4)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["lm", "tokenizer"])
+@pytest.mark.parametrize("kind", LOSSES)
 def test_a_gradient_does_not_depend_on_processes(together, tmp_path, kind):
     first, second = two_processes(tmp_path / "two", kind)
     same(together[kind], first)

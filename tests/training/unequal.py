@@ -11,16 +11,28 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
+from motionmillion.data.sets.flow_pairs import collate_flow
 from motionmillion.data.sets.packing import PackedCollator
 from motionmillion.data.sets.tokens import TokenCollator
 from motionmillion.data.sets.windows import collate_features
 from motionmillion.lm import MotionLM, MotionLMConfig
+from motionmillion.lm.dit.config import MotionDiTConfig
+from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.tokenizer import MotionTokenizer, MotionTokenizerConfig
 from motionmillion.training.arguments import training_arguments
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.trainer import MotionTrainer, build_trainer, run
 
 LENGTHS = (3, 40, 9, 17)
+
+
+class StillDiT(MotionDiT):
+    """A DiT whose noise follows from the motion, so that it is the same in every arrangement."""
+
+    def forward(self, labels: torch.Tensor, **batch) -> torch.Tensor:
+        noise = torch.cos(3 * labels)
+        halfway = labels.new_full((len(labels),), 500.0)
+        return super().forward(x=(labels + noise) / 2, timestep=halfway, target=noise - labels, **batch)
 
 
 class Samples(Dataset):
@@ -39,6 +51,9 @@ class Samples(Dataset):
     def __getitem__(self, item: int) -> dict[str, torch.Tensor]:
         if self.kind == "tokenizer":
             return {"features": self.features[item]}
+        if self.kind == "dit":
+            motion = self.features[item][:, :1].expand(-1, 276) * torch.linspace(0.1, 1, 276)
+            return {"labels": motion, "text": self.texts[item], "feature_mask": torch.ones(276)}
         return {"codes": self.codes[item], "text": self.texts[item] * (torch.nan if item == self.bad else 1)}
 
     def name(self, item: int) -> str:
@@ -60,6 +75,8 @@ def trainer_of(
         model = MotionLM(MotionLMConfig(codebook_size=25, text_dim=8, **shape))
         plain = TokenCollator(model.config.end_token_id, model.config.padding_token_id)
         collate = PackedCollator(plain, packing) if packing else plain
+    elif kind == "dit":
+        model, collate = StillDiT(MotionDiTConfig(text_dim=8, num_reference_layers=0, **shape)), collate_flow
     else:
         losses = {"features": 1.0, "local_acceleration": 0.5, "bands": 0.5, "velocity": 0.1}
         quantizer = {"type": "fsq", "levels": [5, 5]}
