@@ -238,6 +238,8 @@ class Soak:
         content = merge(self.config["common"], self.config["ways"][way])
         recipe = {"output": str(run), "seed": self.config["seed"], **content}
         recipe["data"] |= {"tokenizer": str(self.output / "tokenizer"), "cache": str(self.output / "cache")}
+        if "save_staging" in recipe["training"]:
+            recipe["training"]["save_staging"] = str(self.output / "staging")
         write_text(yaml.safe_dump(recipe, sort_keys=False), run.with_suffix(".yaml"))
         for number, kill in list(enumerate(kills))[len(done) :]:
             training = Training(run.with_suffix(".yaml"), run, self.config["processes"])

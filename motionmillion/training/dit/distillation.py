@@ -27,11 +27,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Subset
 from transformers import set_seed
 
 from motionmillion.configuration import check_number
-from motionmillion.data.sets.flow_pairs import FlowPairs, collate_flow
+from motionmillion.data.sets.flow_pairs import collate_flow
 from motionmillion.lm.dit.config import MotionDiTConfig
 from motionmillion.lm.dit.few_step import Distiller, FewStep
 from motionmillion.lm.dit.model import MotionDiT
@@ -45,6 +45,7 @@ from motionmillion.training.origins import check_origins, clips_of, model_of, sh
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output, note_recipe
 from motionmillion.training.sections import option, read_section
+from motionmillion.training.sharing import chosen
 from motionmillion.training.trainer import build_trainer
 
 _BATCH = 32
@@ -125,8 +126,10 @@ def train_few_step(recipe: Recipe, resume: bool = False, force: bool = False) ->
     DiTOptions.from_defaults(sampling).check_features(student.config.features)
     encoder.to("cpu")
     # 4. train, and write the pipeline
+    some = [visit.index for visit in chosen(len(held_out), arguments.eval_samples, recipe.seed)]
+    compared: Dataset = Subset(held_out, some)
     trainer = build_trainer(
-        student, arguments, train, held_out, collate_flow, lambda m: evaluate(m, distiller, held_out, recipe.seed)
+        student, arguments, train, held_out, collate_flow, lambda m: evaluate(m, distiller, compared, recipe.seed)
     )
     trainer.sample_weights, trainer.prepare = visits(train, data), distiller.drawn
     trainer.count = distiller.loss_counts
@@ -149,7 +152,7 @@ def student_of(distiller: Distiller, dropout: float = 0.0) -> MotionDiT:
 
 
 @torch.no_grad()
-def evaluate(student: MotionDiT, distiller: Distiller, dataset: FlowPairs, seed: int) -> dict[str, float]:
+def evaluate(student: MotionDiT, distiller: Distiller, dataset: Dataset, seed: int) -> dict[str, float]:
     """Means over clips, with noise that follows from `seed`: "loss", the plain error, and the gaps of the first clips.
 
     The unweighted squared error is that of the last layer's output: "velocity" or "clean", see
