@@ -141,6 +141,10 @@ def test_a_representation_is_exported_and_trained_on(run, add, tmp_path):
     recipe = write_recipe(tmp_path, data={"synthetic": 12, "frames": 32}, model={"features": "rot135", "width": 8})
     code, out, err = run("train", "tokenizer", "--config", recipe, "--dry-run")
     assert code == 0 and "parameters" in out, err
+    losses = {"features": 1.0, "local_acceleration": 0.25}
+    recipe = write_recipe(tmp_path, data={"synthetic": 12}, model={"features": "rot135", "losses": losses})
+    code, _, err = run("train", "tokenizer", "--config", recipe, "--dry-run")
+    assert code == 2 and "losses.local_acceleration must be left out for features without positions" in err
 
 
 FORMAT = """

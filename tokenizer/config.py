@@ -7,7 +7,7 @@ from transformers import PretrainedConfig
 
 from motionmillion import features as representations
 from motionmillion.configuration import check_keys, check_number, check_whole
-from motionmillion.tokenizer.losses import LOSSES
+from motionmillion.tokenizer.losses import BLOCKS, LOSSES
 from motionmillion.tokenizer.quantizers.fsq import FSQOptions
 from motionmillion.tokenizer.quantizers.registry import parse_options
 from motionmillion.tokenizer.quantizers.residual_fsq import ResidualFSQOptions
@@ -63,7 +63,8 @@ class MotionTokenizerConfig(PretrainedConfig):
         self.strides = list(self.strides) if isinstance(self.strides, tuple) else self.strides
         self.latent_dim = self.width if self.latent_dim is None else self.latent_dim
         self.quantizer = {"type": "fsq", "levels": [8, 8, 8, 5, 5, 5]} if self.quantizer is None else self.quantizer
-        self.losses = dict(_DEFAULT_LOSSES) if self.losses is None else self.losses
+        if self.losses is None:
+            self.losses = {name: weight for name, weight in _DEFAULT_LOSSES.items() if not self._lacking(name)}
         self._validate()
         super().__post_init__(**kwargs)
 
@@ -116,8 +117,18 @@ class MotionTokenizerConfig(PretrainedConfig):
             raise ValueError(f"losses must be among {', '.join(LOSSES)}, got {self.losses!r}")
         for name, weight in self.losses.items():
             check_number(f"losses.{name}", weight)
+            if weight and (lacking := self._lacking(name)):
+                raise ValueError(
+                    f"losses.{name} must be left out for features without {', '.join(lacking)}, got {weight!r} for "
+                    f"{self.features!r}"
+                )
         if not any(self.losses.values()):
             raise ValueError(f"losses must name at least one with a weight above 0, got {self.losses!r}")
+
+    def _lacking(self, loss: str) -> list[str]:
+        """Blocks that a loss needs and the representation does not have."""
+        layout = representations.get(self.features).layout
+        return [name for name in BLOCKS.get(loss, ()) if name not in layout]
 
     @property
     def uses_band_statistics(self) -> bool:

@@ -47,6 +47,14 @@ LOSSES = FEATURE_LOSSES + KINEMATIC_LOSSES
 """Names of all losses."""
 
 
+BLOCKS = {
+    "local_positions": ("positions",),
+    "root_features": ("root_velocity", "heading_change"),
+    "local_acceleration": ("positions",),
+}
+"""Blocks of a representation that losses on features need."""
+
+
 def reconstruction_losses(
     predicted: Tensor,
     target: Tensor,
@@ -70,7 +78,7 @@ def reconstruction_losses(
     if "local_positions" in names:
         losses["local_positions"] = _mean(error[..., representation.layout["positions"]], mask)
     if "root_features" in names:
-        spans = [representation.layout[name] for name in ("root_velocity", "heading_change")]
+        spans = [representation.layout[name] for name in BLOCKS["root_features"]]
         losses["root_features"] = _mean(torch.cat([error[..., span] for span in spans], dim=-1), mask)
     if "local_acceleration" in names:
         difference = ((predicted - target) / scale)[..., representation.layout["positions"]]
