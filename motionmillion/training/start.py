@@ -24,6 +24,7 @@ from accelerate import init_empty_weights
 from accelerate.utils import broadcast_object_list, gather_object
 from safetensors import safe_open
 from torch import nn
+from transformers import TrainerCallback
 
 
 def lean(arguments: Any) -> bool:
@@ -95,12 +96,31 @@ def split_from_the_first(trainer: Any) -> None:
         return
     if trainer.args.split == "fsdp":
         trainer.accelerator.state.fsdp_plugin.cpu_ram_efficient_loading = True  # accelerate broadcasts them
+        trainer.add_callback(_HiddenBuffers(model))
         for number, weight in enumerate(model.parameters(), 1):
             if weight.is_meta:  # accelerate tells the optimizer's weights apart by it
                 weight.data_ptr = functools.partial(int, -number)  # type: ignore[method-assign]
     else:
         zero = trainer.accelerator.state.deepspeed_plugin.deepspeed_config["zero_optimization"]
         _split_by_deepspeed(model, zero, torch.bfloat16 if trainer.args.bf16 else torch.float32)
+
+
+class _HiddenBuffers(TrainerCallback):
+    """Until the training begins no buffer counts as saved: every process has them, and accelerate fails to send them."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.hidden = [
+            (module, name)
+            for module in model.modules()
+            for name, _ in module.named_buffers(recurse=False)
+            if name not in module._non_persistent_buffers_set
+        ]
+        for module, name in self.hidden:
+            module._non_persistent_buffers_set.add(name)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        for module, name in self.hidden:
+            module._non_persistent_buffers_set.discard(name)
 
 
 def _split_by_deepspeed(model: nn.Module, options: dict[str, Any], dtype: torch.dtype) -> None:
