@@ -106,7 +106,7 @@ def split_from_the_first(trainer: Any) -> None:
 
 
 class _HiddenBuffers(TrainerCallback):
-    """Until the training begins no buffer counts as saved: every process has them, and accelerate fails to send them."""
+    """Before the training no buffer counts as saved: every process has them, and accelerate fails to send them."""
 
     def __init__(self, model: nn.Module) -> None:
         self.hidden = [
