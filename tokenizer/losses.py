@@ -46,7 +46,6 @@ _FEET = ("left_ankle", "right_ankle", "left_foot", "right_foot")
 LOSSES = FEATURE_LOSSES + KINEMATIC_LOSSES
 """Names of all losses."""
 
-
 BLOCKS = {
     "local_positions": ("positions",),
     "root_features": ("root_velocity", "heading_change"),

@@ -138,9 +138,11 @@ def newest_intact(output: str, args: Any) -> Path | None:
     while True:
         found = gather_object([newest_whole(output, args.world_size, args.split, args.save_every)])
         newest = min(found, key=lambda path: -1 if path is None else _step(path))
-        if newest is None and any(found):
-            raise ValueError(f"output must be a folder that all machines share, got {output!r}, which some see empty")
         if newest is None:
+            if any(found):
+                raise ValueError(
+                    f"output must be a folder that all machines share, got {output!r}, which some see empty"
+                )
             if args.should_save and (unfinished := checkpoints(output)):
                 say(f"{unfinished[0].name}, the first one, was not finished; the run starts from the beginning")
             return None
