@@ -7,6 +7,9 @@ Letters: B batch, T frames, S keys, C width, H heads, P blocks of one modulation
 Source: DiT (arXiv 2212.09748), Wan 2.1 (2503.20314), ViMoGen (2510.26794).
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -52,6 +55,20 @@ class Modulation(nn.Module):
         return (self.learned + time).chunk(self.learned.shape[1], dim=1)
 
 
+class Context(NamedTuple):
+    """What rows of a batch attend to.
+
+    Args:
+        states: `[K, S, C]`, for K of the B rows.
+        mask: valid positions `[K, S]`; None for all.
+        rows: which rows these are `[K]`; None for all.
+    """
+
+    states: Tensor
+    mask: Tensor | None
+    rows: Tensor | None = None
+
+
 class Block(GradientCheckpointingLayer):
     """Self-attention, then in blocks with `conditions` ONE cross-attention per row, then the feed-forward layer.
 
@@ -73,37 +90,32 @@ class Block(GradientCheckpointingLayer):
         self.width, self.eps = width, eps
         self.dropout = nn.Dropout(dropout)
 
-    def forward(
-        self,
-        x: Tensor,
-        time: Tensor,
-        mask: Tensor | None,
-        contexts: list[tuple[Tensor, Tensor | None]] | None = None,
-        chosen: Tensor | None = None,
-    ) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, mask: Tensor | None, contexts: Sequence[Context] = ()) -> Tensor:
         """One block over x `[B, T, C]`.
 
         Args:
             time: the timestep `[B, 6, C]`.
             mask: valid frames `[B, T]`.
-            contexts: a context `[B, S, C]` with its mask `[B, S]` for each cross-attention to use, in their order.
-            chosen: which of two contexts each row attends to `[B]`, false for the first; None for always the first.
+            contexts: one for each cross-attention to use, in their order; a row belongs to one of them.
         """
         # adaptive layer norm (DiT): each [B, 1, C]
         shift, scale, gate, shift_up, scale_up, gate_up = self.modulation(time)
         h = self._norm(x) * (1 + scale) + shift
         x = x + gate * self.dropout(self.self_attention(h, h, mask))
         if contexts:
-            found = [
-                attend(norm(x), *context)
-                for attend, norm, context in zip(self.cross_attentions, self.cross_norms, contexts, strict=False)
-            ]
-            # every row is computed with both contexts, then one result is selected
-            both = found[0] if chosen is None else torch.where(chosen[:, None, None], found[1], found[0])
-            x = x + self.dropout(both)
+            x = x + self.dropout(self._attended(x, contexts))
         # feed-forward
         h = self._norm(x) * (1 + scale_up) + shift_up
         return x + gate_up * self.dropout(self.down(F.gelu(self.up(h), approximate="tanh")))
+
+    def _attended(self, x: Tensor, contexts: Sequence[Context]) -> Tensor:
+        """What each row of x `[B, T, C]` finds in its context `[B, T, C]`."""
+        found = [
+            attend(norm(rows_of(x, context.rows)), context.states, context.mask)
+            for attend, norm, context in zip(self.cross_attentions, self.cross_norms, contexts, strict=False)
+        ]
+        rows = [context.rows for context in contexts if context.rows is not None]
+        return torch.cat(found)[torch.cat(rows).argsort()] if rows else found[0]
 
     def _norm(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, (self.width,), eps=self.eps)
@@ -142,6 +154,11 @@ def faded(output: Tensor, mask: Tensor | None = None) -> Tensor:
 
     frames = added(output) / added(torch.ones_like(there)).clamp(min=1e-6)
     return frames[:, patch // 2 : patch // 2 + output.shape[1] * patch]
+
+
+def rows_of(x: Tensor, rows: Tensor | None) -> Tensor:
+    """The rows `[K, ...]` of x `[B, ...]`; None stands for all."""
+    return x if rows is None else x[rows]
 
 
 def _normed(norm: nn.RMSNorm, x: Tensor) -> Tensor:

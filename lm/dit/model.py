@@ -6,7 +6,8 @@
     output = dit(labels=clean, text=text, frame_mask=mask)                     # training: output.loss
 
 Every block has two cross-attentions, to the words and to the encoded reference motion, and a row goes through ONE of
-them: that of the reference where `use_reference` is true, or by default where the reference is not all zero.
+them: that of the reference where `use_reference` is true, or by default where the reference is not all zero. Each is
+computed for its own rows only.
 
 Unusual: x, labels, reference and velocity are normalised; `normalize` and `denormalize` convert from and to physical
 units, `reference_of` selects the features that make up a reference. Padding (of frames, words and reference) is never
@@ -32,7 +33,7 @@ from motionmillion.checkpoints import ExactStatistics, StrictLoading
 from motionmillion.features import get
 from motionmillion.features.stats import FeatureStats
 from motionmillion.lm.dit.config import MotionDiTConfig
-from motionmillion.lm.dit.layers import Block, VelocityHead, faded, frame_sines, time_sines
+from motionmillion.lm.dit.layers import Block, Context, VelocityHead, faded, frame_sines, rows_of, time_sines
 from motionmillion.lm.flow import TIMESTEPS
 
 _LEAST_SIGMA = 0.05
@@ -237,39 +238,38 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         time = self.embed_time(time_sines(timestep, self.config.frequency_dim).to(dtype))  # [B, C]
         modulation = self.project_time(F.silu(time)).unflatten(1, (6, -1))  # [B, 6, C]
         tokens, mask = self._patches(x, None if frame_mask is None else frame_mask.bool())
-        contexts = [self._words(text, text_mask, x)]
-        chosen = None
-        if reference is not None:
+        if reference is None:
+            if use_reference is not None and bool(use_reference.any()):
+                raise ValueError("use_reference must be all false without a reference, got rows that want one")
+            contexts = [self._words(text, text_mask, x)]
+        else:
             if reference_mask is None and reference.shape[1] == x.shape[1]:
                 reference_mask = frame_mask
-            contexts.append(self._reference(reference, reference_mask, modulation, x))
-            if use_reference is None:
-                # a reference of zeros counts as none
-                said = reference.ne(0).any(dim=2)  # [B, S]
-                use_reference = (said if reference_mask is None else said & reference_mask.bool()).any(dim=1)
-            _check_shape("use_reference", use_reference, [x.shape[0]])
-            chosen = use_reference.bool()
-        elif use_reference is not None and bool(use_reference.any()):
-            raise ValueError("use_reference must be all false without a reference, got rows that want one")
+            chosen = self._followers(reference, reference_mask, use_reference, x)
+            words, followed = (~chosen).nonzero()[:, 0], chosen.nonzero()[:, 0]
+            contexts = [
+                self._words(text, text_mask, x, words),
+                self._reference(reference, reference_mask, modulation, followed),
+            ]
         hidden = _with_places(self.embed_motion(tokens.to(dtype)))
         for block in self.blocks:
-            hidden = block(hidden, modulation, mask, contexts, chosen)
+            hidden = block(hidden, modulation, mask, contexts)
         output = self.head(hidden, time[:, None])
         output = output.unflatten(2, (-1, self.config.motion_dim))  # [B, N, patch, D], with overlap twice patch
         output = faded(output, mask) if self.config.overlap else output.flatten(1, 2)
         return output[:, : x.shape[1]]
 
-    def _words(self, text: Tensor | None, mask: Tensor | None, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Words as a context `[B, L, C]` and its mask; a single zero for rows without words."""
-        rows, dtype = x.shape[0], self.embed_motion.weight.dtype
+    def _words(self, text: Tensor | None, mask: Tensor | None, x: Tensor, rows: Tensor | None = None) -> Context:
+        """The words of some rows of x, of all by default, as a context; a single zero for rows without words."""
+        count, dtype = x.shape[0], self.embed_motion.weight.dtype
         if text is None:
-            text = x.new_zeros(rows, 1, self.config.text_dim)
-            mask = torch.zeros(rows, 1, dtype=torch.bool, device=x.device)
-        _check_shape("text", text, [rows, None, self.config.text_dim])
-        text = text.to(dtype)
+            text = x.new_zeros(count, 1, self.config.text_dim)
+            mask = torch.zeros(count, 1, dtype=torch.bool, device=x.device)
+        _check_shape("text", text, [count, None, self.config.text_dim])
+        text = rows_of(text, rows).to(dtype)
         if mask is not None:
-            _check_shape("text_mask", mask, list(text.shape[:2]))
-            mask = mask.bool()
+            _check_shape("text_mask", mask, [count, text.shape[1]])
+            mask = rows_of(mask, rows).bool()
             text = text * mask[..., None]
         if mask is not None and self.config.text_padding == "attended":
             text = text[:, : self.config.text_length]
@@ -278,12 +278,10 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
             # attention over no key is NaN: rows without words attend to their first, zeroed position
             first = torch.arange(mask.shape[1], device=mask.device) == 0
             mask = mask | (first & ~mask.any(dim=1, keepdim=True))
-        return self.embed_text(text), mask
+        return Context(self.embed_text(text), mask, rows)
 
-    def _reference(
-        self, reference: Tensor, mask: Tensor | None, modulation: Tensor, x: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
-        """A reference as a context `[B, S, C]` and its mask."""
+    def _followers(self, reference: Tensor, mask: Tensor | None, use_reference: Tensor | None, x: Tensor) -> Tensor:
+        """Which rows of x follow their reference `[B]`; arguments are those of `forward`."""
         if not self.config.num_reference_layers:
             raise ValueError(
                 "reference must be left out for a text-only model, got one; see config.num_reference_layers"
@@ -291,13 +289,22 @@ class MotionDiT(ExactStatistics, StrictLoading, PreTrainedModel):
         _check_shape("reference", reference, [x.shape[0], None, self.config.reference_dim])
         if mask is not None:
             _check_shape("reference_mask", mask, list(reference.shape[:2]))
-            mask = mask.bool()
-        # [B, N, patch * R], [B, N]
-        tokens, mask = self._patches(reference, mask)
+        if use_reference is None:
+            # a reference of zeros counts as none
+            said = reference.ne(0).any(dim=2)  # [B, S]
+            use_reference = (said if mask is None else said & mask.bool()).any(dim=1)
+        _check_shape("use_reference", use_reference, [x.shape[0]])
+        return use_reference.bool()
+
+    def _reference(self, reference: Tensor, mask: Tensor | None, modulation: Tensor, rows: Tensor) -> Context:
+        """The encoded references of some rows as a context."""
+        mask = None if mask is None else mask[rows].bool()
+        # [K, N, patch * R], [K, N]
+        tokens, mask = self._patches(reference[rows], mask)
         hidden = _with_places(self.embed_reference(tokens.to(self.embed_reference.weight.dtype)))
         for block in self.reference_blocks:
-            hidden = block(hidden, modulation, mask)
-        return hidden, mask
+            hidden = block(hidden, modulation[rows], mask)
+        return Context(hidden, mask, rows)
 
     def _patches(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Frames `[B, T, D]` as positions `[B, N, patch * D]`; a position is valid if any of its frames is."""

@@ -46,14 +46,26 @@ class Visits(Sampler[Visit]):
         count: number of samples in the data set, and of visits per epoch.
         seed: for the order and the random draws of the samples.
         weights: one per sample.
+        lengths: length of each sample. The visits of each optimizer step are sorted by it, so that a batch holds
+            samples of similar lengths and little padding; which samples a step sees does not change.
+        step: visits of an optimizer step, with `lengths`.
 
     Set `epoch` before iterating; every process must set the same one.
     """
 
-    def __init__(self, count: int, seed: int, weights: torch.Tensor | None = None) -> None:
-        if weights is not None and len(weights) != count:
-            raise ValueError(f"weights must hold one number a sample, got {len(weights)} for {count} samples")
+    def __init__(
+        self,
+        count: int,
+        seed: int,
+        weights: torch.Tensor | None = None,
+        lengths: torch.Tensor | None = None,
+        step: int = 1,
+    ) -> None:
+        for name, given in (("weights", weights), ("lengths", lengths)):
+            if given is not None and len(given) != count:
+                raise ValueError(f"{name} must hold one number a sample, got {len(given)} for {count} samples")
         self.count, self.seed, self.weights, self.epoch = count, seed, weights, 0
+        self.lengths, self.step = lengths, step
 
     def __len__(self) -> int:
         return self.count
@@ -63,6 +75,11 @@ class Visits(Sampler[Visit]):
         generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
         order = self._order(generator)
         seeds = torch.randint(2**62, (self.count,), generator=generator)
+        if self.lengths is not None:
+            # a stable sort by length, then one by step
+            places = self.lengths[order].argsort(stable=True)
+            places = places[(places // self.step).argsort(stable=True)]
+            order, seeds = order[places], seeds[places]
         for part, own in zip(order.split(_TOGETHER), seeds.split(_TOGETHER), strict=True):
             yield from map(Visit, part.tolist(), own.tolist())
 

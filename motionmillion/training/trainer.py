@@ -241,7 +241,8 @@ class MotionTrainer(Trainer):
         if getattr(inner, "by_process", False) and self.sample_weights is None:
             visits = ByProcess(inner.blocks, seed, self.args.world_size, self.args.per_device_train_batch_size)  # type: ignore[attr-defined]
         else:
-            visits = Visits(len(dataset), seed, self.sample_weights)
+            step = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+            visits = Visits(len(dataset), seed, self.sample_weights, getattr(inner, "lengths", None), step)
         self.add_callback(_Epochs(visits))
         return visits
 

@@ -32,3 +32,17 @@ def test_visits_are_as_before_in_small_parts(monkeypatch):
     whole = list(Visits(50, seed=1))
     monkeypatch.setattr("motionmillion.training.order._TOGETHER", 7)
     assert list(Visits(50, seed=1)) == whole and torch.tensor([v.seed for v in whole]).unique().numel() == 50
+
+
+def test_visits_sorted_by_length_are_those_of_the_same_steps():
+    lengths = torch.randint(1, 100, (50,), generator=torch.Generator().manual_seed(0))
+    weights = torch.ones(50)
+    plain, sorted_ = list(Visits(50, 1, weights)), list(Visits(50, 1, weights, lengths, step=8))
+    assert sorted_ == list(Visits(50, 1, weights, lengths, step=8))
+    for start in range(0, 50, 8):
+        step = sorted_[start : start + 8]
+        assert set(step) == set(plain[start : start + 8])
+        frames = [int(lengths[visit.index]) for visit in step]
+        assert frames == sorted(frames)
+    with pytest.raises(ValueError, match="lengths must hold one number a sample, got 3 for 50 samples"):
+        Visits(50, 1, lengths=lengths[:3])

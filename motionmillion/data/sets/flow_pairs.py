@@ -133,6 +133,11 @@ class FlowPairs(PairDataset):
         self.longest = check_whole("longest", longest, 1)
         self.stats: FeatureStats | None = None
 
+    @property
+    def lengths(self) -> Tensor:
+        """Frames of each clip, of its first version `[clips]`."""
+        return torch.tensor([len(own[0]) for own in self.features]).clamp(max=self.longest)
+
     def weights(self, within: Tensor | None = None) -> Tensor | None:
         """Sampling weights `[clips]` that give sources their `share` and `weight` of visits; None if all are equal.
 

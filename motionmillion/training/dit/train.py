@@ -155,7 +155,8 @@ def _operations(shape: DiTShape, patch: int, batch: dict[str, Any]) -> float:
     """Floating point operations of a batch."""
     rows, frames = batch["labels"].shape[:2]
     step = Step(1, rows, -(-frames // patch), 1)
-    return replace(shape, words=batch["text"].shape[1]).operations(step)
+    by_text = 1 - float(batch["use_reference"].float().mean()) if "use_reference" in batch else 1.0
+    return replace(shape, words=batch["text"].shape[1], text_share=by_text).operations(step)
 
 
 def run_and_save(trainer: Any, recipe: Recipe, encoder: TextEncoder, sampling: dict[str, Any]) -> dict[str, float]:

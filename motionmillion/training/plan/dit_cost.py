@@ -14,7 +14,8 @@ counted with their own number of layers:
 | activations, bytes | N (40 C + 4 I), under autocast N (52 C + 4 I) | self-attention and feed-forward |
 | | 16 C N + 12 C S, under autocast 18 C N + 12 C S | each cross-attention |
 
-Every row goes through both cross-attentions and one result is used, so both are counted. Outside the layers, 8 C
+A row goes through one cross-attention: that of its text, or that of its reference with the reference encoder. Of all
+rows, the share `text_share` goes through the former. Outside the layers, 8 C
 (under autocast 10 C) and 8 bytes per feature are kept for each position. With gradient checkpointing a layer keeps
 only its input, 2 C or 4 C, and the layers are recomputed one at a time. Attention never stores its scores (SDPA).
 
@@ -40,45 +41,49 @@ class DiTShape(ModelShape):
     reference_features: int
     text_dim: int
     words: int  # L
+    text_share: float  # fraction of rows that attend to their text; the others follow a reference
 
-    def _contexts(self, step: Step) -> list[int]:
-        """Number of keys of each cross-attention."""
-        return [self.words, step.positions] if self.reference_layers else [self.words]
+    def _contexts(self, step: Step) -> list[tuple[float, int]]:
+        """Each cross-attention: the share of rows that go through it, and its number of keys."""
+        return [(self.text_share, self.words), (1 - self.text_share, step.positions)]
 
     def operations(self, step: Step) -> float:
         """Floating point operations of one optimizer step on all GPUs together."""
         n, c = step.positions, self.width
         own = 6 * n * (4 * c * c + 2 * c * self.intermediate) + 12 * c * n * n
-        crossed = sum(12 * c * c * (n + s) + 12 * c * n * s for s in self._contexts(step))
-        layers = self.layers * (own + crossed) + self.reference_layers * own
+        crossed = sum(share * (12 * c * c * (n + s) + 12 * c * n * s) for share, s in self._contexts(step))
+        encoded = 1 - self.text_share
+        layers = self.layers * (own + crossed) + encoded * self.reference_layers * own
         # 4 where the input gets no gradient
-        outside = self.words * (4 * self.text_dim * c + 6 * c * c)
+        outside = self.text_share * self.words * (4 * self.text_dim * c + 6 * c * c)
         outside += n * c * (4 * self.features + 6 * self.outputs)
-        outside += 4 * n * self.reference_features * c
+        outside += encoded * 4 * n * self.reference_features * c
         return float(step.all_rows * (layers + outside))
 
     def activations(self, step: Step, autocast: bool) -> int:
         """Bytes that one GPU keeps for the backward pass."""
         n, c, number = step.positions, self.width, 4 if autocast else 2
         own = n * ((52 if autocast else 40) * c + 4 * self.intermediate)
-        crossed = sum((18 if autocast else 16) * c * n + 12 * c * s for s in self._contexts(step))
-        layers = self.layers * (own + crossed) + self.reference_layers * own
+        crossed = sum(share * ((18 if autocast else 16) * c * n + 12 * c * s) for share, s in self._contexts(step))
+        encoded = 1 - self.text_share
+        layers = self.layers * (own + crossed) + encoded * self.reference_layers * own
         if step.checkpointing:
-            layers = (self.layers + self.reference_layers) * number * c * n + own + crossed
-        outside = n * ((10 if autocast else 8) * c + 8 * self.features + 2 * self.reference_features)
-        outside += self.words * (6 * c + 2 * self.text_dim)
-        return step.rows * (layers + outside)
+            layers = (self.layers + encoded * self.reference_layers) * number * c * n + own + crossed
+        outside = n * ((10 if autocast else 8) * c + 8 * self.features + 2 * encoded * self.reference_features)
+        outside += self.text_share * self.words * (6 * c + 2 * self.text_dim)
+        return round(step.rows * (layers + outside))
 
     def logits(self, step: Step) -> int:
         """0: a DiT has no logits."""
         return 0
 
 
-def dit_shape(config: MotionDiTConfig, words: int | None = None) -> DiTShape:
+def dit_shape(config: MotionDiTConfig, words: int | None = None, text_share: float = 1.0) -> DiTShape:
     """Sizes of the MotionDiT of a config, counted on the meta device.
 
     Args:
         words: text length with padding; None for `config.text_length`.
+        text_share: fraction of rows that attend to their text; 1 for models without a reference branch.
     """
     with torch.device("meta"):
         model = MotionDiT(config)
@@ -98,4 +103,5 @@ def dit_shape(config: MotionDiTConfig, words: int | None = None) -> DiTShape:
         reference_features=config.patch * config.reference_dim if config.num_reference_layers else 0,
         text_dim=config.text_dim,
         words=config.text_length if words is None else words,
+        text_share=text_share if config.num_reference_layers else 1.0,
     )

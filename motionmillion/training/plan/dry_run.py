@@ -207,12 +207,13 @@ def _dit(
         config = tuned_config(config, recipe.model)
     else:
         config = dit_config(recipe, text_width(data, notes))
+    share = data.text_share
     for source in data.sources or []:
-        source_settings(source, config)
+        share = min(share, source_settings(source, config).get("text_share", share))  # references cost more
         _note_missing(source, ("folder",), notes)
     for folder in filter(is_table, data.folders):
         check_manifest(folder, config)
-    shape = dit_shape(config, data.text_length)
+    shape = dit_shape(config, data.text_length, share)
     step = Step(
         gpus=target.gpus,
         rows=arguments.per_device_train_batch_size,
