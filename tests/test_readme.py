@@ -38,6 +38,7 @@ def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
         "motionmillion/bundled/body/README.md",
         "motionmillion/bundled/evaluator/mini/README.md",
         "motionmillion/bundled/mini/README.md",
+        "motionmillion/bundled/mini-dit/README.md",
         "motionmillion/bundled/pose_prior/README.md",
         "recipes/body/README.md",
         "recipes/evaluator/README.md",

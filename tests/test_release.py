@@ -72,10 +72,11 @@ def test_forms_and_workflows_are_yaml(path):
     assert yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-def test_the_bundled_model_has_a_card_for_the_hub():
-    card = read("motionmillion/bundled/mini/README.md")
+@pytest.mark.parametrize("name", ["mini", "mini-dit"])
+def test_bundled_models_have_cards_for_the_hub(name):
+    card = read(f"motionmillion/bundled/{name}/README.md")
     front = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)
     assert front
     said = yaml.safe_load(front[1])
     assert said["license"] == "apache-2.0" and said["library_name"] == "motionmillion" and said["language"] == "en"
-    assert card[front.end() :].lstrip().startswith("# mini")
+    assert card[front.end() :].lstrip().startswith(f"# {name}: ")

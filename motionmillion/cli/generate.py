@@ -1,9 +1,9 @@
 """The command `motionmillion generate`.
 
 motionmillion generate "a person waves" -o wave.html -o wave.bvh --seed 0 --seconds 4
-motionmillion generate "a person walks" --reference walk.bvh --strength 0.8 --model my_dit -o out.html
+motionmillion generate "a person walks" --reference walk.bvh --strength 0.8 -o out.html
 motionmillion generate "a person walks" --path "0,0 0,2 2,3" -o out.glb
-motionmillion generate "a person claps" --edit walk.bvh --edit-joints left_arm --model my_dit -o out.html
+motionmillion generate "a person claps" --edit walk.bvh --edit-joints left_arm -o out.html
 """
 
 from pathlib import Path
@@ -20,7 +20,6 @@ from motionmillion.cli.options import (
     SAMPLING,
     WAY,
     ClipOptions,
-    ModelOption,
     OutputOptions,
     RunDeviceOption,
     RunOptions,
@@ -37,7 +36,12 @@ from motionmillion.cli.options import (
 @with_model_options
 def generate(
     prompts: Annotated[list[str] | None, typer.Argument(help="Sentences; one motion (or more) for each.")] = None,
-    model: ModelOption = "mini",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Bundled model, folder or hub id. Default: mini; with --edit, --reference or --facing mini-dit."
+        ),
+    ] = None,
     output: Annotated[
         list[Path] | None,
         typer.Option(
@@ -176,7 +180,7 @@ def generate(
 
     Several motions are numbered: -o walk.bvh becomes walk-0000.bvh, walk-0001.bvh, ... Every file is written as soon
     as its batch is done, and motions do not depend on each other, so --resume completes an interrupted job with the
-    same result. --reference and --edit need a model of kind dit; with --reference the sentence may be "".
+    same result. --edit, --reference and --facing need a DiT; with --reference the sentence may be "".
     """
     from motionmillion.cli.prompts import read_prompts, read_span, read_timeline
     from motionmillion.cli.ways import read_path
@@ -222,4 +226,6 @@ def generate(
         way={"path": points, "speed": speed, "turn": turn, "facing": facing},
     )
     request.check_rows(len(texts))
+    if model is None:
+        model = "mini-dit" if edit or reference or facing is not None else "mini"
     generate_files(jobs, model, where, options, request, finish)

@@ -23,7 +23,9 @@ ACCESS = "Access"
 def serve(
     model: Annotated[
         list[str] | None,
-        typer.Option(help="Bundled model, folder or hub id; NAME=MODEL names it. Repeat for several. Default: mini."),
+        typer.Option(
+            help="Bundled model, folder or hub id; NAME=MODEL names it. Repeat for more. Default: mini and mini-dit."
+        ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for any.", min=0, max=65535)] = 8000,
@@ -64,7 +66,7 @@ def serve(
 
     keys = read_keys(api_key_file, os.environ.get(KEYS_VARIABLE))
     settings = replace(limits, keys=keys, hosts=hosts_of(host, allow_host or [], keys))
-    named = read_models(model or ["mini"])
+    named = read_models(model or ["mini", "mini-dit"])
     where = find_device(device)
     from motionmillion.serve.logs import set_up_logs
 

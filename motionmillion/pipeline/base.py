@@ -119,7 +119,7 @@ class MotionPipeline:
         Raises:
             ValueError: for other kinds.
         """
-        raise ValueError(f"edit must be called on a DiT, got {self.noun}; use timeline or inbetween")
+        raise ValueError(f"edit must be called on a DiT, such as the bundled mini-dit, got {self.noun}")
 
     # options, text, seeds and batches
 

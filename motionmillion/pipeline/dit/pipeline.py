@@ -1,6 +1,6 @@
 """DiTPipeline: text, reference motion, or both, to motion; and editing of given motions.
 
-    pipe = MotionPipeline.from_pretrained("my_dit")              # a DiTPipeline, because of its folder
+    pipe = MotionPipeline.from_pretrained("mini-dit")            # a DiTPipeline, because of its folder
     motion = pipe("a person waves", seconds=4)[0]
     motion = pipe("a person waves", reference=rough)[0]          # follows `rough` if the gate finds it good enough
     motion = pipe("a person waves", reference=rough, strength=0.6, reference_mode="text")[0]
@@ -25,13 +25,14 @@ from motionmillion.kinematics.joining import joined
 from motionmillion.lm.dit.model import MotionDiT
 from motionmillion.motion import Motion
 from motionmillion.pipeline.base import batches, check_parts, rewritten, sample_seed
+from motionmillion.pipeline.choosing import best_fit
 from motionmillion.pipeline.dit.editing import DiTEditing
 from motionmillion.pipeline.dit.gate import Decision, Gate
 from motionmillion.pipeline.dit.references import check_modes, check_start, check_told
 from motionmillion.pipeline.dit.steps import Settings
 from motionmillion.pipeline.dit.tracks import Track
 from motionmillion.pipeline.dit.windows import Row, floor_of, last_frames, lowered
-from motionmillion.pipeline.options import DiTOptions
+from motionmillion.pipeline.options import DiTOptions, leave_out
 from motionmillion.pipeline.ways import Way
 from motionmillion.text.encoder import TextEncoder, check_texts
 from motionmillion.text.rewriting import PromptRewriter
@@ -47,6 +48,8 @@ class DiTPipeline(DiTEditing):
     | steps, solver, shift | see `motionmillion.lm.flow.FlowSampling`; the default shift is that of the training |
     | guidance_scale, guidance_interval | classifier-free guidance, how closely to follow the text, see there |
     | temperature | scale of the noise; 0 gives the same result for every seed |
+    | candidates | motions sampled for each one asked for, of which the one that fits the prompt best is kept, see \
+`motionmillion.pipeline.choosing`; of calls and edits |
     | strength | noise level, at most 1, at which to start from a motion (the reference, or the one being edited) |
     | denoising_strength | noise level of the first step, though it starts from pure noise; released ViMoGen: 0.7 |
     | recovery | "direct" decodes every frame by itself, "velocity" integrates velocities, as ViMoGen's renderer does |
@@ -102,7 +105,8 @@ class DiTPipeline(DiTEditing):
             seconds: length of every motion; None takes that of its reference (even if the gate rejects it), else
                 `default_seconds`.
             seed: the same seed gives the same motions.
-            batch_size: rows generated together; bounds memory and does not change results.
+            batch_size: rows generated together, or with candidates those of one prompt; bounds memory and does not
+                change results.
             prefix: a motion to continue; the result begins with it, and `seconds` counts the new part only.
             rewriter: rewrites each prompt before it is encoded, see `motionmillion.text.rewriting`.
             reference: a motion for all prompts, or one (or None) per prompt; of any frame rate, and any skeleton that
@@ -163,6 +167,29 @@ class DiTPipeline(DiTEditing):
         modes: Sequence[str],
         way: Way | None = None,
     ) -> list[Motion]:
+        """One motion per prompt, the best of several where there are candidates."""
+        many = options.candidates or 1
+        if many == 1:
+            return self._made(texts, seeds, options, prefix, references, modes, way)
+        given, found = 0.0 if prefix is None else prefix.seconds, []
+        for text, seed, reference, mode in zip(texts, seeds, references, modes, strict=True):
+            count = many if text else 1  # without words there is nothing to choose by
+            drawn = [sample_seed(seed, n) for n in range(count)]
+            motions = self._made([text] * count, drawn, options, prefix, [reference] * count, [mode] * count, way)
+            found.append(best_fit(text, motions, self.text_encoder, given) if text else motions[0])
+        return found
+
+    def _made(
+        self,
+        texts: Sequence[str],
+        seeds: Sequence[int],
+        options: DiTOptions,
+        prefix: Motion | None,
+        references: Sequence[Motion | None],
+        modes: Sequence[str],
+        way: Way | None,
+    ) -> list[Motion]:
+        """A motion per prompt and seed."""
         # 1. settings
         settings = self.settings(options, starts=all(each is not None for each in references))
         self._check_lights(references, settings)
@@ -290,6 +317,7 @@ class DiTPipeline(DiTEditing):
         Raises:
             ValueError: for parts without words or without length, and options out of range.
         """
+        leave_out(options, ("candidates",), "with a timeline, which samples one")
         settings, counts = self.settings(self.options(options, timed=True)), self._part_frames(parts)
         check_whole("num_samples", num_samples, 1)
         before = None if prefix is None else self.fitted(prefix, "prefix")
@@ -318,10 +346,13 @@ class DiTPipeline(DiTEditing):
     ) -> Iterator[Motion]:
         """Yield a motion window by window; concatenated, the pieces are `pipe(prompt)`.
 
+        With the option `candidates` they are `pipe(prompt, candidates=1)`.
+
         Args:
             prompt: a sentence, or the parts of a timeline.
             options: see the class.
         """
+        leave_out(options, ("candidates",), "with a stream, which samples one")
         chosen = self.options({**options, "seconds": seconds}, timed=not isinstance(prompt, str))
         settings = self.settings(chosen)
         if isinstance(prompt, str):

@@ -100,6 +100,22 @@ def test_a_row_goes_through_one_condition_only(dit, batch):
             assert moved.nonzero().flatten().tolist() == rows
 
 
+@pytest.mark.parametrize("follows", [False, True])
+def test_a_branch_without_rows_gets_gradients_of_zero(batch, follows):
+    """Not none: several processes add up the gradients of all weights."""
+    dit = make()
+    batch["use_reference"] = torch.tensor([follows] * 4)
+    dit(labels=batch.pop("x"), **{name: value for name, value in batch.items() if name != "timestep"}).loss.backward()
+    gradients = {name: parameter.grad for name, parameter in dit.named_parameters()}
+    assert all(gradient is not None for gradient in gradients.values())
+    unused = "cross_attentions.0" if follows else "cross_attentions.1"
+    for name, gradient in gradients.items():
+        if unused in name or (name.startswith("reference_blocks") and not follows):
+            assert not bool(gradient.any()), name
+        elif "cross_attentions" in name and name.endswith("value.weight"):
+            assert bool(gradient.any()), name
+
+
 def test_an_all_zero_reference_takes_the_text(dit, batch):
     del batch["use_reference"]
     for row, mask in ((0, 0), (1, 4), (3, 0)):

@@ -71,7 +71,7 @@ export class Work {
     byId("work-other").replaceChildren(...others.map((take) => new Option(`${take.caption}, ${take.facts.textContent}`)));
     this.others = others;
     const lack = act === "edit" && !this.#editor
-      ? "This service has no model that changes frames or joints. It needs a DiT, such as motionmillion serve --model mini --model FOLDER; the bundled model is a language model, which continues and joins."
+      ? "This service has no model that changes frames or joints. It needs a DiT: motionmillion serve --model mini --model mini-dit."
       : act === "join" && !others.length ? "Make or open another motion first." : "";
     byId("work-told").textContent = lack;
     byId("work-go").disabled = Boolean(lack);
