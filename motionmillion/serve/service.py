@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from motionmillion.motion import Motion
 from motionmillion.pipeline.codes import CodesPipeline
+from motionmillion.pipeline.dit import DiTPipeline
 from motionmillion.serve.answers import formats
 from motionmillion.serve.engine import Engine, QueueFullError, Ticket
 from motionmillion.serve.metrics import Metrics
@@ -39,6 +40,15 @@ class Service:
     def default(self) -> str:
         """The model of requests that name none."""
         return next(iter(self.engines))
+
+    def edits(self, name: str) -> bool:
+        """Whether a model changes frames and joints."""
+        return isinstance(self.engines[name].pipe, DiTPipeline)
+
+    @property
+    def editor(self) -> str:
+        """The model of edits that name none: the first one that can, else the default, which refuses."""
+        return next(filter(self.edits, self.engines), self.default)
 
     def name(self, name: str | None) -> str:
         """The checked name of a model; raises `ValueError` for one that is not served."""

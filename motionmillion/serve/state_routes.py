@@ -4,7 +4,6 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from motionmillion.pipeline.dit.pipeline import DiTPipeline
 from motionmillion.serve.orders import OF_SERVER
 from motionmillion.serve.problems import Problem, ProblemAnswer
 from motionmillion.serve.schemas import ModelAnswer, ModelsAnswer, StateAnswer
@@ -65,6 +64,6 @@ def _described(service: Service, name: str) -> ModelAnswer:
         kind=pipe.noun.removeprefix("a "),
         fps=pipe.fps,
         streams=service.streams(name),
-        edits=isinstance(pipe, DiTPipeline),
+        edits=service.edits(name),
         defaults=defaults,
     )

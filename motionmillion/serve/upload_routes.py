@@ -5,7 +5,7 @@ the last two need no model.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
@@ -136,6 +136,7 @@ def upload_routes(service: Service) -> APIRouter:
         stop: Annotated[int | None, Form(ge=1, description="The frame after the last one.")] = None,
         joints: Annotated[list[str] | None, Form(max_length=22, description="Joints or groups to change.")] = None,
     ) -> Response:
+        fields = replace(fields, model=fields.model or service.editor)
         pipe = service.engine(fields.model).pipe
         if (first is None) != (stop is None):
             raise Problem(422, "first and stop must come together, got one of them alone")

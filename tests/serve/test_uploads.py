@@ -110,6 +110,16 @@ def test_only_a_dit_edits(client_of, client, tiny_dit_pipeline, clip, message_of
     assert answer.status_code == 422 and "first and stop must come together" in message_of(answer)
 
 
+def test_edits_go_to_the_first_model_that_can(client_of, tiny_pipeline, tiny_dit_pipeline, clip, message_of):
+    _, bvh, _ = clip
+    both = client_of({"mini": tiny_pipeline, "dit": tiny_dit_pipeline})
+    data = {"prompt": "a person waves", "joints": ["left_arm"]}
+    answer = both.post("/v1/edit", files={"motion": ("a.bvh", bvh)}, data=data)
+    assert answer.status_code == 200 and answer.json()["model"] == "dit"
+    answer = both.post("/v1/edit", files={"motion": ("a.bvh", bvh)}, data={**data, "model": "mini"})
+    assert answer.status_code == 422 and "edit must be called on a DiT" in message_of(answer)
+
+
 def test_a_motion_is_put_on_a_character(client, clip, tmp_path):
     motion, bvh, npz = clip
     answer = client.post("/v1/retarget", files={"motion": ("a.npz", npz), "character": ("hero.bvh", bvh)})
