@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping
+import shlex
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,6 +97,16 @@ def tensors_hash(tensors: Mapping[str, "Tensor"]) -> str:
 def plain_name(path: str | Path, parts: int = 2) -> str:
     """A model or folder without local paths: of an absolute path the last `parts`."""
     return "/".join(Path(path).parts[-parts:]) if Path(path).is_absolute() else str(path)
+
+
+def command_line(script: str, argv: Sequence[str] | None = None) -> str:
+    """The command of a script for its report, without local paths.
+
+    Args:
+        argv: its arguments; None for those of this process.
+    """
+    words = sys.argv[1:] if argv is None else argv
+    return shlex.join(["python", script, *(plain_name(word, 1) for word in words)])
 
 
 def describe_machine(device: str) -> str:

@@ -5,7 +5,15 @@ import os
 
 import torch
 
-from motionmillion.provenance import ends_hash, file_hashes, file_stamps, files_hash, fingerprint, tensors_hash
+from motionmillion.provenance import (
+    command_line,
+    ends_hash,
+    file_hashes,
+    file_stamps,
+    files_hash,
+    fingerprint,
+    tensors_hash,
+)
 
 
 def test_files_one_after_another(tmp_path):
@@ -49,3 +57,11 @@ def test_json_and_tensors_without_order():
     assert tensors_hash({"a": a, "b": b}) == tensors_hash({"b": b, "a": a})
     others = [{"a": a.half(), "b": b}, {"a": a[None], "b": b}, {"a": a, "c": b}, {"a": a, "b": b.T}]
     assert len({tensors_hash(tensors) for tensors in ({"a": a, "b": b}, *others)}) == 5
+
+
+def test_commands_are_shown_without_local_paths(monkeypatch):
+    given = ["--data", "/home/ada/my clips", "--output", "runs/a"]
+    shown = "python recipes/check.py --data 'my clips' --output runs/a"
+    assert command_line("recipes/check.py", given) == shown
+    monkeypatch.setattr("sys.argv", ["/home/ada/recipes/check.py", *given])
+    assert command_line("recipes/check.py") == shown

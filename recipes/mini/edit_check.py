@@ -12,8 +12,6 @@ paths are at a walk with one bend.
 import argparse
 import json
 import math
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +28,7 @@ from motionmillion.kinematics.floor_paths import FloorPath, path_error
 from motionmillion.motion import Motion
 from motionmillion.pipeline import MotionPipeline
 from motionmillion.progress import tracked
-from motionmillion.provenance import describe_machine
+from motionmillion.provenance import command_line, describe_machine
 
 PROMPTS = Path(__file__).with_name("instruction_prompts.yaml")
 ARMS = {
@@ -67,8 +65,8 @@ def walks(folder: Path, fps: float, most: int) -> list[Motion]:
 def edits(pipe: MotionPipeline, motions: Sequence[Motion], seed: int) -> dict[str, dict[str, Any]]:
     """How many edited motions follow each family: with the candidates of the model, with one, and with `OTHER`."""
     prompts, rows = yaml.safe_load(PROMPTS.read_text(encoding="utf-8")), {}
+    margin = round(MARGIN * pipe.fps)
     for family in (*ARMS, *MIDDLES):
-        margin = round(MARGIN * pipe.fps)
         open_ = [motion for motion in motions if not follows(family, motion)]
         passed = dict.fromkeys(("best", "one", "anyway"), 0)
         for number, motion in enumerate(tracked(open_, family, "clips")):
@@ -155,10 +153,8 @@ def main(argv: list[str] | None = None) -> None:
     motions = walks(args.data, pipe.fps, args.clips)
     if not motions:
         raise SystemExit(f"edit_check: data must have walks in the splits val and test, got none in {args.data}")
-    words = sys.argv[1:] if argv is None else argv
-    shown = [Path(word).name if Path(word).is_absolute() else word for word in words]
     result: dict[str, Any] = {
-        "command": shlex.join(["python", "recipes/mini/edit_check.py", *shown]),
+        "command": command_line("recipes/mini/edit_check.py", argv),
         "machine": describe_machine("cpu"),
         "version": motionmillion.__version__,
         "seed": args.seed,

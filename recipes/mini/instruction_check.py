@@ -11,7 +11,6 @@ sampling options, use --prompts recipes/mini/instruction_prompts_tune.yaml and -
 
 import argparse
 import json
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -30,7 +29,7 @@ from motionmillion.io.files import write_text
 from motionmillion.pipeline import MotionPipeline, find_pipeline, pipeline_defaults
 from motionmillion.pipeline.folder import load_tokenizer
 from motionmillion.progress import tracked
-from motionmillion.provenance import describe_machine
+from motionmillion.provenance import command_line, describe_machine
 
 PROMPTS = Path(__file__).with_name("instruction_prompts.yaml")
 CAPTIONS = Path(__file__).with_name("captions.yaml")
@@ -189,9 +188,7 @@ def main(argv: list[str] | None = None) -> None:
             lambda texts: pipe(texts, **shared, **options), prompts, args.samples, args.seed
         )
         result["sampling"] = {**pipeline_defaults(find_pipeline(args.model)), **options}
-    words = sys.argv[1:] if argv is None else argv
-    shown = [Path(word).name if Path(word).is_absolute() else word for word in words]
-    result["command"] = shlex.join(["python", "recipes/mini/instruction_check.py", *shown])
+    result["command"] = command_line("recipes/mini/instruction_check.py", argv)
     result.update(seed=args.seed, samples=args.samples, seconds=seconds, machine=describe_machine(args.device))
     result["version"] = motionmillion.__version__
     args.output.mkdir(parents=True, exist_ok=True)

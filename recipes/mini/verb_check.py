@@ -11,7 +11,6 @@ import argparse
 import json
 import platform
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -36,6 +35,7 @@ from motionmillion.eval.verbs import (
 from motionmillion.io.files import write_text
 from motionmillion.motion import Motion
 from motionmillion.pipeline.codes import CodesPipeline
+from motionmillion.provenance import command_line
 
 PROMPTS = Path(__file__).with_name("verb_prompts.yaml")
 CAPTIONS = Path(__file__).with_name("captions.yaml")
@@ -181,9 +181,7 @@ def main(argv: list[str] | None = None) -> None:
             motions = pipe(list(first.values()), seconds=seconds, seed=args.seed, **options)
             for verb, motion in zip(first, motions, strict=True):
                 motion.save(args.output / f"{verb}.png")
-    words = sys.argv[1:] if argv is None else argv
-    shown = [Path(word).name if Path(word).is_absolute() else word for word in words]
-    result["command"] = shlex.join(["python", "recipes/mini/verb_check.py", *shown])
+    result["command"] = command_line("recipes/mini/verb_check.py", argv)
     result.update(seed=args.seed, seconds=seconds, machine=machine(), seen_prompts=seen)
     result["real_scores"] = {name: score.as_dict() for name, score in scores.items()}
     write_text(json.dumps(result, indent=1) + "\n", args.output / "results.json")

@@ -13,6 +13,7 @@ Unusual: a DiT generates all frames at once, so it does not choose the length of
 windows. As in every pipeline, the result of a row does not depend on the rest of the batch.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -169,27 +170,15 @@ class DiTPipeline(DiTEditing):
     ) -> list[Motion]:
         """One motion per prompt, the best of several where there are candidates."""
         many = options.candidates or 1
-        if many == 1:
-            return self._made(texts, seeds, options, prefix, references, modes, way)
-        given, found = 0.0 if prefix is None else prefix.seconds, []
-        for text, seed, reference, mode in zip(texts, seeds, references, modes, strict=True):
-            count = many if text else 1  # without words there is nothing to choose by
-            drawn = [sample_seed(seed, n) for n in range(count)]
-            motions = self._made([text] * count, drawn, options, prefix, [reference] * count, [mode] * count, way)
-            found.append(best_fit(text, motions, self.text_encoder, given) if text else motions[0])
-        return found
-
-    def _made(
-        self,
-        texts: Sequence[str],
-        seeds: Sequence[int],
-        options: DiTOptions,
-        prefix: Motion | None,
-        references: Sequence[Motion | None],
-        modes: Sequence[str],
-        way: Way | None,
-    ) -> list[Motion]:
-        """A motion per prompt and seed."""
+        if many > 1:
+            alone = dataclasses.replace(options, candidates=1)
+            given, found = 0.0 if prefix is None else prefix.seconds, []
+            for text, seed, reference, mode in zip(texts, seeds, references, modes, strict=True):
+                count = many if text else 1  # without words there is nothing to choose by
+                drawn = [sample_seed(seed, n) for n in range(count)]
+                motions = self._sample([text] * count, drawn, alone, prefix, [reference] * count, [mode] * count, way)
+                found.append(best_fit(text, motions, self.text_encoder, given) if text else motions[0])
+            return found
         # 1. settings
         settings = self.settings(options, starts=all(each is not None for each in references))
         self._check_lights(references, settings)
