@@ -13,11 +13,12 @@ import torch
 from motionmillion.data import MotionClip, load_clips, synthesize
 from motionmillion.data.augment import mirror_caption
 from motionmillion.data.describing import describe_clip, describe_motion, measure_facts
-from motionmillion.data.describing.facts import HandRaise, Jump, PostureChange, Squat, Travel, Turn, Wave
+from motionmillion.data.describing.facts import HandRaise, Jump, PostureChange, Squat, Stop, Travel, Turn, Wave
 from motionmillion.data.describing.timeline import smooth, spans, turning_points
 from motionmillion.data.describing.words import command, finite, participle, times
 from motionmillion.data.synthetic.body import Pose
 from motionmillion.data.synthetic.clips import ACTIONS
+from motionmillion.kinematics.joining import go_on, joined
 from motionmillion.motion import Motion, rotation_y
 from motionmillion.skeleton import SMPL22, Skeleton
 
@@ -84,6 +85,19 @@ def test_a_walk_goes_where_its_caption_says(word, direction):
         travels = measure_facts(motion).of(Travel)
         assert {travel.direction for travel in travels} == {direction}
         assert {travel.gait for travel in travels} == {"walk"}
+
+
+def test_a_walk_that_ends_in_stillness_stops_and_a_walk_that_is_cut_does_not():
+    walk = captioned("walk", "forward")[0]
+    still = walk.slice(walk.num_frames - 1, walk.num_frames).replace(caption="")
+    stops = go_on(walk, joined([still] * 60))
+    (stop,) = measure_facts(stops).of(Stop)
+    assert abs(stop.start - walk.seconds) < 1.0 and stop.end == pytest.approx(stops.seconds, abs=0.1)
+    said = describe_motion(stops)
+    assert any(text.endswith(("stops", "comes to a stop", "stands still")) for text in said)
+    assert "stop" not in said and any("stop" not in text for text in said)
+    for other in (walk, stops.slice(0, walk.num_frames + 3), joined([still] * 60)):
+        assert not measure_facts(other).of(Stop)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

@@ -17,9 +17,10 @@ from typing import Any
 
 import torch
 
-from motionmillion.configuration import check_number, check_whole, unknown_key_error
+from motionmillion.configuration import check_number, check_share, check_whole, unknown_key_error
 from motionmillion.data.clips import MotionClip
 from motionmillion.data.sets.groups import COMPOSED
+from motionmillion.motion import Motion
 from motionmillion.progress import say, tracked
 
 DESCRIBED = "described"
@@ -40,6 +41,8 @@ class ComposeOptions:
             fraction of the given clips.
         moments: number of windows around single events of long clips, as a fraction of the given clips; rare kinds of
             events come first.
+        settle: fraction of the moments, travel excepted, after which the body comes to rest: it keeps still for one to
+            four seconds as in another clip, if one has the same pose. After the others comes what followed.
         describe: number of generated descriptions to add to each given clip; 0 for none.
         wordings: maximum number of captions per sequence and overlay.
         max_seconds: maximum total length of a sequence, seconds.
@@ -49,6 +52,7 @@ class ComposeOptions:
     overlays: float = 0.0
     reversals: bool | float = False
     moments: float = 0.0
+    settle: float = 0.0
     describe: int = 0
     wordings: int = 4
     max_seconds: float = 12.0
@@ -56,6 +60,7 @@ class ComposeOptions:
     def __post_init__(self) -> None:
         for name in ("sequences", "overlays", "moments"):
             check_number(f"compose.{name}", getattr(self, name))
+        check_share("compose.settle", self.settle)
         if not isinstance(self.reversals, bool | int | float) or not 0 <= self.reversals <= 1:
             raise ValueError(f"compose.reversals must be true, false or a share in [0, 1], got {self.reversals!r}")
         check_whole("compose.describe", self.describe, 0)
@@ -128,6 +133,10 @@ class _Maker:
         """A random clip with a uniformly drawn description."""
         return self._draw(self.groups[int(torch.randint(len(self.groups), (), generator=self.generator))])
 
+    def _chance(self, share: float) -> bool:
+        """True with probability `share`; no number is drawn for 0."""
+        return share > 0 and float(torch.rand((), generator=self.generator)) < share
+
     def _made(self, kind: str, make: Callable[[], MotionClip | str], ends: bool) -> MotionClip | None:
         """The clip from `make` with its source set; None if it returns a reason, which is counted."""
         try:
@@ -193,24 +202,34 @@ class _Maker:
         """Up to `count` windows around single events: one of each kind, the rarest first, then another of each."""
         if not count:
             return []
-        from motionmillion.data.composition.moments import cut_moment, find_moments
+        from motionmillion.data.composition.moments import Moment, cut_moment, find_moments
+        from motionmillion.data.composition.settling import find_stills
 
-        waiting: dict[str, list[tuple[MotionClip, int, int]]] = {}
+        waiting: dict[str, list[tuple[MotionClip, Moment]]] = {}
+        stills: dict[str, list[Motion]] = {}  # by split
         for clip in tracked(self.clips, "looking for moments", "clips"):
-            for start, stop, action in find_moments(clip.motion, self.generator):
-                waiting.setdefault(action, []).append((clip, start, stop))
+            for moment in find_moments(clip.motion, self.generator):
+                waiting.setdefault(moment.action, []).append((clip, moment))
+            if self.options.settle:
+                stills.setdefault(clip.split, []).extend(find_stills(clip.motion))
         made: list[MotionClip] = []
         while waiting and len(made) < count:
             for action in sorted(waiting, key=lambda action: len(waiting[action])):
                 left = waiting[action]
-                clip, start, stop = left.pop(int(torch.randint(len(left), (), generator=self.generator)))
+                clip, moment = left.pop(int(torch.randint(len(left), (), generator=self.generator)))
                 if not left:
                     del waiting[action]
-                moment = cut_moment(clip, start, stop, action, self.generator, max(1, self.options.describe))
-                if isinstance(moment, str):
-                    self.refused[f"moments, {moment}"] += 1
+                cut = functools.partial(cut_moment, clip, moment, self.generator, max(1, self.options.describe))
+                short: MotionClip | str = ""
+                if moment.settles and self._chance(self.options.settle):
+                    short = cut(stills[clip.split])
+                    if isinstance(short, str):
+                        self.refused[f"moments to settle, {short}"] += 1
+                short = cut() if isinstance(short, str) else short
+                if isinstance(short, str):
+                    self.refused[f"moments, {short}"] += 1
                 elif len(made) < count:
-                    made.append(moment.replace(sources=(DESCRIBED,) * len(moment.captions)))
+                    made.append(short.replace(sources=(DESCRIBED,) * len(short.captions)))
         return made
 
     def described(self, clip: MotionClip) -> MotionClip:

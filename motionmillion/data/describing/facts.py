@@ -74,6 +74,11 @@ class Turn(Event):
 
 
 @dataclass(frozen=True)
+class Stop(Event):
+    """The body comes to rest after a travel and stays there to the end of the motion."""
+
+
+@dataclass(frozen=True)
 class Jump(Event):
     """Both feet leave the floor; `feet` are the feet that jump, a single one for hops."""
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from motionmillion.data.describing.facts import Direction, Travel, Turn
+from motionmillion.data.describing.facts import Direction, Stop, Travel, Turn
 from motionmillion.data.describing.timeline import Array, Mask, Span, smooth, spans, turning_points
 from motionmillion.data.describing.track import RATE, BodyTrack, angle_between, seconds
 
@@ -56,6 +56,12 @@ FEET_SHARE = 0.7
 """Fraction of a turn that the feet must follow; otherwise the body only twists."""
 IN_PLACE = (0.45, 0.9)
 """Path length during a turn, metres: below the first it is on the spot, above the second while walking."""
+REST_SPEED = 0.3
+"""Maximum speed of every joint of a body at rest, metres per second."""
+SLOWING = 1.2
+"""Maximum seconds between the end of a travel and the rest."""
+SHORTEST_REST = 0.6
+"""Minimum seconds of rest after a travel."""
 CRAWL_SPEED = 0.12
 """Minimum speed of a crawl, metres per second."""
 
@@ -74,6 +80,19 @@ def measure_travel(track: BodyTrack) -> list[Travel]:
             if travel is not None:
                 found.append(travel)
     return sorted(found, key=lambda travel: travel.start)
+
+
+def measure_stops(track: BodyTrack, travels: list[Travel]) -> list[Stop]:
+    """The stop after the last travel, if nothing but stillness follows."""
+    if not travels:
+        return []
+    end = max(round(travel.end * RATE) for travel in travels)
+    speed = np.linalg.norm(np.gradient(track.world, axis=0), axis=-1).max(axis=-1) * RATE  # [T], of the fastest joint
+    moving = np.flatnonzero(speed > REST_SPEED)
+    rest = int(moving[-1]) + 1 if len(moving) else 0
+    if not end - SLOWING * RATE < rest < end + SLOWING * RATE or len(track) - max(rest, end) < SHORTEST_REST * RATE:
+        return []
+    return [Stop(seconds(max(rest, end)), seconds(len(track)))] if track.upright[end:].all() else []
 
 
 def measure_crawl(track: BodyTrack, crawling: Mask) -> list[Travel]:

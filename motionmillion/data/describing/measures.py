@@ -60,6 +60,7 @@ def _events(track: BodyTrack, timeline: postures.Timeline) -> list[Event]:
         *(travel for travel in travels if not _covered(travel, jumps)),
         *locomotion.measure_crawl(track, crawling),
         *locomotion.measure_turns(track, travels),
+        *locomotion.measure_stops(track, travels),
         *jumps,
         *squats,
         *(

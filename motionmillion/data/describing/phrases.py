@@ -18,6 +18,7 @@ from motionmillion.data.describing.facts import (
     PostureChange,
     Punch,
     Squat,
+    Stop,
     Travel,
     Turn,
     Wave,
@@ -86,6 +87,10 @@ def _turn(event: Turn) -> list[str]:
         360: [f"[turn] in a full circle {side}", f"[make] a full turn {side}", f"[turn] 360 degrees {side}"],
     }.get(event.degrees or 0, [f"[turn] around {side}"] if around else [f"[turn] {side}", f"[turn] {event.side}"])
     return [*plain, *([plain[0] + where, plain[-1] + where] if where else [])]
+
+
+def _stop(event: Stop) -> list[str]:
+    return ["[stop]", "[come] to a stop", "[stop] and [stand] still"]
 
 
 def _jump(event: Jump) -> list[str]:
@@ -290,6 +295,7 @@ def _change(event: PostureChange) -> list[str]:
 _SAY = {
     Travel: _travel,
     Turn: _turn,
+    Stop: _stop,
     Jump: _jump,
     HandRaise: _raise,
     Wave: _wave,

@@ -22,6 +22,7 @@ from motionmillion.data.describing.facts import (
     MotionFacts,
     PostureChange,
     Punch,
+    Stop,
     Travel,
     Wave,
 )
@@ -80,6 +81,9 @@ def describe_clip(clip: MotionClip, generator: torch.Generator | None = None, co
 def describe_facts(facts: MotionFacts) -> list[str]:
     """Sentences about facts, on the whole motion before its parts, short and long ones mixed."""
     events = _worth_saying(facts.events)
+    actions = [event for event in events if not isinstance(event, Stop)]  # a stop only makes sense after them
+    if len(events) > MOST_IN_ORDER:
+        events = actions
     if not events:
         return _postures_only(facts)
     told: list[str] = []
@@ -92,11 +96,11 @@ def describe_facts(facts: MotionFacts) -> list[str]:
     for number, phrase in enumerate(told):
         sentences += [command(phrase), say(phrase)] if number == 0 else [say(phrase)]
     sentences += _detailed(facts, events, say)
-    for event in _singles(events):
+    for event in _singles(actions):
         own = phrases(event)
         sentences += [command(own[0]), say(own[-1])]
-        sentences += [say(phrase) for phrase in own[1:-1]][: 4 if len(events) == 1 else 1]
-        sentences += [command(own[-1])] if len(events) == 1 and len(own) > 1 else []
+        sentences += [say(phrase) for phrase in own[1:-1]][: 4 if len(actions) == 1 else 1]
+        sentences += [command(own[-1])] if len(actions) == 1 and len(own) > 1 else []
     return list(dict.fromkeys(sentences))[:MOST_SENTENCES]
 
 
