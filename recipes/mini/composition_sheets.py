@@ -1,6 +1,9 @@
-"""One contact sheet for each way to compose clips: joined, overlaid, reversed.
+"""One contact sheet for each way to make further training data from clips.
 
-python recipes/mini/composition_sheets.py --data PATH/TO/cmu_text_motion --output sheets --seed 0
+python recipes/mini/composition_sheets.py --data PATH/TO/cmu_text_motion --output docs/results/composition
+
+Sheets: joined, overlaid, reversed, mirrored, settled (moments that come to rest) and described. A row is a clip that
+was made, with its caption above it; rows of "described" are clips of the data with a sentence measured on them.
 """
 
 import argparse
@@ -11,8 +14,12 @@ from pathlib import Path
 
 import torch
 
+from motionmillion.data.augment import mirror_clip
 from motionmillion.data.clips import ClipReader, MotionClip, list_clips
 from motionmillion.data.composition import join_clips, overlay_clips, reverse_clip
+from motionmillion.data.composition.moments import cut_moment, find_moments
+from motionmillion.data.composition.settling import find_stills
+from motionmillion.data.describing import describe_motion
 
 TRIES = 600
 CLIPS = 300
@@ -21,9 +28,9 @@ CLIPS = 300
 def main() -> None:
     parser = argparse.ArgumentParser(description="Contact sheets of composed clips.")
     parser.add_argument("--data", type=Path, required=True, help="folder of motions with captions")
-    parser.add_argument("--output", type=Path, required=True, help="folder for joined.png, overlaid.png, reversed.png")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rows", type=int, default=6, help="clips of a sheet")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the pictures")
+    parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=2, help="clips of a sheet")
     options = parser.parse_args()
     generator = torch.Generator().manual_seed(options.seed)
     clips = draw_clips(options.data, generator)
@@ -31,10 +38,30 @@ def main() -> None:
     def draw() -> MotionClip:
         return clips[int(torch.randint(len(clips), (1,), generator=generator))]
 
+    stills = [still for clip in clips for still in find_stills(clip.motion)]
+
+    def moment() -> MotionClip | str:
+        clip = draw()
+        found = [window for window in find_moments(clip.motion, generator) if window.settles]
+        return cut_moment(clip, found[0], generator, 1, stills) if found else "no action of its own"
+
+    def mirrored() -> MotionClip | str:
+        clip = draw()
+        sided = [text for text in clip.captions if {"left", "right"} & set(text.split())]
+        return mirror_clip(clip.replace(captions=tuple(sided[:1]))) if sided else "no side in its captions"
+
+    def described() -> MotionClip | str:
+        clip = draw()
+        sentences = describe_motion(clip.motion, generator, 1)
+        return clip.replace(captions=tuple(sentences)) if sentences else "nothing to say"
+
     kinds: dict[str, Callable[[], MotionClip | str]] = {
         "joined": lambda: join_clips([draw(), draw()], generator),
         "overlaid": lambda: overlay_clips(draw(), draw(), generator),
         "reversed": lambda: reverse_clip(draw()),
+        "mirrored": mirrored,
+        "settled": moment,
+        "described": described,
     }
     options.output.mkdir(parents=True, exist_ok=True)
     for name, make in kinds.items():
@@ -78,7 +105,8 @@ def write_sheet(clips: list[MotionClip], path: Path) -> None:
     for row in rows:
         page.paste(row, (0, top))
         top += row.height
-    page.resize((page.width * 2 // 3, page.height * 2 // 3)).save(path, optimize=True)
+    page = page.resize((page.width * 2 // 3, page.height * 2 // 3))
+    page.convert("P", palette=Image.Palette.ADAPTIVE, colors=64).save(path, optimize=True)
 
 
 if __name__ == "__main__":
