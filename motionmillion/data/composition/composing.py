@@ -43,6 +43,7 @@ class ComposeOptions:
             events come first.
         settle: fraction of the moments, travel excepted, after which the body comes to rest: it keeps still for one to
             four seconds as in another clip, if one has the same pose. After the others comes what followed.
+        paces: number of walks played at a slow or fast pace, as a fraction of the given clips.
         describe: number of generated descriptions to add to each given clip; 0 for none.
         wordings: maximum number of captions per sequence and overlay.
         max_seconds: maximum total length of a sequence, seconds.
@@ -53,12 +54,13 @@ class ComposeOptions:
     reversals: bool | float = False
     moments: float = 0.0
     settle: float = 0.0
+    paces: float = 0.0
     describe: int = 0
     wordings: int = 4
     max_seconds: float = 12.0
 
     def __post_init__(self) -> None:
-        for name in ("sequences", "overlays", "moments"):
+        for name in ("sequences", "overlays", "moments", "paces"):
             check_number(f"compose.{name}", getattr(self, name))
         check_share("compose.settle", self.settle)
         if not isinstance(self.reversals, bool | int | float) or not 0 <= self.reversals <= 1:
@@ -104,6 +106,7 @@ def compose_clips(
         "overlays": maker.overlays(round(options.overlays * len(clips))),
         "reversals": maker.reversals(math.ceil(options.reversals * len(clips))),
         "moments": maker.moments(round(options.moments * len(clips))),
+        "paces": maker.paces(round(options.paces * len(clips))),
     }
     described = [maker.described(clip) for clip in clips] if options.describe else list(clips)
     counts = ", ".join(f"{len(new)} {kind}" for kind, new in made.items())
@@ -230,6 +233,23 @@ class _Maker:
                     self.refused[f"moments, {short}"] += 1
                 elif len(made) < count:
                     made.append(short.replace(sources=(DESCRIBED,) * len(short.captions)))
+        return made
+
+    def paces(self, count: int) -> list[MotionClip]:
+        """Up to `count` walks at another pace, from different clips in random order."""
+        if not count:
+            return []
+        from motionmillion.data.composition.pace import change_pace
+
+        made: list[MotionClip] = []
+        for index in torch.randperm(len(self.clips), generator=self.generator).tolist():
+            if len(made) == count:
+                break
+            clip = change_pace(self.clips[index], self.generator, max(1, self.options.describe))
+            if isinstance(clip, str):
+                self.refused[f"paces, {clip}"] += 1
+            else:
+                made.append(clip.replace(sources=(DESCRIBED,) * len(clip.captions)))
         return made
 
     def described(self, clip: MotionClip) -> MotionClip:

@@ -58,7 +58,7 @@ def _travel(event: Travel) -> list[str]:
             plain = [f"{verb} {way} {bend} to the {event.curve}", *plain]
             if way == "forward":
                 plain = [plain[0], f"{verb} ahead, curving to the {event.curve}", *plain[1:]]
-        plain += [f"{verb}{pace} {way}"] if pace else []
+        plain += [f"{verb} {way} at a {event.pace} pace", f"{verb}{pace} {way}"] if pace else []
     if event.steps:
         steps = f"[take] {number(event.steps)} steps "
         plain.append(

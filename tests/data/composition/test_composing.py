@@ -1,12 +1,17 @@
 """Training clips made out of others: how many, from whom, with which sources, and every check."""
 
+import re
 from collections import Counter
 
 import pytest
 import torch
 
 from motionmillion.data import MotionClip, synthesize
+from motionmillion.data.augment import change_speed
 from motionmillion.data.composition.composing import ComposeOptions, _Maker, compose_clips
+from motionmillion.data.composition.pace import change_pace
+from motionmillion.data.describing import describe_motion, measure_facts
+from motionmillion.data.describing.facts import Travel
 
 
 def clip(name: str, action: str, title: str, seconds: float = 2, **fields) -> MotionClip:
@@ -106,3 +111,30 @@ def test_a_section_gives_its_options():
     assert ComposeOptions.from_section(None) is None
     given = ComposeOptions.from_section({"sequences": 0.25, "reversals": True, "describe": 6})
     assert given == ComposeOptions(sequences=0.25, reversals=True, describe=6)
+
+
+def test_walks_at_another_pace_are_captioned_by_what_they_became():
+    generator = torch.Generator().manual_seed(0)
+    walk = synthesize("walk", 3, seconds=8)
+    (travel,) = measure_facts(walk).of(Travel)
+    clip = MotionClip("walk", walk, ("a person walks",), sources=("watched",), category="daily")
+    pace = travel.distance / (travel.end - travel.start)
+    for name, wanted, words in (("fast", 1.2, "fast|quick"), ("slow", 0.95, "slow")):
+        start = change_speed(clip, wanted / pace)  # metres per second
+        made = change_pace(start, generator, wordings=3)
+        assert isinstance(made, MotionClip) and 1 <= len(made.captions) <= 3
+        assert all(re.search(words, text) for text in made.captions)
+        assert set(made.captions) <= set(describe_motion(made.motion))
+        assert [travel.pace for travel in measure_facts(made.motion).of(Travel)] == [name]
+        assert made.motion.num_frames < 241 * wanted if name == "fast" else made.motion.num_frames > 200
+        assert made.category == {"fast": "walk quickly", "slow": "walk slowly"}[name] and made.whole and not made.ends
+    assert change_pace(clip.replace(motion=synthesize("wave", 0, seconds=4)), generator, 3) == "no walking"
+    assert change_pace(change_speed(clip, 0.4 / pace), generator, 3) == "its pace does not fit"
+
+
+def test_paces_have_their_number_and_reasons():
+    walks = [clip(f"walk{n}", "walk", "walk", seconds=8) for n in range(6)]
+    made, refused = compose_clips([*walks, clip("wave", "wave", "Waving")], ComposeOptions(paces=1.0), seed=0)
+    new = made[7:]
+    assert new and len(new) + sum(refused.values()) == 7 and refused["paces, no walking"] == 1
+    assert all(set(each.sources) == {"described"} for each in new)
