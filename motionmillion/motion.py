@@ -68,20 +68,17 @@ class Motion:
             raise ValueError(
                 f"translation must have shape [{rotations.shape[0]}, 3] like rotations, got {tuple(translation.shape)}"
             )
-        for name, value in (("rotations", rotations), ("translation", translation)):
-            if not bool(torch.isfinite(value).all()):
-                frame = int((~torch.isfinite(value)).flatten(1).any(1).nonzero()[0])
-                raise ValueError(f"{name} must be finite, got NaN or infinity in frame {frame}; repair or cut it")
+        error = _rotation_error(rotations)
         farthest = translation.abs().amax(1)  # [T]
+        if not math.isfinite(error + float(farthest.amax())):
+            _check_finite(rotations=rotations, translation=translation)
         if float(farthest.amax()) > _FARTHEST:
             frame = int(farthest.argmax())
             raise ValueError(
                 f"translation must stay within {_FARTHEST:g} m, got {float(farthest[frame]):.3g} m in frame {frame}; "
                 "check the unit, or subtract an origin"
             )
-        identity = torch.eye(3, device=rotations.device)
-        error = float((rotations @ rotations.mT - identity).abs().amax())
-        if error > _ORTHONORMAL_TOLERANCE or bool((torch.linalg.det(rotations) < 0).any()):
+        if not error <= _ORTHONORMAL_TOLERANCE:  # also where large elements overflow to NaN
             raise ValueError(
                 f"rotations must be rotation matrices, got one that is off by {error:.3g}; "
                 "project them with roma.special_procrustes"
@@ -295,6 +292,26 @@ class Motion:
         from motionmillion.io import read_motion
 
         return read_motion(path, **options)
+
+
+def _check_finite(**values: Tensor) -> None:
+    for name, value in values.items():
+        bad = ~torch.isfinite(value).flatten(1).all(1)  # [T]
+        if bool(bad.any()):
+            frame = int(bad.nonzero()[0])
+            raise ValueError(f"{name} must be finite, got NaN or infinity in frame {frame}; repair or cut it")
+
+
+def _rotation_error(rotations: Tensor) -> float:
+    """Largest deviation of matrices `[T, J, 3, 3]` from rotation matrices, in dot and cross products of their rows.
+
+    NaN or infinite if an element is.
+    """
+    x, y, z = rotations.permute(2, 3, 0, 1).contiguous()  # rows, each [3, T, J]
+    products = [(x * x).sum(0) - 1, (y * y).sum(0) - 1, (x * y).sum(0)]
+    # the third row is the cross product of the first two; in a reflection it is the opposite
+    products += [x[i - 2] * y[i - 1] - x[i - 1] * y[i - 2] - z[i] for i in range(3)]
+    return float(torch.stack(products).abs().amax())
 
 
 def _check_fps(fps: float) -> None:

@@ -102,6 +102,7 @@ EYE, ZERO = torch.eye(3).expand(2, 22, 3, 3), torch.zeros(2, 3)
             lambda: Motion(EYE, torch.tensor([[0.0, 0, 0], [2e6, 0, 0]])),
             "must stay within.*frame 1; check",
         ),
+        (lambda: Motion(torch.full((2, 22, 3, 3), 1e30), ZERO), "rotations must be rotation matrices"),
         (lambda: Motion(EYE * 2, ZERO), "rotations must be rotation matrices"),
         (lambda: Motion(EYE * torch.tensor([-1.0, 1, 1]), ZERO), "rotations must be rotation matrices"),
         (lambda: Motion(EYE, ZERO, fps=0), "fps must be in 0.1 to 1000"),
