@@ -13,6 +13,8 @@ from motionmillion.data.mirror_words import mirror_caption
 from motionmillion.data.sets.sequences import Version
 from motionmillion.data.shards.tokens import TokenClip
 from motionmillion.data.synthetic import synthetic_clips
+from motionmillion.pipeline.folder import find_tokenizer
+from motionmillion.tokenizer import MotionTokenizer
 
 FOLDER = Path(__file__).resolve().parents[2] / "recipes" / "claims"
 
@@ -117,3 +119,27 @@ def test_tokenizers_of_chosen_clips_are_trained_and_measured(tmp_path):
     options = argparse.Namespace(data=str(tmp_path / "data"), width=8, tokenizer_steps=2)
     found = filtering.tokenizer_cell(clips[2:], held_out, options, seed=0, folder=tmp_path / "run")
     assert found["clips"] == 4 and found["mpjpe_rotations_mm"] > 0 and (tmp_path / "run" / "final").is_dir()
+
+
+def test_arms_leave_out_what_they_say_and_nothing_else(tmp_path):
+    ablation = load("data_options")
+    clips = [
+        clip.replace(split="train", sources=("watched",) * len(clip.captions)) for clip in synthetic_clips(24, seed=0)
+    ]
+    material = ablation.Composed.__new__(ablation.Composed)
+    material.tokenizer = MotionTokenizer.from_pretrained(find_tokenizer("mini")).eval()
+    material.read, material.texts = lambda: clips, {}
+    material.made = {name: material._kind("data", tmp_path, name, 0) for name in ("clips", *ablation.KINDS)}
+    every = material.without(())
+    added = {name: len(material.made[name].codes) for name in ablation.KINDS}
+    assert len(every) == len(clips) + sum(added.values()) and added["moments"] and added["reversals"]
+    for name, arm in ablation.ARMS.items():
+        dataset = material.without(arm)
+        assert len(dataset) == len(clips) + sum(count for kind, count in added.items() if kind not in arm), name
+        assert {len(own) for own in dataset.codes} == {1 if ablation.MIRRORED in arm else 2}
+        sources = {source for own in dataset.versions for version in own for source in version.sources}
+        assert ("described" in sources) == (ablation.MEASURED not in arm)
+    mirrored = material.made["clips"].versions[0][1].captions
+    assert mirrored == tuple(map(mirror_caption, material.made["clips"].versions[0][0].captions))
+    material.read = None  # the second time everything comes from the cache
+    assert material._kind("data", tmp_path, "moments", 0).names == material.made["moments"].names
