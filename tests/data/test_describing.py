@@ -13,7 +13,7 @@ import torch
 from motionmillion.data import MotionClip, load_clips, synthesize
 from motionmillion.data.augment import mirror_caption
 from motionmillion.data.describing import describe_clip, describe_motion, measure_facts
-from motionmillion.data.describing.facts import HandRaise, Jump, PostureChange, Squat, Stop, Travel, Turn, Wave
+from motionmillion.data.describing.facts import Bend, HandRaise, Jump, PostureChange, Squat, Stop, Travel, Turn, Wave
 from motionmillion.data.describing.timeline import smooth, spans, turning_points
 from motionmillion.data.describing.words import command, finite, participle, times
 from motionmillion.data.synthetic.body import Pose
@@ -156,6 +156,56 @@ def test_lying_down_and_on_which_side():
     facts = measure_facts(Motion(pose.rotations(), path))
     assert (facts.start, facts.end, facts.end_facing) == ("standing", "lying", "back")
     assert [(change.before, change.after) for change in facts.of(PostureChange)] == [("standing", "lying")]
+
+
+def _bowing(*angles: tuple[float, float, int]) -> Motion:
+    """A body whose spine pitches from one angle to another in so many frames, one after the other."""
+    pitch = torch.cat([torch.linspace(start, end, frames) for start, end, frames in angles])
+    pose = Pose(len(pitch))
+    pose.add_spine(pitch=pitch)
+    for side in ("left", "right"):
+        pose.add_arm(side, lower=1.2)
+    return Motion(pose.rotations(), torch.tensor([[0.0, 0.92, 0.0]]).expand(len(pitch), 3))
+
+
+def test_a_body_that_is_bent_from_the_beginning_straightens_up_or_stays_bent():
+    bent = 2.2  # over three joints; the line from pelvis to neck pitches by 73 degrees
+    whole = measure_facts(_bowing((0, 0, 20), (0, bent, 20), (bent, bent, 20), (bent, 0, 20), (0, 0, 30)))
+    assert [(bend.begun, bend.straightens) for bend in whole.of(Bend)] == [(True, True)]
+    rises = _bowing((bent, bent, 30), (bent, 0, 20), (0, 0, 30))
+    assert [(bend.begun, bend.straightens) for bend in measure_facts(rises).of(Bend)] == [(False, True)]
+    assert "straighten up" in describe_motion(rises)
+    stays = _bowing((bent, bent, 90))
+    assert [(bend.begun, bend.straightens) for bend in measure_facts(stays).of(Bend)] == [(False, False)]
+    assert "stay bent forward" in describe_motion(stays) and not any("straighten" in s for s in describe_motion(stays))
+
+
+def _lowered(frames: int, still: int) -> Motion:
+    """A body that stands for some frames, then lies down on its back and stays there."""
+    fall = 20
+    pitch = torch.cat([torch.zeros(still), torch.linspace(0, -math.pi / 2, fall)])
+    height = torch.cat([torch.full((still,), 0.92), torch.linspace(0.92, 0.1, fall)])
+    rest = frames - len(pitch)
+    pose = Pose(frames)
+    pose.add("pelvis", pitch=torch.cat([pitch, pitch[-1:].expand(rest)]))
+    height = torch.cat([height, height[-1:].expand(rest)])
+    for side in ("left", "right"):
+        pose.add_arm(side, lower=1.2)
+    return Motion(pose.rotations(), torch.stack([torch.zeros(frames), height, torch.zeros(frames)], dim=-1))
+
+
+def test_a_body_that_stands_only_for_a_moment_at_first_has_stood():
+    changes = measure_facts(_lowered(120, still=5)).of(PostureChange)
+    assert [(change.before, change.after) for change in changes] == [("standing", "lying")]
+    assert "lie down" in describe_motion(_lowered(120, still=5))
+
+
+def test_what_is_held_for_most_of_the_time_is_said_where_the_beginning_is_unclear():
+    motion = _lowered(120, still=5).slice(14, 120)  # half way down already
+    facts = measure_facts(motion)
+    assert facts.start is None and facts.mostly == facts.end == "lying" and not facts.events
+    assert describe_motion(motion) == ["a person lies", "someone ends lying on the back"]
+    assert describe_motion(_lowered(40, still=5).slice(14, 30)) == []
 
 
 @pytest.mark.parametrize("motion", MOTIONS, ids=lambda motion: motion.caption)

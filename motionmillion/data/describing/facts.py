@@ -175,11 +175,17 @@ class Squat(Event):
 
 @dataclass(frozen=True)
 class Bend(Event):
-    """The upper body bends; `straightens` tells whether it comes up again."""
+    """The upper body bends.
+
+    Args:
+        straightens: whether it comes up again.
+        begun: whether it was upright before; otherwise the motion begins with a bent body.
+    """
 
     direction: Literal["forward", "left", "right"]
     straightens: bool
     count: int
+    begun: bool = True
 
 
 @dataclass(frozen=True)
@@ -200,6 +206,7 @@ class MotionFacts:
     Args:
         seconds: length of the motion.
         start, end: posture of the first and last half second.
+        mostly: posture that is held for most of the time.
         start_facing, end_facing: for a lying body, what it lies on: back, front, left side or right side.
         still: whether the body hardly moves at all.
         in_place: whether the body stays in one place.
@@ -209,6 +216,7 @@ class MotionFacts:
     seconds: float
     start: Posture | None = None
     end: Posture | None = None
+    mostly: Posture | None = None
     start_facing: str | None = None
     end_facing: str | None = None
     still: bool = False

@@ -40,6 +40,7 @@ def measure_facts(motion: Motion) -> MotionFacts:
         seconds=motion.seconds,
         start=start,
         end=end,
+        mostly=postures.mostly(timeline, len(track)),
         start_facing=postures.facing_at(track, False) if start == "lying" else None,
         end_facing=postures.facing_at(track, True) if end == "lying" else None,
         still=bool(away < STILL[0] and fastest < STILL[1]),

@@ -239,6 +239,11 @@ def _squat(event: Squat) -> list[str]:
 def _bend(event: Bend) -> list[str]:
     back = " and [straighten] up again" if event.straightens else ""
     often = f" {times(event.count)}" if event.count > 1 else ""
+    if not event.begun:
+        up = ["[straighten] up", "[straighten] up from a bend", "[rise] from a bent position"]
+        return (
+            up if event.straightens else ["[stay] bent forward", "[stand] bent over", "[bend] forward and [stay] down"]
+        )
     if event.direction == "forward":
         return [
             f"[bend] forward{often}",

@@ -22,6 +22,10 @@ SHORTEST: dict[Posture, float] = {
     "on one knee": 1.0,
 }
 """Minimum seconds of a posture, 0.5 for others; so that ducking or lunging is not taken for sitting or kneeling."""
+MOSTLY = 0.6
+"""Minimum share of the time of a posture that is held for most of it."""
+BRIEF = 0.1
+"""The same for standing at the beginning or end of a motion, which the body did before or goes on doing."""
 STANDING = (0.79, 32.0)
 """Minimum height of the pelvis (about 0.9 m in relaxed standing) and maximum tilt of the trunk, degrees."""
 LYING = (0.48, 65.0, 0.55, 0.36)
@@ -65,8 +69,10 @@ def posture_timeline(track: BodyTrack) -> Timeline:
     """Postures that are held long enough to count, in order."""
     found: Timeline = []
     for posture, mask in _masks(track).items():
-        for span in spans(mask, gap=0.3 * RATE, shortest=SHORTEST.get(posture, 0.5) * RATE):
-            found.append((posture, span))
+        for start, stop in spans(mask, gap=0.3 * RATE):
+            at_edge = posture == "standing" and (start == 0 or stop == len(track))
+            if stop - start >= (BRIEF if at_edge else SHORTEST.get(posture, 0.5)) * RATE:
+                found.append((posture, (start, stop)))
     return sorted(found, key=lambda entry: entry[1])
 
 
@@ -76,6 +82,15 @@ def posture_at(timeline: Timeline, frames: int, end: bool) -> Posture | None:
     outer = frames - 1 if end else 0
     near: list[Posture] = [p for p, (a, b) in timeline if a <= edge < b and (b >= outer - 2 if end else a <= 2)]
     return near[0] if len(near) == 1 else None
+
+
+def mostly(timeline: Timeline, frames: int) -> Posture | None:
+    """Posture that is held for most of the time, if there is one."""
+    held: dict[Posture, int] = {}
+    for posture, (start, stop) in timeline:
+        held[posture] = held.get(posture, 0) + stop - start
+    longest = max(held, key=lambda posture: held[posture], default=None)
+    return longest if longest is not None and held[longest] >= MOSTLY * frames else None
 
 
 def facing_at(track: BodyTrack, end: bool) -> str | None:
@@ -201,9 +216,9 @@ def _bends(there: list[Span], angle: Array, upright: float, direction: str) -> l
     found: list[Bend] = []
     for start, stop in there:
         before, after = angle[:start] < upright, angle[stop:] < upright
-        if not before.any():
+        if not before.any() and direction != "forward":
             continue
-        begin = int(np.flatnonzero(before)[-1])
+        begin = int(np.flatnonzero(before)[-1]) if before.any() else 0
         end = stop + int(np.flatnonzero(after)[0]) if after.any() else len(angle) - 1
         if (
             found
@@ -212,8 +227,10 @@ def _bends(there: list[Span], angle: Array, upright: float, direction: str) -> l
             and begin >= found[-1].end * RATE - 1
         ):
             found[-1] = Bend(
-                found[-1].start, seconds(end), found[-1].direction, bool(after.any()), found[-1].count + 1
+                *(found[-1].start, seconds(end), found[-1].direction, bool(after.any())),
+                *(found[-1].count + 1, found[-1].begun),
             )
         elif not found or seconds(begin) >= found[-1].end:
-            found.append(Bend(seconds(begin), seconds(end), direction, bool(after.any()), 1))  # type: ignore[arg-type]
+            straightens, begun = bool(after.any()), bool(before.any())
+            found.append(Bend(seconds(begin), seconds(end), direction, straightens, 1, begun))  # type: ignore[arg-type]
     return found

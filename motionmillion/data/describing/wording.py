@@ -223,7 +223,9 @@ def _posture(posture: str, facing: str | None) -> str:
 
 def _postures_only(facts: MotionFacts) -> list[str]:
     """Sentences about a body that holds a posture without any clear action."""
-    if facts.start is None or facts.start != facts.end:
+    held = facts.start == facts.end is not None
+    posture = facts.start if held else facts.mostly
+    if posture is None:
         return []
     facing = facts.start_facing if facts.start_facing == facts.end_facing else None
     verbs = {
@@ -236,10 +238,13 @@ def _postures_only(facts: MotionFacts) -> list[str]:
         "on hands and knees": "[stay] on hands and knees",
         "lying": f"[lie] on the {facing}" if facing else "[lie]",
     }
-    verb = verbs[facts.start]
-    if facts.still:
+    verb = verbs[posture]
+    if held and facts.still:
         says = [f"{verb} still", f"{verb} without moving"]
         return [command(says[0]), f"a person {finite(says[0])}", f"someone {finite(says[1])}"]
-    if facts.in_place:
+    if held and facts.in_place:
         return [f"a person {finite(verb)} in place", f"someone {finite(f'[stay] in one place, {participle(verb)}')}"]
-    return [f"a person {finite(verb)}"] if facts.start != "standing" else []
+    if posture == "standing":
+        return []
+    ends = [] if facts.end is None else [f"someone {finite(f'[end] {_posture(facts.end, facts.end_facing)}')}"]
+    return [f"a person {finite(verb)}", *([] if held else ends)]
