@@ -7,6 +7,7 @@ from transformers import PretrainedConfig
 
 from motionmillion import features as representations
 from motionmillion.configuration import check_keys, check_number, check_whole
+from motionmillion.tokenizer.feedback import can_feed_back
 from motionmillion.tokenizer.losses import BLOCKS, LOSSES
 from motionmillion.tokenizer.quantizers.fsq import FSQOptions
 from motionmillion.tokenizer.quantizers.registry import parse_options
@@ -35,6 +36,9 @@ class MotionTokenizerConfig(PretrainedConfig):
         dropout: fraction of latent channels dropped in training, against overfitting on little data.
         causal: frames depend only on their own and earlier codes, and codes only on their own and earlier frames, so
             that motion can be decoded as codes arrive.
+        root_corrections: times that a clip is encoded again with the drift of its heading and path subtracted, see
+            `motionmillion.tokenizer.feedback`; costs as many decodings and encodings. It changes no weights and no
+            decoding, so it can be set on a trained tokenizer.
         normalize_bands: scale wavelet bands to unit variance for the network, see `MotionTokenizer.measure_bands`.
 
     Raises:
@@ -57,6 +61,7 @@ class MotionTokenizerConfig(PretrainedConfig):
     dropout: float = 0.0
     causal: bool = False
     normalize_bands: bool = False
+    root_corrections: int = 0
 
     def __post_init__(self, **kwargs: Any) -> None:
         check_keys(kwargs, type(self), "tokenizer config")
@@ -76,11 +81,16 @@ class MotionTokenizerConfig(PretrainedConfig):
             ("dilation_growth", 1),
             ("latent_dim", 1),
             ("refiner_width", 0),
+            ("root_corrections", 0),
         ):
             check_whole(name, getattr(self, name), least)
         for name in ("causal", "normalize_bands"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be true or false, got {getattr(self, name)!r}")
+        if self.root_corrections and not can_feed_back(representations.get(self.features)):
+            raise ValueError(
+                f"root_corrections must be 0 for the features {self.features!r}, got {self.root_corrections!r}"
+            )
         check_number("dropout", self.dropout)
         if self.dropout >= 1:
             raise ValueError(f"dropout must be below 1, got {self.dropout!r}")

@@ -28,6 +28,7 @@ from motionmillion import features as representations
 from motionmillion.checkpoints import ExactStatistics, StrictLoading
 from motionmillion.features.stats import FeatureStats
 from motionmillion.tokenizer.config import MotionTokenizerConfig
+from motionmillion.tokenizer.feedback import best_of_passes
 from motionmillion.tokenizer.layers import Decoder, Encoder, History, Refiner
 from motionmillion.tokenizer.losses import KINEMATIC_LOSSES, loss_counts, reconstruction_losses
 from motionmillion.tokenizer.quantizers.base import QuantizerOutput
@@ -137,7 +138,7 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
         Raises:
             ValueError: for a wrong feature width, no frames, NaN, lengths outside 1..T, or a tokenizer without codes.
         """
-        output, code_mask = self._quantize(features, lengths)
+        output, code_mask = self._encoded(features, lengths)
         if output.codes is None:
             raise ValueError(
                 'encode must be called on a tokenizer with a codebook, got quantizer "none"; use encode_latents'
@@ -150,7 +151,7 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
 
         Args and errors are those of `encode`.
         """
-        output, code_mask = self._quantize(features, lengths)
+        output, code_mask = self._encoded(features, lengths)
         return output.quantized if code_mask is None else output.quantized * code_mask[..., None]
 
     @torch.no_grad()
@@ -245,6 +246,19 @@ class MotionTokenizer(ExactStatistics, StrictLoading, PreTrainedModel):
         error = torch.where(_mask(lengths, target.shape[1])[..., None], (predicted - target) / self.std, 0.0)
         bands = self.wavelet(error.transpose(1, 2), lengths) / self.band_std[:, None]  # [B, bands * D, N]
         return bands.abs().mean(1).sum() / (-(-lengths // self.wavelet.bands)).sum()
+
+    def _encoded(self, features: Tensor, lengths: Tensor | None) -> tuple[QuantizerOutput, Tensor | None]:
+        """`_quantize`, with the corrections that the config asks for."""
+        if not self.config.root_corrections:
+            return self._quantize(features, lengths)
+        code_mask = self._prepare(features, lengths)[1]
+
+        def once(seen: Tensor) -> tuple[QuantizerOutput, Tensor]:
+            output = self._quantize(seen, lengths)[0]
+            return output, self._features(output.latents, code_mask)
+
+        frames = [features.shape[1]] * len(features) if lengths is None else lengths.tolist()
+        return best_of_passes(self.representation, features, frames, once, self.config.root_corrections), code_mask
 
     def _quantize(self, features: Tensor, lengths: Tensor | None) -> tuple[QuantizerOutput, Tensor | None]:
         features, code_mask = self._prepare(features, lengths)

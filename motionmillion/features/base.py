@@ -93,6 +93,17 @@ class Representation(ABC):
     def decode(self, features: Tensor, route: Route = "rotations") -> Motion:
         """Motion of features `[T, D]`, joint rotations taken from the named block."""
 
+    def root(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Heading `[..., T]` in radians and pelvis positions `[..., T, 3]`, both integrated over time."""
+        raise NotImplementedError(f"{self.name} has no root that is integrated over time")
+
+    def with_root(self, features: Tensor, yaw: Tensor, path: Tensor) -> Tensor:
+        """Features `[T, D]` on another way: heading `[T]` in radians and pelvis positions `[T, 3]`, as from `root`.
+
+        Heights are kept.
+        """
+        raise NotImplementedError(f"{self.name} has no root that is integrated over time")
+
     def window(self, features: Tensor, start: int, stop: int) -> Tensor:
         """Features `[stop - start, D]` of a window of frames of `[T, D]`, as if the motion began there."""
         return features[start:stop]

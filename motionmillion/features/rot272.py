@@ -46,20 +46,13 @@ class Rot272(Representation):
         joints = motion.skeleton.forward_kinematics(rotations, root)[0]  # [T, 22, 3]
         yaw = heading(rotations[:, 0])
         unturn = rotation_y(-yaw)  # [T, 3, 3], H_t
-
-        step = torch.zeros_like(root)
-        # in the heading frame of the previous frame
-        step[1:] = (unturn[:-1] @ (root[1:] - root[:-1])[..., None])[..., 0]
-        turn_back = torch.zeros_like(yaw)
-        turn_back[1:] = yaw[:-1] - yaw[1:]
         ground = root * root.new_tensor([1.0, 0.0, 1.0])
         local = (joints - ground[:, None]) @ unturn.mT  # [T, 22, 3]
         velocity = torch.zeros_like(local)
         velocity[1:] = local[1:] - local[:-1]
         turned = torch.cat([(unturn @ rotations[:, 0])[:, None], rotations[:, 1:]], dim=1)  # [T, 22, 3, 3]
         blocks = [
-            step[:, [0, 2]],
-            rotation_y(turn_back)[:, :2].flatten(1),
+            *_root_blocks(yaw, root),
             local.flatten(1),
             velocity.flatten(1),
             turned[:, :, :2].flatten(1),
@@ -79,6 +72,13 @@ class Rot272(Representation):
         z = torch.cumsum(cos * step[..., 1] - sin * step[..., 0], dim=-1)
         height = widened(blocks["positions"][..., 1])
         return yaw.to(features.dtype), torch.stack([x, height, z], dim=-1).to(features.dtype)
+
+    def with_root(self, features: Tensor, yaw: Tensor, path: Tensor) -> Tensor:
+        changed = features.clone()
+        step, change = _root_blocks(widened(yaw), widened(path))
+        changed[:, self.layout["root_velocity"]] = step.to(features)
+        changed[:, self.layout["heading_change"]] = change.to(features)
+        return changed
 
     def rotations(self, features: Tensor) -> tuple[Tensor, Tensor]:
         yaw, root = self.root(features)
@@ -107,3 +107,13 @@ class Rot272(Representation):
         if check_route(route) == "positions":
             rotations = aim_at_positions(rotations, self.positions(features), self.skeleton)
         return Motion(rotations, root, fps=self.fps)
+
+
+def _root_blocks(yaw: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
+    """The blocks root_velocity `[T, 2]` and heading_change `[T, 6]` of headings `[T]` and a pelvis path `[T, 3]`."""
+    step = torch.zeros_like(root)
+    # in the heading frame of the previous frame
+    step[1:] = (rotation_y(-yaw)[:-1] @ (root[1:] - root[:-1])[..., None])[..., 0]
+    turn_back = torch.zeros_like(yaw)
+    turn_back[1:] = yaw[:-1] - yaw[1:]
+    return step[:, [0, 2]], rotation_y(turn_back)[:, :2].flatten(1)

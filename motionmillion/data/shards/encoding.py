@@ -81,7 +81,8 @@ class ClipEncoder:
 def encode_features(tokenizer: MotionTokenizer, clips: Sequence[Tensor], batch_size: int = 32) -> list[Tensor]:
     """Codes `[N]` of each clip's features `[T, D]`, exactly as if it were encoded on its own; on the CPU."""
     settled: dict[int, Tensor] = {}
-    stepwise = batch_size > 1 and isinstance(tokenizer.quantizer, _STEPWISE)
+    corrected = bool(tokenizer.config.root_corrections)  # several passes have several sets of boundaries
+    stepwise = batch_size > 1 and isinstance(tokenizer.quantizer, _STEPWISE) and not corrected
     for part in _batches([features.shape[0] for features in clips], batch_size) if stepwise else ():
         rows = _encode_batch(tokenizer, [clips[index] for index in part])
         settled |= {index: row for index, row in zip(part, rows, strict=True) if row is not None}
