@@ -156,6 +156,14 @@ def generate(
             rich_help_panel=DIT,
         ),
     ] = None,
+    edit_place: Annotated[
+        bool,
+        typer.Option(
+            "--edit-keep-place/--edit-move-rest",
+            help="Leave the frames after the changed ones where they are, or move them to where the change ends.",
+            rich_help_panel=DIT,
+        ),
+    ] = True,
     rewrite: Annotated[
         str | None,
         typer.Option(
@@ -223,6 +231,7 @@ def generate(
         edit=given[2],
         edit_frames=span,
         edit_joints=tuple(edit_joints or []),
+        edit_keep_place=edit_place,
         way={"path": points, "speed": speed, "turn": turn, "facing": facing},
     )
     request.check_rows(len(texts))

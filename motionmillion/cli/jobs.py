@@ -54,7 +54,8 @@ class Request:
         end: with `prefix`, the motion to end with.
         references: one reference motion for all prompts, or one per prompt.
         reference_mode, judge: use of the references, see `motionmillion.pipeline.dit.pipeline`, and the gate's judge.
-        edit: a motion to edit; `edit_frames` and `edit_joints` select the part to change.
+        edit: a motion to edit; `edit_frames` and `edit_joints` select the part to change, and `edit_keep_place` says
+            whether the frames after it stay where they are.
         way: where to go: `path`, `speed`, `turn` and `facing`, see `motionmillion.pipeline.ways`.
     """
 
@@ -67,6 +68,7 @@ class Request:
     edit: Motion | None = None
     edit_frames: tuple[int, int] | None = None
     edit_joints: tuple[str, ...] = ()
+    edit_keep_place: bool = True
     way: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -86,14 +88,15 @@ class Request:
             raise ValueError(f"reference_mode must come with reference, got {self.reference_mode!r} alone")
         if self.asked:
             self._check_way(options)
-        # conditions that cannot be combined with an edit
-        besides = self.timeline or self.prefix is not None or self.references or options.get("seconds") is not None
-        if self.edit is not None and besides:
+        others = {"timeline": self.timeline, "prefix": self.prefix, "reference": self.references or None}
+        others |= {"seconds": options.get("seconds")}
+        for name, value in others.items() if self.edit is not None else ():
+            if value:
+                raise ValueError(f"{name} must be left out with edit, which keeps the length of its motion")
+        if self.edit is None and (self.edit_frames is not None or self.edit_joints or not self.edit_keep_place):
             raise ValueError(
-                "edit must come without timeline, prefix, reference and seconds; its length is that of the motion"
+                "edit_frames, edit_joints and edit_move_rest must come with edit; name the motion file to change"
             )
-        if self.edit is None and (self.edit_frames is not None or self.edit_joints):
-            raise ValueError("edit_frames and edit_joints must come with edit; name the motion file to change")
 
     def _check_way(self, options: Mapping[str, Any]) -> None:
         name, value = next(iter(self.asked.items()))
@@ -140,7 +143,7 @@ class Request:
             both = (self.prefix, self.end)
             return [pipe.inbetween(job.prompt, *both, seed=job.seed, **options) for job in jobs]
         if self.edit is not None:
-            changed = dict(frames=self.edit_frames, joints=self.edit_joints or None)
+            changed = dict(frames=self.edit_frames, joints=self.edit_joints or None, keep_place=self.edit_keep_place)
             return [pipe.edit(self.edit, job.prompt, seed=job.seed, **changed, **options) for job in jobs]
         prompts, seeds = [job.prompt for job in jobs], [job.seed for job in jobs]
         return pipe.sample(

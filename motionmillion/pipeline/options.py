@@ -94,7 +94,7 @@ class Options:
     guidance_scale: float = option(1.0, "How closely to follow the text; 1 is off.", SAMPLING)
     candidates: int | None = option(
         None,
-        "Motions sampled for each that is asked for, of which the best is kept; default 1, on a path 8.",
+        "Motions sampled for each one, of which the best is kept; by default as the model says, on a path 8.",
         SAMPLING,
         or_none(at_least(1)),
     )

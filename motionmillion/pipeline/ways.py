@@ -9,7 +9,7 @@
 | path | points (x, z) in metres or (seconds, x, z) on the floor; the motion begins at the first |
 | speed | metres per second; alone a straight way from the origin towards +z, with a path its pace |
 | turn | degrees about +y over the whole motion, to the left if positive; with speed the way is an arc |
-| facing | the direction of the body in degrees, 0 for +z and 90 for +x; only a DiT holds it |
+| facing | the direction of the body in degrees, 0 for +z and 90 for +x; only a DiT holds it; alone, the way is free |
 
 Unusual: a path without times or seconds is walked at 1.3 m/s.
 """
@@ -46,12 +46,14 @@ class Way:
         path: on the floor; None to stay in place.
         turn: of the heading over the whole motion in place, degrees.
         facing: direction of the body, degrees; None leaves it to the model.
+        free: whether the model chooses the way, because only `facing` was asked for.
     """
 
     seconds: float
     path: FloorPath | None = None
     turn: float = 0.0
     facing: float | None = None
+    free: bool = False
 
     @staticmethod
     def of(
@@ -79,7 +81,7 @@ class Way:
         seconds = DEFAULT_SECONDS if seconds is None else seconds
         check_seconds("seconds", seconds)
         if not speed:
-            return Way(seconds, None, turn or 0.0, facing)
+            return Way(seconds, None, turn or 0.0, facing, free=speed is None and turn is None)
         return Way(seconds, FloorPath.arc(speed * seconds, turn or 0.0), 0.0, facing)
 
     def places(self, count: int, fps: float) -> tuple[np.ndarray, np.ndarray]:

@@ -135,6 +135,7 @@ def upload_routes(service: Service) -> APIRouter:
         first: Annotated[int | None, Form(ge=0, description="First frame to change.")] = None,
         stop: Annotated[int | None, Form(ge=1, description="The frame after the last one.")] = None,
         joints: Annotated[list[str] | None, Form(max_length=22, description="Joints or groups to change.")] = None,
+        keep_place: Annotated[bool, Form(description="Leave the frames after the change where they are.")] = True,
     ) -> Response:
         fields = replace(fields, model=fields.model or service.editor)
         pipe = service.engine(fields.model).pipe
@@ -142,7 +143,8 @@ def upload_routes(service: Service) -> APIRouter:
             raise Problem(422, "first and stop must come together, got one of them alone")
         given = await read(motion=motion)
         frames = None if first is None or stop is None else (first, stop)
-        how = dict(frames=frames, joints=joints or None, seed=fields.seed, **fields.options)
+        how: dict[str, Any] = dict(frames=frames, joints=joints or None, keep_place=keep_place, seed=fields.seed)
+        how |= fields.options
         return await made(request, fields, prompt, lambda: pipe.edit(given["motion"], prompt, **how))
 
     @router.post(

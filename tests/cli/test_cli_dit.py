@@ -133,10 +133,10 @@ def test_the_other_calls_are_the_same(run, model, walk, tmp_path):
         ),
         (("jump", "--reference", "WALK", "--reference-mode", "video"), "reference_mode must be one of"),
         (("--timeline", "1: jump", "--reference", "WALK"), "reference must be left out with timeline and end"),
-        (("jump", "--edit", "WALK", "--seconds", 1), "edit must come without timeline, prefix, reference and seconds"),
+        (("jump", "--edit", "WALK", "--seconds", 1), "seconds must be left out with edit, which keeps the length"),
         (("jump", "--edit", "WALK"), "frames or joints must be given, got neither"),
         (("jump", "--edit", "WALK", "--edit-frames", "1-5"), "edit_frames must look like \"20:60\", got '1-5'"),
-        (("jump", "--edit-joints", "head"), "edit_frames and edit_joints must come with edit"),
+        (("jump", "--edit-joints", "head"), "edit_frames, edit_joints and edit_move_rest must come with edit"),
         (("jump", "--reference", "none.bvh"), "none.bvh"),
     ],
 )

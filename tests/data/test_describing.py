@@ -14,6 +14,7 @@ from motionmillion.data import MotionClip, load_clips, synthesize
 from motionmillion.data.augment import mirror_caption
 from motionmillion.data.describing import describe_clip, describe_motion, measure_facts
 from motionmillion.data.describing.facts import Bend, HandRaise, Jump, PostureChange, Squat, Stop, Travel, Turn, Wave
+from motionmillion.data.describing.phrases import phrases
 from motionmillion.data.describing.timeline import smooth, spans, turning_points
 from motionmillion.data.describing.words import command, finite, participle, times
 from motionmillion.data.synthetic.body import Pose
@@ -114,6 +115,13 @@ def test_sides_are_those_of_the_captions(side):
     assert any(measure_facts(motion).of(Wave) for motion in captioned("wave", f"the {side} hand"))
 
 
+def test_somebody_who_goes_round_and_round_spins():
+    assert phrases(Turn(0.0, 3.0, "left", 700.0, None, None))[0] == "[spin] to the left"
+    assert phrases(Turn(0.0, 3.0, "left", 355.0, 360, None))[0] == "[turn] in a full circle to the left"
+    assert phrases(Turn(0.0, 3.0, "left", 235.0, None, None)) == ["[turn] around to the left"]
+    assert phrases(Turn(0.0, 3.0, "left", 120.0, None, None)) == ["[turn] to the left", "[turn] left"]
+
+
 @pytest.mark.parametrize(("words", "count"), [("twice", 2), ("once", 1)])
 def test_jumps_are_counted(words, count):
     for motion in captioned("jump", words):
@@ -204,7 +212,7 @@ def test_what_is_held_for_most_of_the_time_is_said_where_the_beginning_is_unclea
     motion = _lowered(120, still=5).slice(14, 120)  # half way down already
     facts = measure_facts(motion)
     assert facts.start is None and facts.mostly == facts.end == "lying" and not facts.events
-    assert describe_motion(motion) == ["a person lies", "someone ends lying on the back"]
+    assert describe_motion(motion) == ["a person lies", "someone ends up lying on the back"]
     assert describe_motion(_lowered(40, still=5).slice(14, 30)) == []
 
 

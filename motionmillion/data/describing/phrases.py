@@ -31,6 +31,8 @@ _METRES = 0.25
 """Maximum rounding error, metres, for a path length to be given in whole metres."""
 _HALF_TURN = 135.0
 """Degrees above which a turn is called "turn around"."""
+_SPIN = 300.0
+"""Degrees above which a turn that is no full circle is a spin: the body may go round several times."""
 
 
 def phrases(event: Event) -> list[str]:
@@ -72,7 +74,7 @@ def _travel(event: Travel) -> list[str]:
 def _turn(event: Turn) -> list[str]:
     side = f"to the {event.side}"
     where = " on the spot" if event.moving is False else ""
-    around = event.angle > _HALF_TURN and event.angle < 300
+    around = event.angle > _HALF_TURN
     plain = {
         45: [f"[turn] slightly {side}", f"[turn] 45 degrees {side}"],
         90: [
@@ -85,7 +87,11 @@ def _turn(event: Turn) -> list[str]:
         180: [f"[turn] around {side}", f"[make] a half turn {side}", f"[turn] 180 degrees {side}"],
         270: [f"[turn] around {side}", f"[make] three quarters of a turn {side}", f"[turn] {side} by 270 degrees"],
         360: [f"[turn] in a full circle {side}", f"[make] a full turn {side}", f"[turn] 360 degrees {side}"],
-    }.get(event.degrees or 0, [f"[turn] around {side}"] if around else [f"[turn] {side}", f"[turn] {event.side}"])
+    }.get(event.degrees or 0)
+    if plain is None and event.angle > _SPIN:
+        plain = [f"[spin] {side}", f"[spin] around {side}", f"[turn] round and round {side}"]
+    elif plain is None:
+        plain = [f"[turn] around {side}"] if around else [f"[turn] {side}", f"[turn] {event.side}"]
     return [*plain, *([plain[0] + where, plain[-1] + where] if where else [])]
 
 

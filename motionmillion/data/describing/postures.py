@@ -25,9 +25,11 @@ SHORTEST: dict[Posture, float] = {
 MOSTLY = 0.6
 """Minimum share of the time of a posture that is held for most of it."""
 BRIEF = 0.1
-"""The same for standing at the beginning or end of a motion, which the body did before or goes on doing."""
+"""Minimum seconds of standing at the beginning or end of a motion, which the body did before or goes on doing."""
 STANDING = (0.79, 32.0)
 """Minimum height of the pelvis (about 0.9 m in relaxed standing) and maximum tilt of the trunk, degrees."""
+STOOPING = 50.0
+"""Maximum tilt of a body that stands at the beginning or end and is on its way down or up, degrees."""
 LYING = (0.48, 65.0, 0.55, 0.36)
 """Maximum height of the pelvis, minimum tilt of the trunk in degrees, maximum height of the neck, and that maximum for
 bodies that face down, because those with a higher neck support themselves on their hands."""
@@ -68,11 +70,16 @@ BEND_SPEED = 0.5
 def posture_timeline(track: BodyTrack) -> Timeline:
     """Postures that are held long enough to count, in order."""
     found: Timeline = []
-    for posture, mask in _masks(track).items():
-        for start, stop in spans(mask, gap=0.3 * RATE):
-            at_edge = posture == "standing" and (start == 0 or stop == len(track))
-            if stop - start >= (BRIEF if at_edge else SHORTEST.get(posture, 0.5)) * RATE:
-                found.append((posture, (start, stop)))
+    masks = _masks(track)
+    for posture, mask in masks.items():
+        for span in spans(mask, gap=0.3 * RATE, shortest=SHORTEST.get(posture, 0.5) * RATE):
+            found.append((posture, span))
+    # what comes before the first posture or after the last may be the end of standing, cut by the motion's edge
+    upright = (track.up("pelvis") > STANDING[0]) & (track.tilt < STOOPING)
+    for start, stop in spans(upright, shortest=BRIEF * RATE):
+        others = [span for _, span in found if span[0] < stop and start < span[1]]
+        if not others and (start == 0 or stop == len(track)):
+            found.append(("standing", (start, stop)))
     return sorted(found, key=lambda entry: entry[1])
 
 

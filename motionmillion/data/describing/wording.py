@@ -243,8 +243,10 @@ def _postures_only(facts: MotionFacts) -> list[str]:
         says = [f"{verb} still", f"{verb} without moving"]
         return [command(says[0]), f"a person {finite(says[0])}", f"someone {finite(says[1])}"]
     if held and facts.in_place:
-        return [f"a person {finite(verb)} in place", f"someone {finite(f'[stay] in one place, {participle(verb)}')}"]
+        if posture == "standing":
+            return ["a person stands in place", "someone stays in one place, standing"]
+        return [f"a person {finite(verb)}", f"someone {finite(f'[keep] {participle(verb)}')}"]
     if posture == "standing":
         return []
-    ends = [] if facts.end is None else [f"someone {finite(f'[end] {_posture(facts.end, facts.end_facing)}')}"]
+    ends = [] if facts.end is None else [f"someone {finite(f'[end] up {_posture(facts.end, facts.end_facing)}')}"]
     return [f"a person {finite(verb)}", *([] if held else ends)]

@@ -51,6 +51,6 @@ def _third_person(verb: str) -> str:
 def _ing(verb: str) -> str:
     if verb in ("lie",):
         return "lying"
-    if verb in ("run", "jog", "hop", "sit", "get", "squat", "clap", "bob", "put", "step", "stop"):
+    if verb in ("run", "jog", "hop", "sit", "get", "squat", "clap", "bob", "put", "step", "stop", "spin"):
         return verb + verb[-1] + "ing"
     return (verb[:-1] if verb.endswith("e") and not verb.endswith("ee") else verb) + "ing"

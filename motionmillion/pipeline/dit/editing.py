@@ -9,6 +9,8 @@ generates the others with them as context. Remaining jumps at the seams are blen
 """
 
 import dataclasses
+import difflib
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -105,24 +107,31 @@ class DiTEditing(DiTSteps):
         frames: tuple[int, int] | None = None,
         joints: str | Sequence[str] | None = None,
         seed: int = 0,
+        keep_place: bool = True,
         **options: Any,
     ) -> Motion:
         """Regenerate some frames or joints of a motion according to the prompt; the rest stays exactly as it is.
 
         The result has the model's frame rate; a motion with another one is resampled first, with a warning. Every
-        frame is decoded by itself, whatever `recovery` is.
+        frame is decoded by itself, whatever `recovery` is. If the new frames have to slide to reach the kept ones,
+        because somebody who walked now squats, a warning says so.
 
         Args:
             frames: first frame to change and the one after the last, counted in `motion`; None changes all.
             joints: names of joints or of `motionmillion.pipeline.dit.editing.GROUPS` to change; None changes all. The
                 pelvis represents the position and orientation of the whole body.
+            keep_place: leave the frames after the change where they are. Otherwise they keep their poses alone, and
+                are moved along the ground and turned to where the new motion arrives, as by `inbetween`.
             options: see the class; `strength` below 1 starts from the given motion.
 
         Raises:
-            ValueError: if nothing is to be kept, for frames out of range, and unknown joints.
+            ValueError: if nothing is to be kept, for frames out of range, and unknown joints; and without `keep_place`
+                for single joints, frames without any before and after them, and more than fit into one window.
         """
         if not isinstance(prompt, str):
             raise ValueError(f"prompt must be one text, got {prompt!r}")
+        if not isinstance(keep_place, bool):
+            raise ValueError(f"keep_place must be True or False, got {keep_place!r}")
         text = check_texts(prompt)[0]
         leave_out(options, ("seconds", *LENGTHS), "of an edit", "; the motion already has one")
         chosen = self.options(options)
@@ -131,10 +140,12 @@ class DiTEditing(DiTSteps):
             name = self.dit.config.features
             raise ValueError(f"edit must be called on a model of features with edited_blocks, got one of {name!r}")
         if frames is None and joints is None:
-            raise ValueError("frames or joints must be given, got neither; a call makes a new motion")
+            raise ValueError("frames or joints must be given, got neither; without either, generate a new motion")
         given = motion
         motion = self.fitted(motion, "motion")
         span = check_span(frames, given, motion)
+        if not keep_place:
+            return self._edit_and_move(motion, text, span, joints, seed, options)
         numbers, floor = joint_numbers(joints), floor_of(motion)
         settings = dataclasses.replace(settings, recovery="direct")
         many = chosen.candidates or 1
@@ -148,7 +159,46 @@ class DiTEditing(DiTSteps):
             made = edited(self, made, floor, change, [sample_seed(own, number) for own in seeds], settings)
             begin += size
         best = made[0] if many == 1 else best_fit(text, made, self.text_encoder)
+        if 0 in numbers:
+            warn_of_slides(best, motion, span)
         return best.replace(caption=text)
+
+    def _edit_and_move(
+        self, motion: Motion, text: str, span: tuple[int, int], joints: Any, seed: int, options: Mapping[str, Any]
+    ) -> Motion:
+        """An edit after which the rest is moved to where it ends."""
+        if joints is not None:
+            raise ValueError(f"keep_place must be True for an edit of joints, got False with joints {joints!r}")
+        start, stop = span
+        if start == 0 or stop == motion.num_frames:
+            raise ValueError("keep_place must be True unless frames are kept before and after the change, got False")
+        keep, many = self.settings(self.options(options)).overlap, self.options(options).candidates or 1
+        most = self.dit.config.max_frames - min(start, keep) - min(motion.num_frames - stop, keep)
+        if stop - start > most:
+            raise ValueError(
+                f"frames must be at most {most / self.fps:g} s long where keep_place is False, got "
+                f"{(stop - start) / self.fps:g} s"
+            )
+        others = {name: value for name, value in options.items() if name != "candidates"}
+        ends = motion.slice(0, start), motion.slice(stop, motion.num_frames)
+        return self.inbetween(text, *ends, (stop - start) / self.fps, candidates=many, seed=seed, **others)
+
+
+_SLIDING = 3.5
+"""Metres per second of the pelvis from which new frames that are faster than all given ones are said to slide."""
+
+
+def warn_of_slides(made: Motion, given: Motion, span: tuple[int, int]) -> None:
+    """Warn if the new frames move much faster than the given motion does, to reach the kept frames in time."""
+    rates = [motion.translation[:, [0, 2]].diff(dim=0).norm(dim=-1) * motion.fps for motion in (made, given)]
+    new = rates[0][max(span[0] - 1, 0) : span[1]]
+    fastest, before = (float(rate.max()) if len(rate) else 0.0 for rate in (new, rates[1]))
+    if fastest > max(_SLIDING, 1.5 * before):
+        warnings.warn(
+            f"the new frames slide at up to {fastest:.1f} m/s to reach the kept ones; keep_place=False moves those "
+            "along instead, or change more frames",
+            stacklevel=3,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,8 +227,10 @@ def joint_numbers(names: Any) -> list[int]:
     for name in names:
         if name not in GROUPS and name not in SMPL22.names:
             # a common mistake: names separated by commas
-            several = "; give each by itself, on the command line by repeating the option" if "," in str(name) else ""
-            raise ValueError(f"joints must be among {', '.join((*GROUPS, *SMPL22.names))}, got {name!r}{several}")
+            hint = "; give each by itself, on the command line by repeating the option" if "," in str(name) else ""
+            for near in difflib.get_close_matches(str(name).lower(), (*GROUPS, *SMPL22.names), 1):
+                hint = hint or f"; did you mean {near!r}?"
+            raise ValueError(f"joints must be among {', '.join((*GROUPS, *SMPL22.names))}, got {name!r}{hint}")
         found |= {SMPL22.index(joint) for joint in GROUPS.get(name, (name,))}
     return sorted(found)
 

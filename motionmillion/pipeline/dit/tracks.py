@@ -6,7 +6,8 @@
 
 A motion that stands on the track is encoded, and only the values of the pelvis on the floor are kept of it, in every
 frame, and those of its orientation in one frame of ten if the heading is asked for; the model makes the rest around
-them. A window is encoded as beginning at the origin, so the track is turned and moved there, and the result back.
+them. Where only a heading is asked for, the places are the model's own. A window is encoded as beginning at the
+origin, so the track is turned and moved there, and the result back.
 
 Shapes: T frames, D feature size.
 """
@@ -49,10 +50,12 @@ class Track:
     Args:
         motion: where the body has to be, in the world.
         heading: whether its heading is held, too.
+        floor: whether its place on the floor is held.
     """
 
     motion: Motion
     heading: bool
+    floor: bool = True
 
     @staticmethod
     def of(way: Way, frames: int, fps: float) -> "Track":
@@ -61,7 +64,8 @@ class Track:
         rotations = torch.eye(3).repeat(frames, len(SMPL22), 1, 1)
         rotations[:, 0] = rotation_y(torch.from_numpy(headings)).float()
         x, z = torch.from_numpy(places).float().T
-        return Track(Motion(rotations, torch.stack([x, torch.full_like(x, _HEIGHT), z], 1), fps=fps), way.turns)
+        body = Motion(rotations, torch.stack([x, torch.full_like(x, _HEIGHT), z], 1), fps=fps)
+        return Track(body, way.turns, floor=not way.free)
 
     def held(self, steps: Encoding, tail: Motion | None, start: int, count: int) -> tuple[Tensor, Tensor]:
         """Normalised features `[T, D]` of a window, and the mask of those that are kept.
@@ -75,7 +79,7 @@ class Track:
         features = steps.encode(part if tail is None else joined([tail, part]))
         representation = steps.dit.representation
         columns = torch.zeros(representation.dim, dtype=torch.bool)
-        for name, channels in representation.floor_channels.items():
+        for name, channels in representation.floor_channels.items() if self.floor else ():
             columns[[representation.layout[name].start + channel for channel in channels]] = True
         keep = columns.repeat(len(features), 1)
         if self.heading:

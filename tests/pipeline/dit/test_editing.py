@@ -1,12 +1,14 @@
 """Kept frames and joints: they stay exactly, and nothing jumps where new motion begins or ends."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 
 from motionmillion.features import get
 from motionmillion.motion import Motion, rotation_y
-from motionmillion.pipeline.dit.editing import GROUPS, check_span, free_features, joint_numbers
+from motionmillion.pipeline.dit.editing import GROUPS, check_span, free_features, joint_numbers, warn_of_slides
 from motionmillion.skeleton import SMPL22
 
 NAMES = SMPL22.names
@@ -114,6 +116,30 @@ def test_edited_frames_change_and_the_others_stay(smooth_pipeline, clip):
     assert not keeps(smooth_pipeline.edit(clip, "jump", frames=(20, 45), seed=4), motion, slice(20, 45))
 
 
+def test_what_follows_an_edit_moves_along_if_it_may(smooth_pipeline, clip):
+    motion = smooth_pipeline.edit(clip, "jump", frames=(20, 45), seed=3, keep_place=False)
+    assert motion.num_frames == 60 and keeps(motion, clip, slice(0, 20)) and motion.caption == "jump"
+    assert torch.allclose(motion.rotations[45:, 1:], clip.rotations[45:, 1:], atol=1e-5)  # the poses are kept
+    assert torch.allclose(motion.translation[45:, 1], clip.translation[45:, 1], atol=1e-4)
+    assert not torch.allclose(motion.translation[45:], clip.translation[45:], atol=0.01)
+    both = [clip.slice(0, 20), clip.slice(45, 60)]
+    between = smooth_pipeline.inbetween("jump", *both, 25 / 20, candidates=1, seed=3)
+    assert keeps(motion, between, slice(0, 60))
+
+
+def test_new_frames_that_slide_to_the_kept_ones_are_warned_of(smooth_pipeline, clip):
+    walk = clip.replace(translation=clip.translation + torch.linspace(0, 3, 60)[:, None] * torch.tensor([0.0, 0, 1]))
+    stays = walk.translation.clone()
+    stays[20:40] = stays[20]  # somebody stops for a second, and is to be on within a quarter of one
+    stays[40:45] = torch.lerp(stays[40], walk.translation[45], torch.arange(5)[:, None] / 5)
+    with pytest.warns(UserWarning, match="the new frames slide at up to .* m/s .* keep_place=False moves those"):
+        warn_of_slides(walk.replace(translation=stays), walk, (20, 45))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_slides(walk, walk, (20, 45))
+        smooth_pipeline.edit(clip, "jump", frames=(20, 45))
+
+
 @pytest.mark.parametrize("angle", [1.6, 3.1])
 def test_an_edit_arrives_where_the_rest_is_turned_round(smooth_pipeline, angle):
     clip = smooth_pipeline("stand", seconds=4, seed=11)[0]
@@ -205,6 +231,10 @@ def test_what_is_free_in_the_features():
         (dict(frames=5), "frames must be two increasing whole numbers"),
         (dict(frames=(0.5, 2)), "frames must be two increasing whole numbers"),
         (dict(joints=["tail"]), "joints must be among left_arm, .* got 'tail'"),
+        (dict(joints=["Left_Arms"]), "got 'Left_Arms'; did you mean 'left_arm'\\?"),
+        (dict(frames=(5, 20), joints="head", keep_place=False), "keep_place must be True for an edit of joints"),
+        (dict(frames=(0, 20), keep_place=False), "keep_place must be True unless frames are kept before and after"),
+        (dict(frames=(5, 20), keep_place=1), "keep_place must be True or False, got 1"),
         (dict(joints=["left_arm,head"]), "got 'left_arm,head'; give each by itself, on the command line by repeating"),
         (
             dict(joints="head", max_seconds=3),

@@ -59,6 +59,10 @@ def test_the_body_faces_where_it_is_asked_to(smooth_pipeline):
         yaw = headings(motion.rotations[:, 0].double())
         assert torch.cos(yaw - math.radians(facing)).min() > 0.9
         assert path_error(motion, FloorPath.of([(0, 0), (0, 3)])).largest < 0.03
+    free = smooth_pipeline("walk", seconds=3, facing=90, seed=1)[0]  # alone it holds the heading, not the place
+    yaw = headings(free.rotations[:, 0].double())
+    assert torch.cos(yaw - math.radians(90)).min() > 0.9
+    assert free.translation[:, [0, 2]].abs().max() > 0.02
     turned = smooth_pipeline("turn", seconds=3, turn=120)[0]
     yaw = headings(turned.rotations[:, 0].double())
     assert math.degrees(float(yaw[-1] - yaw[0])) == pytest.approx(120, abs=3)
