@@ -42,7 +42,7 @@ def check_number(name: str, value: Any) -> float:
 
 def check_share(name: str, value: Any) -> float:
     """`value` if it is a number in 0..1; raises `ValueError` otherwise."""
-    if check_number(name, value) > 1:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
         raise ValueError(f"{name} must be in [0, 1], got {value!r}")
     return float(value)
 

@@ -32,13 +32,6 @@ def check_flag(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be True or False, got {value!r}")
 
 
-def check_share(name: str, value: Any) -> float:
-    """`value` if it is a number in 0..1; raises `ValueError` otherwise."""
-    if check_number(name, value) > 1:
-        raise ValueError(f"{name} must be in [0, 1], got {value!r}")
-    return float(value)
-
-
 def check_smoothing(name: str, value: Any) -> None:
     """Raise `ValueError` unless `value` is a valid number of frames for smoothing."""
     if check_number(name, value) > MAX_SMOOTHING:

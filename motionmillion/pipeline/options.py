@@ -15,7 +15,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from motionmillion.configuration import DTYPES, check_number, find_dtype, shown, unknown_key_error
+from motionmillion.configuration import DTYPES, check_number, check_share, find_dtype, shown, unknown_key_error
 from motionmillion.pipeline.checks import (
     Check,
     at_least,
@@ -25,7 +25,6 @@ from motionmillion.pipeline.checks import (
     check_noise,
     check_quantization,
     check_seconds,
-    check_share,
     check_smoothing,
     one_of,
     or_none,

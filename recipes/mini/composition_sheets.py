@@ -97,7 +97,7 @@ def write_sheet(clips: list[MotionClip], path: Path) -> None:
         with Image.open(path) as strip:
             row = Image.new("RGB", (strip.width, strip.height + 24), "white")
             row.paste(strip.convert("RGB"), (0, 24))
-        caption = textwrap.shorten(clip.captions[0], 150)
+        caption = textwrap.shorten(clip.captions[0], 230)
         ImageDraw.Draw(row).text((8, 4), caption, fill="black", font_size=16)
         rows.append(row)
     page = Image.new("RGB", (max(row.width for row in rows), sum(row.height for row in rows)), "white")
@@ -106,7 +106,7 @@ def write_sheet(clips: list[MotionClip], path: Path) -> None:
         page.paste(row, (0, top))
         top += row.height
     page = page.resize((page.width * 2 // 3, page.height * 2 // 3))
-    page.convert("P", palette=Image.Palette.ADAPTIVE, colors=64).save(path, optimize=True)
+    page.convert("P", palette=Image.Palette.ADAPTIVE, colors=256).save(path, optimize=True)
 
 
 if __name__ == "__main__":

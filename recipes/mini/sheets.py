@@ -24,7 +24,7 @@ VERBS = (
 WALK = "a person walks forward"
 EDITS = (
     ("a person waves with the left hand", {"joints": ["left_arm"]}),
-    ("a person squats", {"frames": (30, 100)}),
+    ("a person squats", {"frames": (30, 100), "keep_place": False}),
 )
 """Prompts and what is made anew of `WALK`, 4 s at 30 frames per second."""
 

@@ -95,7 +95,7 @@ def test_stills_are_found_and_cut():
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, "half"])
 def test_the_share_that_comes_to_rest_is_checked(share):
-    with pytest.raises(ValueError, match="compose.settle must be"):
+    with pytest.raises(ValueError, match="compose.settle must be in"):
         ComposeOptions(settle=share)
 
 
