@@ -7,11 +7,12 @@ motionmillion generate "a person claps" --edit walk.bvh --edit-joints left_arm -
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from motionmillion.cli.mapping import InputMappingOption, check_mapping, load_motion, read_mapping
+from motionmillion.cli.messages import option_names
 from motionmillion.cli.options import (
     DIT,
     INPUT,
@@ -221,11 +222,18 @@ def generate(
     finish = Finish(clips, writing, repair, open_manifest(output or []) if manifest else None)
     jobs = output_jobs(whole, output or [], num_samples, seed, resume, settled, sources, overwrite, finish)
     reading = dict(fps=source_fps, up=up)
-    given = [load_motion(file, named, **reading) if file else None for file in (prefix, end, edit)]
+
+    def read(option: str, file: Path) -> Any:
+        with option_names(path=option):
+            return load_motion(file, named, **reading)
+
+    given = [
+        read(option, file) if file else None for option, file in (("prefix", prefix), ("end", end), ("edit", edit))
+    ]
     request = Request(
         parts,
         *given[:2],
-        references=tuple(load_motion(file, named, **reading) for file in reference or []),
+        references=tuple(read("reference", file) for file in reference or []),
         reference_mode=reference_mode,
         judge=None if judge == "none" else judge,
         edit=given[2],

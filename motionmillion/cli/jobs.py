@@ -14,6 +14,7 @@ import numpy as np
 
 from motionmillion.cli.finishing import Finish
 from motionmillion.cli.mapping import load_motion
+from motionmillion.cli.messages import option_names
 from motionmillion.configuration import check_whole
 from motionmillion.io import check_output, write_motion
 from motionmillion.io.files import atomic_path
@@ -144,7 +145,8 @@ class Request:
             return [pipe.inbetween(job.prompt, *both, seed=job.seed, **options) for job in jobs]
         if self.edit is not None:
             changed = dict(frames=self.edit_frames, joints=self.edit_joints or None, keep_place=self.edit_keep_place)
-            return [pipe.edit(self.edit, job.prompt, seed=job.seed, **changed, **options) for job in jobs]
+            with option_names(frames="edit_frames", joints="edit_joints", keep_place="edit_move_rest"):
+                return [pipe.edit(self.edit, job.prompt, seed=job.seed, **changed, **options) for job in jobs]
         prompts, seeds = [job.prompt for job in jobs], [job.seed for job in jobs]
         return pipe.sample(
             prompts, seeds, prefix=self.prefix, **self._followed(pipe, jobs, options), **self.asked, **options

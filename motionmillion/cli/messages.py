@@ -45,6 +45,18 @@ def is_known(error: BaseException) -> bool:
     return isinstance(error, ValueError) and module.split(".")[0] == "motionmillion"
 
 
+@contextlib.contextmanager
+def option_names(**names: str) -> Iterator[None]:
+    """Errors of values that name an argument of Python name the option instead, `option_names(path="prefix")`."""
+    try:
+        yield
+    except ValueError as error:
+        first, space, rest = str(error).partition(" ")
+        if first in names and len(error.args) == 1:
+            error.args = (names[first] + space + rest,)
+        raise
+
+
 def usage_message(error: Exception) -> str:
     """The message of one of typer's errors, which points to the help of the command at hand."""
     context = getattr(error, "ctx", None)

@@ -137,7 +137,10 @@ def test_the_other_calls_are_the_same(run, model, walk, tmp_path):
         (("jump", "--edit", "WALK"), "frames or joints must be given, got neither"),
         (("jump", "--edit", "WALK", "--edit-frames", "1-5"), "edit_frames must look like \"20:60\", got '1-5'"),
         (("jump", "--edit-joints", "head"), "edit_frames, edit_joints and edit_move_rest must come with edit"),
-        (("jump", "--reference", "none.bvh"), "none.bvh"),
+        (("jump", "--reference", "none.bvh"), "reference must name an existing file, got 'none.bvh'"),
+        (("jump", "--edit", "none.bvh"), "edit must name an existing file, got 'none.bvh'"),
+        (("jump", "--edit", "WALK", "--edit-frames", "5:999"), "edit_frames must be two increasing whole numbers"),
+        (("jump", "--edit", "WALK", "--edit-joints", "left_hand"), "got 'left_hand'; did you mean 'left_arm'?"),
     ],
 )
 def test_mistakes_end_with_one_line(run, model, walk, tmp_path, flags, message):

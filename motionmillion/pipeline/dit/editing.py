@@ -141,12 +141,14 @@ class DiTEditing(DiTSteps):
             raise ValueError(f"edit must be called on a model of features with edited_blocks, got one of {name!r}")
         if frames is None and joints is None:
             raise ValueError("frames or joints must be given, got neither; without either, generate a new motion")
-        given = motion
+        numbers, given = joint_numbers(joints), motion
+        if isinstance(given, Motion):
+            check_span(frames, given, given)  # before the warning that it is resampled
         motion = self.fitted(motion, "motion")
         span = check_span(frames, given, motion)
         if not keep_place:
             return self._edit_and_move(motion, text, span, joints, seed, options)
-        numbers, floor = joint_numbers(joints), floor_of(motion)
+        floor = floor_of(motion)
         settings = dataclasses.replace(settings, recovery="direct")
         many = chosen.candidates or 1
         seeds = [seed] if many == 1 else [sample_seed(seed, n) for n in range(many)]
@@ -228,7 +230,8 @@ def joint_numbers(names: Any) -> list[int]:
         if name not in GROUPS and name not in SMPL22.names:
             # a common mistake: names separated by commas
             hint = "; give each by itself, on the command line by repeating the option" if "," in str(name) else ""
-            for near in difflib.get_close_matches(str(name).lower(), (*GROUPS, *SMPL22.names), 1):
+            meant = str(name).lower().replace("hand", "arm")  # hands have no joints of their own
+            for near in difflib.get_close_matches(meant, (*GROUPS, *SMPL22.names), 1):
                 hint = hint or f"; did you mean {near!r}?"
             raise ValueError(f"joints must be among {', '.join((*GROUPS, *SMPL22.names))}, got {name!r}{hint}")
         found |= {SMPL22.index(joint) for joint in GROUPS.get(name, (name,))}
