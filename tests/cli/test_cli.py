@@ -195,7 +195,7 @@ def test_motions_are_put_together_from_the_command_line(run, tmp_path):
             "seconds must be left out with time",
         ),
         (["generate", "--timeline", "0: walk", "-o", "x.html"], "seconds of part 0 must be above 0"),
-        (["generate", "walk", "--prefix", "nosuch.bvh", "-o", "x.html"], "path must name an existing file"),
+        (["generate", "walk", "--prefix", "nosuch.bvh", "-o", "x.html"], "prefix must name an existing file"),
         (["generate", "walk", "-o", "x.html", "--rewrite-cache", "x.json"], "rewrite_cache must come with rewrite"),
         (["generate", "walk", "-o", "x.html", "--dtype", "int3"], "dtype must be one of"),
         (["generate", "walk", "-o", "x.html", "--quantization", "2bit"], "quantization must be one of"),
