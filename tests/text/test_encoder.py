@@ -267,6 +267,7 @@ def test_a_pipeline_says_which_prompt_is_cut(tiny_pipeline):
         ("a ballerina does glissades and finishes in an arabesque", False),
         ("JumpSmallForward", False),
         ("tiptoe stealthily, crouched low", False),
+        ("he stretches his hamstrings", False),
         ("somersault, backflip, handspring, cartwheel", False),
         ("eine Person geht vorwärts und winkt", True),
         ("una persona camina hacia adelante y saluda", True),
