@@ -54,7 +54,8 @@ _UNKNOWN_SHARE = 0.2
 _PIECES_PER_WORD, _FEWEST_WORDS = 1.65, 4
 """Tokens per word, in texts of that many words, above which a language is taken to be unknown; English has 1.1."""
 _ENGLISH = re.compile(
-    r"\b(a (person|man|woman)|the|an|and|is|with|someone|he|she|they|his|of|to|then|while|like|onto|\w{3,}(ly|ing|wards))\b"
+    r"\b(a (person|man|woman)|the|an|and|is|with|someone|he|she|they|his|of|to|then|while|like|onto"
+    r"|\w{3,}(ly|ing|wards))\b"
 )
 """Words and endings that hardly occur in a sentence of another language."""
 _LATIN = 0x24F
