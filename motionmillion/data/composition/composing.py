@@ -140,7 +140,9 @@ class _Maker:
         """True with probability `share`; no number is drawn for 0."""
         return share > 0 and float(torch.rand((), generator=self.generator)) < share
 
-    def _made(self, kind: str, make: Callable[[], MotionClip | str], ends: bool) -> MotionClip | None:
+    def _made(
+        self, kind: str, make: Callable[[], MotionClip | str], ends: bool, source: str = COMPOSED
+    ) -> MotionClip | None:
         """The clip from `make` with its source set; None if it returns a reason, which is counted."""
         try:
             result = make()
@@ -149,7 +151,17 @@ class _Maker:
         if isinstance(result, str):
             self.refused[f"{kind}, {result}"] += 1
             return None
-        return result.replace(sources=(COMPOSED,) * len(result.captions), ends=ends)
+        return result.replace(sources=(source,) * len(result.captions), ends=ends)
+
+    def _of_single_clips(self, count: int, make: Callable[[MotionClip], MotionClip | None]) -> list[MotionClip]:
+        """Up to `count` clips, each made from another of the given ones, in random order."""
+        made: list[MotionClip] = []
+        for index in torch.randperm(len(self.clips), generator=self.generator).tolist():
+            if len(made) == count:
+                break
+            clip = make(self.clips[index])
+            made += [clip] if clip else []
+        return made
 
     def sequences(self, count: int) -> list[MotionClip]:
         """Up to `count` sequences of two parts or, for one in four, three."""
@@ -193,13 +205,9 @@ class _Maker:
             return []
         from motionmillion.data.composition import reverse_clip
 
-        made: list[MotionClip] = []
-        for index in torch.randperm(len(self.clips), generator=self.generator).tolist():
-            if len(made) == count:
-                break
-            clip = self._made("reversals", functools.partial(reverse_clip, self.clips[index]), self.clips[index].whole)
-            made += [clip] if clip else []
-        return made
+        return self._of_single_clips(
+            count, lambda clip: self._made("reversals", functools.partial(reverse_clip, clip), clip.whole)
+        )
 
     def moments(self, count: int) -> list[MotionClip]:
         """Up to `count` windows around single events: one of each kind, the rarest first, then another of each."""
@@ -241,16 +249,13 @@ class _Maker:
             return []
         from motionmillion.data.composition.pace import change_pace
 
-        made: list[MotionClip] = []
-        for index in torch.randperm(len(self.clips), generator=self.generator).tolist():
-            if len(made) == count:
-                break
-            clip = change_pace(self.clips[index], self.generator, max(1, self.options.describe))
-            if isinstance(clip, str):
-                self.refused[f"paces, {clip}"] += 1
-            else:
-                made.append(clip.replace(sources=(DESCRIBED,) * len(clip.captions)))
-        return made
+        wordings = max(1, self.options.describe)
+
+        def make(clip: MotionClip) -> MotionClip | None:
+            changed = functools.partial(change_pace, clip, self.generator, wordings)
+            return self._made("paces", changed, ends=False, source=DESCRIBED)
+
+        return self._of_single_clips(count, make)
 
     def described(self, clip: MotionClip) -> MotionClip:
         """The clip with sentences about its motion."""

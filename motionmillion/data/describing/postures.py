@@ -70,8 +70,7 @@ BEND_SPEED = 0.5
 def posture_timeline(track: BodyTrack) -> Timeline:
     """Postures that are held long enough to count, in order."""
     found: Timeline = []
-    masks = _masks(track)
-    for posture, mask in masks.items():
+    for posture, mask in _masks(track).items():
         for span in spans(mask, gap=0.3 * RATE, shortest=SHORTEST.get(posture, 0.5) * RATE):
             found.append((posture, span))
     # what comes before the first posture or after the last may be the end of standing, cut by the motion's edge
