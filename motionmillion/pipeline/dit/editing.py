@@ -147,7 +147,7 @@ class DiTEditing(DiTSteps):
         motion = self.fitted(motion, "motion")
         span = check_span(frames, given, motion)
         if not keep_place:
-            return self._edit_and_move(motion, text, span, joints, seed, options)
+            return self._edit_and_move(motion, text, span, joints, seed, settings.overlap, options)
         floor = floor_of(motion)
         settings = dataclasses.replace(settings, recovery="direct")
         many = chosen.candidates or 1
@@ -166,15 +166,22 @@ class DiTEditing(DiTSteps):
         return best.replace(caption=text)
 
     def _edit_and_move(
-        self, motion: Motion, text: str, span: tuple[int, int], joints: Any, seed: int, options: Mapping[str, Any]
+        self,
+        motion: Motion,
+        text: str,
+        span: tuple[int, int],
+        joints: Any,
+        seed: int,
+        keep: int,
+        options: Mapping[str, Any],
     ) -> Motion:
-        """An edit after which the rest is moved to where it ends."""
+        """An edit after which the rest is moved to where it ends; `keep` frames on both sides are its context."""
         if joints is not None:
             raise ValueError(f"keep_place must be True for an edit of joints, got False with joints {joints!r}")
         start, stop = span
         if start == 0 or stop == motion.num_frames:
             raise ValueError("keep_place must be True unless frames are kept before and after the change, got False")
-        keep, many = self.settings(self.options(options)).overlap, self.options(options).candidates or 1
+        many = self.options(options).candidates or 1
         most = self.dit.config.max_frames - min(start, keep) - min(motion.num_frames - stop, keep)
         if stop - start > most:
             raise ValueError(
