@@ -18,6 +18,7 @@ class TextMotionEvaluatorConfig(PretrainedConfig):
     Args:
         features: name of the motion representation.
         blocks: blocks of its layout that are read, in order; None reads all of them.
+        path: also read the heading and the place on the floor, both summed up since the first frame.
         patch: frames that make one position of the motion encoder.
         max_frames: a motion's further frames are not read.
         text_encoder, sentence, text_length, text_dim: the frozen encoder of texts and the width of its features, see
@@ -39,6 +40,7 @@ class TextMotionEvaluatorConfig(PretrainedConfig):
 
     features: str = "rot272"
     blocks: list[str] | None = None
+    path: bool = False
     patch: int = 1
     max_frames: int = 300
     text_encoder: str = MINILM
@@ -68,6 +70,10 @@ class TextMotionEvaluatorConfig(PretrainedConfig):
         layout = representations.get(self.features).layout
         if self.blocks is not None and (not self.blocks or set(self.blocks) - set(layout)):
             raise ValueError(f"blocks must be among {', '.join(layout)}, got {self.blocks!r}")
+        if not isinstance(self.path, bool):
+            raise ValueError(f"path must be true or false, got {self.path!r}")
+        if self.path and type(representations.get(self.features)).root is representations.Representation.root:
+            raise ValueError(f"path must be false with features {self.features!r}, whose root is not summed up")
         positive = ("patch", "max_frames", "text_dim", "width", "motion_layers", "text_layers", "heads", "feedforward")
         for name in positive:
             check_whole(name, getattr(self, name), 1)
@@ -93,4 +99,4 @@ class TextMotionEvaluatorConfig(PretrainedConfig):
     def dim(self) -> int:
         """Features that are read, D."""
         layout = representations.get(self.features).layout
-        return sum(layout.sizes[name] for name in (layout if self.blocks is None else self.blocks))
+        return sum(layout.sizes[name] for name in (layout if self.blocks is None else self.blocks)) + 3 * self.path

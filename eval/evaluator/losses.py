@@ -2,7 +2,8 @@
 
 | loss | meaning |
 |---|---|
-| contrast | InfoNCE between the texts and motions of a batch, both ways; texts that say the same are no negatives |
+| contrast | InfoNCE between the texts and motions of a batch, both ways; texts that say the same are no negatives, \
+unless they name other sides |
 | latents | smooth L1 distance between the two embeddings of a pair |
 | prior | divergence of both distributions from each other and from a standard normal one |
 | reconstruction | smooth L1 of the normalised features decoded from the motion's and from the text's embedding |
@@ -48,6 +49,7 @@ def evaluator_losses(
     motion: "Embedding",
     text: "Embedding",
     sentences: Tensor,
+    sides: Tensor,
     decoder: nn.Module | None,
     patches: Tensor,
     mask: Tensor,
@@ -57,13 +59,14 @@ def evaluator_losses(
     Args:
         motion, text: distributions of the embeddings, `[B, E]` each.
         sentences: one embedding a text `[B, S]`.
+        sides: equal numbers where texts name the same sides `[B]`.
         decoder: makes features from embeddings, or None.
         patches, mask: what the motion encoder read, `[B, P, ...]` and `[B, P]`.
     """
     values: dict[str, Any] = {}
     if config.losses.get("contrast"):
         values["contrast"] = contrast(
-            motion.mean, text.mean, sentences, config.contrast_temperature, config.same_meaning
+            motion.mean, text.mean, sentences, sides, config.contrast_temperature, config.same_meaning
         )
     if config.losses.get("latents"):
         values["latents"] = smooth_l1_loss(motion.mean, text.mean)
@@ -78,16 +81,19 @@ def evaluator_losses(
     return EvaluatorOutput(sum(parts.values(), motion.mean.new_zeros(())), values, parts)
 
 
-def contrast(motion: Tensor, text: Tensor, sentences: Tensor, temperature: float, same_meaning: float) -> Tensor:
+def contrast(
+    motion: Tensor, text: Tensor, sentences: Tensor, sides: Tensor, temperature: float, same_meaning: float
+) -> Tensor:
     """InfoNCE over cosines of `[B, E]` and `[B, E]`, the mean of both ways.
 
     Args:
-        sentences: `[B, S]`; pairs whose sentences have a cosine above `same_meaning` are left out of the negatives.
+        sentences, sides: `[B, S]` and `[B]`; pairs of equal sides whose sentences have a cosine above `same_meaning`
+            are left out of the negatives.
         temperature: divides the cosines.
     """
     similarity = normalize(text, dim=-1) @ normalize(motion, dim=-1).mT / temperature  # [B, B]
     sentences = normalize(sentences, dim=-1)
-    same = sentences @ sentences.mT > same_meaning
+    same = (sentences @ sentences.mT > same_meaning) & (sides[:, None] == sides)
     same.fill_diagonal_(False)
     similarity = similarity.masked_fill(same, -torch.inf)
     own = torch.arange(len(similarity), device=similarity.device)

@@ -143,7 +143,8 @@ class TextMotionEvaluator(ExactStatistics, StrictLoading, PreTrainedModel):
     def weights_sha256(self) -> str:
         """Hash of the weights and of the settings that embeddings depend on; part of every protocol."""
         digest = hashlib.sha256(weights_hash(self).encode())
-        for name in ("features", "blocks", "patch", "max_frames", "text_encoder", "sentence", "normalize"):
+        names = ["features", "blocks", "patch", "max_frames", "text_encoder", "sentence", "normalize"]
+        for name in [*names, "path"] if self.config.path else names:
             digest.update(f"{name}={getattr(self.config, name)!r}".encode())
         return digest.hexdigest()
 
@@ -159,6 +160,9 @@ class TextMotionEvaluator(ExactStatistics, StrictLoading, PreTrainedModel):
         x = (features - self.mean) / self.std
         if config.blocks is not None:
             x = torch.cat([x[..., layout[name]] for name in config.blocks], dim=-1)
+        if config.path:
+            yaw, path = self.representation.root(features)
+            x = torch.cat([x, yaw[..., None] / math.pi, path[..., [0, 2]]], dim=-1)
         frames = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
         x = x * frames[..., None]
         x = nn.functional.pad(x, (0, 0, 0, -x.shape[1] % config.patch)).unflatten(1, (-1, config.patch)).flatten(2)
@@ -177,7 +181,13 @@ class TextMotionEvaluator(ExactStatistics, StrictLoading, PreTrainedModel):
         return self.text_embedder(self.words_in(text_features.relu().to(self.dtype)), text_mask)
 
     def forward(
-        self, features: Tensor, lengths: Tensor, text_features: Tensor, text_mask: Tensor, sentences: Tensor
+        self,
+        features: Tensor,
+        lengths: Tensor,
+        text_features: Tensor,
+        text_mask: Tensor,
+        sentences: Tensor,
+        sides: Tensor,
     ) -> EvaluatorOutput:
         """Training losses of a batch of pairs.
 
@@ -185,11 +195,12 @@ class TextMotionEvaluator(ExactStatistics, StrictLoading, PreTrainedModel):
             features, lengths: see `encode_motion`.
             text_features, text_mask: see `encode_text`.
             sentences: one embedding a text `[B, S]`, by which texts of the same meaning are found.
+            sides: equal numbers where texts name the same sides `[B]`.
         """
         patches, mask = self.patches(features, lengths)
         motion = self.motion_embedder(self.frames_in(patches.to(self.dtype)), mask)
         text = self.encode_text(text_features, text_mask)
-        return evaluator_losses(self.config, motion, text, sentences, self.decoder, patches, mask)
+        return evaluator_losses(self.config, motion, text, sentences, sides, self.decoder, patches, mask)
 
     def loss_counts(self, features: Tensor, lengths: Tensor, **_: Any) -> dict[str, Tensor]:
         """Numbers of pairs or positions over which `forward` takes the mean of each loss of a batch."""

@@ -1,6 +1,7 @@
-"""Swaps left and right in the caption of a mirrored motion.
+"""Left and right in captions: which are sides, and the caption of a mirrored motion.
 
     mirror_caption("the right hand waves right away")       # "the left hand waves right away"
+    sides("the right hand waves right away")                # ["right"]
 
 Unusual: "right" and "left" that do not name a side stay: "a right angle", "right behind", "left over", "has left". In
 ambiguous cases the preceding words decide: "turns right before stopping" is a turn, "the left over the right" are two
@@ -49,6 +50,17 @@ def mirror_caption(text: str) -> str:
     too. Only whole words are swapped: "upright" stays.
     """
     return _WORDS.sub(_mirrored, text)
+
+
+def sides(text: str) -> list[str]:
+    """Left and right in the order in which they are named, without repetition."""
+    mirrored = mirror_caption(text).lower().split()
+    found = []
+    for word, other in zip(text.lower().split(), mirrored, strict=True):
+        side = "left" if "left" in word else "right"
+        if word != other and "clockwise" not in word and found[-1:] != [side]:
+            found.append(side)
+    return found
 
 
 def _mirrored(match: re.Match[str]) -> str:

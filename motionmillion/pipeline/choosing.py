@@ -14,7 +14,6 @@ Unusual: this is no judge of quality. Of motions that all miss what was asked it
 Letters: K motions, N tokens, L text length, C feature size.
 """
 
-import re
 from collections.abc import Sequence
 
 import torch
@@ -22,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from motionmillion.data.describing import describe_motion
+from motionmillion.data.mirror_words import sides
 from motionmillion.lm import MotionLM
 from motionmillion.motion import Motion
 from motionmillion.text.encoder import TextEncoder
@@ -33,7 +33,6 @@ NO_SIDE, OTHER_SIDE = 0.1, 0.2
 NOTHING_SAID = -1.0
 """Fit of a motion that no sentence describes."""
 
-_SIDE = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 _AT_ONCE = 64
 _SHORTEST = 2
 """Frames of a motion that can be measured."""
@@ -66,15 +65,11 @@ def generated(motions: Sequence[Motion], after: float) -> list[Motion]:
 
 
 def _penalties(prompt: str, sentences: Sequence[str]) -> Tensor:
-    asked = _sides(prompt)
+    asked = sides(prompt)
     if not asked:
         return torch.zeros(len(sentences))
-    said = [_sides(sentence) for sentence in sentences]
+    said = [sides(sentence) for sentence in sentences]
     return torch.tensor([0.0 if own == asked else OTHER_SIDE if own else NO_SIDE for own in said])
-
-
-def _sides(text: str) -> set[str]:
-    return {word.lower() for word in _SIDE.findall(text)}
 
 
 def _embedded(texts: Sequence[str], encoder: TextEncoder) -> Tensor:

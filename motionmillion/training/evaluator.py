@@ -7,6 +7,11 @@
 | variants, speed, trim | versions of each clip, see `motionmillion.data.augment.random_variant` |
 | own_caption_share | fraction of visits in which a window of a longer take is described by a caption of its own |
 | caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
+| caption_weights | probability weights of the sources of captions, see `motionmillion.data.sets.texts` |
+| compose | training clips made out of others, see `motionmillion.data.composition.composing.ComposeOptions` |
+| balance | 0 visits every clip equally often, 1 every category; values between them are a compromise |
+| balance_by | what a category is: `category`, `description` (title of the take) or `action` (verb of the caption) |
+| mirrored | every visit shows a clip and its mirrored copy, so that texts with the other side are contrasted |
 
 `model` takes arguments of `TextMotionEvaluatorConfig`; the text width follows from the encoder. Validation is
 retrieval on the whole clips of the split `val`, with the published batches of 32 (of fewer clips, one batch of all).
@@ -66,8 +71,8 @@ def train_evaluator(recipe: Recipe, resume: bool = False, force: bool = False) -
     set_seed(recipe.seed)
     model = TextMotionEvaluator(config)
     model.use_text_encoder(encoder)
-    versions = {**data.versions, "own_caption_share": data.own_caption_share}
-    train = PairDataset(training, model.representation, encoder, **versions, seed=recipe.seed)
+    drawn = {"own_caption_share": data.own_caption_share, "caption_weights": data.caption_weights, "seed": recipe.seed}
+    train = PairDataset(training, model.representation, encoder, **data.versions, **drawn)
     model.set_statistics(feature_stats((f for own in train.features for f in own), model.representation.layout))
     check_origins(recipe.output, clips_of(train, data.folders, data.skip_bad), force)
     # 4. train
@@ -76,6 +81,7 @@ def train_evaluator(recipe: Recipe, resume: bool = False, force: bool = False) -
     trainer = build_trainer(
         model, arguments, train, held_out, collate_pairs, lambda m: evaluate_retrieval(m, compared, recipe.seed)
     )
+    trainer.sample_weights = data.visits(train.groups(data.balance_by))
     figures = run(trainer, recipe)
     if trainer.is_world_process_zero():
         trainer.trained_model.save_pretrained(Path(recipe.output) / "final")

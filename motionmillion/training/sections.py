@@ -197,19 +197,14 @@ class CaptionedSection(ClipsSection):
         return [add_captions(clip, rules) for clip in clips if clip.split == "train" and clip.captions]
 
 
-@dataclass(frozen=True)
-class EvaluatorSection(CaptionedSection):
-    """The section `data` of an evaluator's recipe."""
-
-
 def _without_none(given: Any) -> Any:
     """Options without null values; null in a recipe removes an option of its base recipe."""
     return {key: value for key, value in given.items() if value is not None} if isinstance(given, Mapping) else given
 
 
 @dataclass(frozen=True)
-class TextToMotionSection(CaptionedSection):
-    """Keys shared by language models and DiTs: text features, sampling, balance, compositions, the starting model."""
+class ComposedSection(CaptionedSection):
+    """Captioned clips, and clips composed from them, with weights of captions and of clips."""
 
     caption_weights: Mapping[str, float] | None = option(
         None, "probability weights of the sources of captions, see `motionmillion.data.sets.texts`"
@@ -224,6 +219,46 @@ class TextToMotionSection(CaptionedSection):
         "category",
         "what a category is: `category`, `description` (title of the take) or `action` (verb of the caption)",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_caption_weights(self.caption_weights, "data.caption_weights")
+        check_share("data.balance", self.balance)
+        check_balance_by(self.balance_by, "data.balance_by")
+
+    def training_clips(self, clips: Sequence[MotionClip], seed: int) -> list[MotionClip]:
+        """The training clips among `clips`, with the captions that rules add, and the clips composed from them."""
+        own = super().training_clips(clips, seed)
+        return compose_clips(own, self.compose, seed)[0] if self.compose is not None and own else own
+
+    def visits(self, groups: Sequence[str | None]) -> torch.Tensor | None:
+        """Sampling weight of each training clip by its entry in `groups`; None if all clips are equally likely."""
+        return category_weights(groups, self.balance)
+
+
+@dataclass(frozen=True)
+class EvaluatorSection(ComposedSection):
+    """The section `data` of an evaluator's recipe."""
+
+    mirrored: bool = option(
+        False, "every visit shows a clip and its mirrored copy, so that texts with the other side are contrasted"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.mirrored, bool):
+            raise ValueError(f"data.mirrored must be true or false, got {self.mirrored!r}")
+
+    @property
+    def versions(self) -> dict[str, Any]:
+        """Keyword arguments for the data set that draws versions of clips."""
+        return super().versions | {"mirrored": self.mirrored}
+
+
+@dataclass(frozen=True)
+class TextToMotionSection(ComposedSection):
+    """Keys shared by language models and DiTs: text features, sampling, the starting model."""
+
     text_encoder: str = option(MINILM, ENCODER)
     sentence: bool = option(True, ENCODER)
     text_length: int = option(150, ENCODER)
@@ -237,19 +272,7 @@ class TextToMotionSection(CaptionedSection):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_caption_weights(self.caption_weights, "data.caption_weights")
-        check_share("data.balance", self.balance)
-        check_balance_by(self.balance_by, "data.balance_by")
         check_whole("data.text_length", self.text_length, 1)
-
-    def training_clips(self, clips: Sequence[MotionClip], seed: int) -> list[MotionClip]:
-        """The training clips among `clips`, with the captions that rules add, and the clips composed from them."""
-        own = super().training_clips(clips, seed)
-        return compose_clips(own, self.compose, seed)[0] if self.compose is not None and own else own
-
-    def visits(self, groups: Sequence[str | None]) -> torch.Tensor | None:
-        """Sampling weight of each training clip by its entry in `groups`; None if all clips are equally likely."""
-        return category_weights(groups, self.balance)
 
     def encoder(self, device: torch.device | str = "cpu") -> TextEncoder:
         """The text encoder; its weights are not loaded if precomputed features of all captions are given."""

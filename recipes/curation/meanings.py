@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from motionmillion.curation.captions.meaning import counts, directions, minilm, sides
+from motionmillion.curation.captions.meaning import counts, directions, minilm
 from motionmillion.data.clips import list_clips
-from motionmillion.data.mirror_words import mirror_caption
+from motionmillion.data.mirror_words import mirror_caption, sides
 
 LIMITS = (0.2, 0.3, 0.4, 0.45, 0.5, 0.6, 0.7)
 

@@ -79,8 +79,39 @@ def test_a_visit_draws_a_version_and_one_of_its_captions():
         PairDataset([clip.replace(captions=()) for clip in clips], get("rot272"), encoder)
 
 
+def test_mirrored_copies_come_with_their_clips_and_name_the_other_side():
+    encoder = TextEncoder(sentence=True)
+    captions = ["a person waves with the left hand", "a person waves"]
+    clips = [
+        clip.replace(captions=(text,), own_captions=(), motion=clip.motion.replace(caption=text))
+        for clip, text in zip(synthetic_clips(2, seed=0), captions, strict=True)
+    ]
+    data = PairDataset(clips, get("rot272"), encoder, mirrored=True)
+    batch = collate_pairs([data[0], data[1]])
+    assert batch["features"].shape[0] == 4 and batch["lengths"].tolist() == 2 * batch["lengths"][:2].tolist()
+    side, other = batch["sides"][0], batch["sides"][2]
+    assert side != other and 0 not in (side, other) and batch["sides"][[1, 3]].tolist() == [0, 0]
+    mirrored = get("rot272").encode(clips[1].motion.mirror().canonicalize())
+    assert torch.allclose(batch["features"][3][: len(mirrored)], mirrored)
+    assert torch.equal(batch["text_features"][1], batch["text_features"][3])
+    right = encoder(["a person waves with the right hand"])[0][0]
+    assert torch.allclose(batch["text_features"][2][: len(right)].float(), right.float(), atol=2e-3)
+
+
+def test_composed_clips_and_weights_of_captions_are_trained_on(tmp_path):
+    data = dict(compose={"sequences": 0.5, "describe": 2}, caption_weights={"described": 1}, balance=0.5)
+    train_evaluator(recipe(tmp_path, 1, **data, mirrored=True))
+    assert TextMotionEvaluator.from_pretrained(tmp_path / "final").config.width == 32
+
+
 @pytest.mark.parametrize(
-    ("data", "message"), [({"magic": 1}, "magic"), ({"synthetic": 0}, "must name either folder or synthetic")]
+    ("data", "message"),
+    [
+        ({"magic": 1}, "magic"),
+        ({"synthetic": 0}, "must name either folder or synthetic"),
+        ({"mirrored": 1}, "data.mirrored must be true or false, got 1"),
+        ({"compose": {"sequence": 1}}, "did you mean sequences"),
+    ],
 )
 def test_recipes_that_cannot_be_are_errors(tmp_path, data, message):
     with pytest.raises(ValueError, match=message):

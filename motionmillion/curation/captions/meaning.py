@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from motionmillion.data.mirror_words import mirror_caption
+from motionmillion.data.mirror_words import sides
 
 NEAR = 0.5
 """Greatest distance, 1 - cosine, of embeddings of MiniLM; see `recipes/curation/meanings.py`."""
@@ -44,17 +44,6 @@ _DIRECTIONS = {
     "place": r"in place|on the spot",
 }
 _DIRECTION = {name: re.compile(rf"(?<![\w-])(?:{pattern})\b", re.I) for name, pattern in _DIRECTIONS.items()}
-
-
-def sides(text: str) -> list[str]:
-    """Left and right in the order in which they are named, without repetition."""
-    mirrored = mirror_caption(text).lower().split()
-    found = []
-    for word, other in zip(text.lower().split(), mirrored, strict=True):
-        side = "left" if "left" in word else "right"
-        if word != other and "clockwise" not in word and found[-1:] != [side]:
-            found.append(side)
-    return found
 
 
 def counts(text: str) -> list[int]:

@@ -4,7 +4,7 @@
     batch = collate_pairs([dataset[i] for i in ...])
 
 Every clip is encoded in several versions ahead of time (mirrored, other speeds, ends cut); each visit draws one of
-them and one of its captions.
+them and one of its captions, and can show its mirrored copy with it.
 
 Letters: B batch, T frames, D feature size, L text length, C text feature size.
 """
@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 
 from motionmillion.data.augment import random_variants
 from motionmillion.data.clips import MotionClip
+from motionmillion.data.mirror_words import mirror_caption, sides
 from motionmillion.data.sets.groups import BALANCED_BY, check_balance_by, group_of
 from motionmillion.data.sets.sequences import Version
 from motionmillion.data.sets.texts import TextBank, Texts, check_caption_sources, draw_caption
@@ -26,6 +27,9 @@ from motionmillion.data.shards.texts import TextShards
 from motionmillion.features import Representation
 from motionmillion.progress import tracked
 from motionmillion.text.encoder import TextEncoder
+
+_SIDES = 12
+"""Sides of a text that are compared."""
 
 
 class PairDataset(Dataset):
@@ -41,6 +45,7 @@ class PairDataset(Dataset):
         seed: seed of the versions.
         texts: precomputed features; `encoder` is then not used.
         caption_weights: probability weights of the sources of captions, see `motionmillion.data.sets.texts`.
+        mirrored: also encode the mirrored copy of every version, which comes with it in each visit.
 
     Raises:
         ValueError: if no clip has a caption, or none of a source that `caption_weights` names, or precomputed features
@@ -59,6 +64,7 @@ class PairDataset(Dataset):
         seed: int = 0,
         texts: Texts | None = None,
         caption_weights: Mapping[str, float] | None = None,
+        mirrored: bool = False,
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
         clips = [clip for clip in clips if clip.captions]
@@ -70,11 +76,16 @@ class PairDataset(Dataset):
         self.names = [clip.name for clip in clips]
         self.versions: list[list[Version]] = []
         self.features: list[list[Tensor]] = []
+        self.mirrored: list[list[Tensor]] = []
         for clip in tracked(clips, "encoding", "clips"):
             made = random_variants(clip, variants, generator, speed, trim)
             self.versions.append([Version.of(each) for each in made])  # without the motions, which would double memory
             self.features.append([representation.encode(each.motion.canonicalize()) for each in made])
+            if mirrored:
+                copies = [each.motion.mirror().canonicalize() for each in made]
+                self.mirrored.append([representation.encode(copy) for copy in copies])
         captions = [c for versions in self.versions for version in versions for c in version.captions]
+        captions += map(mirror_caption, list(captions)) if mirrored else []
         if texts is None:
             texts = TextBank(captions, encoder)
         elif isinstance(texts, TextShards):
@@ -97,12 +108,27 @@ class PairDataset(Dataset):
         clip = self.versions[item][draw]
         shares = (self.own_caption_share, clip.sources, self.caption_weights)
         caption = draw_caption(clip.captions, clip.own_captions, clip.whole, *shares)
-        return {"features": self.features[item][draw], "text": self.texts[caption]}
+        pair = self._pair(self.features[item][draw], caption)
+        if self.mirrored:
+            pair["mirrored"] = self._pair(self.mirrored[item][draw], mirror_caption(caption))
+        return pair
+
+    def _pair(self, features: Tensor, caption: str) -> dict[str, Any]:
+        return {"features": features, "text": self.texts[caption], "sides": _number_of(sides(caption))}
+
+
+def _number_of(named: Sequence[str]) -> int:
+    """A number for the sides that a text names, in their order; 0 for none."""
+    return sum((1 + (side == "right")) * 3**place for place, side in enumerate(named[:_SIDES]))
 
 
 def collate_pairs(samples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-    """Padded `features` `[B, T, D]`, `lengths` `[B]`, `text_features` `[B, L, C]`, `text_mask` `[B, L]` and
-    `sentences` `[B, C]`, the mean of each text's features."""
+    """Padded `features` `[B, T, D]`, `lengths` `[B]`, `text_features` `[B, L, C]`, `text_mask` `[B, L]`, `sentences`
+    `[B, C]`, the mean of each text's features, and `sides` `[B]`, equal where texts name the same sides in one order.
+
+    Mirrored copies are samples of their own, behind all others.
+    """
+    samples = [*samples, *(sample["mirrored"] for sample in samples if "mirrored" in sample)]
     features, text = ([sample[name] for sample in samples] for name in ("features", "text"))
     text_lengths = torch.tensor([len(states) for states in text])
     text_features = pad_sequence(text, batch_first=True)
@@ -112,4 +138,5 @@ def collate_pairs(samples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         "text_features": text_features,
         "text_mask": torch.arange(text_features.shape[1]) < text_lengths[:, None],
         "sentences": torch.stack([states.mean(0) for states in text]),
+        "sides": torch.tensor([sample["sides"] for sample in samples]),
     }

@@ -2,7 +2,8 @@
 
 import pytest
 
-from motionmillion.curation.captions.meaning import SameMeaning, counts, directions, sides
+from motionmillion.curation.captions.meaning import SameMeaning, counts, directions
+from motionmillion.data.mirror_words import sides
 
 
 def test_sides_are_read_in_order():

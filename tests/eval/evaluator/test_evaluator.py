@@ -108,9 +108,25 @@ def test_contrast_is_cross_entropy_without_texts_of_the_same_meaning():
         others = [other for other in range(4) if {own, other} != {2, 3}]
         row, column = cosine[own, others], cosine[others, own]
         total += float(row.logsumexp(0) + column.logsumexp(0) - 2 * cosine[own, own])
-    assert float(contrast(motion, text, sentences, 0.1, 0.9)) == pytest.approx(total / 8, rel=1e-5)
-    everything = float(contrast(motion, text, sentences, 0.1, 1.0))
+    sides = torch.zeros(4)
+    assert float(contrast(motion, text, sentences, sides, 0.1, 0.9)) == pytest.approx(total / 8, rel=1e-5)
+    everything = float(contrast(motion, text, sentences, sides, 0.1, 1.0))
     assert everything > total / 8
+    # texts with other sides never say the same
+    assert float(contrast(motion, text, sentences, torch.arange(4), 0.1, 0.9)) == pytest.approx(everything, rel=1e-6)
+
+
+@pytest.mark.parametrize("features", ["rot272", "hml263"])
+def test_with_path_heading_and_place_are_read_of_every_frame(features, clips):
+    config = TextMotionEvaluatorConfig(**SIZES, features=features, blocks=["positions"], path=True, patch=4)
+    model = TextMotionEvaluator(config).eval()
+    clip = model.representation.encode(clips[0].motion.canonicalize())
+    patches, mask = model.patches(clip[None], torch.tensor([len(clip)]))
+    rows = patches[mask].unflatten(1, (4, -1)).flatten(0, 1)[: len(clip), -3:]  # [T, 3]
+    yaw, place = model.representation.root(clip)
+    assert torch.allclose(rows, torch.stack([yaw / math.pi, place[:, 0], place[:, 2]], 1), atol=1e-5)
+    without = TextMotionEvaluator(TextMotionEvaluatorConfig(**SIZES, features=features, blocks=["positions"], patch=4))
+    assert without.frames_in.in_features == model.frames_in.in_features - 12
 
 
 def test_divergence_is_that_of_torch():
@@ -162,6 +178,8 @@ def test_padding_of_a_training_batch_counts_for_nothing(encoder, clips):
         ({"losses": {"magic": 1.0}}, "losses must be among"),
         ({"losses": {"reconstruction": 1.0}}, "must come with decoder_layers"),
         ({"features": "rot9"}, "features must be one of"),
+        ({"path": 1}, "path must be true or false, got 1"),
+        ({"features": "rot276", "path": True}, "path must be false with features 'rot276'"),
         ({"wdith": 32}, "did you mean width"),
     ],
 )
@@ -234,5 +252,5 @@ def test_in_half_precision_statistics_stay_exact_and_embeddings_near(tmp_path, d
         assert found.dtype == torch.float32 and torch.allclose((found * expected).sum(1), torch.ones(2), atol=1e-2)
         batch = torch.stack([clip[:7] for clip in clips])
         words, mask = torch.randn(2, 5, 384), torch.ones(2, 5, dtype=torch.bool)
-        half(batch, torch.tensor([7, 4]), words, mask, torch.randn(2, 8)).loss.backward()
+        half(batch, torch.tensor([7, 4]), words, mask, torch.randn(2, 8), torch.zeros(2)).loss.backward()
         assert all(bool(p.grad.isfinite().all()) for p in half.parameters() if p.grad is not None)
