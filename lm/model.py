@@ -146,7 +146,6 @@ class MotionLM(StrictLoading, PreTrainedModel, GenerationMixin):
         if labels is not None:
             losses, hits = self._losses(hidden, labels)
             loss = losses.sum() / max(losses.numel(), 1)
-            losses = losses.detach()
         if return_logits is None:
             return_logits = labels is None or not (self.training and self.lean_training)
         if return_logits:

@@ -97,7 +97,7 @@ class MotionFactorisedLM(MotionLM, of=("codes", "factorised")):
         if labels is not None:
             losses, hits = self._losses(hidden, labels)
             output.loss = losses.sum() / max(losses.numel(), 1)  # type: ignore[assignment]
-            output.token_losses, output.token_hits = losses.detach(), hits
+            output.token_losses, output.token_hits = losses, hits
         return output
 
     def _losses(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ class Part(StrEnum):
     lm = "lm"
     dit = "dit"
     few_step = "few-step"
+    preference = "preference"
     evaluator = "evaluator"
 
 
@@ -46,7 +47,11 @@ def train(
         int, typer.Option(help="Dry run: mean length of a sample in tokens, text and motion, with packing.")
     ] = 100,
 ) -> None:
-    """Train a tokenizer, a language model, a flow-matching transformer or a text-motion evaluator from a recipe."""
+    """Train a tokenizer, a language model, a flow-matching transformer or a text-motion evaluator from a recipe.
+
+    few-step distils a transformer; preference trains a language model on which of its own motions do what the text
+    says.
+    """
     if importlib.util.find_spec("accelerate") is None:
         raise ImportError('accelerate must be installed to train; run: pip install "motionmillion[train]"')
     from motionmillion.training.recipe import load_recipe
@@ -54,6 +59,10 @@ def train(
     recipe = load_recipe(config, override or [])
     start_torch()
     if dry_run:
+        if part is Part.preference:
+            raise ValueError(
+                "--dry-run must be left out with preference, whose cost is that of sampling; set data.prompts=10"
+            )
         from motionmillion.training.plan.dry_run import Target
         from motionmillion.training.plan.dry_run import dry_run as plan
 
@@ -69,6 +78,8 @@ def train(
         from motionmillion.training.dit.train import train_dit as run
     elif part is Part.few_step:
         from motionmillion.training.dit.distillation import train_few_step as run
+    elif part is Part.preference:
+        from motionmillion.training.lm.preference import train_preference as run
     elif part is Part.evaluator:
         from motionmillion.training.evaluator import train_evaluator as run
     else:
@@ -78,7 +89,7 @@ def train(
         final = Path(recipe.output) / "final"
         figures_line = "  ".join(f"{name.removeprefix('eval_')} {value:.4g}" for name, value in figures.items())
         typer.echo(f"validation of {final}: {figures_line}")
-        if part in (Part.lm, Part.dit, Part.few_step):
+        if part in (Part.lm, Part.dit, Part.few_step, Part.preference):
             typer.echo(f'motionmillion generate "a person waves" --model {final} -o wave.html')
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from motionmillion.training.distributed import close_processes

@@ -13,7 +13,7 @@ import hashlib
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -28,6 +28,11 @@ from motionmillion.text.encoder import TextEncoder
 from motionmillion.text.prompts import check_texts
 from motionmillion.text.rewriting import PromptRewriter
 
+if TYPE_CHECKING:
+    from motionmillion.eval.evaluator.model import TextMotionEvaluator
+
+MATCHER = "matcher"
+"""Folder of a pipeline's matcher."""
 _KINDS = {
     None: "motionmillion.pipeline.codes:CodesPipeline",
     "dit": "motionmillion.pipeline.dit.pipeline:DiTPipeline",
@@ -55,6 +60,8 @@ class MotionPipeline:
     """The kind in errors."""
     text_encoder: TextEncoder
     default_options: Options
+    matcher: "TextMotionEvaluator | None" = None
+    """An evaluator that helps to choose among candidates, see `motionmillion.pipeline.choosing`."""
 
     def __new__(cls, *parts: Any, **named: Any) -> Self:
         made: Any = pipeline_class(None) if cls is MotionPipeline else cls
@@ -191,6 +198,7 @@ class MotionPipeline:
             made: Any = layout.load(folder, device, dtype, quantization)
         else:
             made = found.load(folder, settings["defaults"], device, dtype, quantization)
+            made.matcher = load_matcher(folder, made.text_encoder, device)
         return made
 
     @classmethod
@@ -207,18 +215,22 @@ class MotionPipeline:
 
     def to(self, device: str | torch.device) -> Self:
         """Move all parts."""
-        for part in (self.text_encoder, *self.weighted_parts().values()):
+        for part in (self.text_encoder, *self._saved_parts().values()):
             part.to(device)  # type: ignore[arg-type]
         return self
 
     def weighted_parts(self) -> dict[str, PreTrainedModel]:
-        """The parts with their own folder, by its name."""
+        """The parts that generate, by the name of their folder."""
         raise NotImplementedError
+
+    def _saved_parts(self) -> dict[str, PreTrainedModel]:
+        """The parts with their own folder, by its name."""
+        return self.weighted_parts() | ({} if self.matcher is None else {MATCHER: self.matcher})
 
     def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
         """Write a pipeline folder; weights are stored in `dtype` (buffers such as the statistics stay exact)."""
         folder = Path(folder)
-        for name, part in self.weighted_parts().items():
+        for name, part in self._saved_parts().items():
             weights = None
             if dtype is not None:
                 cast = {name for name, _ in part.named_parameters()}
@@ -246,6 +258,28 @@ class MotionPipeline:
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             return str(api.upload_folder(repo_id=repo_id, folder_path=folder, **options))
+
+
+def load_matcher(folder: Path, encoder: TextEncoder, device: str | torch.device) -> "TextMotionEvaluator | None":
+    """The matcher in the folder of a pipeline, which reads texts with the pipeline's encoder where it can.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    if not (folder / MATCHER).is_dir():
+        return None
+    from motionmillion.eval.evaluator.model import TextMotionEvaluator
+
+    matcher = TextMotionEvaluator.from_pretrained(folder / MATCHER)
+    matcher.to(device)  # type: ignore[arg-type]
+    config = matcher.config
+    if (config.text_encoder, config.sentence, config.text_length) == (
+        encoder.name,
+        encoder.sentence,
+        encoder.max_length,
+    ):
+        matcher.use_text_encoder(encoder)
+    return matcher
 
 
 def sample_seed(seed: int, sample: int) -> int:

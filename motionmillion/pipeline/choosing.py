@@ -1,13 +1,14 @@
 """Of several motions of one prompt, the one that does what the prompt says.
 
-    fits = prompt_fits("a person waves with the left hand", motions, encoder)       # [K]
-    fits += GAIN * text_gains(lm, tokens, features, mask)                            # [K]
+    fits = prompt_fits("a person waves with the left hand", motions, encoder, matcher)      # [K]
+    fits += GAIN * text_gains(lm, tokens, features, mask)                                    # [K]
     motions[int(fits.argmax())]
 
 A motion is measured and described in sentences (`motionmillion.data.describing`). It fits as well as the nearest of
 them, by the cosine of their embeddings, less a penalty where the prompt names a side and the sentence does not, or
-names the other one, which embeddings hardly tell apart. A language model adds how much likelier the text makes its
-tokens. On `recipes/mini/instruction_prompts_tune.yaml` both together choose better than either.
+names the other one, which embeddings hardly tell apart. A pipeline's matcher, an evaluator of its own, adds how near
+the motion is to the prompt, and a language model how much likelier the text makes its tokens. On
+`recipes/mini/instruction_prompts_tune.yaml` all together choose better than any of them.
 
 Unusual: this is no judge of quality. Of motions that all miss what was asked it takes one of them.
 
@@ -15,6 +16,7 @@ Letters: K motions, N tokens, L text length, C feature size.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -26,8 +28,13 @@ from motionmillion.lm import MotionLM
 from motionmillion.motion import Motion
 from motionmillion.text.encoder import TextEncoder
 
+if TYPE_CHECKING:
+    from motionmillion.eval.evaluator.model import TextMotionEvaluator
+
 GAIN = 0.005
 """Weight of a nat of `text_gains` beside a cosine."""
+MATCH = 0.4
+"""Weight of a matcher's cosine beside that of the nearest sentence."""
 NO_SIDE, OTHER_SIDE = 0.1, 0.2
 """Penalties of sentences without the side that the prompt names, and with another."""
 NOTHING_SAID = -1.0
@@ -38,7 +45,21 @@ _SHORTEST = 2
 """Frames of a motion that can be measured."""
 
 
-def prompt_fits(prompt: str, motions: Sequence[Motion], encoder: TextEncoder) -> Tensor:
+def prompt_fits(
+    prompt: str, motions: Sequence[Motion], encoder: TextEncoder, matcher: "TextMotionEvaluator | None" = None
+) -> Tensor:
+    """How well motions fit a prompt `[K]`: their descriptions, and by a matcher, if there is one, they themselves."""
+    fits = _description_fits(prompt, motions, encoder)
+    if matcher is None:
+        return fits
+    measured = [number for number, motion in enumerate(motions) if motion.num_frames >= _SHORTEST]
+    if measured:
+        near = matcher.embed_motions([motions[number] for number in measured]) @ matcher.embed_texts(prompt)[0]
+        fits[measured] += MATCH * near
+    return fits
+
+
+def _description_fits(prompt: str, motions: Sequence[Motion], encoder: TextEncoder) -> Tensor:
     """How well descriptions of motions fit a prompt `[K]`; at most 1."""
     told = [describe_motion(motion) if motion.num_frames >= _SHORTEST else [] for motion in motions]
     sentences = list(dict.fromkeys(sentence for own in told for sentence in own))
@@ -50,13 +71,19 @@ def prompt_fits(prompt: str, motions: Sequence[Motion], encoder: TextEncoder) ->
     return torch.tensor([max((fits[sentence] for sentence in own), default=NOTHING_SAID) for own in told])
 
 
-def best_fit(prompt: str, motions: Sequence[Motion], encoder: TextEncoder, after: float = 0.0) -> Motion:
-    """The one of several motions whose descriptions fit a prompt best.
+def best_fit(
+    prompt: str,
+    motions: Sequence[Motion],
+    encoder: TextEncoder,
+    matcher: "TextMotionEvaluator | None" = None,
+    after: float = 0.0,
+) -> Motion:
+    """The one of several motions that fits a prompt best.
 
     Args:
         after: seconds of the motions that are given, not generated.
     """
-    return motions[int(prompt_fits(prompt, generated(motions, after), encoder).argmax())]
+    return motions[int(prompt_fits(prompt, generated(motions, after), encoder, matcher).argmax())]
 
 
 def generated(motions: Sequence[Motion], after: float) -> list[Motion]:

@@ -8,8 +8,8 @@
     for chunk in pipe.stream("a person walks"):
         ...
 
-A pipeline folder holds `pipeline.json` (versions and default sampling options), `tokenizer/`, `lm/` and
-`text_encoder.json`.
+A pipeline folder holds `pipeline.json` (versions and default sampling options), `tokenizer/`, `lm/`,
+`text_encoder.json` and perhaps a `matcher/`, which helps to choose among candidates.
 
 Unusual: the motion of a prompt depends only on the prompt, the seed and the options, never on the other prompts of the
 call or the batch size (in float32, the default; in lower precision, rounding may differ between batch sizes and flip a
@@ -165,11 +165,13 @@ class CodesPipeline(CodesSteps):
         """One motion per prompt, the best of several where there are candidates."""
         many, found = self.candidates(options, way), []
         if many == 1 and way is None:
-            _, found = self._sample(prompts, seeds, options, prefix)
+            _, found = self.sample_tokens(prompts, seeds, options, prefix)
             return [motion.replace(caption=text) for text, motion in zip(prompts, found, strict=True)]
         given = 0.0 if prefix is None else prefix.seconds
         for text, seed in zip(prompts, seeds, strict=True):
-            tokens, motions = self._sample([text] * many, [sample_seed(seed, n) for n in range(many)], options, prefix)
+            tokens, motions = self.sample_tokens(
+                [text] * many, [sample_seed(seed, n) for n in range(many)], options, prefix
+            )
             found.append(self.best(text, tokens, motions, way, given).replace(caption=text))
         return found
 
@@ -191,22 +193,28 @@ class CodesPipeline(CodesSteps):
             return on_way(motions, way)
         if len(motions) == 1:
             return motions[0]
-        fits = prompt_fits(prompt, generated(motions, after), self.text_encoder)
-        if not self.continuous:
-            features, mask = self.read([prompt])
-            rows = pad_sequence(list(tokens), batch_first=True, padding_value=self.lm.config.padding_token_id)
-            spread = (features.expand(len(rows), -1, -1), mask.expand(len(rows), -1))
-            fits = fits + GAIN * text_gains(self.lm, rows, *spread)
-        return motions[int(fits.argmax())]
+        return motions[int(self.fits(prompt, tokens, motions, after).argmax())]
 
-    def _sample(
+    def fits(
+        self, prompt: str, tokens: Tensor | Sequence[Tensor], motions: Sequence[Motion], after: float = 0.0
+    ) -> Tensor:
+        """How well motions fit a prompt `[K]`; see `best` for the arguments."""
+        fits = prompt_fits(prompt, generated(motions, after), self.text_encoder, self.matcher)
+        if self.continuous:
+            return fits
+        features, mask = self.read([prompt])
+        rows = pad_sequence(list(tokens), batch_first=True, padding_value=self.lm.config.padding_token_id)
+        spread = (features.expand(len(rows), -1, -1), mask.expand(len(rows), -1))
+        return fits + GAIN * text_gains(self.lm, rows, *spread)
+
+    def sample_tokens(
         self,
         prompts: list[str],
         seeds: Sequence[int],
         options: CodesOptions | FlowHeadOptions,
         prefix: Motion | None = None,
     ) -> tuple[Tensor, list[Motion]]:
-        """A motion per prompt, and its tokens `[B, N]`, those of the prefix before them."""
+        """Tokens `[B, N]` of a motion per prompt, those of the prefix before them, and the motions."""
         # 1. encode the text and the prefix
         features, mask = self.read(prompts)
         before = None

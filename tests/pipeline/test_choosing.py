@@ -3,9 +3,12 @@
 import pytest
 import torch
 
+from motionmillion import MotionPipeline
 from motionmillion.data.synthetic import synthesize
+from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
+from motionmillion.eval.evaluator.model import TextMotionEvaluator
 from motionmillion.pipeline.base import sample_seed
-from motionmillion.pipeline.choosing import GAIN, NOTHING_SAID, prompt_fits, text_gains
+from motionmillion.pipeline.choosing import GAIN, MATCH, NOTHING_SAID, prompt_fits, text_gains
 
 PROMPT = "a person walks forward"
 
@@ -58,6 +61,46 @@ def test_gains_are_those_of_each_row_alone(tiny_pipeline):
         assert float(gain) == pytest.approx(float(alone - said), abs=1e-4) and abs(float(gain)) > 1e-4
 
 
+@pytest.fixture
+def matcher(text_encoder):
+    torch.manual_seed(0)
+    sizes = dict(
+        width=32, heads=4, feedforward=48, motion_layers=1, text_layers=1, text_length=text_encoder.max_length
+    )
+    made = TextMotionEvaluator(TextMotionEvaluatorConfig(**sizes, sentence=text_encoder.sentence)).eval()
+    made.use_text_encoder(text_encoder)
+    return made
+
+
+def test_a_matcher_adds_how_near_motions_are_to_the_prompt(text_encoder, motions, matcher):
+    made = [*motions.values(), motions["walk"].slice(0, 1)]
+    added = prompt_fits(PROMPT, made, text_encoder, matcher) - prompt_fits(PROMPT, made, text_encoder)
+    near = matcher.embed_motions(made[:-1]) @ matcher.embed_texts(PROMPT)[0]
+    assert torch.allclose(added[:-1], MATCH * near, atol=1e-5) and near.unique().numel() > 1
+    assert added[-1] == 0  # too short to be measured
+
+
+def test_a_pipeline_keeps_its_matcher(tiny_pipeline, tiny_dit_pipeline, matcher, tmp_path, monkeypatch):
+    for name, pipe in {"codes": tiny_pipeline, "dit": tiny_dit_pipeline}.items():
+        monkeypatch.setattr(pipe, "matcher", matcher)
+        pipe.save_pretrained(tmp_path / name, dtype=torch.float16)
+        loaded = MotionPipeline.from_pretrained(tmp_path / name)
+        assert loaded.matcher is not None and loaded.matcher.text_encoder is loaded.text_encoder
+        walk = synthesize("walk", 0, 2.0)
+        assert torch.allclose(loaded.matcher.embed_motions(walk), matcher.embed_motions(walk), atol=1e-2)
+        text = 1e3 * loaded.matcher.embed_texts(PROMPT)
+        for wanted in range(3):
+            near = torch.cat([text if number == wanted else -text for number in range(3)])
+            with monkeypatch.context() as patch:
+                patch.setattr(loaded.matcher, "embed_motions", lambda motions, near=near: near)
+                best = loaded(PROMPT, seconds=1, candidates=3)[0]
+            drawn = loaded.sample([PROMPT], [sample_seed(0, wanted)], seconds=1, candidates=1)[0]
+            assert torch.allclose(best.translation, drawn.translation, atol=1e-5)
+        (tmp_path / name / "matcher" / "model.safetensors").write_bytes(b"no weights")
+        with pytest.raises(ValueError, match="damaged|cannot be read|not a valid"):
+            MotionPipeline.from_pretrained(tmp_path / name)
+
+
 def test_the_best_of_the_candidates_is_kept(tiny_pipeline):
     seeds = [sample_seed(4, number) for number in range(3)]
     single = tiny_pipeline.sample([PROMPT] * 3, seeds, seconds=2)
@@ -79,7 +122,9 @@ def test_a_continuation_is_judged_by_what_is_new(tiny_pipeline, monkeypatch):
     prefix, lengths = synthesize("walk", 0, 2.0), []
     monkeypatch.setattr(
         "motionmillion.pipeline.codes.prompt_fits",
-        lambda prompt, motions, encoder: lengths.extend(m.num_frames for m in motions) or torch.zeros(len(motions)),
+        lambda prompt, motions, encoder, matcher: (
+            lengths.extend(m.num_frames for m in motions) or torch.zeros(len(motions))
+        ),
     )
     (motion,) = tiny_pipeline("jump", seconds=1, prefix=prefix, candidates=2)
     assert motion.num_frames == 90 and lengths == [30, 30]

@@ -12,8 +12,10 @@ from motionmillion.training.dit import distillation
 from motionmillion.training.dit import train as dit_train
 from motionmillion.training.dit.distillation import FewStepSection
 from motionmillion.training.dit.sources import DiTSection
+from motionmillion.training.lm import preference
 from motionmillion.training.lm import train as lm_train
 from motionmillion.training.lm.options import LMSection, motion_of
+from motionmillion.training.lm.preference import PreferenceSection, PreferenceTraining
 from motionmillion.training.sections import EvaluatorSection, key_table, option, read_section
 from motionmillion.training.tokenizer import TokenizerSection
 
@@ -29,6 +31,8 @@ DIT = {"synthetic": 3}
         (lm_train, LMSection, "data"),
         (dit_train, DiTSection, "data"),
         (distillation, FewStepSection, "model"),
+        (preference, PreferenceSection, "data"),
+        (preference, PreferenceTraining, "training"),
     ],
 )
 def test_the_module_shows_every_key(module, kind, section):

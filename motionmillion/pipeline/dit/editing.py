@@ -160,7 +160,7 @@ class DiTEditing(DiTSteps):
             change = Change(text, begin, begin + size, span[1], numbers)
             made = edited(self, made, floor, change, [sample_seed(own, number) for own in seeds], settings)
             begin += size
-        best = made[0] if many == 1 else best_fit(text, made, self.text_encoder)
+        best = made[0] if many == 1 else best_fit(text, made, self.text_encoder, self.matcher)
         if 0 in numbers:
             warn_of_slides(best, motion, span)
         return best.replace(caption=text)

@@ -177,7 +177,7 @@ class DiTPipeline(DiTEditing):
                 count = many if text else 1  # without words there is nothing to choose by
                 drawn = [sample_seed(seed, n) for n in range(count)]
                 motions = self._sample([text] * count, drawn, alone, prefix, [reference] * count, [mode] * count, way)
-                found.append(best_fit(text, motions, self.text_encoder, given) if text else motions[0])
+                found.append(best_fit(text, motions, self.text_encoder, self.matcher, given) if text else motions[0])
             return found
         # 1. settings
         settings = self.settings(options, starts=all(each is not None for each in references))
