@@ -12,13 +12,25 @@ import pytest
 
 from motionmillion.lm.config import SIZES
 from motionmillion.training.arguments import MotionTrainingArguments
+from motionmillion.training.lm.options import LMSection
+from motionmillion.training.lm.preference import PreferenceSection, PreferenceTraining
 from motionmillion.training.plan.configs import TEXT_DIM
 from motionmillion.training.plan.dry_run import Target, dry_run
 from motionmillion.training.recipe import load_recipe, load_yaml
+from motionmillion.training.sections import read_section
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_bash = pytest.mark.skipif(sys.platform == "win32", reason="the scripts are for Linux and macOS")
-NO_RECIPES = {"base.yaml", "compose.yaml", "captions.yaml", "ablation.yaml", "synthetic.yaml", "soak.yaml"}
+PREFERENCE = ROOT / "recipes/mini/preference.yaml"  # has no dry run
+NO_RECIPES = {
+    PREFERENCE.name,
+    "base.yaml",
+    "compose.yaml",
+    "captions.yaml",
+    "ablation.yaml",
+    "synthetic.yaml",
+    "soak.yaml",
+}
 RECIPES = [
     path
     for path in sorted(ROOT.glob("recipes/**/*.yaml"))
@@ -47,6 +59,13 @@ def test_every_recipe_passes_the_dry_run(path):
     for line in (r"^parameters   [\d,]{7,}", "^steps ", "^disk ", r"^(none|\d) .* <- this recipe$"):
         assert re.search(line, text, re.MULTILINE), line
     assert not [note for note in notes if "assumed" in note]
+
+
+def test_the_recipe_for_preference_has_known_keys():
+    recipe = load_recipe(PREFERENCE)
+    data = read_section(PreferenceSection, recipe.data)
+    assert data.compose == read_section(LMSection, load_recipe(ROOT / "recipes/mini/lm.yaml").data).compose
+    assert read_section(PreferenceTraining, recipe.training).steps == 150 and not recipe.model
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,7 @@ def _evaluator(
         "text_features": torch.randn(2, config.text_length, config.text_dim),
         "text_mask": torch.ones(2, config.text_length, dtype=torch.bool),
         "sentences": torch.randn(2, config.text_dim),
+        "sides": torch.zeros(2),
     }
     shape = measured_shape(model, sample, autocast=arguments.bf16)
     batch = _batch(arguments, target, config.max_frames)
