@@ -60,7 +60,9 @@ def train(
     start_torch()
     if dry_run:
         if part is Part.preference:
-            raise ValueError("--dry-run must be left out with preference; try it with --set data.prompts=10")
+            raise ValueError(
+                "--dry-run must be left out with preference; try --set data.prompts=10 --set output=runs/try"
+            )
         from motionmillion.training.plan.dry_run import Target
         from motionmillion.training.plan.dry_run import dry_run as plan
 

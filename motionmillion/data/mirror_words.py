@@ -52,13 +52,22 @@ def mirror_caption(text: str) -> str:
     return _WORDS.sub(_mirrored, text)
 
 
-def sides(text: str) -> list[str]:
-    """Left and right in the order in which they are named, without repetition."""
+def sides(text: str, turns: bool = False) -> list[str]:
+    """Left and right in the order in which they are named, without repetition.
+
+    Args:
+        turns: also "clockwise" and "counterclockwise".
+    """
     mirrored = mirror_caption(text).lower().split()
-    found = []
+    found: list[str] = []
     for word, other in zip(text.lower().split(), mirrored, strict=True):
-        side = "left" if "left" in word else "right"
-        if word != other and "clockwise" not in word and found[-1:] != [side]:
+        if word == other:
+            continue
+        if "clockwise" in word:
+            side = "clockwise" if word.startswith("clock") else "counterclockwise"
+        else:
+            side = "left" if "left" in word else "right"
+        if found[-1:] != [side] and (turns or "clockwise" not in side):
             found.append(side)
     return found
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import cosine_similarity, normalize
 
 from motionmillion.data.describing import describe_motion
 from motionmillion.data.mirror_words import sides
@@ -48,14 +48,14 @@ _SHORTEST = 2
 def prompt_fits(
     prompt: str, motions: Sequence[Motion], encoder: TextEncoder, matcher: "TextMotionEvaluator | None" = None
 ) -> Tensor:
-    """How well motions fit a prompt `[K]`: their descriptions, and by a matcher, if there is one, they themselves."""
+    """How well motions fit a prompt `[K]`, by their descriptions and a matcher, if there is one."""
     fits = _description_fits(prompt, motions, encoder)
     if matcher is None:
         return fits
     measured = [number for number, motion in enumerate(motions) if motion.num_frames >= _SHORTEST]
     if measured:
-        near = matcher.embed_motions([motions[number] for number in measured]) @ matcher.embed_texts(prompt)[0]
-        fits[measured] += MATCH * near
+        made = matcher.embed_motions([motions[number] for number in measured])
+        fits[measured] += MATCH * cosine_similarity(made, matcher.embed_texts(prompt))
     return fits
 
 

@@ -11,7 +11,7 @@
 | compose | training clips made out of others, see `motionmillion.data.composition.composing.ComposeOptions` |
 | balance | 0 visits every clip equally often, 1 every category; values between them are a compromise |
 | balance_by | what a category is: `category`, `description` (title of the take) or `action` (verb of the caption) |
-| mirrored | every visit shows a clip and its mirrored copy, so that texts with the other side are contrasted |
+| mirrored | add mirrored copies to each batch, which doubles it, to contrast left and right |
 
 `model` takes arguments of `TextMotionEvaluatorConfig`; the text width follows from the encoder. Validation is
 retrieval on the whole clips of the split `val`, with the published batches of 32 (of fewer clips, one batch of all).

@@ -33,21 +33,25 @@ RECIPE = "recipe.json"
 _LITTLE = 1 << 20
 """Bytes of free space below which a failure to write is put down to the full disk."""
 
+CHECKPOINTS = "checkpoint-*"
 MARKER, AVERAGE_FILE = "complete.json", "ema.pt"
 DAMAGED = "damaged.json"
 """The mark of a checkpoint in which a changed file was found."""
 
 
-def check_output(recipe: Recipe, resume: bool) -> None:
+def check_output(recipe: Recipe, resume: bool, parts: str = CHECKPOINTS) -> None:
     """Check that the output folder is new or holds the run to resume.
+
+    Args:
+        parts: pattern of the folders that a run of this kind leaves.
 
     Raises:
         ValueError: if the folder holds checkpoints of another recipe, or any without `resume`.
     """
-    file, there = Path(recipe.output) / RECIPE, checkpoints(recipe.output)
+    file, there = Path(recipe.output) / RECIPE, any(Path(recipe.output).glob(parts))
     finished = (Path(recipe.output) / "final").exists()
     if (there or finished) and not resume:
-        found = "checkpoints" if there else "a trained model"
+        found = f"{parts.rstrip('-_*')}s" if there else "a trained model"
         raise ValueError(
             f"output must be a new folder, got {recipe.output!r} with {found}; use --resume or another one"
         )
@@ -62,10 +66,10 @@ def check_output(recipe: Recipe, resume: bool) -> None:
             )
 
 
-def note_recipe(recipe: Recipe) -> None:
+def note_recipe(recipe: Recipe, parts: str = CHECKPOINTS) -> None:
     """Write what a run must have in common with its resumption into the output folder, unless it is there."""
     file = Path(recipe.output) / RECIPE
-    if not (checkpoints(recipe.output) and file.exists()) and os.environ.get("RANK", "0") == "0":
+    if not (any(Path(recipe.output).glob(parts)) and file.exists()) and os.environ.get("RANK", "0") == "0":
         write_text(json.dumps({"format": FORMAT, **_own(recipe)}, indent=2) + "\n", file)
 
 
@@ -81,7 +85,7 @@ def format_of(output: str | Path) -> int:
 
 def checkpoints(output: str | Path) -> list[Path]:
     """Checkpoint folders of a run, the newest first."""
-    return sorted(Path(output).glob("checkpoint-*"), key=_step, reverse=True)
+    return sorted(Path(output).glob(CHECKPOINTS), key=_step, reverse=True)
 
 
 def mark_whole(folder: Path, processes: int, split: str, sums: Mapping[str, str]) -> None:

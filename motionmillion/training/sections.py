@@ -241,7 +241,8 @@ class EvaluatorSection(ComposedSection):
     """The section `data` of an evaluator's recipe."""
 
     mirrored: bool = option(
-        False, "every visit shows a clip and its mirrored copy, so that texts with the other side are contrasted"
+        False,
+        "add mirrored copies to each batch, which doubles it, to contrast left and right",
     )
 
     def __post_init__(self) -> None:

@@ -88,11 +88,12 @@ def test_a_pipeline_keeps_its_matcher(tiny_pipeline, tiny_dit_pipeline, matcher,
         assert loaded.matcher is not None and loaded.matcher.text_encoder is loaded.text_encoder
         walk = synthesize("walk", 0, 2.0)
         assert torch.allclose(loaded.matcher.embed_motions(walk), matcher.embed_motions(walk), atol=1e-2)
-        text = 1e3 * loaded.matcher.embed_texts(PROMPT)
+        text = loaded.matcher.embed_texts(PROMPT)
         for wanted in range(3):
             near = torch.cat([text if number == wanted else -text for number in range(3)])
             with monkeypatch.context() as patch:
                 patch.setattr(loaded.matcher, "embed_motions", lambda motions, near=near: near)
+                patch.setattr("motionmillion.pipeline.choosing.MATCH", 1e3)
                 best = loaded(PROMPT, seconds=1, candidates=3)[0]
             drawn = loaded.sample([PROMPT], [sample_seed(0, wanted)], seconds=1, candidates=1)[0]
             assert torch.allclose(best.translation, drawn.translation, atol=1e-5)

@@ -81,21 +81,20 @@ def test_a_visit_draws_a_version_and_one_of_its_captions():
 
 def test_mirrored_copies_come_with_their_clips_and_name_the_other_side():
     encoder = TextEncoder(sentence=True)
-    captions = ["a person waves with the left hand", "a person waves"]
+    captions = ["a person waves with the left hand", "a person waves", "a person turns clockwise"]
     clips = [
         clip.replace(captions=(text,), own_captions=(), motion=clip.motion.replace(caption=text))
-        for clip, text in zip(synthetic_clips(2, seed=0), captions, strict=True)
+        for clip, text in zip(synthetic_clips(3, seed=0), captions, strict=True)
     ]
     data = PairDataset(clips, get("rot272"), encoder, mirrored=True)
-    batch = collate_pairs([data[0], data[1]])
-    assert batch["features"].shape[0] == 4 and batch["lengths"].tolist() == 2 * batch["lengths"][:2].tolist()
-    side, other = batch["sides"][0], batch["sides"][2]
-    assert side != other and 0 not in (side, other) and batch["sides"][[1, 3]].tolist() == [0, 0]
+    batch = collate_pairs([data[0], data[1], data[2]])
+    assert batch["features"].shape[0] == 6 and batch["lengths"].tolist() == 2 * batch["lengths"][:3].tolist()
+    assert len(batch["sides"].unique()) == 5 and batch["sides"][[1, 4]].tolist() == [0, 0]
     mirrored = get("rot272").encode(clips[1].motion.mirror().canonicalize())
-    assert torch.allclose(batch["features"][3][: len(mirrored)], mirrored)
-    assert torch.equal(batch["text_features"][1], batch["text_features"][3])
+    assert torch.allclose(batch["features"][4][: len(mirrored)], mirrored)
+    assert torch.equal(batch["text_features"][1], batch["text_features"][4])
     right = encoder(["a person waves with the right hand"])[0][0]
-    assert torch.allclose(batch["text_features"][2][: len(right)].float(), right.float(), atol=2e-3)
+    assert torch.allclose(batch["text_features"][3][: len(right)].float(), right.float(), atol=2e-3)
 
 
 def test_composed_clips_and_weights_of_captions_are_trained_on(tmp_path):

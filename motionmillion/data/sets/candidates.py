@@ -31,7 +31,7 @@ from motionmillion.text.encoder import TextEncoder
 BEST, OTHERS = 2, 2
 """Candidates of a visit."""
 ALIKE = 0.03
-"""Standard deviation of fits below which the candidates of a prompt are alike and teach nothing."""
+"""Standard deviation of fits below which the candidates of a prompt are alike."""
 _FLOOR = 0.02
 """Added to the standard deviation, so that small differences do not count much."""
 _MOST = 2.5
@@ -87,6 +87,10 @@ class Candidates:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ValueError(f"candidates must be a whole file, got {str(path)!r} ({reason}); delete it") from None
 
+    def differing(self) -> list[int]:
+        """The prompts whose candidates differ in how they fit; the others teach nothing."""
+        return (self.fits.std(dim=1) > ALIKE).nonzero()[:, 0].tolist()
+
     def part(self, rows: Sequence[int]) -> Self:
         """The candidates of some prompts."""
         chosen = torch.tensor(rows, dtype=torch.long)
@@ -98,25 +102,16 @@ class CandidateDataset(Dataset):
     """Prompts with four of their candidates, two of them drawn at random at each access.
 
     Args:
-        candidates: those of prompts whose candidates are alike are left out.
+        candidates: of which each prompt's should differ.
         encoder: makes the text features.
-
-    Raises:
-        ValueError: if nothing is left.
     """
 
     def __init__(self, candidates: Candidates, encoder: TextEncoder) -> None:
-        spread = candidates.fits.std(dim=1)
-        rows = (spread > ALIKE).nonzero()[:, 0].tolist()
-        if not rows:
-            raise ValueError(
-                f"candidates must differ in how they fit, got {len(spread)} prompts whose candidates are alike"
-            )
-        self.candidates = candidates.part(rows)
-        fits = self.candidates.fits
+        self.candidates = candidates
+        fits = candidates.fits
         deviation = fits.std(dim=1, keepdim=True) + _FLOOR
         self.advantages = ((fits - fits.mean(dim=1, keepdim=True)) / deviation).clamp(-_MOST, _MOST)  # [P, K]
-        self.texts = TextBank(self.candidates.prompts, encoder)
+        self.texts = TextBank(candidates.prompts, encoder)
 
     def __len__(self) -> int:
         return len(self.candidates.prompts)

@@ -28,8 +28,9 @@ from motionmillion.features import Representation
 from motionmillion.progress import tracked
 from motionmillion.text.encoder import TextEncoder
 
-_SIDES = 12
-"""Sides of a text that are compared."""
+_SIDES = ("left", "right", "clockwise", "counterclockwise")
+_COMPARED = 12
+"""Sides of a text that are compared, the first ones."""
 
 
 class PairDataset(Dataset):
@@ -114,12 +115,12 @@ class PairDataset(Dataset):
         return pair
 
     def _pair(self, features: Tensor, caption: str) -> dict[str, Any]:
-        return {"features": features, "text": self.texts[caption], "sides": _number_of(sides(caption))}
+        return {"features": features, "text": self.texts[caption], "sides": _number_of(sides(caption, turns=True))}
 
 
 def _number_of(named: Sequence[str]) -> int:
     """A number for the sides that a text names, in their order; 0 for none."""
-    return sum((1 + (side == "right")) * 3**place for place, side in enumerate(named[:_SIDES]))
+    return sum((1 + _SIDES.index(side)) * 5**place for place, side in enumerate(named[:_COMPARED]))
 
 
 def collate_pairs(samples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:

@@ -3,8 +3,8 @@
     motionmillion train preference --config recipes/mini/preference.yaml --set data.folder=my_motions
 
 In every round the model samples several motions for captions of the training clips, `motionmillion.pipeline.choosing`
-rates how well each fits its caption, and the model takes some steps towards those that fit better than
-the others of their caption and away from those that fit worse. So one motion comes to do what the best of several did.
+rates how well each fits its caption, and some training steps raise the probability of those that fit better than the
+others of their caption, and lower that of the rest. So one motion comes to do what the best of several did.
 
 | key of `data` | meaning |
 |---|---|
@@ -32,21 +32,27 @@ the others of their caption and away from those that fit worse. So one motion co
 | learning_rate | of the first steps after a short warm-up; it falls to a fifth |
 | ema_decay | decay of the average of the weights, which is what a round ends with |
 | max_grad_norm | longest gradient |
-| reach | factor by which a likelihood moves, before nothing more is gained |
+| reach | clip range: factor by which a likelihood moves, before nothing more is gained |
 | penalty | weight of the distance from the model that sampled |
 | logging_steps | steps between two lines |
 
 Each round has a folder of its own, `<output>/round_N`, with `candidates.safetensors` and the pipeline `final`;
-`<output>/final` is that of the last round. An interrupted run goes on with `--resume`.
+`<output>/final` is that of the last round. An interrupted run is resumed with `--resume`, and uses the motions that it
+has. Figures of a round compare its model with the one that sampled, the model of the round before. It runs in one
+process, on a GPU if there is one.
 
-Unusual: likelihoods are means over the tokens of a motion, and dropout is off, so that the first step sees those of
-the sampling model. Fits are measured, not judged by people: look at motions before and after.
+Unusual: likelihoods are means over the tokens of a motion, without guidance and dropout, though motions are sampled
+with the guidance of the pipeline. Fits are measured, not judged by people, and contain the model's own likelihoods
+(`motionmillion.pipeline.choosing`): look at motions before and after.
 
 Source: the clipped objective of PPO (Schulman et al., 2017) with the advantages within a group of GRPO (Shao et al.,
 2024), without a value model; the distance from the sampling model is penalised as there.
 """
 
 import functools
+import hashlib
+import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -64,19 +70,20 @@ from motionmillion.data.mirror_words import mirror_caption
 from motionmillion.data.sets.candidates import BEST, OTHERS, CandidateDataset, Candidates, collate_candidates
 from motionmillion.data.sets.groups import group_of
 from motionmillion.data.sets.texts import draw_caption
+from motionmillion.io.files import write_text
 from motionmillion.lm import MotionLM
 from motionmillion.pipeline.base import sample_seed
 from motionmillion.pipeline.codes import CodesPipeline
-from motionmillion.pipeline.folder import find_pipeline, folder_options, is_pipeline
+from motionmillion.pipeline.folder import find_pipeline, folder_options, is_pipeline, layout_of
 from motionmillion.pipeline.options import CodesOptions
 from motionmillion.progress import say, say_lines, tracked
 from motionmillion.training.origins import check_origins, model_of
 from motionmillion.training.recipe import Recipe
-from motionmillion.training.resume import note_recipe
+from motionmillion.training.resume import check_output, note_recipe
 from motionmillion.training.sections import ComposedSection, option, read_section
 from motionmillion.training.trainer import plain_attention
 
-CANDIDATES = "candidates.safetensors"
+ROUNDS, CANDIDATES, FIGURES = "round_*", "candidates.safetensors", "figures.json"
 _UNUSED = "0: motions are sampled, not read"
 _TRIES = 20
 """Captions drawn for each that is asked for: most are too long, or were drawn before."""
@@ -96,7 +103,7 @@ class PreferenceSection(ComposedSection):
     prompts: int = option(750, "captions of a round")
     longest: int = option(14, "words of the longest caption that is asked for")
     candidates: int = option(8, "motions of each caption")
-    seconds: tuple[float, float] = option((3.0, 6.0), "shortest and longest motion", tuple)
+    seconds: tuple[float, float] = option((3.0, 6.0), "shortest and longest motion")
     held_out: float = option(0.1, "fraction of the captions that is only evaluated on")
 
     def __post_init__(self) -> None:
@@ -105,12 +112,16 @@ class PreferenceSection(ComposedSection):
             raise ValueError(f"data.start_from must name a trained pipeline, got {self.start_from!r}")
         for name, least in {"rounds": 1, "prompts": 2, "longest": 1, "candidates": BEST + OTHERS}.items():
             check_whole(f"data.{name}", getattr(self, name), least)
-        check_share("data.held_out", self.held_out)
+        if not 0 < check_share("data.held_out", self.held_out) < 1:
+            raise ValueError(f"data.held_out must be between 0 and 1, got {self.held_out!r}")
         for name in ("variants", "speed", "trim"):
             if getattr(self, name):
                 raise ValueError(f"data.{name} must be 0, got {getattr(self, name)!r}; motions are sampled, not read")
-        if len(self.seconds) != 2 or not 0 < check_number("data.seconds", self.seconds[0]) <= self.seconds[1]:
-            raise ValueError(f"data.seconds must be a shortest and a longest length, got {list(self.seconds)!r}")
+        if not isinstance(self.seconds, list | tuple) or len(self.seconds) != 2:
+            raise ValueError(f"data.seconds must be a shortest and a longest length, got {self.seconds!r}")
+        low, high = (check_number("data.seconds", value) for value in self.seconds)
+        if not 0 < low <= high:
+            raise ValueError(f"data.seconds must be a shortest and a longest length, got {self.seconds!r}")
 
 
 @dataclass(frozen=True)
@@ -122,7 +133,7 @@ class PreferenceTraining:
     learning_rate: float = option(5e-5, "of the first steps after a short warm-up; it falls to a fifth")
     ema_decay: float = option(0.98, "decay of the average of the weights, which is what a round ends with")
     max_grad_norm: float = option(1.0, "longest gradient")
-    reach: float = option(1.25, "factor by which a likelihood moves, before nothing more is gained")
+    reach: float = option(1.25, "clip range: factor by which a likelihood moves, before nothing more is gained")
     penalty: float = option(0.05, "weight of the distance from the model that sampled")
     logging_steps: int = option(25, "steps between two lines")
 
@@ -158,21 +169,24 @@ def train_preference(recipe: Recipe, resume: bool = False, force: bool = False) 
     options = read_section(PreferenceTraining, recipe.training, "training section")
     if recipe.model:
         raise ValueError(f"model must be left out of a recipe for preference, got {recipe.model!r}")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError(f"train preference must run in one process, got {os.environ['WORLD_SIZE']}")
     output, done = Path(recipe.output), Path(recipe.output) / "final"
-    if not resume and output.is_dir() and any(output.glob("round_*")):
+    check_output(recipe, resume, ROUNDS)
+    if done.exists() and not any(output.glob(ROUNDS)):
         raise ValueError(
-            f"output must be a new folder, got {recipe.output!r} with rounds; use --resume or another one"
+            f"output must be a folder of its own, got {recipe.output!r} with a trained model of another run"
         )
     say_lines(data.check_clips(captioned=True, val=0))
     folder = find_codes(str(data.start_from))
-    note_recipe(recipe)
+    note_recipe(recipe, ROUNDS)
     check_origins(recipe.output, {"data.start_from": model_of(folder / "lm")}, force)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     clips: list[MotionClip] = []
-    figures: dict[str, float] = {}
     for number in range(1, data.rounds + 1):
         own, seed = output / f"round_{number}", recipe.seed + number
         if not is_pipeline(own / "final"):
-            pipe = CodesPipeline.from_pretrained(folder)
+            pipe = CodesPipeline.from_pretrained(folder, device)
             if not (own / CANDIDATES).exists():
                 clips = clips or data.training_clips(data.clips(recipe.seed), recipe.seed)
                 asked = prompts(clips, data, seed)
@@ -180,10 +194,11 @@ def train_preference(recipe: Recipe, resume: bool = False, force: bool = False) 
                 rated(pipe, asked, data, seed).save(own / CANDIDATES)
             torch.manual_seed(seed)
             figures = learn(pipe, Candidates.load(own / CANDIDATES), data.held_out, options, seed)
+            write_text(json.dumps(figures, indent=2) + "\n", own / FIGURES)
             pipe.save_pretrained(own / "final")
         folder = own / "final"
     CodesPipeline.from_pretrained(folder).save_pretrained(done)
-    return figures
+    return json.loads((folder.parent / FIGURES).read_text(encoding="utf-8"))
 
 
 def find_codes(name: str) -> Path:
@@ -193,6 +208,8 @@ def find_codes(name: str) -> Path:
         ValueError: for other kinds.
     """
     folder = find_pipeline(name)
+    if layout_of(folder) is not None:
+        raise ValueError(f"data.start_from must be one of our pipelines, got {name!r}; convert it first")
     if type(folder_options(folder)) is not CodesOptions:
         raise ValueError(f"data.start_from must be a language model over codes, got {name!r}; mini is one")
     return folder
@@ -204,6 +221,8 @@ def prompts(clips: list[MotionClip], data: PreferenceSection, seed: int) -> list
     Raises:
         ValueError: if no caption is short enough.
     """
+    if not clips:
+        raise ValueError("data must hold captioned clips of the split 'train', got none")
     generator = torch.Generator().manual_seed(seed)
     weights = data.visits([group_of(clip, data.balance_by) for clip in clips])
     weights = torch.ones(len(clips)) if weights is None else weights
@@ -219,8 +238,10 @@ def prompts(clips: list[MotionClip], data: PreferenceSection, seed: int) -> list
                 found[mirror_caption(caption) if float(torch.rand(())) < 0.5 else caption] = None
             if len(found) == data.prompts:
                 break
-    if not found:
-        raise ValueError(f"data.longest must leave captions to ask for, got {data.longest} with none of so few words")
+    if len(found) < 2:
+        raise ValueError(
+            f"data.longest must leave at least 2 captions to ask for, got {data.longest} with {len(found)}"
+        )
     return list(found)
 
 
@@ -245,11 +266,16 @@ def learn(
     pipe: CodesPipeline, candidates: Candidates, held_out: float, options: PreferenceTraining, seed: int
 ) -> dict[str, float]:
     """Train the model of a pipeline on candidates; returns the figures on those that are held out."""
-    order = torch.randperm(len(candidates.prompts), generator=torch.Generator().manual_seed(seed)).tolist()
-    kept = max(round(held_out * len(order)), 1)
-    unseen, train = (
-        CandidateDataset(candidates.part(rows), pipe.text_encoder) for rows in (order[:kept], order[kept:])
-    )
+    rows = candidates.differing()
+    if len(rows) < 2:
+        raise ValueError(
+            f"data.prompts must give at least 2 captions whose motions differ in how they fit, got {len(rows)} of "
+            f"{len(candidates.prompts)}; ask for more"
+        )
+    places = {row: _place(candidates.prompts[row]) for row in rows}
+    rows.sort(key=places.__getitem__)
+    kept = min(max(sum(place < held_out for place in places.values()), 1), len(rows) - 1)
+    unseen, train = (CandidateDataset(candidates.part(own), pipe.text_encoder) for own in (rows[:kept], rows[kept:]))
     lm, padding = pipe.lm, pipe.lm.config.padding_token_id
     collate = functools.partial(collate_candidates, padding=padding)
     batches = _endless(train, options.batch_size, collate, seed)
@@ -272,16 +298,22 @@ def learn(
     return evaluate(lm, DataLoader(unseen, options.batch_size, collate_fn=collate), options)
 
 
+def _place(prompt: str) -> float:
+    """A number in [0, 1) that a prompt and its mirrored copy have in every round."""
+    both = "\n".join(sorted((prompt, mirror_caption(prompt))))
+    return int.from_bytes(hashlib.sha256(both.encode()).digest()[:6], "big") / 2**48
+
+
 def objective(lm: MotionLM, batch: dict[str, Tensor], options: PreferenceTraining) -> dict[str, Tensor]:
     """Means over the rows of a batch: "objective", and of it "gain" and "distance" from the model that sampled, both 0
     for that model itself."""
     batch = {name: value.to(lm.device) for name, value in batch.items()}
     losses = mean_losses(lm, batch["tokens"], batch["text_features"], batch["text_mask"])
-    moved = batch["before"] - losses  # log of the factor by which a token's likelihood has moved
-    ratio, advantages = moved.exp(), batch["advantages"]
+    log_ratio = batch["before"] - losses  # of a token's likelihood to that of the model that sampled
+    ratio, advantages = log_ratio.exp(), batch["advantages"]
     reached = ratio.clamp(1 / options.reach, options.reach)
     gain = torch.minimum((ratio - 1) * advantages, (reached - 1) * advantages).mean()
-    distance = ((-moved).exp() - 1 + moved).mean()
+    distance = ((-log_ratio).exp() - 1 + log_ratio).mean()
     return {"objective": gain - options.penalty * distance, "gain": gain, "distance": distance}
 
 

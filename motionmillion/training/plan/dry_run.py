@@ -142,6 +142,8 @@ def _evaluator(
         "sides": torch.zeros(2),
     }
     shape = measured_shape(model, sample, autocast=arguments.bf16)
+    if data.mirrored:  # a mirrored copy is a row of its own
+        arguments = replace(arguments, per_device_train_batch_size=2 * arguments.per_device_train_batch_size)
     batch = _batch(arguments, target, config.max_frames)
     lines = [
         f"parameters   {shape.parameters:,}; text features of {config.text_dim:,}",

@@ -99,17 +99,38 @@ def test_candidates_are_kept_whole_and_drawn_best_first(text_encoder, tmp_path):
     candidates.save(tmp_path / "found.safetensors")
     again = Candidates.load(tmp_path / "found.safetensors")
     assert again.prompts == candidates.prompts and torch.equal(again.tokens[1], tokens[1])
-    data = CandidateDataset(again, text_encoder)
-    assert len(data) == 1  # those of "jump" are alike
+    assert again.differing() == [0]  # those of "jump" are alike
+    data = CandidateDataset(again.part([0]), text_encoder)
     batch = collate_candidates([data[0]], padding=99)
     assert batch["tokens"][:2].tolist() == [[3, 4, 5], [6, 7, 8]] and len({tuple(row) for row in batch["tokens"]}) == 4
     expected = (fits[0] - fits[0].mean()) / (fits[0].std() + 0.02)
     assert torch.allclose(batch["advantages"][:2], expected[[1, 2]])
-    with pytest.raises(ValueError, match="must differ in how they fit"):
-        CandidateDataset(again.part([1]), text_encoder)
     (tmp_path / "found.safetensors").write_bytes(b"none")
     with pytest.raises(ValueError, match=r"candidates must be a whole file, got .* delete it"):
         Candidates.load(tmp_path / "found.safetensors")
+
+
+def test_a_run_is_resumed_with_its_own_recipe_in_its_own_folder(started, tmp_path):
+    figures = train_preference(recipe(tmp_path / "run", started))
+    assert train_preference(recipe(tmp_path / "run", started), resume=True) == figures
+    with pytest.raises(ValueError, match="data must be that of the run to resume"):
+        train_preference(recipe(tmp_path / "run", started, prompts=7), resume=True)
+    started.rename(tmp_path / "final")
+    with pytest.raises(ValueError, match="must be a folder of its own, got .* with a trained model of another run"):
+        train_preference(recipe(tmp_path, tmp_path / "final"), resume=True)
+
+
+def test_motions_that_fit_alike_teach_nothing(started, tmp_path, monkeypatch):
+    monkeypatch.setattr("motionmillion.pipeline.codes.CodesPipeline.fits", lambda *_: torch.zeros(4))
+    with pytest.raises(
+        ValueError, match=r"data.prompts must give at least 2 captions whose motions differ .*, got 0 of 6"
+    ):
+        train_preference(recipe(tmp_path / "run", started))
+
+
+def test_a_caption_and_its_mirrored_copy_are_held_out_in_every_round():
+    left, right = (preference._place(f"raise the {side} arm") for side in ("left", "right"))
+    assert left == right and 0 <= left < 1 and left != preference._place("raise both arms")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +140,10 @@ def test_candidates_are_kept_whole_and_drawn_best_first(text_encoder, tmp_path):
         ({"candidates": 3}, {}, "data.candidates must be a whole number of at least 4, got 3"),
         ({"seconds": [3]}, {}, r"data.seconds must be a shortest and a longest length, got \[3\]"),
         ({"seconds": [3, 2]}, {}, "data.seconds must be a shortest and a longest length"),
-        ({"longest": 1}, {}, "data.longest must leave captions to ask for, got 1"),
+        ({"seconds": 5}, {}, "data.seconds must be a shortest and a longest length, got 5"),
+        ({"seconds": [3, None]}, {}, "data.seconds must be a number"),
+        ({"held_out": 1.0}, {}, "data.held_out must be between 0 and 1, got 1.0"),
+        ({"longest": 1}, {}, "data.longest must leave at least 2 captions to ask for, got 1"),
         ({"variants": 4}, {}, "data.variants must be 0, got 4; motions are sampled, not read"),
         ({"start_from": "mini-dit"}, {}, "data.start_from must be a language model over codes, got 'mini-dit'"),
         ({}, {"reach": 1}, "training.reach must be above 1, got 1"),
