@@ -84,11 +84,15 @@ from motionmillion.training.sections import ComposedSection, option, read_sectio
 from motionmillion.training.trainer import plain_attention
 
 ROUNDS, CANDIDATES, FIGURES = "round_*", "candidates.safetensors", "figures.json"
+SAMPLED = "sampled.safetensors"
+"""Candidates of a round whose sampling was interrupted."""
 _UNUSED = "0: motions are sampled, not read"
 _TRIES = 20
 """Captions drawn for each that is asked for: most are too long, or were drawn before."""
 _WARMUP = 10
 """Steps."""
+_SAVED = 25
+"""Captions whose motions are sampled between two savings."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def train_preference(recipe: Recipe, resume: bool = False, force: bool = False) 
     """Train in rounds and write the pipeline `<output>/final`; returns the figures of the last round.
 
     Args:
-        resume: go on with an interrupted run; a round that was not finished is trained anew on its motions.
+        resume: continue an interrupted run: sampling where it was, the training of a round from its beginning.
         force: only warn if a run to resume started from another model.
 
     Raises:
@@ -191,7 +195,8 @@ def train_preference(recipe: Recipe, resume: bool = False, force: bool = False) 
                 clips = clips or data.training_clips(data.clips(recipe.seed), recipe.seed)
                 asked = prompts(clips, data, seed)
                 say(f"round {number}: {data.candidates} motions for each of {len(asked)} captions")
-                rated(pipe, asked, data, seed).save(own / CANDIDATES)
+                rated(pipe, asked, data, seed, own / SAMPLED).save(own / CANDIDATES)
+                (own / SAMPLED).unlink()
             torch.manual_seed(seed)
             figures = learn(pipe, Candidates.load(own / CANDIDATES), data.held_out, options, seed)
             write_text(json.dumps(figures, indent=2) + "\n", own / FIGURES)
@@ -246,20 +251,32 @@ def prompts(clips: list[MotionClip], data: PreferenceSection, seed: int) -> list
 
 
 @torch.no_grad()
-def rated(pipe: CodesPipeline, asked: list[str], data: PreferenceSection, seed: int) -> Candidates:
-    """Motions of prompts, as the pipeline samples them, with how well they fit and their losses."""
+def rated(pipe: CodesPipeline, asked: list[str], data: PreferenceSection, seed: int, kept: Path) -> Candidates:
+    """Motions of prompts, as the pipeline samples them, with how well they fit and their losses.
+
+    Args:
+        kept: file of those that are sampled so far, which is written now and then; a file of an interrupted run is
+            continued, with the motions that the whole run would have had.
+    """
     low, high = data.seconds
     lengths = low + (high - low) * torch.rand(len(asked), generator=torch.Generator().manual_seed(seed))
-    every, fits, losses = [], [], []
-    for number, prompt in enumerate(tracked(asked, "sampling", "captions")):
-        options = pipe.options({"seconds": round(float(lengths[number]), 2)})
+    tokens: list[Tensor] = []
+    fits: list[Tensor] = []
+    losses: list[Tensor] = []
+    if kept.exists():
+        found = Candidates.load(kept)
+        tokens, fits, losses = found.tokens, [*found.fits], [*found.losses]
+    for number in tracked(range(len(tokens), len(asked)), "sampling", "captions"):
+        prompt, options = asked[number], pipe.options({"seconds": round(float(lengths[number]), 2)})
         seeds = [sample_seed(sample_seed(seed, number + 1), n) for n in range(data.candidates)]
-        tokens, motions = pipe.sample_tokens([prompt] * data.candidates, seeds, options)
-        features, mask = (part.expand(len(tokens), *part.shape[1:]) for part in pipe.read([prompt]))
-        every.append(tokens.cpu())
-        fits.append(pipe.fits(prompt, tokens, motions))
-        losses.append(mean_losses(pipe.lm, tokens, features, mask).float().cpu())
-    return Candidates(asked, every, torch.stack(fits), torch.stack(losses))
+        rows, motions = pipe.sample_tokens([prompt] * data.candidates, seeds, options)
+        features, mask = (part.expand(len(rows), *part.shape[1:]) for part in pipe.read([prompt]))
+        tokens.append(rows.cpu())
+        fits.append(pipe.fits(prompt, rows, motions))
+        losses.append(mean_losses(pipe.lm, rows, features, mask).float().cpu())
+        if len(tokens) % _SAVED == 0 or len(tokens) == len(asked):
+            Candidates(asked[: len(tokens)], tokens, torch.stack(fits), torch.stack(losses)).save(kept)
+    return Candidates.load(kept)
 
 
 def learn(

@@ -110,6 +110,26 @@ def test_candidates_are_kept_whole_and_drawn_best_first(text_encoder, tmp_path):
         Candidates.load(tmp_path / "found.safetensors")
 
 
+def test_interrupted_sampling_is_continued(started, tmp_path, monkeypatch):
+    monkeypatch.setattr(preference, "_SAVED", 2)
+    figures = train_preference(recipe(tmp_path / "whole", started))
+    fits, made = preference.CodesPipeline.fits, []
+
+    def killed(*parts):
+        made.append(parts)
+        if len(made) == 4:
+            raise KeyboardInterrupt
+        return fits(*parts)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("motionmillion.pipeline.codes.CodesPipeline.fits", killed)
+        train_preference(recipe(tmp_path / "killed", started))
+    kept = tmp_path / "killed" / "round_1" / "sampled.safetensors"
+    assert len(Candidates.load(kept).prompts) == 2
+    assert train_preference(recipe(tmp_path / "killed", started), resume=True) == figures
+    assert not kept.exists() and len(Candidates.load(kept.with_name("candidates.safetensors")).prompts) == 6
+
+
 def test_a_run_is_resumed_with_its_own_recipe_in_its_own_folder(started, tmp_path):
     figures = train_preference(recipe(tmp_path / "run", started))
     assert train_preference(recipe(tmp_path / "run", started), resume=True) == figures
