@@ -162,12 +162,29 @@ class ClipsSection:
 
 
 @dataclass(frozen=True)
-class CaptionedSection(ClipsSection):
-    """Clips with captions, each in several versions."""
+class VersionsSection(ClipsSection):
+    """Clips, each in several versions."""
 
     variants: int = option(8, VERSIONS)
     speed: float = option(0.1, VERSIONS)
     trim: float = option(0.15, VERSIONS)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("data.variants", self.variants, 0)
+        check_number("data.speed", self.speed)
+        check_number("data.trim", self.trim)
+
+    @property
+    def versions(self) -> dict[str, Any]:
+        """Keyword arguments for the data sets that draw versions of clips."""
+        return {"variants": self.variants, "speed": self.speed, "trim": self.trim}
+
+
+@dataclass(frozen=True)
+class CaptionedSection(ClipsSection):
+    """Clips with captions."""
+
     own_caption_share: float = option(
         0.5, "fraction of visits in which a window of a longer take is described by a caption of its own"
     )
@@ -177,15 +194,7 @@ class CaptionedSection(ClipsSection):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole("data.variants", self.variants, 0)
-        check_number("data.speed", self.speed)
-        check_number("data.trim", self.trim)
         check_share("data.own_caption_share", self.own_caption_share)
-
-    @property
-    def versions(self) -> dict[str, Any]:
-        """Keyword arguments for the data sets that draw versions of clips."""
-        return {"variants": self.variants, "speed": self.speed, "trim": self.trim}
 
     def training_clips(self, clips: Sequence[MotionClip], seed: int) -> list[MotionClip]:
         """The training clips among `clips`, with the captions that rules add.
@@ -237,7 +246,7 @@ class ComposedSection(CaptionedSection):
 
 
 @dataclass(frozen=True)
-class EvaluatorSection(ComposedSection):
+class EvaluatorSection(ComposedSection, VersionsSection):
     """The section `data` of an evaluator's recipe."""
 
     mirrored: bool = option(
@@ -257,7 +266,7 @@ class EvaluatorSection(ComposedSection):
 
 
 @dataclass(frozen=True)
-class TextToMotionSection(ComposedSection):
+class TextToMotionSection(ComposedSection, VersionsSection):
     """Keys shared by language models and DiTs: text features, sampling, the starting model."""
 
     text_encoder: str = option(MINILM, ENCODER)

@@ -10,7 +10,6 @@ others of their caption, and lower that of the rest. So one motion comes to do w
 |---|---|
 | folder, synthetic | where clips come from: a folder or a list of folders, or a number of synthetic clips |
 | skip_bad | leave out clips that cannot be read, and names in lists that match none, and list them |
-| variants, speed, trim | 0: motions are sampled, not read |
 | own_caption_share | fraction of visits in which a window of a longer take is described by a caption of its own |
 | caption_rules | file of rules that add wordings to training clips, see `motionmillion.data.captions` |
 | caption_weights | probability weights of the sources of captions, see `motionmillion.data.sets.texts` |
@@ -86,7 +85,6 @@ from motionmillion.training.trainer import plain_attention
 ROUNDS, CANDIDATES, FIGURES = "round_*", "candidates.safetensors", "figures.json"
 SAMPLED = "sampled.safetensors"
 """Candidates of a round whose sampling was interrupted."""
-_UNUSED = "0: motions are sampled, not read"
 _TRIES = 20
 """Captions drawn for each that is asked for: most are too long, or were drawn before."""
 _WARMUP = 10
@@ -99,9 +97,6 @@ _SAVED = 25
 class PreferenceSection(ComposedSection):
     """The section `data` of a recipe."""
 
-    variants: int = option(0, _UNUSED)
-    speed: float = option(0.0, _UNUSED)
-    trim: float = option(0.0, _UNUSED)
     start_from: str | None = option(None, "pipeline (bundled name, folder, hub id) whose model is trained further")
     rounds: int = option(3, "how often motions are sampled and learned from")
     prompts: int = option(750, "captions of a round")
@@ -118,9 +113,6 @@ class PreferenceSection(ComposedSection):
             check_whole(f"data.{name}", getattr(self, name), least)
         if not 0 < check_share("data.held_out", self.held_out) < 1:
             raise ValueError(f"data.held_out must be between 0 and 1, got {self.held_out!r}")
-        for name in ("variants", "speed", "trim"):
-            if getattr(self, name):
-                raise ValueError(f"data.{name} must be 0, got {getattr(self, name)!r}; motions are sampled, not read")
         if not isinstance(self.seconds, list | tuple) or len(self.seconds) != 2:
             raise ValueError(f"data.seconds must be a shortest and a longest length, got {self.seconds!r}")
         low, high = (check_number("data.seconds", value) for value in self.seconds)
