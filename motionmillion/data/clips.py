@@ -103,7 +103,7 @@ def list_clips(folder: str | Path, splits: Iterable[str] = SPLITS, skip_bad: boo
     else:
         records = [record for record in list_folder(folder, skip_bad).records if record.split in splits]
     if not records:
-        named = "" if set(SPLITS) <= set(splits) else f" of the splits {', '.join(splits)}"
+        named = "" if set(SPLITS) <= set(splits) else f" of the split {' or '.join(splits)}"
         raise ValueError(f"folder must hold motions{named}, got none in {str(folder)!r}")
     return records
 

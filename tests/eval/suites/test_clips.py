@@ -49,7 +49,7 @@ def test_folders_are_read(tmp_path):
     suite = clips_suite(tmp_path)
     assert [(p.id, p.text) for p in suite.prompts] == [("wave%2Ffirst", "a person waves")]
     assert suite.source == tmp_path.name
-    with pytest.raises(ValueError, match="'train'"):
+    with pytest.raises(ValueError, match="motions of the split train, got none"):
         clips_suite(tmp_path, "train")
 
 

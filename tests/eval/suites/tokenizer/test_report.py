@@ -239,7 +239,7 @@ def call(monkeypatch, capsys, *arguments) -> tuple[int, str, str]:
     ("changes", "message"),
     [
         ({"--split": "dev"}, "split must be one of train, val, test, got 'dev'"),
-        ({"--split": "val"}, "folder must hold motions of the splits"),
+        ({"--split": "val"}, "folder must hold motions of the split val"),
         ({"--data": "nosuch"}, "data must be an existing folder of motions, got 'nosuch'"),
         ({"--data": None}, "--data"),
         ({"-o": "a file"}, "output must be a folder, got the file 'a file'"),
