@@ -144,6 +144,7 @@ class TextMotionEvaluator(ExactStatistics, StrictLoading, PreTrainedModel):
         """Hash of the weights and of the settings that embeddings depend on; part of every protocol."""
         digest = hashlib.sha256(weights_hash(self).encode())
         names = ["features", "blocks", "patch", "max_frames", "text_encoder", "sentence", "normalize"]
+        # without path the hash is that of evaluators from before there was a choice
         for name in [*names, "path"] if self.config.path else names:
             digest.update(f"{name}={getattr(self.config, name)!r}".encode())
         return digest.hexdigest()

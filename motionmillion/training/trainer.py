@@ -100,7 +100,7 @@ class MotionTrainer(Trainer):
         self.loss_is_scaled_for_ga = True  # by `weights`
         if self.args.ema_decay:
             whole: Any = self.accelerator.unwrap_model(self.model)
-            self.average = AveragedModel(whole, avg_fn=_average(self.args.ema_decay))
+            self.average = AveragedModel(whole, avg_fn=average_step(self.args.ema_decay))
             self.add_callback(_Averaging(self.average))
         for printer in (ProgressCallback, PrinterCallback):
             self.remove_callback(printer)
@@ -341,7 +341,7 @@ class _StepEnds(TrainerCallback):
         self.meter.step_done()
 
 
-def _average(decay: float) -> Callable[..., torch.Tensor]:
+def average_step(decay: float) -> Callable[..., torch.Tensor]:
     """Exponential moving average in the average's own precision: float32 even if the weights are bfloat16.
 
     After n steps the decay is at most (1 + n) / (10 + n), so that short runs do not keep their initial weights.

@@ -80,7 +80,7 @@ from motionmillion.training.origins import check_origins, model_of
 from motionmillion.training.recipe import Recipe
 from motionmillion.training.resume import check_output, note_recipe
 from motionmillion.training.sections import ComposedSection, option, read_section
-from motionmillion.training.trainer import plain_attention
+from motionmillion.training.trainer import average_step, plain_attention
 
 ROUNDS, CANDIDATES, FIGURES = "round_*", "candidates.safetensors", "figures.json"
 SAMPLED = "sampled.safetensors"
@@ -142,10 +142,6 @@ class PreferenceTraining:
         if not check_number("training.reach", self.reach) > 1:
             raise ValueError(f"training.reach must be above 1, got {self.reach!r}")
 
-    def averaged(self, mean: Tensor, new: Tensor, steps: Any) -> Tensor:
-        """The average after the weights of another step."""
-        return mean + (new - mean) * max(1 - self.ema_decay, 1 / (int(steps) + 1))
-
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
         return self.learning_rate * min((step + 1) / _WARMUP, 1) * (1 - 0.8 * (step + 1) / self.steps)
@@ -187,8 +183,8 @@ def train_preference(recipe: Recipe, resume: bool = False, force: bool = False) 
                 clips = clips or data.training_clips(data.clips(recipe.seed), recipe.seed)
                 asked = prompts(clips, data, seed)
                 say(f"round {number}: {data.candidates} motions for each of {len(asked)} captions")
-                rated(pipe, asked, data, seed, own / SAMPLED).save(own / CANDIDATES)
-                (own / SAMPLED).unlink()
+                sample(pipe, asked, data, seed, own / SAMPLED)
+                (own / SAMPLED).replace(own / CANDIDATES)
             torch.manual_seed(seed)
             figures = learn(pipe, Candidates.load(own / CANDIDATES), data.held_out, options, seed)
             write_text(json.dumps(figures, indent=2) + "\n", own / FIGURES)
@@ -243,12 +239,12 @@ def prompts(clips: list[MotionClip], data: PreferenceSection, seed: int) -> list
 
 
 @torch.no_grad()
-def rated(pipe: CodesPipeline, asked: list[str], data: PreferenceSection, seed: int, kept: Path) -> Candidates:
-    """Motions of prompts, as the pipeline samples them, with how well they fit and their losses.
+def sample(pipe: CodesPipeline, asked: list[str], data: PreferenceSection, seed: int, kept: Path) -> None:
+    """Write motions of prompts, as the pipeline samples them, with how well they fit and their losses.
 
     Args:
-        kept: file of those that are sampled so far, which is written now and then; a file of an interrupted run is
-            continued, with the motions that the whole run would have had.
+        kept: file of the `Candidates`, which is written now and then; that of an interrupted run is continued, with
+            the motions that the whole run would have had.
     """
     low, high = data.seconds
     lengths = low + (high - low) * torch.rand(len(asked), generator=torch.Generator().manual_seed(seed))
@@ -268,7 +264,6 @@ def rated(pipe: CodesPipeline, asked: list[str], data: PreferenceSection, seed: 
         losses.append(mean_losses(pipe.lm, rows, features, mask).float().cpu())
         if len(tokens) % _SAVED == 0 or len(tokens) == len(asked):
             Candidates(asked[: len(tokens)], tokens, torch.stack(fits), torch.stack(losses)).save(kept)
-    return Candidates.load(kept)
 
 
 def learn(
@@ -289,7 +284,7 @@ def learn(
     collate = functools.partial(collate_candidates, padding=padding)
     batches = _endless(train, options.batch_size, collate, seed)
     optimizer = torch.optim.AdamW(lm.requires_grad_(True).parameters(), options.learning_rate, betas=(0.9, 0.98))
-    average = AveragedModel(lm, avg_fn=options.averaged)
+    average = AveragedModel(lm, avg_fn=average_step(options.ema_decay))
     for step in range(options.steps):
         optimizer.param_groups[0]["lr"] = options.rate(step)
         with plain_attention(lm.device):
