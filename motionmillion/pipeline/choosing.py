@@ -6,9 +6,10 @@
 
 A motion is measured and described in sentences (`motionmillion.data.describing`). It fits as well as the nearest of
 them, by the cosine of their embeddings, less a penalty where the prompt names a side and the sentence does not, or
-names the other one, which embeddings hardly tell apart. A pipeline's matcher, an evaluator of its own, adds how near
-the motion is to the prompt, and a language model how much likelier the text makes its tokens. On
-`recipes/mini/instruction_prompts_tune.yaml` all together choose better than any of them.
+names the other one, which embeddings hardly tell apart. With the bundled text encoder the prompt is also read as an
+instruction (`motionmillion.data.describing.reading`), which the motion does wholly, in part or not. A pipeline's
+matcher, an evaluator of its own, adds how near the motion is to the prompt, and a language model how much likelier the
+text makes its tokens. On `recipes/mini/instruction_prompts_tune.yaml` all together choose better than any of them.
 
 Unusual: this is no judge of quality. Of motions that all miss what was asked it takes one of them.
 
@@ -20,9 +21,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, normalize
+from torch.nn.functional import cosine_similarity
 
-from motionmillion.data.describing import describe_motion
+from motionmillion.data.describing import measure_facts
+from motionmillion.data.describing.reading import PhraseBook, embedded
+from motionmillion.data.describing.wording import describe_facts
 from motionmillion.data.mirror_words import sides
 from motionmillion.lm import MotionLM
 from motionmillion.motion import Motion
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 GAIN = 0.005
 """Weight of a nat of `text_gains` beside a cosine."""
+DONE = 1.0
+"""Weight of how far a motion does what the prompt says, beside that cosine."""
 MATCH = 0.4
 """Weight of a matcher's cosine beside that of the nearest sentence."""
 NO_SIDE, OTHER_SIDE = 0.1, 0.2
@@ -40,7 +45,6 @@ NO_SIDE, OTHER_SIDE = 0.1, 0.2
 NOTHING_SAID = -1.0
 """Fit of a motion that no sentence describes."""
 
-_AT_ONCE = 64
 _SHORTEST = 2
 """Frames of a motion that can be measured."""
 
@@ -60,15 +64,22 @@ def prompt_fits(
 
 
 def _description_fits(prompt: str, motions: Sequence[Motion], encoder: TextEncoder) -> Tensor:
-    """How well descriptions of motions fit a prompt `[K]`; at most 1."""
-    told = [describe_motion(motion) if motion.num_frames >= _SHORTEST else [] for motion in motions]
-    sentences = list(dict.fromkeys(sentence for own in told for sentence in own))
-    if not sentences:
-        return torch.full((len(motions),), NOTHING_SAID)
-    points = _embedded([prompt, *sentences], encoder)
-    near = (points[1:] @ points[0] - _penalties(prompt, sentences)).tolist()
-    fits = dict(zip(sentences, near, strict=True))
-    return torch.tensor([max((fits[sentence] for sentence in own), default=NOTHING_SAID) for own in told])
+    """How well facts of motions fit a prompt `[K]`: as its nearest sentence, and as an instruction."""
+    measured = [number for number, motion in enumerate(motions) if motion.num_frames >= _SHORTEST]
+    facts = [measure_facts(motions[number], unclear=True) for number in measured]
+    told = {number: describe_facts(own) for number, own in zip(measured, facts, strict=True)}
+    sentences = list(dict.fromkeys(sentence for own in told.values() for sentence in own))
+    near = {}
+    if sentences:
+        points = embedded([prompt, *sentences], encoder)
+        nearness = (points[1:] @ points[0] - _penalties(prompt, sentences)).tolist()
+        near = dict(zip(sentences, nearness, strict=True))
+    fits = [max((near[one] for one in told.get(number, ())), default=NOTHING_SAID) for number in range(len(motions))]
+    found = torch.tensor(fits)
+    book = PhraseBook.of(encoder)
+    if measured and book is not None:
+        found[measured] += DONE * book.rate(prompt, facts)
+    return found
 
 
 def best_fit(
@@ -97,17 +108,6 @@ def _penalties(prompt: str, sentences: Sequence[str]) -> Tensor:
         return torch.zeros(len(sentences))
     said = [sides(sentence) for sentence in sentences]
     return torch.tensor([0.0 if own == asked else OTHER_SIDE if own else NO_SIDE for own in said])
-
-
-def _embedded(texts: Sequence[str], encoder: TextEncoder) -> Tensor:
-    """Unit vectors of texts `[N, C]`: the means of their words."""
-    points = []
-    for start in range(0, len(texts), _AT_ONCE):
-        features, mask = encoder(list(texts[start : start + _AT_ONCE]))
-        weights = mask.to(features)[..., None]
-        mean = features[:, 0] if encoder.sentence else (features * weights).sum(1) / weights.sum(1)
-        points.append(normalize(mean.float(), dim=-1))
-    return torch.cat(points).cpu()
 
 
 @torch.no_grad()

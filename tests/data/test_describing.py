@@ -13,7 +13,18 @@ import torch
 from motionmillion.data import MotionClip, load_clips, synthesize
 from motionmillion.data.augment import mirror_caption
 from motionmillion.data.describing import describe_clip, describe_motion, measure_facts
-from motionmillion.data.describing.facts import Bend, HandRaise, Jump, PostureChange, Squat, Stop, Travel, Turn, Wave
+from motionmillion.data.describing.facts import (
+    Balance,
+    Bend,
+    HandRaise,
+    Jump,
+    PostureChange,
+    Squat,
+    Stop,
+    Travel,
+    Turn,
+    Wave,
+)
 from motionmillion.data.describing.phrases import phrases
 from motionmillion.data.describing.timeline import smooth, spans, turning_points
 from motionmillion.data.describing.words import command, finite, participle, times
@@ -118,7 +129,7 @@ def test_sides_are_those_of_the_captions(side):
 def test_somebody_who_goes_round_and_round_spins():
     assert phrases(Turn(0.0, 3.0, "left", 700.0, None, None))[0] == "[spin] to the left"
     assert phrases(Turn(0.0, 3.0, "left", 355.0, 360, None))[0] == "[turn] in a full circle to the left"
-    assert phrases(Turn(0.0, 3.0, "left", 235.0, None, None)) == ["[turn] around to the left"]
+    assert phrases(Turn(0.0, 3.0, "left", 235.0, None, None)) == ["[turn] around to the left", "[turn] around"]
     assert phrases(Turn(0.0, 3.0, "left", 120.0, None, None)) == ["[turn] to the left", "[turn] left"]
 
 
@@ -144,6 +155,22 @@ def test_a_raised_hand_has_a_side_and_a_height(side):
     sentences = describe_motion(raising(side))
     assert f"raise the {side} hand" in sentences
     assert not any(mirror_caption(side) in sentence for sentence in sentences)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_standing_on_one_foot_has_a_side_and_takes_a_second(side):
+    def on_one_foot(frames: int) -> Motion:
+        other = "right" if side == "left" else "left"
+        pose = Pose(frames)
+        pose.add(f"{other}_hip", pitch=-0.6)
+        pose.add(f"{other}_knee", pitch=1.2)
+        for each in ("left", "right"):
+            pose.add_arm(each, lower=1.2)
+        return Motion(pose.rotations(), torch.tensor([[0.0, 0.92, 0.0]]).expand(frames, 3))
+
+    assert [event.side for event in measure_facts(on_one_foot(75)).of(Balance)] == [side]
+    assert f"stand on the {side} foot" in describe_motion(on_one_foot(75))
+    assert not measure_facts(on_one_foot(24)).of(Balance) and not measure_facts(standing()).of(Balance)
 
 
 def test_a_body_that_keeps_still_stands_still():

@@ -37,6 +37,8 @@ PUNCH_SPEED = 2.6
 """Minimum forward speed in the body's frame, metres per second; reaching out has up to 2."""
 PUNCH_REACH = (0.78, 0.88)
 """Distance from shoulder to wrist in arm lengths: maximum before, minimum at the end."""
+PUNCH_SLACK = 0.25
+"""How much shorter reaches are that are hardly punches, in arm lengths."""
 PUNCH_STANCE = 1.0
 """Maximum speed of the pelvis, metres per second; in a sprint the arms swing as fast as punches."""
 PUNCH_HEIGHT = (-0.3, 0.2)
@@ -113,11 +115,17 @@ def measure_waves(track: BodyTrack) -> list[Wave]:
     return [wave for wave in waves if wave.side == "both" or _idle(track, other[wave.side], wave)]
 
 
-def measure_punches(track: BodyTrack) -> list[Punch]:
+def measure_punches(track: BodyTrack, ease: float = 1.0) -> list[Punch]:
     """Fast straight extensions forward, counted as one series if they follow each other within 2 s.
 
     Side and count are None if slower or less straight extensions nearby might be punches, too.
+
+    Args:
+        ease: fraction of a clear punch's speed that is enough; below 1 reaches may be shorter, too.
     """
+    if ease < 1:
+        unclear = _extensions(track, ease, (1 - ease) * PUNCH_SLACK)
+        return _punches(unclear, unclear)
     return _punches(_extensions(track, 1.0, 0.0), _extensions(track, 0.7, 0.08))
 
 
@@ -149,18 +157,22 @@ def _extensions(track: BodyTrack, share: float, slack: float) -> list[tuple[int,
     return sorted(hits)
 
 
-def measure_claps(track: BodyTrack) -> list[Clap]:
-    """The palms meet repeatedly in front of the body."""
+def measure_claps(track: BodyTrack, ease: float = 1.0) -> list[Clap]:
+    """The palms meet repeatedly in front of the body.
+
+    Args:
+        ease: below 1 palms may stay further apart, and meet less often.
+    """
     apart = np.linalg.norm(track.own("left_wrist") - track.own("right_wrist"), axis=-1)
-    points = turning_points(apart, CLAP_SWING[0])
+    points = turning_points(apart, ease * CLAP_SWING[0])
     ready = _front(track, "left") & _front(track, "right") & (np.abs(_above(track, "left") + 0.2) < 0.35)
-    meets = [point for point in points if apart[point] < CLAP_DISTANCE and ready[point]]
+    meets = [point for point in points if apart[point] < CLAP_DISTANCE / ease and ready[point]]
     found: list[Clap] = []
     group: list[int] = []
     for point in [*meets, 10**9]:
         if group and not CLAP_PERIOD[0] * RATE <= point - group[-1] <= CLAP_PERIOD[1] * RATE:
             wide = apart[group[0] : group[-1] + 1].max() < CLAP_SWING[1]
-            if len(group) >= CLAPS and wide and _both_move(track, (group[0], group[-1] + 1)):
+            if len(group) >= ease * CLAPS and wide and _both_move(track, (group[0], group[-1] + 1)):
                 found.append(Clap(seconds(group[0]), seconds(group[-1]), len(group)))
             group = []
         group.append(point)

@@ -158,6 +158,13 @@ class LegRaise(Event):
 
 
 @dataclass(frozen=True)
+class Balance(Event):
+    """The body stands on the foot of `side` alone, for a second or more."""
+
+    side: OneSide
+
+
+@dataclass(frozen=True)
 class Lunge(Event):
     """A wide step with the leg of `side` in front and its knee bent."""
 
@@ -210,7 +217,9 @@ class MotionFacts:
         start_facing, end_facing: for a lying body, what it lies on: back, front, left side or right side.
         still: whether the body hardly moves at all.
         in_place: whether the body stays in one place.
+        fastest: speed of the fastest joint, metres per second.
         events: sorted by their start.
+        unclear: events that may be meant, but are too small or slow to be told; only measured on request.
     """
 
     seconds: float
@@ -221,7 +230,9 @@ class MotionFacts:
     end_facing: str | None = None
     still: bool = False
     in_place: bool = False
+    fastest: float = 0.0
     events: tuple[Event, ...] = ()
+    unclear: tuple[Event, ...] = ()
 
     def of(self, kind: type[E_]) -> tuple[E_, ...]:
         """The events of one kind."""

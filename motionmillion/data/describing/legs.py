@@ -3,6 +3,7 @@
     jumps = measure_jumps(track)
 
 A jump must have the acceleration of free fall, not just both feet off the floor: hanging or floating is not jumping.
+Some measures take `ease`: with 0.6, six tenths of what makes an event clear are enough.
 Shapes: T frames.
 """
 
@@ -11,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from motionmillion.data.describing.facts import PAIRS, Jump, Kick, KneeLift, LegRaise, Lunge, Side
+from motionmillion.data.describing.facts import PAIRS, Balance, Jump, Kick, KneeLift, LegRaise, Lunge, Side
 from motionmillion.data.describing.timeline import Mask, Span, spans
 from motionmillion.data.describing.track import RATE, BodyTrack, seconds
 
@@ -49,6 +50,8 @@ KICK_KNEE = 45.0
 """Maximum bend of the knee at the end of a kick, degrees."""
 KNEE_LEVEL = -0.06
 """Minimum height of a lifted knee above the hip joint, metres; on stairs it stays lower."""
+KNEE_SLACK = 0.3
+"""How much lower a knee is that is hardly lifted."""
 KNEE_BENT = 60.0
 LEG_RAISE = (0.4, 35.0, 0.3, 2.8)
 """Minimum ankle height, maximum bend of the knee, minimum seconds near the top, maximum speed of the foot."""
@@ -56,14 +59,17 @@ LUNGE = (0.62, 62.0, 25.0, 0.83)
 """Minimum distance between the feet, minimum bend of the front knee, how much less the back knee is bent, and maximum
 height of the pelvis."""
 LUNGE_SECONDS = 0.25
+BALANCE = (0.1, 0.15, 1.0)
+"""Balancing: minimum height of the free foot above the other, maximum distance of the standing ankle from its mean
+position, metres, and minimum seconds."""
 
 
-def measure_jumps(track: BodyTrack) -> list[Jump]:
+def measure_jumps(track: BodyTrack, ease: float = 1.0) -> list[Jump]:
     """Flights with both feet off the floor; a series is one event."""
     lower = np.minimum(track.air("left"), track.air("right"))
     flights = []
-    for span in spans(lower > LEFT_FLOOR, shortest=FLIGHT[0] * RATE):
-        single = _flight(track, span, float(lower[span[0] : span[1]].max()))
+    for span in spans(lower > ease * LEFT_FLOOR, shortest=ease * FLIGHT[0] * RATE):
+        single = _flight(track, span, float(lower[span[0] : span[1]].max()), ease)
         if single is not None:
             flights.append(single)
     found: list[Jump] = []
@@ -78,17 +84,17 @@ def measure_jumps(track: BodyTrack) -> list[Jump]:
     return [jump for jump in found if jump.feet in ("both", None) or jump.count > 1]
 
 
-def measure_kicks(track: BodyTrack) -> list[Kick]:
+def measure_kicks(track: BodyTrack, ease: float = 1.0) -> list[Kick]:
     """Fast swings of a straight leg while the body stands on the other."""
     found: list[Kick] = []
     for side, other in PAIRS:
         foot = track.own(f"{side}_ankle")
         rate = np.linalg.norm(np.gradient(foot, axis=0), axis=-1) * RATE
-        for start, stop in _lifted(track, side, other, KICK_HEIGHT[0]):
+        for start, stop in _lifted(track, side, other, ease * KICK_HEIGHT[0]):
             around = slice(max(0, start - 6), stop)
             top = start + int(foot[start:stop, 1].argmax())
             straight = track.knee(side)[max(start, top - 3) : top + 4].min()
-            if stop - start > 1.2 * RATE or rate[around].max() < KICK_SPEED or straight > KICK_KNEE:
+            if stop - start > 1.2 * RATE or rate[around].max() < ease * KICK_SPEED or straight > KICK_KNEE / ease:
                 continue
             height = float(foot[top, 1])
             kind = "high" if height > KICK_HEIGHT[1] else None
@@ -98,11 +104,12 @@ def measure_kicks(track: BodyTrack) -> list[Kick]:
     return _kick_series(sorted(found, key=lambda kick: kick.start))
 
 
-def measure_knee_lifts(track: BodyTrack, kicks: list[Kick]) -> list[KneeLift]:
+def measure_knee_lifts(track: BodyTrack, kicks: list[Kick], ease: float = 1.0) -> list[KneeLift]:
     """Knees raised to hip height with the shin hanging and the body upright on the other leg."""
     found: list[KneeLift] = []
     for side, other in PAIRS:
-        level = (track.up(f"{side}_knee") - track.up(f"{side}_hip") > KNEE_LEVEL) & (track.knee(side) > KNEE_BENT)
+        high = track.up(f"{side}_knee") - track.up(f"{side}_hip") > KNEE_LEVEL - (1 - ease) * KNEE_SLACK
+        level = high & (track.knee(side) > ease * KNEE_BENT)
         there = level & _carried(track, other)
         for start, stop in spans(there, gap=3, shortest=0.12 * RATE):
             if not any(kick.start - 0.3 < seconds(stop) and seconds(start) < kick.end + 0.3 for kick in kicks):
@@ -158,19 +165,32 @@ def measure_lunges(track: BodyTrack) -> list[Lunge]:
     return merged
 
 
-def _flight(track: BodyTrack, span: Span, peak: float) -> Jump | None:
+def measure_balances(track: BodyTrack) -> list[Balance]:
+    """Periods on one foot that does not move, the other in the air."""
+    found = []
+    for side, other in PAIRS:
+        alone = (track.air(side) < PLANTED) & (track.air(other) - track.air(side) > BALANCE[0])
+        alone = alone & (track.tilt < 60) & (track.up("pelvis") > 0.65)
+        for start, stop in spans(alone, gap=3, shortest=BALANCE[2] * RATE):
+            foot = track.joint(f"{side}_ankle")[start:stop]
+            if np.linalg.norm(foot - foot.mean(0), axis=-1).max() < BALANCE[1]:
+                found.append(Balance(seconds(start), seconds(stop), side))
+    return sorted(found, key=lambda balance: balance.start)
+
+
+def _flight(track: BodyTrack, span: Span, peak: float, ease: float) -> Jump | None:
     start, stop = span
-    if start < 3 or stop > len(track) - 3 or stop - start > FLIGHT[1] * RATE or peak < FLIGHT_HEIGHT:
+    if start < 3 or stop > len(track) - 3 or stop - start > FLIGHT[1] * RATE or peak < ease * FLIGHT_HEIGHT:
         return None
     rise = np.gradient(track.joint("pelvis")[:, 1]) * RATE
     fall = (rise[start] - rise[stop - 1]) * RATE / (stop - 1 - start)
-    if not FALL[0] < fall < FALL[1] or rise[start] < 0.3 or rise[stop - 1] > -0.3:
+    if not ease * FALL[0] < fall < FALL[1] / ease or rise[start] < 0.3 * ease or rise[stop - 1] > -0.3 * ease:
         return None
     leave, land = max(0, start - 4), min(len(track) - 1, stop + 3)
     lowest = track.local[start:stop, :, 1].min()
     if lowest < CLEAR or track.tilt[leave : land + 1].max() > JUMP_TILT:
         return None
-    feet = _feet(track, leave, land)
+    feet = _feet(track, leave, land, BOTH_FEET / ease)
     if feet == "none":
         return None
     if feet is None and stop - start < LEAP_SECONDS * RATE:
@@ -182,15 +202,15 @@ def _flight(track: BodyTrack, span: Span, peak: float) -> Jump | None:
     return Jump(seconds(start), seconds(stop), 1, _jump_way(track, leave, path), height, feet)  # type: ignore[arg-type]
 
 
-def _feet(track: BodyTrack, leave: int, land: int) -> str | None:
+def _feet(track: BodyTrack, leave: int, land: int, low: float) -> str | None:
     """Which feet jump: both, only the left or right, None for one to the other, "none" if it is unclear."""
     air = {side: track.air(side) for side in ("left", "right")}
     off = {side: float(air[side][leave]) for side in air}
     on = {side: float(air[side][land]) for side in air}
-    if max(*off.values(), *on.values()) < BOTH_FEET:
+    if max(*off.values(), *on.values()) < low:
         return "both"
     for side, other in PAIRS:
-        if off[side] < BOTH_FEET and on[side] < BOTH_FEET and air[other][leave : land + 1].min() > HOP_FOOT:
+        if off[side] < low and on[side] < low and air[other][leave : land + 1].min() > HOP_FOOT:
             return side
         if off[side] < BOTH_FEET < HOP_FOOT < off[other] and on[other] < BOTH_FEET < HOP_FOOT < on[side]:
             return None

@@ -24,8 +24,15 @@ IN_PLACE = 0.25
 """In place: maximum distance of the pelvis from its mean position, metres."""
 
 
-def measure_facts(motion: Motion) -> MotionFacts:
+EASE = 0.6
+"""Fraction of a clear event's speed, height and the like that makes an unclear one."""
+
+
+def measure_facts(motion: Motion, unclear: bool = False) -> MotionFacts:
     """The facts of a motion, without borderline cases.
+
+    Args:
+        unclear: also fill `MotionFacts.unclear`.
 
     Raises:
         ValueError: for fewer than two frames, or a skeleton without the joints of SMPL.
@@ -45,8 +52,26 @@ def measure_facts(motion: Motion) -> MotionFacts:
         end_facing=postures.facing_at(track, True) if end == "lying" else None,
         still=bool(away < STILL[0] and fastest < STILL[1]),
         in_place=locomotion.moved(track) < IN_PLACE,
-        events=tuple(sorted(_events(track, timeline), key=lambda event: (event.start, event.end))),
+        fastest=float(fastest),
+        events=_sorted(_events(track, timeline)),
+        unclear=_sorted(_unclear(track)) if unclear else (),
     )
+
+
+def _sorted(events: Sequence[Event]) -> tuple[Event, ...]:
+    return tuple(sorted(events, key=lambda event: (event.start, event.end)))
+
+
+def _unclear(track: BodyTrack) -> list[Event]:
+    """Small and slow jumps, punches, claps, kicks and lifted knees, the clear ones among them."""
+    jumps, kicks = legs.measure_jumps(track, EASE), legs.measure_kicks(track, EASE)
+    return [
+        *jumps,
+        *kicks,
+        *legs.measure_knee_lifts(track, legs.measure_kicks(track), EASE),
+        *(punch for punch in arms.measure_punches(track, EASE) if not _part_of(punch, jumps)),
+        *arms.measure_claps(track, EASE),
+    ]
 
 
 def _events(track: BodyTrack, timeline: postures.Timeline) -> list[Event]:
@@ -80,6 +105,7 @@ def _events(track: BodyTrack, timeline: postures.Timeline) -> list[Event]:
         *legs.measure_knee_lifts(track, kicks),
         *legs.measure_leg_raises(track, kicks),
         *legs.measure_lunges(track),
+        *legs.measure_balances(track),
     ]
 
 

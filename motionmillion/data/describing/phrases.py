@@ -5,6 +5,7 @@ Verbs are in brackets, see `motionmillion.data.describing.words`. Events that ca
 
 from motionmillion.data.describing.facts import (
     ArmsOut,
+    Balance,
     Bend,
     Clap,
     Event,
@@ -82,16 +83,23 @@ def _turn(event: Turn) -> list[str]:
             f"[turn] {side}",
             f"[make] a quarter turn {side}",
             f"[turn] {side} by 90 degrees",
+            "[make] a quarter turn",
             f"[rotate] 90 degrees {side}",
         ],
-        180: [f"[turn] around {side}", f"[make] a half turn {side}", f"[turn] 180 degrees {side}"],
+        180: [
+            f"[turn] around {side}",
+            f"[make] a half turn {side}",
+            "[turn] around",
+            "[make] a half turn",
+            f"[turn] 180 degrees {side}",
+        ],
         270: [f"[turn] around {side}", f"[make] three quarters of a turn {side}", f"[turn] {side} by 270 degrees"],
         360: [f"[turn] in a full circle {side}", f"[make] a full turn {side}", f"[turn] 360 degrees {side}"],
     }.get(event.degrees or 0)
     if plain is None and event.angle > _SPIN:
         plain = [f"[spin] {side}", f"[spin] around {side}", f"[turn] round and round {side}"]
     elif plain is None:
-        plain = [f"[turn] around {side}"] if around else [f"[turn] {side}", f"[turn] {event.side}"]
+        plain = [f"[turn] around {side}", "[turn] around"] if around else [f"[turn] {side}", f"[turn] {event.side}"]
     return [*plain, *([plain[0] + where, plain[-1] + where] if where else [])]
 
 
@@ -222,6 +230,15 @@ def _leg(event: LegRaise) -> list[str]:
     return [f"[raise] the {event.side} leg {way}", f"[lift] the straight {event.side} leg {way} slowly"]
 
 
+def _balance(event: Balance) -> list[str]:
+    return [
+        f"[stand] on the {event.side} foot",
+        f"[stand] on the {event.side} leg",
+        f"[balance] on the {event.side} leg",
+        f"[stand] on one leg, the {event.side} one",
+    ]
+
+
 def _lunge(event: Lunge) -> list[str]:
     if event.side == "both":
         return ["[lunge] with one leg and then with the other", f"[lunge] {times(event.count)}"]
@@ -318,6 +335,7 @@ _SAY = {
     KneeLift: _knee,
     LegRaise: _leg,
     Lunge: _lunge,
+    Balance: _balance,
     Squat: _squat,
     Bend: _bend,
     PostureChange: _change,

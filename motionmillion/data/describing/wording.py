@@ -80,12 +80,12 @@ def describe_clip(clip: MotionClip, generator: torch.Generator | None = None, co
 
 def describe_facts(facts: MotionFacts) -> list[str]:
     """Sentences about facts, on the whole motion before its parts, short and long ones mixed."""
-    events = _worth_saying(facts.events)
+    events = worth_saying(facts.events)
     actions = [event for event in events if not isinstance(event, Stop)]  # a stop only makes sense after them
     if len(events) > MOST_IN_ORDER:
         events = actions
     if not events:
-        return _postures_only(facts)
+        return posture_sentences(facts)
     told: list[str] = []
     if len(events) > 1 and len(events) <= MOST_IN_ORDER:
         for pick in (_first, _second, _last):
@@ -116,7 +116,7 @@ class _Speaker:
         return f"{before}{who} {finite(phrase)}"
 
 
-def _worth_saying(events: Sequence[Event]) -> list[Event]:
+def worth_saying(events: Sequence[Event]) -> list[Event]:
     """Events that have phrases, without redundant ones, and with equal neighbours merged."""
     kept: list[Event] = []
     for event in events:
@@ -221,7 +221,7 @@ def _posture(posture: str, facing: str | None) -> str:
     return f"lying on the {facing}" if posture == "lying" and facing else _POSTURES[posture]
 
 
-def _postures_only(facts: MotionFacts) -> list[str]:
+def posture_sentences(facts: MotionFacts) -> list[str]:
     """Sentences about a body that holds a posture without any clear action."""
     held = facts.start == facts.end is not None
     posture = facts.start if held else facts.mostly

@@ -89,8 +89,10 @@ _TRIES = 20
 """Captions drawn for each that is asked for: most are too long, or were drawn before."""
 _WARMUP = 10
 """Steps."""
-_SAVED = 25
-"""Captions whose motions are sampled between two savings."""
+_TOGETHER = 8
+"""Captions whose motions are sampled together, all of one length."""
+_SAVED = 3
+"""How often that is done between two savings."""
 
 
 @dataclass(frozen=True)
@@ -247,22 +249,28 @@ def sample(pipe: CodesPipeline, asked: list[str], data: PreferenceSection, seed:
             the motions that the whole run would have had.
     """
     low, high = data.seconds
-    lengths = low + (high - low) * torch.rand(len(asked), generator=torch.Generator().manual_seed(seed))
+    parts = [asked[start : start + _TOGETHER] for start in range(0, len(asked), _TOGETHER)]
+    lengths = low + (high - low) * torch.rand(len(parts), generator=torch.Generator().manual_seed(seed))
+    many = data.candidates
     tokens: list[Tensor] = []
     fits: list[Tensor] = []
     losses: list[Tensor] = []
     if kept.exists():
         found = Candidates.load(kept)
         tokens, fits, losses = found.tokens, [*found.fits], [*found.losses]
-    for number in tracked(range(len(tokens), len(asked)), "sampling", "captions"):
-        prompt, options = asked[number], pipe.options({"seconds": round(float(lengths[number]), 2)})
-        seeds = [sample_seed(sample_seed(seed, number + 1), n) for n in range(data.candidates)]
-        rows, motions = pipe.sample_tokens([prompt] * data.candidates, seeds, options)
-        features, mask = (part.expand(len(rows), *part.shape[1:]) for part in pipe.read([prompt]))
-        tokens.append(rows.cpu())
-        fits.append(pipe.fits(prompt, rows, motions))
-        losses.append(mean_losses(pipe.lm, rows, features, mask).float().cpu())
-        if len(tokens) % _SAVED == 0 or len(tokens) == len(asked):
+    for number in tracked(range(-(-len(tokens) // _TOGETHER), len(parts)), "sampling", f"times {_TOGETHER} captions"):
+        options = pipe.options({"seconds": round(float(lengths[number]), 2)})
+        repeated = [prompt for prompt in parts[number] for _ in range(many)]
+        first = number * _TOGETHER
+        seeds = [sample_seed(sample_seed(seed, first + n // many + 1), n % many) for n in range(len(repeated))]
+        rows, motions = pipe.sample_tokens(repeated, seeds, options)
+        for n, prompt in enumerate(parts[number]):
+            own = slice(n * many, (n + 1) * many)
+            features, mask = (part.expand(many, *part.shape[1:]) for part in pipe.read([prompt]))
+            tokens.append(rows[own].cpu())
+            fits.append(pipe.fits(prompt, rows[own], motions[own]))
+            losses.append(mean_losses(pipe.lm, rows[own], features, mask).float().cpu())
+        if (number + 1) % _SAVED == 0 or number + 1 == len(parts):
             Candidates(asked[: len(tokens)], tokens, torch.stack(fits), torch.stack(losses)).save(kept)
 
 

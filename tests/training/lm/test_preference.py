@@ -43,8 +43,8 @@ def test_what_fits_becomes_likelier_and_the_model_samples_it(started, tmp_path, 
     figures = train_preference(recipe(output, started, training, prompts=24, candidates=8, rounds=2))
     assert set(figures) == {"objective", "gain", "distance"} and figures["distance"] > 0
     before, after = (MotionPipeline.from_pretrained(folder) for folder in (started, output / "final"))
-    features, mask = before.read(["a person walks"] * 16)
-    options = dict(seeds=range(16), max_new_tokens=12, min_new_tokens=12)
+    features, mask = before.read(["a person walks"] * 64)
+    options = dict(seeds=range(64), max_new_tokens=12, min_new_tokens=12)
     old, new = (pipe.lm.generate(features, mask, **options).float().mean() for pipe in (before, after))
     assert new < old
 
@@ -111,7 +111,8 @@ def test_candidates_are_kept_whole_and_drawn_best_first(text_encoder, tmp_path):
 
 
 def test_interrupted_sampling_is_continued(started, tmp_path, monkeypatch):
-    monkeypatch.setattr(preference, "_SAVED", 2)
+    monkeypatch.setattr(preference, "_SAVED", 1)
+    monkeypatch.setattr(preference, "_TOGETHER", 2)
     figures = train_preference(recipe(tmp_path / "whole", started))
     fits, made = preference.CodesPipeline.fits, []
 

@@ -1,0 +1,90 @@
+"""Prompts read as instructions: nearest phrases, sides, two parts, certainty, and the embeddings in the package."""
+
+import pytest
+import torch
+
+from motionmillion.data.describing import MotionFacts, measure_facts, reading
+from motionmillion.data.describing.catalogue import catalogue
+from motionmillion.data.describing.facts import HandRaise, Jump, Travel, Turn
+from motionmillion.data.describing.phrases import phrases
+from motionmillion.data.describing.reading import PhraseBook, embedded, phrase_tasks, save_points, split
+from motionmillion.data.mirror_words import mirror_caption
+from motionmillion.data.synthetic import synthesize
+from motionmillion.data.synthetic.clips import ACTIONS
+
+
+@pytest.fixture(scope="module")
+def book(text_encoder) -> PhraseBook | None:
+    return PhraseBook.of(text_encoder)
+
+
+def test_the_catalogue_has_every_phrase_of_measured_motions():
+    assert all(phrase in phrases(event) for phrase, event in catalogue().items())
+    for action in ACTIONS:
+        for seed in range(3):
+            for event in measure_facts(synthesize(action, seed, seconds=4)).events:
+                plain = [phrase for phrase in phrases(event) if not any(part.isdigit() for part in phrase.split())]
+                assert plain[0] in catalogue(), plain[0]
+
+
+def test_the_catalogue_is_the_same_mirrored():
+    assert {mirror_caption(phrase) for phrase in catalogue()} == set(catalogue())
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("a woman turns to face left", ["turn] left", "turn] to the left"]),
+        ("stick your right hand up", ["right hand up", "raise] the right hand"]),
+        ("he jumps two times", ["jump] twice", "leap] twice"]),
+        ("sit yourself down", ["sit] down"]),
+    ],
+)
+def test_other_words_are_read_as_the_nearest_phrase(book, prompt, said):
+    best = book.read(prompt)[0]
+    assert any(part in best.task.said[0] for part in said) and best.weight > 0.2
+
+
+def test_two_parts_are_read_one_by_one(book):
+    best = book.read("walk forward, then put both hands up")[0].task
+    assert isinstance(best.events[0], Travel) and isinstance(best.events[1], HandRaise) and best.order == "then"
+    best = book.read("she goes forward while her left hand is raised")[0].task
+    assert best.order == "together" and best.events[1].side == "left"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "parts", "order"),
+    [
+        ("walk forward, then sit down", ["walk forward", "sit down"], "then"),
+        ("jump before you sit down", ["jump", "you sit down"], "then"),
+        ("walk while clapping", ["walk", "clapping"], "together"),
+        ("walk with both hands up", ["walk", "both hands up"], "together"),
+        ("turn left and jump", ["turn left", "jump"], None),
+        ("wave with the left hand", ["wave with the left hand"], None),
+        ("handstand", ["handstand"], None),
+    ],
+)
+def test_sentences_are_split_at_their_joints(prompt, parts, order):
+    assert split(prompt) == (parts, order)
+
+
+def test_a_motion_is_rated_by_what_was_asked(book):
+    left, right = (MotionFacts(4.0, events=(Turn(0, 1, side, 90.0, 90, False),)) for side in ("left", "right"))
+    jump = MotionFacts(4.0, events=(Jump(0, 1, 1, "up", None, "both"),))
+    ratings = book.rate("turn to your left by a quarter", [left, right, jump, MotionFacts(4.0)])
+    assert ratings.argmax() == 0 and ratings[0] > 0.6 and ratings[1] < 0.3 and ratings[2] < ratings[3] <= 0.1
+    assert float(book.rate("the stock market fell", [left]).abs()) < 0.1  # nothing that can be measured
+
+
+def test_embeddings_in_the_package_are_those_of_the_phrases(book, text_encoder, tmp_path, monkeypatch):
+    texts = [task.text for task in phrase_tasks()]
+    assert book is not None, "run recipes/mini/embed_phrases.py"
+    assert len(texts) == len(book.points) == len(set(texts))
+    some = list(range(0, len(texts), 97))
+    assert torch.allclose(book.points[some], embedded([texts[n] for n in some], text_encoder), atol=2e-3)
+    assert reading._points("another encoder") is None
+    save_points(tmp_path / "points.safetensors", book.points, text_encoder)
+    monkeypatch.setattr(reading, "BUNDLED", tmp_path / "points.safetensors")
+    assert torch.equal(reading._points.__wrapped__(text_encoder.name).float(), book.points)
+    monkeypatch.setattr(reading, "phrase_tasks", lambda: phrase_tasks()[1:])
+    assert reading._points.__wrapped__(text_encoder.name) is None  # of other phrases
