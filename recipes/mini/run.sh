@@ -13,8 +13,9 @@ train() {
 }
 train tokenizer tokenizer
 train lm lm --set data.tokenizer="$out/tokenizer/final" --set data.cache="$out/cache"
+train preference preference --set data.start_from="$out/lm/final"
 train dit dit
-python recipes/mini/release.py "$out/lm/final" "$out/release"
+python recipes/mini/release.py "$out/preference/final" "$out/release"
 python recipes/mini/release.py "$out/dit/final" "$out/release-dit"
 for split in train val test; do
     motionmillion evaluate --suite tokenizer --model "$out/release" --data "$data" --split "$split" --seed 0 \
