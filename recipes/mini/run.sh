@@ -22,6 +22,6 @@ for split in train val test; do
         --output "$out/tokenizer_$split"
 done
 for model in "$out/release" "$out/release-dit"; do
-    python recipes/mini/instruction_check.py --model "$model" --data "$data" --output "$out/instructions/$(basename "$model")"
+    python recipes/mini/instruction_check.py --model "$model" --through "$out/release" --data "$data" --output "$out/instructions/$(basename "$model")"
 done
-python recipes/mini/verb_check.py --model "$out/release" --data "$data" --output "$out/verb_check" --sheets
+python recipes/mini/verb_check.py --model "$out/release" --data "$data" --verbs 20 --output "$out/verb_check" --sheets

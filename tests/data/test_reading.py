@@ -62,10 +62,19 @@ def test_two_parts_are_read_one_by_one(book):
         ("turn left and jump", ["turn left", "jump"], None),
         ("wave with the left hand", ["wave with the left hand"], None),
         ("handstand", ["handstand"], None),
+        ("Walk, THEN sit", ["Walk", "sit"], "then"),
+        ("jump, !", ["jump"], None),
+        ("jump and ...", ["jump"], None),
     ],
 )
 def test_sentences_are_split_at_their_joints(prompt, parts, order):
     assert split(prompt) == (parts, order)
+
+
+@pytest.mark.parametrize("prompt", ["jump, !", "jump and ...", "walk, turn and sit", "a, b"])
+def test_any_prompt_is_read(book, prompt):
+    weights = [each.weight for each in book.read(prompt)]
+    assert weights == sorted(weights, reverse=True) and 0 <= sum(weights) <= 1 + 1e-6
 
 
 def test_a_motion_is_rated_by_what_was_asked(book):

@@ -75,7 +75,7 @@ def test_the_recipe_for_preference_has_known_keys():
         ("lm/3b.yaml", ["parameters   3,404,764,800", "2      .*<- this recipe"]),
         ("lm/7b.yaml", ["parameters   7,818,498,048", "the first 12,000 of warm-up", "hours on 40 x h100"]),
         ("lm/111m.yaml", ["parameters   184,833,792", "none   .*<- this recipe"]),
-        ("lm/lora.yaml", ["parameters   5,97", "trained      491,520 in adapters", "text_length: 64"]),
+        ("lm/lora.yaml", ["parameters   6,00", "trained      491,520 in adapters", "text_length: 64"]),
         ("small/lm_tune.yaml", ["parameters   5,726,464"]),
         ("tokenizer/full.yaml", ["64,000 codes, 2 frames each", "2,560 windows"]),
     ],

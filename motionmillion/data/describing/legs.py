@@ -1,4 +1,4 @@
-"""Actions of the legs: jumps and hops, kicks, lifted knees, raised legs, lunges.
+"""Actions of the legs: jumps and hops, kicks, lifted knees, raised legs, lunges, standing on one foot.
 
     jumps = measure_jumps(track)
 

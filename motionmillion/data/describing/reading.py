@@ -57,7 +57,9 @@ _JOINTS = re.compile(
     re.IGNORECASE,
 )
 """What stands between the two parts of a sentence."""
-_THEN, _TOGETHER = re.compile(r"then|after|before|until"), re.compile(r"while|with|^, $")
+_THEN = re.compile("then|afterwards|before|until", re.IGNORECASE)
+_TOGETHER = re.compile("while|with|^, $", re.IGNORECASE)
+_WORD = re.compile(r"\w")
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def split(prompt: str) -> tuple[list[str], Order | None]:
 
     `split("walk forward, then sit down")` is `(["walk forward", "sit down"], "then")`.
     """
-    parts = [part for part in _JOINTS.split(prompt) if part.strip()]
+    parts = [part for part in _JOINTS.split(prompt) if _WORD.search(part)]
     joint = _JOINTS.search(prompt)
     if joint is None or len(parts) < 2:
         return parts, None
