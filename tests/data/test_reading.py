@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from motionmillion.data.describing import MotionFacts, measure_facts, reading
+from motionmillion.data.describing import phrases as phrasing
 from motionmillion.data.describing.catalogue import catalogue
-from motionmillion.data.describing.facts import HandRaise, Jump, Travel, Turn
+from motionmillion.data.describing.facts import HandRaise, Jump, Stop, Travel, Turn
 from motionmillion.data.describing.phrases import phrases
 from motionmillion.data.describing.reading import PhraseBook, embedded, phrase_tasks, save_points, split
 from motionmillion.data.mirror_words import mirror_caption
@@ -25,6 +26,10 @@ def test_the_catalogue_has_every_phrase_of_measured_motions():
             for event in measure_facts(synthesize(action, seed, seconds=4)).events:
                 plain = [phrase for phrase in phrases(event) if not any(part.isdigit() for part in phrase.split())]
                 assert plain[0] in catalogue(), plain[0]
+
+
+def test_the_catalogue_has_every_kind_of_event():
+    assert {type(event) for event in catalogue().values()} == set(phrasing._SAY) - {Stop}
 
 
 def test_the_catalogue_is_the_same_mirrored():

@@ -4,11 +4,13 @@ import pytest
 import torch
 
 from motionmillion import MotionPipeline
+from motionmillion.data.describing import measure_facts
+from motionmillion.data.describing.reading import PhraseBook
 from motionmillion.data.synthetic import synthesize
 from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
 from motionmillion.eval.evaluator.model import TextMotionEvaluator
 from motionmillion.pipeline.base import sample_seed
-from motionmillion.pipeline.choosing import GAIN, MATCH, NOTHING_SAID, prompt_fits, text_gains
+from motionmillion.pipeline.choosing import DONE, GAIN, MATCH, NOTHING_SAID, prompt_fits, text_gains
 
 PROMPT = "a person walks forward"
 
@@ -41,6 +43,18 @@ def test_sides_are_told_apart(text_encoder, motions):
     wrist = pair[left].positions()[..., 1].amax(0)
     names = pair[left].skeleton.names
     assert wrist[names.index("left_wrist")] > wrist[names.index("right_wrist")]
+
+
+def test_reading_the_prompt_adds_how_far_it_is_done(text_encoder, motions, monkeypatch):
+    made = [motions["walk"], motions["jump"]]
+    prompt = "do a jump"
+    read = prompt_fits(prompt, made, text_encoder)
+    with monkeypatch.context() as patch:
+        patch.setattr("motionmillion.pipeline.choosing.PhraseBook.of", lambda encoder: None)  # as of other encoders
+        sentences = prompt_fits(prompt, made, text_encoder)
+    facts = [measure_facts(motion, unclear=True) for motion in made]
+    done = PhraseBook.of(text_encoder).rate(prompt, facts)
+    assert torch.allclose(read - sentences, DONE * done, atol=1e-5) and done[1] > 0.3 > done[0]
 
 
 def test_what_cannot_be_described_fits_least(text_encoder, motions):
