@@ -53,33 +53,29 @@ def prompt_fits(
     prompt: str, motions: Sequence[Motion], encoder: TextEncoder, matcher: "TextMotionEvaluator | None" = None
 ) -> Tensor:
     """How well motions fit a prompt `[K]`, by their descriptions and a matcher, if there is one."""
-    fits = _description_fits(prompt, motions, encoder)
-    if matcher is None:
-        return fits
-    measured = [number for number, motion in enumerate(motions) if motion.num_frames >= _SHORTEST]
-    if measured:
-        made = matcher.embed_motions([motions[number] for number in measured])
-        fits[measured] += MATCH * cosine_similarity(made, matcher.embed_texts(prompt))
+    fits = torch.full((len(motions),), NOTHING_SAID)
+    numbers = [number for number, motion in enumerate(motions) if motion.num_frames >= _SHORTEST]
+    if numbers:
+        measured = [motions[number] for number in numbers]
+        fits[numbers] = _description_fits(prompt, measured, encoder)
+        if matcher is not None:
+            fits[numbers] += MATCH * cosine_similarity(matcher.embed_motions(measured), matcher.embed_texts(prompt))
     return fits
 
 
 def _description_fits(prompt: str, motions: Sequence[Motion], encoder: TextEncoder) -> Tensor:
     """How well facts of motions fit a prompt `[K]`: as its nearest sentence, and as an instruction."""
-    measured = [number for number, motion in enumerate(motions) if motion.num_frames >= _SHORTEST]
-    facts = [measure_facts(motions[number], unclear=True) for number in measured]
-    told = {number: describe_facts(own) for number, own in zip(measured, facts, strict=True)}
-    sentences = list(dict.fromkeys(sentence for own in told.values() for sentence in own))
+    facts = [measure_facts(motion, unclear=True) for motion in motions]
+    told = [describe_facts(own) for own in facts]
+    sentences = list(dict.fromkeys(sentence for own in told for sentence in own))
     near = {}
     if sentences:
         points = embedded([prompt, *sentences], encoder)
         nearness = (points[1:] @ points[0] - _penalties(prompt, sentences)).tolist()
         near = dict(zip(sentences, nearness, strict=True))
-    fits = [max((near[one] for one in told.get(number, ())), default=NOTHING_SAID) for number in range(len(motions))]
-    found = torch.tensor(fits)
+    fits = torch.tensor([max((near[sentence] for sentence in own), default=NOTHING_SAID) for own in told])
     book = PhraseBook.of(encoder)
-    if measured and book is not None:
-        found[measured] += DONE * book.rate(prompt, facts)
-    return found
+    return fits if book is None else fits + DONE * book.rate(prompt, facts)
 
 
 def best_fit(

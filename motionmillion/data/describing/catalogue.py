@@ -41,7 +41,7 @@ from motionmillion.data.describing.phrases import phrases
 _E = TypeVar("_E", bound=Event)
 _SIDES, _BOTH = get_args(OneSide), get_args(Side)
 _POSTURES = get_args(Posture)
-_TURNS = ((110.0, None), (45.0, 45), (90.0, 90), (180.0, 180), (270.0, 270), (360.0, 360), (500.0, None))
+_TURNS = ((90.0, None), (45.0, 45), (90.0, 90), (180.0, 180), (270.0, 270), (360.0, 360), (500.0, None))
 
 
 @functools.cache
@@ -65,7 +65,6 @@ def held_postures() -> list[MotionFacts]:
 def _events() -> Iterator[Event]:
     """Events with their attributes, the plainest first."""
     yield from _travels()
-    yield from _all(Turn, side=_SIDES, angle=(90.0,), degrees=(None,), moving=(None, False))
     for angle, degrees in _TURNS:
         yield from _all(Turn, side=_SIDES, angle=(angle,), degrees=(degrees,), moving=(None, False))
     counts = (1, 2, 3)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from motionmillion.data.describing import arms, legs, locomotion, postures
-from motionmillion.data.describing.facts import Event, Jump, MotionFacts, Travel
+from motionmillion.data.describing.facts import Event, Jump, Kick, MotionFacts, Travel
 from motionmillion.data.describing.timeline import Mask
 from motionmillion.data.describing.track import RATE, BodyTrack
 from motionmillion.motion import Motion
@@ -43,6 +43,7 @@ def measure_facts(motion: Motion, unclear: bool = False) -> MotionFacts:
     end = postures.posture_at(timeline, len(track), end=True)
     away = np.linalg.norm(track.world - track.world.mean(0), axis=-1).max()
     fastest = np.linalg.norm(np.gradient(track.world, axis=0), axis=-1).max() * RATE
+    events = _events(track, timeline)
     return MotionFacts(
         seconds=motion.seconds,
         start=start,
@@ -53,8 +54,8 @@ def measure_facts(motion: Motion, unclear: bool = False) -> MotionFacts:
         still=bool(away < STILL[0] and fastest < STILL[1]),
         in_place=locomotion.moved(track) < IN_PLACE,
         fastest=float(fastest),
-        events=_sorted(_events(track, timeline)),
-        unclear=_sorted(_unclear(track)) if unclear else (),
+        events=_sorted(events),
+        unclear=_sorted(_unclear(track, [event for event in events if isinstance(event, Kick)])) if unclear else (),
     )
 
 
@@ -62,13 +63,17 @@ def _sorted(events: Sequence[Event]) -> tuple[Event, ...]:
     return tuple(sorted(events, key=lambda event: (event.start, event.end)))
 
 
-def _unclear(track: BodyTrack) -> list[Event]:
-    """Small and slow jumps, punches, claps, kicks and lifted knees, the clear ones among them."""
+def _unclear(track: BodyTrack, clear: list[Kick]) -> list[Event]:
+    """Small and slow jumps, punches, claps, kicks and lifted knees, the clear ones among them.
+
+    Args:
+        clear: the clear kicks.
+    """
     jumps, kicks = legs.measure_jumps(track, EASE), legs.measure_kicks(track, EASE)
     return [
         *jumps,
         *kicks,
-        *legs.measure_knee_lifts(track, legs.measure_kicks(track), EASE),
+        *legs.measure_knee_lifts(track, clear, EASE),
         *(punch for punch in arms.measure_punches(track, EASE) if not _part_of(punch, jumps)),
         *arms.measure_claps(track, EASE),
     ]

@@ -9,6 +9,7 @@ Unusual: an event counts as done if it can be said with the phrase that was aske
 done by any raised left hand, "raise the left hand to the height of the head" only by one at that height.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -73,11 +74,11 @@ class Task:
         ratings = []
         for event, phrase in zip(self.events, self.said, strict=True):
             free = [other for other in facts.events if not any(other is used for used in found)]
-            rated = [(_likeness(other, event, phrase), -number) for number, other in enumerate(free)]
-            best, number = max(rated, default=(0.0, 0))
-            unclear = max((_likeness(other, event, phrase) for other in facts.unclear), default=0.0)
-            ratings.append(max(best, UNCLEAR * unclear))
-            found.append(free[-number] if best else None)
+            likeness = functools.partial(_likeness, asked=event, phrase=phrase)
+            best = max(free, key=likeness, default=None)
+            clear = 0.0 if best is None else likeness(best)
+            ratings.append(max(clear, *(UNCLEAR * likeness(other) for other in facts.unclear), 0.0))
+            found.append(best if clear else None)
         done = [event for event in found if event is not None]
         rating = sum(ratings) / len(ratings)
         if len(done) == 2 and self.order is not None and not _ordered(done, self.order):
