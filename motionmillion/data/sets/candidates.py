@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from motionmillion.data.sets.texts import TextBank
+from motionmillion.data.sets.texts import TextBank, padded_texts
 from motionmillion.io.files import atomic_path
 from motionmillion.text.encoder import TextEncoder
 
@@ -134,13 +134,11 @@ def collate_candidates(samples: Sequence[Mapping[str, Any]], padding: int) -> di
     `advantages` and `before`, the losses of the model that sampled them, `[B]`."""
     rows = [row for sample in samples for row in sample["tokens"]]
     tokens = pad_sequence(rows, batch_first=True, padding_value=padding)
-    text = [sample["text"].float() for sample in samples for _ in sample["tokens"]]
-    words = torch.tensor([len(states) for states in text])
-    features = pad_sequence(text, batch_first=True)
+    features, mask = padded_texts([sample["text"].float() for sample in samples for _ in sample["tokens"]])
     return {
         "tokens": tokens,
         "text_features": features,
-        "text_mask": torch.arange(features.shape[1]) < words[:, None],
+        "text_mask": mask,
         "advantages": torch.cat([sample["advantages"] for sample in samples]),
         "before": torch.cat([sample["before"] for sample in samples]),
     }

@@ -25,6 +25,7 @@ from motionmillion.data.clips import MotionClip
 from motionmillion.data.sets.mixing import mixed
 from motionmillion.data.sets.pairs import PairDataset
 from motionmillion.data.sets.references import Corruption
+from motionmillion.data.sets.texts import padded_texts
 from motionmillion.features import Representation
 from motionmillion.features.base import Layout
 from motionmillion.features.stats import FeatureStats
@@ -224,15 +225,14 @@ class FlowPairs(PairDataset):
 def collate_flow(samples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
     """A padded batch: the arguments of `MotionDiT.forward`, among them `labels` `[B, T, D]`."""
     labels, text = ([sample[name] for sample in samples] for name in ("labels", "text"))
-    words = torch.tensor([len(states) for states in text])
     frames = torch.tensor([len(each) for each in labels])
-    features = pad_sequence(text, batch_first=True)
+    features, mask = padded_texts(text)
     if not features.shape[1]:  # every text was dropped
-        features = features.new_zeros(len(samples), 1, features.shape[2])
+        features, mask = features.new_zeros(len(samples), 1, features.shape[2]), mask.new_zeros(len(samples), 1)
     batch = {
         "labels": pad_sequence(labels, batch_first=True),
         "text": features,
-        "text_mask": torch.arange(features.shape[1]) < words[:, None],
+        "text_mask": mask,
         "feature_mask": torch.stack([sample["feature_mask"] for sample in samples]),
     }
     batch["frame_mask"] = torch.arange(batch["labels"].shape[1]) < frames[:, None]

@@ -22,7 +22,7 @@ from motionmillion.data.clips import MotionClip
 from motionmillion.data.mirror_words import mirror_caption, sides
 from motionmillion.data.sets.groups import BALANCED_BY, check_balance_by, group_of
 from motionmillion.data.sets.sequences import Version
-from motionmillion.data.sets.texts import TextBank, Texts, check_caption_sources, draw_caption
+from motionmillion.data.sets.texts import TextBank, Texts, check_caption_sources, draw_caption, padded_texts
 from motionmillion.data.shards.texts import TextShards
 from motionmillion.features import Representation
 from motionmillion.progress import tracked
@@ -131,13 +131,12 @@ def collate_pairs(samples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
     """
     samples = [*samples, *(sample["mirrored"] for sample in samples if "mirrored" in sample)]
     features, text = ([sample[name] for sample in samples] for name in ("features", "text"))
-    text_lengths = torch.tensor([len(states) for states in text])
-    text_features = pad_sequence(text, batch_first=True)
+    text_features, text_mask = padded_texts(text)
     return {
         "features": pad_sequence(features, batch_first=True),
         "lengths": torch.tensor([len(each) for each in features]),
         "text_features": text_features,
-        "text_mask": torch.arange(text_features.shape[1]) < text_lengths[:, None],
+        "text_mask": text_mask,
         "sentences": torch.stack([states.mean(0) for states in text]),
         "sides": torch.tensor([sample["sides"] for sample in samples]),
     }

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from motionmillion.configuration import check_number
 from motionmillion.data.clips import sources_of
@@ -101,6 +102,13 @@ def text_bank(
     if encoder is None:
         raise ValueError("texts must be given where there is no encoder to make them, got neither")
     return TextBank(captions, encoder, dtype=dtype)
+
+
+def padded_texts(texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Features `[L, C]` of texts as one tensor `[B, L, C]`, and the mask `[B, L]` of their words."""
+    features = pad_sequence(list(texts), batch_first=True)
+    words = torch.tensor([len(states) for states in texts])
+    return features, torch.arange(features.shape[1]) < words[:, None]
 
 
 def draw_caption(

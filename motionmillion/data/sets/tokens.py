@@ -22,7 +22,7 @@ from torch.utils.data import Dataset
 from motionmillion.data.clips import MotionClip
 from motionmillion.data.sets.groups import check_balance_by, named_group
 from motionmillion.data.sets.sequences import DATASET, Sequences, Version, make_sequences
-from motionmillion.data.sets.texts import Texts, check_caption_sources, draw_caption, text_bank
+from motionmillion.data.sets.texts import Texts, check_caption_sources, draw_caption, padded_texts, text_bank
 from motionmillion.data.sets.wordings import Wordings
 from motionmillion.data.shards.token_index import open_index
 from motionmillion.data.shards.tokens import read_token_tables
@@ -299,10 +299,7 @@ class TokenCollator:
     def __call__(self, samples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         rows = [self.tokens(sample["codes"], sample.get("ends", True)) for sample in samples]
         labels = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.pad)
-        text = [sample["text"] for sample in samples]
-        features = torch.nn.utils.rnn.pad_sequence(text, batch_first=True)
-        lengths = torch.tensor([t.shape[0] for t in text])
-        mask = torch.arange(features.shape[1]) < lengths[:, None]
+        features, mask = padded_texts([sample["text"] for sample in samples])
         mask &= self.captioned(len(samples))[:, None]
         return {self.motion: self.inputs(labels), "labels": labels, "text_features": features, "text_mask": mask}
 
