@@ -42,8 +42,10 @@ MATCH = 0.4
 """Weight of a matcher's cosine beside that of the nearest sentence."""
 NO_SIDE, OTHER_SIDE = 0.1, 0.2
 """Penalties of sentences without the side that the prompt names, and with another."""
-NOTHING_SAID = -1.0
-"""Fit of a motion that no sentence describes."""
+TOO_SHORT = -1.0
+"""Fit of a motion that cannot be measured."""
+NOTHING_SAID = 0.0
+"""Nearness of a motion that no sentence describes: that of unrelated texts."""
 
 _SHORTEST = 2
 """Frames of a motion that can be measured."""
@@ -53,7 +55,7 @@ def prompt_fits(
     prompt: str, motions: Sequence[Motion], encoder: TextEncoder, matcher: "TextMotionEvaluator | None" = None
 ) -> Tensor:
     """How well motions fit a prompt `[K]`, by their descriptions and a matcher, if there is one."""
-    fits = torch.full((len(motions),), NOTHING_SAID)
+    fits = torch.full((len(motions),), TOO_SHORT)
     numbers = [number for number, motion in enumerate(motions) if motion.num_frames >= _SHORTEST]
     if numbers:
         measured = [motions[number] for number in numbers]

@@ -1,14 +1,16 @@
 """Prompts read as instructions: nearest phrases, sides, two parts, certainty, and the embeddings in the package."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from motionmillion.data.describing import MotionFacts, measure_facts, reading
 from motionmillion.data.describing import phrases as phrasing
 from motionmillion.data.describing.catalogue import catalogue
-from motionmillion.data.describing.facts import HandRaise, Jump, Stop, Travel, Turn
+from motionmillion.data.describing.facts import HandRaise, Jump, PostureChange, Stop, Travel, Turn
 from motionmillion.data.describing.phrases import phrases
-from motionmillion.data.describing.reading import PhraseBook, embedded, phrase_tasks, save_points, split
+from motionmillion.data.describing.reading import PhraseBook, embedded, listed, phrase_tasks, save_points, split
 from motionmillion.data.mirror_words import mirror_caption
 from motionmillion.data.synthetic import synthesize
 from motionmillion.data.synthetic.clips import ACTIONS
@@ -52,31 +54,91 @@ def test_other_words_are_read_as_the_nearest_phrase(book, prompt, said):
 
 def test_two_parts_are_read_one_by_one(book):
     best = book.read("walk forward, then put both hands up")[0].task
-    assert isinstance(best.events[0], Travel) and isinstance(best.events[1], HandRaise) and best.order == "then"
+    assert isinstance(best.events[0], Travel) and isinstance(best.events[1], HandRaise) and best.orders == ("then",)
     best = book.read("she goes forward while her left hand is raised")[0].task
-    assert best.order == "together" and best.events[1].side == "left"
+    assert best.orders == ("together",) and best.events[1].side == "left"
+
+
+def test_three_parts_are_read_one_by_one(book):
+    best = book.read("jump, turn to the left and then sit down")[0].task
+    assert [type(event) for event in best.events] == [Jump, Turn, PostureChange] and best.orders == ("listed", "then")
+    assert best.events[1].side == "left"
+    last = book.read("first of all, jump. After that sit down")[0].task  # "first of all" is like no phrase
+    assert [type(event) for event in last.events] == [Jump, PostureChange]
 
 
 @pytest.mark.parametrize(
-    ("prompt", "parts", "order"),
+    "prompt", ["crawl on hands and knees", "squat down and stand up again", "jump up and down", "walk back and forth"]
+)
+def test_idioms_are_one_part(book, prompt):
+    assert len(book.read(prompt)[0].task.events) <= 1
+
+
+def test_numbers_must_agree(book):
+    for count, words in ((2, "two times"), (3, "three times")):
+        assert {event.count for each in book.read(f"he jumps {words}") for event in each.task.events} <= {1, count}
+        assert book.read(f"he jumps {words}")[0].task.events[0].count == count
+
+
+@pytest.mark.parametrize("prompt", ["stand on one leg", "kick", "give a wave", "lift one knee", "hop on one foot"])
+def test_without_a_side_either_side_will_do(book, prompt):
+    best = book.read(prompt)[0].task
+    mirrored = catalogue()[best.said[0]]
+    for side in ("left", "right"):
+        name = "feet" if isinstance(mirrored, Jump) else "side"
+        assert best.rating(MotionFacts(4.0, events=(replace(mirrored, **{name: side}),))) == 1
+
+
+@pytest.mark.parametrize(
+    ("prompt", "parts", "orders"),
     [
-        ("walk forward, then sit down", ["walk forward", "sit down"], "then"),
-        ("jump before you sit down", ["jump", "you sit down"], "then"),
-        ("walk while clapping", ["walk", "clapping"], "together"),
-        ("walk with both hands up", ["walk", "both hands up"], "together"),
-        ("turn left and jump", ["turn left", "jump"], None),
-        ("wave with the left hand", ["wave with the left hand"], None),
-        ("handstand", ["handstand"], None),
-        ("Walk, THEN sit", ["Walk", "sit"], "then"),
-        ("jump, !", ["jump"], None),
-        ("jump and ...", ["jump"], None),
+        ("walk forward, then sit down", ["walk forward", "sit down"], ["then"]),
+        ("walk forward,then sit down", ["walk forward", "sit down"], ["then"]),
+        ("Walk, THEN sit", ["Walk", "sit"], ["then"]),
+        ("Walk. Then sit. He waves.", ["Walk", "sit", "He waves."], ["then", "then"]),
+        ("jump before you sit down", ["jump", "you sit down"], ["then"]),
+        ("jump after sitting down", ["sitting down", "jump"], ["then"]),
+        ("After sitting down, jump", ["sitting down", "jump"], ["then"]),
+        ("before jumping, sit, then stand", ["sit", "stand", "jumping"], ["then", "then"]),
+        ("While walking, clap", ["walking", "clap"], ["together"]),
+        ("walk while clapping, then sit", ["walk", "clapping", "sit"], ["together", "then"]),
+        ("walk, waving", ["walk", "waving"], ["together"]),
+        ("kick and wave at the same time", ["kick", "wave"], ["together"]),
+        ("walk with both hands up", ["walk", "both hands up"], ["together"]),
+        ("turn left and jump", ["turn left and jump"], []),
+        ("lift one knee after the other", ["lift one knee after the other"], []),
+        ("stand next to a chair", ["stand next to a chair"], []),
+        ("wave with the left hand", ["wave with the left hand"], []),
+        ("handstand", ["handstand"], []),
+        ("jump, then ...", ["jump"], []),
+        ("", [], []),
     ],
 )
-def test_sentences_are_split_at_their_joints(prompt, parts, order):
-    assert split(prompt) == (parts, order)
+def test_sentences_are_split_at_their_joints(prompt, parts, orders):
+    assert split(prompt) == (parts, orders)
 
 
-@pytest.mark.parametrize("prompt", ["jump, !", "jump and ...", "walk, turn and sit", "a, b"])
+@pytest.mark.parametrize(
+    ("part", "pieces"),
+    [
+        ("turn left and jump", ["turn left", "jump"]),
+        ("walk, turn and sit", ["walk", "turn", "sit"]),
+        ("crawl on hands and knees", ["crawl on hands and knees"]),
+        ("jump and ...", ["jump"]),
+        ("jump, !", ["jump"]),
+    ],
+)
+def test_parts_have_pieces(part, pieces):
+    assert listed(part) == pieces
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        *("jump, !", "jump and ...", "walk, turn and sit", "a, b", ", , then", "after , x", "? at the same time"),
+        "sit, " * 99,
+    ],
+)
 def test_any_prompt_is_read(book, prompt):
     weights = [each.weight for each in book.read(prompt)]
     assert weights == sorted(weights, reverse=True) and 0 <= sum(weights) <= 1 + 1e-6

@@ -5,12 +5,13 @@ import torch
 
 from motionmillion import MotionPipeline
 from motionmillion.data.describing import measure_facts
+from motionmillion.data.describing.facts import Jump
 from motionmillion.data.describing.reading import PhraseBook
 from motionmillion.data.synthetic import synthesize
 from motionmillion.eval.evaluator.config import TextMotionEvaluatorConfig
 from motionmillion.eval.evaluator.model import TextMotionEvaluator
 from motionmillion.pipeline.base import sample_seed
-from motionmillion.pipeline.choosing import DONE, GAIN, MATCH, NOTHING_SAID, prompt_fits, text_gains
+from motionmillion.pipeline.choosing import DONE, GAIN, MATCH, TOO_SHORT, prompt_fits, text_gains
 
 PROMPT = "a person walks forward"
 
@@ -57,10 +58,16 @@ def test_reading_the_prompt_adds_how_far_it_is_done(text_encoder, motions, monke
     assert torch.allclose(read - sentences, DONE * done, atol=1e-5) and done[1] > 0.3 > done[0]
 
 
-def test_what_cannot_be_described_fits_least(text_encoder, motions):
+def test_what_cannot_be_measured_fits_least(text_encoder, motions):
     short = motions["walk"].slice(0, 1)
-    assert prompt_fits(PROMPT, [short], text_encoder).tolist() == [NOTHING_SAID]
+    assert prompt_fits(PROMPT, [short], text_encoder).tolist() == [TOO_SHORT]
     assert prompt_fits(PROMPT, [short, motions["walk"]], text_encoder).argmax() == 1
+
+
+def test_a_motion_that_is_not_described_may_do_what_was_asked(text_encoder, motions):
+    slow = motions["jump"].replace(fps=motions["jump"].fps * 0.7)  # falls too slowly for a jump
+    assert not any(isinstance(event, Jump) for event in measure_facts(slow).events)
+    assert prompt_fits("do a jump", [motions["walk"], slow], text_encoder).argmax() == 1
 
 
 def test_gains_are_those_of_each_row_alone(tiny_pipeline):

@@ -219,7 +219,7 @@ class MotionFacts:
         in_place: whether the body stays in one place.
         fastest: speed of the fastest joint, metres per second.
         events: sorted by their start.
-        unclear: events by looser rules, the clear ones and those too small or slow to be told; measured on request.
+        unclear: events by looser rules, too small or slow to be told; measured on request.
     """
 
     seconds: float

@@ -190,7 +190,7 @@ def _flight(track: BodyTrack, span: Span, peak: float, ease: float) -> Jump | No
     lowest = track.local[start:stop, :, 1].min()
     if lowest < CLEAR or track.tilt[leave : land + 1].max() > JUMP_TILT:
         return None
-    feet = _feet(track, leave, land, BOTH_FEET / ease)
+    feet = _feet(track, leave, land, min(BOTH_FEET / ease, HOP_FOOT))
     if feet == "none":
         return None
     if feet is None and stop - start < LEAP_SECONDS * RATE:
@@ -212,7 +212,7 @@ def _feet(track: BodyTrack, leave: int, land: int, low: float) -> str | None:
     for side, other in PAIRS:
         if off[side] < low and on[side] < low and air[other][leave : land + 1].min() > HOP_FOOT:
             return side
-        if off[side] < BOTH_FEET < HOP_FOOT < off[other] and on[other] < BOTH_FEET < HOP_FOOT < on[side]:
+        if off[side] < low <= HOP_FOOT < off[other] and on[other] < low <= HOP_FOOT < on[side]:
             return None
     return "none"
 

@@ -55,7 +55,7 @@ def measure_facts(motion: Motion, unclear: bool = False) -> MotionFacts:
         in_place=locomotion.moved(track) < IN_PLACE,
         fastest=float(fastest),
         events=_sorted(events),
-        unclear=_sorted(_unclear(track, [event for event in events if isinstance(event, Kick)])) if unclear else (),
+        unclear=_sorted(_unclear(track, events)) if unclear else (),
     )
 
 
@@ -63,20 +63,24 @@ def _sorted(events: Sequence[Event]) -> tuple[Event, ...]:
     return tuple(sorted(events, key=lambda event: (event.start, event.end)))
 
 
-def _unclear(track: BodyTrack, clear: list[Kick]) -> list[Event]:
-    """Small and slow jumps, punches, claps, kicks and lifted knees, the clear ones among them.
-
-    Args:
-        clear: the clear kicks.
-    """
-    jumps, kicks = legs.measure_jumps(track, EASE), legs.measure_kicks(track, EASE)
-    return [
+def _unclear(track: BodyTrack, clear: Sequence[Event]) -> list[Event]:
+    """Small and slow jumps, punches, claps, kicks and lifted knees, without those that are clear events, too."""
+    kicks = [event for event in clear if isinstance(event, Kick)]
+    jumps = legs.measure_jumps(track, EASE)
+    swinging = [*jumps, *_fast(clear)]
+    found = [
         *jumps,
-        *kicks,
-        *legs.measure_knee_lifts(track, clear, EASE),
-        *(punch for punch in arms.measure_punches(track, EASE) if not _part_of(punch, jumps)),
+        *legs.measure_kicks(track, EASE),
+        *legs.measure_knee_lifts(track, kicks, EASE),
+        *(punch for punch in arms.measure_punches(track, EASE) if not _part_of(punch, swinging)),
         *arms.measure_claps(track, EASE),
     ]
+    return [event for event in found if not _part_of(event, [own for own in clear if type(own) is type(event)])]
+
+
+def _fast(events: Sequence[Event]) -> list[Event]:
+    """Runs and jogs, in which arms swing as in punches."""
+    return [event for event in events if isinstance(event, Travel) and event.gait in ("run", "jog")]
 
 
 def _events(track: BodyTrack, timeline: postures.Timeline) -> list[Event]:
@@ -84,7 +88,6 @@ def _events(track: BodyTrack, timeline: postures.Timeline) -> list[Event]:
     jumps = legs.measure_jumps(track)
     squats = postures.measure_squats(track, timeline)
     kicks = legs.measure_kicks(track)
-    fast = [travel for travel in travels if travel.gait in ("run", "jog")]  # arm swing then looks like punches
     crawling = _mask(track, timeline, "on hands and knees")
     changes = [c for c in postures.measure_changes(timeline) if not _part_of(c, squats)]
     return [
@@ -102,7 +105,7 @@ def _events(track: BodyTrack, timeline: postures.Timeline) -> list[Event]:
         *changes,
         *arms.measure_raises(track),
         *arms.measure_waves(track),
-        *(punch for punch in arms.measure_punches(track) if not _part_of(punch, [*jumps, *fast])),
+        *(punch for punch in arms.measure_punches(track) if not _part_of(punch, [*jumps, *_fast(travels)])),
         *arms.measure_claps(track),
         *arms.measure_arms_out(track),
         *arms.measure_hands_on_hips(track),

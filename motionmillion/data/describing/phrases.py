@@ -50,7 +50,7 @@ def _travel(event: Travel) -> list[str]:
     if event.direction in ("left", "right"):
         side = event.direction
         plain = [f"[step] sideways to the {side}", f"[sidestep] to the {side}", f"[move] sideways to the {side}"]
-        plain += [f"[go] sideways to the {side}", f"[shuffle] to the {side}"]
+        plain += [f"[go] sideways to the {side}", "[step] sideways", "[move] sideways", f"[shuffle] to the {side}"]
         plain += [f"[step]{pace} sideways to the {side}"] if pace else []
     else:
         way = event.direction
@@ -93,7 +93,12 @@ def _turn(event: Turn) -> list[str]:
             "[make] a half turn",
             f"[turn] 180 degrees {side}",
         ],
-        270: [f"[turn] around {side}", f"[make] three quarters of a turn {side}", f"[turn] {side} by 270 degrees"],
+        270: [
+            f"[turn] around {side}",
+            "[turn] around",
+            f"[make] three quarters of a turn {side}",
+            f"[turn] {side} by 270 degrees",
+        ],
         360: [f"[turn] in a full circle {side}", f"[make] a full turn {side}", f"[turn] 360 degrees {side}"],
     }.get(event.degrees or 0)
     if plain is None and event.angle > _SPIN:
@@ -119,7 +124,8 @@ def _jump(event: Jump) -> list[str]:
     often = f" {times(event.count)}" if event.count > 1 else ""
     if event.feet in ("left", "right"):
         foot = f"on the {event.feet} foot"
-        return [f"[hop] {foot}", f"[hop]{way if way != ' up' else ''} {foot}", f"[hop] {foot}{often}"]
+        hop = f"[hop]{way if way != ' up' else ''}"
+        return [f"[hop] {foot}", f"{hop} {foot}", "[hop] on one foot", "[hop] on one leg", f"[hop] {foot}{often}"]
     if event.feet is None:
         return [f"[leap]{way}", f"[leap]{way}{often}"]
     plain = [f"[jump]{way}", f"[jump]{way}{often}", f"[jump]{way} with both feet{often}", f"[leap]{way}{often}"]
@@ -147,9 +153,11 @@ def _raise(event: HandRaise) -> list[str]:
     if not event.begun:
         level = " above the head" if event.level == "above the head" else ""
         plain = [f"[hold] {hand} up", f"[hold] {arm} raised", f"[hold] {hand} up{level}", f"[keep] {arm} up"]
-        return plain if event.level != "chest" else []
+        return [*plain, *(["[hold] a hand up", "[keep] an arm up"] if one else [])] if event.level != "chest" else []
+    told = plain[-1]
+    plain += ["[raise] a hand", "[lift] an arm"] if one and event.level != "chest" else []
     if event.lowered:
-        plain.append(f"{plain[-1]} and [lower] {'it' if one else 'them'} again")
+        plain.append(f"{told} and [lower] {'it' if one else 'them'} again")
     return plain
 
 
@@ -158,6 +166,7 @@ def _wave(event: Wave) -> list[str]:
         return [
             "[wave] with both hands",
             "[wave] both hands",
+            "[wave]",
             "[hold] up both hands and [wave] them from side to side",
         ]
     hand = f"the {event.side} hand"
@@ -165,6 +174,8 @@ def _wave(event: Wave) -> list[str]:
         f"[wave] with {hand}",
         f"[wave] {hand}",
         f"[hold] up {hand} and [wave] it from side to side",
+        "[wave]",
+        "[wave] with one hand",
         f"[greet] with a wave of {hand}",
     ]
 
@@ -176,6 +187,7 @@ def _punch(event: Punch) -> list[str]:
     plain = [f"[punch] with {hand}", f"[punch] forward with {hand}", f"[hit] out with {hand}"]
     if event.side != "both" and event.count == 1:
         plain.append(f"[throw] a {event.side} punch")
+    plain.append("[throw] a punch" if event.count == 1 else "[throw] punches")
     if event.count and event.count > 1:
         plain.append(f"[punch] {times(event.count)} with {hand}")
     return plain
@@ -204,7 +216,7 @@ def _kick(event: Kick) -> list[str]:
     if event.side == "both":
         return [f"[kick]{way} with both legs, one after the other", f"[kick]{way}{often}"]
     plain = [f"[kick]{way} with the {event.side} foot", f"[kick] with the {event.side} leg"]
-    plain += [f"[kick] out the {event.side} leg"]
+    plain += [f"[kick] out the {event.side} leg", f"[kick]{way}", "[kick] with one leg"]
     if often:
         plain.append(f"[kick]{way} {often.strip()} with the {event.side} foot")
     if event.height == "high":
@@ -220,6 +232,8 @@ def _knee(event: KneeLift) -> list[str]:
     return [
         f"[lift] {knee} high",
         f"[raise] {knee}",
+        "[lift] a knee",
+        "[raise] one knee",
         f"[raise] {knee} to the height of the hip{often}",
         f"[bring] {knee} up",
     ]
@@ -227,7 +241,11 @@ def _knee(event: KneeLift) -> list[str]:
 
 def _leg(event: LegRaise) -> list[str]:
     way = {"forward": "forward", "sideways": "out to the side", "backward": "backward"}[event.direction]
-    return [f"[raise] the {event.side} leg {way}", f"[lift] the straight {event.side} leg {way} slowly"]
+    return [
+        f"[raise] the {event.side} leg {way}",
+        f"[raise] a leg {way}",
+        f"[lift] the straight {event.side} leg {way} slowly",
+    ]
 
 
 def _balance(event: Balance) -> list[str]:
@@ -235,6 +253,8 @@ def _balance(event: Balance) -> list[str]:
         f"[stand] on the {event.side} foot",
         f"[stand] on the {event.side} leg",
         f"[balance] on the {event.side} leg",
+        "[stand] on one leg",
+        "[balance] on one foot",
         f"[stand] on one leg, the {event.side} one",
     ]
 
@@ -243,7 +263,12 @@ def _lunge(event: Lunge) -> list[str]:
     if event.side == "both":
         return ["[lunge] with one leg and then with the other", f"[lunge] {times(event.count)}"]
     often = f" {times(event.count)}" if event.count > 1 else ""
-    return [f"[lunge] with the {event.side} leg in front", f"[lunge] forward onto a bent {event.side} knee{often}"]
+    return [
+        f"[lunge] with the {event.side} leg in front",
+        "[lunge]",
+        "[lunge] forward",
+        f"[lunge] forward onto a bent {event.side} knee{often}",
+    ]
 
 
 def _squat(event: Squat) -> list[str]:
@@ -277,6 +302,8 @@ def _bend(event: Bend) -> list[str]:
     side = event.direction
     return [
         f"[lean] to the {side}",
+        "[lean] to one side",
+        "[bend] sideways",
         f"[bend] sideways to the {side}{often}",
         f"[lean] the upper body to the {side}{back}",
     ]

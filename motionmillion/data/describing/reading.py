@@ -6,18 +6,20 @@
     book.rate(prompt, facts)                 # how far a motion with these facts does it
 
 A prompt is compared with every phrase of measured descriptions (`motionmillion.data.describing.catalogue`) by the
-cosine of their embeddings, where sides must agree. A sentence of two parts, "..., then ...", "... while ...", is read
-part by part. No grammar is involved: words that no phrase is near to are read as the nearest one, with little
-confidence.
+cosine of their embeddings, where sides and numbers must agree. A sentence of several parts, "..., then ...", "after
+..., ...", "... while ...", is read part by part. No grammar is involved: words that no phrase is near to are read as
+the nearest one, with little confidence.
 
 Letters: P texts of phrases, C feature size.
 """
 
 import functools
 import hashlib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -30,35 +32,50 @@ from motionmillion.data.describing.catalogue import catalogue, held_postures
 from motionmillion.data.describing.facts import MotionFacts
 from motionmillion.data.describing.tasks import Order, Task
 from motionmillion.data.describing.wording import posture_sentences
-from motionmillion.data.describing.words import command, finite, participle
+from motionmillion.data.describing.words import command, finite, numbers, participle
 from motionmillion.data.mirror_words import sides
 from motionmillion.io.files import atomic_path
 from motionmillion.text.encoder import TextEncoder
 
 NEAREST = 6
 """Phrases that a prompt, or a part of one, is read as."""
-PAIRED = 3
-"""The same for each part of a sentence of two parts."""
+COMBINED = 9
+"""Tasks that are made of the nearest phrases of several parts, at most."""
+MOST_PARTS = 4
+"""Parts of a prompt that are read; what comes after them is not."""
 TEMPERATURE = 0.03
 """Of the weights of phrases, by their cosines."""
-OTHER_SIDE = 0.3
-"""Taken off the cosine of phrases with other sides than the prompt."""
+OTHERWISE = 0.3
+"""Taken off the cosine of phrases with other sides or numbers than the prompt."""
 SURE = (0.35, 0.65)
 """Cosines of the nearest phrase below which a reading is no better than a guess, and above which it is certain."""
 PART_SURE = 0.45
-"""Least cosine of the parts of a sentence, to be read part by part."""
+"""Least cosine of a part of a sentence that is read as an event."""
+AS_ONE = 0.05
+"""How much nearer than its pieces a part with "and" must be to be read as one."""
 
 BUNDLED = Path(__file__).parents[2] / "bundled" / "phrases" / "phrases.safetensors"
 """Embeddings of `phrase_tasks`, written by `recipes/mini/embed_phrases.py`."""
 _AT_ONCE = 64
+_FIRST = re.compile(
+    r"^\W*(?P<word>after|once|when|as soon as|before|while|as)\s+(?P<part>.+?),\s*(?P<rest>\w.*)$", re.I | re.S
+)
+"""A sentence that begins with a subordinate clause."""
+_LAST = re.compile(r",?\s+(?:at the same time|simultaneously|all at once)\W*$", re.I)
 _JOINTS = re.compile(
-    r",? and then |,? and afterwards |,? then |,? afterwards |,? before |,? until |,? while |,? and |, "
-    r"| with (?=[\w ]*\b(?:hands?|arms?)\b[\w ]*\b(?:up|raised|high|overhead|out|above|sideways)\b)",
+    r"(?P<then>[,.;]?\s*\b(?:and\s+)?"
+    r"(?:then|afterwards?|after (?:that|this|which)|finally|next(?! to\b)|followed by)\b,?\s+"
+    r"|,?\s+(?:before|until)\s+|[.;]\s+(?=\w))"
+    r"|(?P<after>,?\s+after\s+(?!the other\b|another\b))"
+    r"|(?P<together>,?\s+(?:and\s+)?(?:while|whilst|at the same time(?: as)?)\s+|,\s+(?=(?:with\s+)?\w+ing\b)"
+    r"|\s+with\s+(?=[\w ]*\b(?:hands?|arms?)\b[\w ]*\b(?:up|raised|high|overhead|out|above|sideways)\b))",
     re.IGNORECASE,
 )
-"""What stands between the two parts of a sentence."""
-_THEN = re.compile("then|afterwards|before|until", re.IGNORECASE)
-_TOGETHER = re.compile("while|with|^, $", re.IGNORECASE)
+"""What stands between two parts of a sentence and says how the second follows the first."""
+_LISTED = re.compile(
+    r",?\s+and\s+(?!(?:knees|feet|forth|down|round|out|over|on|back|left|right)\b)|,\s+", re.IGNORECASE
+)
+"""What may stand between two parts, but also within one: "walk and wave", "squat down and stand up again"."""
 _WORD = re.compile(r"\w")
 
 
@@ -81,7 +98,7 @@ class PhraseBook:
 
     def __init__(self, tasks: Sequence[Task], points: Tensor, encoder: TextEncoder) -> None:
         self.tasks, self.points, self.encoder = tasks, points.float(), encoder
-        self._sides = [_phrase_sides(task.text) for task in tasks]
+        self._said = [_said(task.text) for task in tasks]
 
     @classmethod
     def of(cls, encoder: TextEncoder) -> "PhraseBook | None":
@@ -99,32 +116,36 @@ class PhraseBook:
 
     def read(self, prompt: str) -> list[Reading]:
         """What a prompt may ask for, likely readings first."""
-        parts, order = split(prompt)
-        points = embedded([prompt, *(parts if len(parts) == 2 else [])], self.encoder)
-        if len(parts) == 2:
-            one, two = (self._near(part, point)[:PAIRED] for part, point in zip(parts, points[1:], strict=True))
-            pairs = [
-                (first * second, _joined(prompt, a, b, order))
-                for first, a in _weights([each for each in one if each[1].events])
-                for second, b in _weights([each for each in two if each[1].events])
-            ]
-            sure = min(one[0][0], two[0][0])
-            if pairs and sure > PART_SURE:
-                return _readings(pairs, _certainty(sure))
-        near = self._near(prompt, points[0])
-        return _readings(_weights(near), _certainty(near[0][0]))
+        parts, orders = split(prompt)
+        texts = list(dict.fromkeys([prompt, *parts, *(piece for part in parts for piece in listed(part))]))
+        near = dict(zip(texts, map(self._near, texts, embedded(texts, self.encoder)), strict=True))
+        steps: list[tuple[Order, Near]] = []
+        for part, order in zip(parts, ("listed", *orders), strict=True):
+            pieces = [near[piece] for piece in listed(part)]
+            mean = sum(piece[0][0] for piece in pieces) / len(pieces)
+            apart = len(pieces) > 1 and mean > near[part][0][0] - AS_ONE
+            ways: list[Order] = [order, *["listed"] * (len(pieces) - 1)] if apart else [order]
+            steps += zip(ways, pieces if apart else [near[part]], strict=True)
+        sure = [(order, own) for order, own in steps if own[0][0] > PART_SURE and own[0][1].events][:MOST_PARTS]
+        if len(sure) < 2:
+            return _readings(_weights(near[prompt]), _certainty(near[prompt][0][0]))
+        return _joined(prompt, sure, len(sure) / len(steps))
 
-    def _near(self, text: str, point: Tensor) -> list[tuple[float, Task]]:
+    def _near(self, text: str, point: Tensor) -> "Near":
         """The nearest phrases with their cosines, the nearest first."""
-        asked = sides(text)
-        other = torch.tensor([own != asked for own in self._sides])
-        near, places = (self.points @ point - OTHER_SIDE * other).topk(NEAREST)
+        asked, counted = sides(text), numbers(text)
+        other = [own != asked or bool(numbered and counted != numbered) for own, numbered in self._said]
+        near, places = (self.points @ point - OTHERWISE * torch.tensor(other)).topk(NEAREST)
         return [(cosine, self.tasks[place]) for cosine, place in zip(near.tolist(), places.tolist(), strict=True)]
 
 
+Near = list[tuple[float, Task]]
+"""Tasks with the cosines of their texts, the nearest first."""
+
+
 @functools.cache
-def _phrase_sides(text: str) -> list[str]:
-    return sides(text)
+def _said(text: str) -> tuple[list[str], list[int]]:
+    return sides(text), numbers(text)
 
 
 @functools.cache
@@ -141,17 +162,41 @@ def phrase_tasks() -> tuple[Task, ...]:
     return tuple(found.values())
 
 
-def split(prompt: str) -> tuple[list[str], Order | None]:
-    """The parts of a sentence, and how the first two follow each other.
+def split(prompt: str) -> tuple[list[str], list[Order]]:
+    """The parts of a sentence in the order in which they happen, and how each but the first follows the one before.
 
-    `split("walk forward, then sit down")` is `(["walk forward", "sit down"], "then")`.
+    `split("walk forward, then sit down")` and `split("sit down after walking forward")` have the order "then".
     """
-    parts = [part for part in _JOINTS.split(prompt) if _WORD.search(part)]
-    joint = _JOINTS.search(prompt)
-    if joint is None or len(parts) < 2:
-        return parts, None
-    between = joint.group(0)
-    return parts, "then" if _THEN.search(between) else "together" if _TOGETHER.search(between) else None
+    last = _LAST.search(prompt)
+    pieces = listed(prompt[: last.start()]) if last else []
+    if pieces:
+        return pieces, ["together"] * (len(pieces) - 1)
+    first = _FIRST.match(prompt)
+    if first:
+        (one, before), (two, after) = split(first["part"]), split(first["rest"])
+        if first["word"].lower() == "before":
+            return [*two, *one], [*after, "then", *before]
+        way: Order = "together" if first["word"].lower() in ("while", "as") else "then"
+        return [*one, *two], [*before, way, *after]
+    parts: list[str] = []
+    orders: list[Order] = []
+    begin, way, swap = 0, "then", False
+    for joint in [*_JOINTS.finditer(prompt), None]:
+        part = prompt[begin : joint.start() if joint else None]
+        if _WORD.search(part):
+            orders += [way] if parts else []
+            parts.append(part)
+            if swap:
+                parts[-2:] = [part, parts[-2]]
+        if joint:
+            begin, swap = joint.end(), bool(joint["after"] and parts)
+            way = "together" if joint["together"] else "then"
+    return parts, orders
+
+
+def listed(part: str) -> list[str]:
+    """The pieces between commas and "and" that have words."""
+    return [piece for piece in _LISTED.split(part) if _WORD.search(piece)]
 
 
 def embedded(texts: Sequence[str], encoder: TextEncoder) -> Tensor:
@@ -182,13 +227,23 @@ def _key(encoder: str) -> str:
     return hashlib.sha256("\n".join([encoder, *(task.text for task in phrase_tasks())]).encode()).hexdigest()
 
 
-def _joined(prompt: str, one: Task, two: Task, order: Order | None) -> Task:
-    return Task(prompt, (*one.events, *two.events), (*one.said, *two.said), order)
+def _joined(prompt: str, steps: "Sequence[tuple[Order, Near]]", share: float) -> list[Reading]:
+    """Tasks of several steps, each read as one of its nearest phrases.
+
+    Args:
+        share: of the prompt's parts that are among the steps.
+    """
+    kept = int(COMBINED ** (1 / len(steps)))
+    ways = [_weights([each for each in near if each[1].events][:kept]) for _, near in steps]
+    orders = tuple(order for order, _ in steps[1:])
+    weighted = []
+    for way in product(*ways):
+        events, said = ([getattr(task, name)[0] for _, task in way] for name in ("events", "said"))
+        weighted.append((math.prod(weight for weight, _ in way), Task(prompt, tuple(events), tuple(said), orders)))
+    return _readings(weighted, share * min(_certainty(near[0][0]) for _, near in steps))
 
 
-def _weights(near: Sequence[tuple[float, Task]]) -> list[tuple[float, Task]]:
-    if not near:
-        return []
+def _weights(near: Near) -> Near:
     weights = (torch.tensor([cosine for cosine, _ in near]) / TEMPERATURE).softmax(0).tolist()
     return [(weight, task) for weight, (_, task) in zip(weights, near, strict=True)]
 

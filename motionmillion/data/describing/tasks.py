@@ -1,6 +1,6 @@
 """Tasks: what a prompt asks a body to do, and how far a motion does it.
 
-    task = Task("turn left, then jump", (Turn(...), Jump(...)), ("[turn] left", "[jump]"), "then")
+    task = Task("turn left, then jump", (Turn(...), Jump(...)), ("[turn] left", "[jump]"), ("then",))
     task.rating(measure_facts(motion, unclear=True))         # 1.0 if the motion shows just that
 
 `motionmillion.data.describing.reading` makes tasks of prompts.
@@ -10,8 +10,10 @@ done by any raised left hand, "raise the left hand to the height of the head" on
 """
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal
 
 from motionmillion.data.describing.facts import (
@@ -27,7 +29,8 @@ from motionmillion.data.describing.facts import (
     Turn,
 )
 from motionmillion.data.describing.phrases import phrases
-from motionmillion.data.describing.wording import OVERLAP, posture_sentences, worth_saying
+from motionmillion.data.describing.wording import OVERLAP, worth_saying
+from motionmillion.data.mirror_words import sides
 
 SAME_KIND, SAME_SIDE, SHARED_WORDS = 0.15, 0.4, 0.5
 """Rating of an event of the kind that was asked for, of one with the right side, and of one that some other phrase for
@@ -40,10 +43,19 @@ UNASKED, MOST_UNASKED = 0.08, 4
 """Taken off for each further event, and how many count."""
 HELD, BEGUN, QUIET = 0.3, 0.2, 0.4
 """Rating of ending in the posture that should be held, of beginning in it, and of moving little."""
+CHOICES = 3
+"""Events of a motion that are tried for each asked one."""
 
-Order = Literal["then", "together"]
+Order = Literal["then", "together", "listed"]
+"""How an event follows the one before: after it, at the same time, or as in "turn and jump", either of the two."""
 
 _LEGS = Balance | KneeLift | LegRaise | Kick
+_DETAILS: dict[type[Event], tuple[str, ...]] = {
+    Jump: ("direction", "height"),
+    Kick: ("direction", "height"),
+    Travel: ("gait", "curve"),
+}
+"""Attributes that a phrase may leave out: whoever jumps forward, jumps."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +63,16 @@ class Task:
     """A text and the events that it asks for.
 
     Args:
-        events: one or two events; none if a posture is to be held.
+        events: in the order in which they are asked for; none if a posture is to be held.
         said: the phrase that stands for each.
-        order: whether two events come one after the other, in their order, or together; None for either.
+        orders: how each event but the first follows the one before.
         held: posture facts, if a posture is to be held.
     """
 
     text: str
     events: tuple[Event, ...]
     said: tuple[str, ...]
-    order: Order | None = None
+    orders: tuple[Order, ...] = ()
     held: MotionFacts | None = None
 
     def rating(self, facts: MotionFacts) -> float:
@@ -68,47 +80,70 @@ class Task:
 
         1 for all of it and nothing else, 0 for none of it, less if it does other things instead.
         """
+        actions = [event for event in worth_saying(facts.events) if not isinstance(event, Stop)]
         if self.held is not None:
-            return self._held(self.held, facts)
-        found: list[Event | None] = []
-        ratings = []
-        for event, phrase in zip(self.events, self.said, strict=True):
-            free = [other for other in facts.events if not any(other is used for used in found)]
-            likeness = functools.partial(_likeness, asked=event, phrase=phrase)
-            best = max(free, key=likeness, default=None)
-            clear = 0.0 if best is None else likeness(best)
-            ratings.append(max(clear, *(UNCLEAR * likeness(other) for other in facts.unclear), 0.0))
-            found.append(best if clear else None)
-        done = [event for event in found if event is not None]
-        rating = sum(ratings) / len(ratings)
-        if len(done) == 2 and self.order is not None and not _ordered(done, self.order):
-            rating *= WRONG_ORDER
-        unasked = [event for event in _actions(facts) if not any(_part_of(event, other) for other in done)]
-        return rating - UNASKED * min(len(unasked), MOST_UNASKED)
+            return _kept(self.held, facts, len(actions)) - _off(len(actions))
+        return max(
+            rating - _off(sum(not any(_part_of(event, other) for other in done) for event in actions))
+            for rating, done in self._ways(facts)
+        )
 
-    def _held(self, held: MotionFacts, facts: MotionFacts) -> float:
-        actions = _actions(facts)
-        if not actions and self.text in posture_sentences(facts):
-            return 1.0
-        kept = HELD * (facts.end == held.end) + BEGUN * (facts.start == held.start)
-        if held.still and not actions:
-            kept += QUIET / (1 + facts.fastest)
-        return kept - UNASKED * min(len(actions), MOST_UNASKED)
+    def _ways(self, facts: MotionFacts) -> Iterator[tuple[float, list[Event]]]:
+        """Each way to find the asked events in a motion, with its rating and the events that it finds."""
+        happened = [(1.0, event) for event in facts.events] + [(UNCLEAR, event) for event in facts.unclear]
+        options: list[list[tuple[float, Event | None]]] = []
+        for asked, phrase in zip(self.events, self.said, strict=True):
+            rated = [(factor * _likeness(event, asked, phrase), event) for factor, event in happened]
+            best = heapq.nlargest(CHOICES, (each for each in rated if each[0] > 0), key=lambda each: each[0])
+            options.append([*best, (0.0, None)])
+        for way in product(*options):
+            found = [event for _, event in way]
+            done = [event for event in found if event is not None]
+            if len({id(event) for event in done}) == len(done):
+                yield sum(rating for rating, _ in way) / len(way) * self._in_order(found), done
+
+    def _in_order(self, found: Sequence[Event | None]) -> float:
+        pairs = zip(found, found[1:], self.orders, strict=False)
+        wrong = sum(one is not None and two is not None and not _ordered(one, two, way) for one, two, way in pairs)
+        return WRONG_ORDER**wrong
+
+
+def _kept(held: MotionFacts, facts: MotionFacts, actions: int) -> float:
+    """How far a posture is held, from 0 to 1."""
+    kept = HELD * (facts.end == held.end) + BEGUN * (facts.start == held.start)
+    if actions or not (kept or held.still):
+        return kept
+    if kept == HELD + BEGUN and (facts.still if held.still else facts.in_place):
+        return 1.0
+    return kept + QUIET / (1 + facts.fastest)
+
+
+def _off(unasked: int) -> float:
+    return UNASKED * min(unasked, MOST_UNASKED)
 
 
 def _likeness(event: Event, asked: Event, phrase: str) -> float:
     """How far one event is what was asked for, from 0 to 1."""
     if type(event) is not type(asked):
         return 0.0
-    own = phrases(event)
+    own = _names(event)
     if phrase in own:
         return 1.0
-    if _side(event) != _side(asked):
+    if sides(phrase) and _side(event) != _side(asked):
         return SAME_KIND
-    rating = SHARED_WORDS if set(own) & set(phrases(asked)) else SAME_SIDE
+    rating = SAME_SIDE if own.isdisjoint(_names(asked)) else SHARED_WORDS
     if isinstance(event, Turn) and isinstance(asked, Turn):
         rating = max(rating, 0.8 - abs(event.angle - asked.angle) / 150)
     return rating
+
+
+@functools.lru_cache(maxsize=10_000)
+def _names(event: Event) -> frozenset[str]:
+    """The phrases of an event, with and without details."""
+    details = _DETAILS.get(type(event), ())
+    values = product(*({getattr(event, name), None} for name in details))
+    plainer = [replace(event, **dict(zip(details, own, strict=True))) for own in values]
+    return frozenset(phrase for each in plainer for phrase in phrases(each))
 
 
 def _side(event: Event) -> str | None:
@@ -121,17 +156,14 @@ def _at_once(one: Event, two: Event) -> bool:
     return common > OVERLAP * min(one.end - one.start, two.end - two.start)
 
 
-def _ordered(events: Sequence[Event], order: Order) -> bool:
-    one, two = events
+def _ordered(one: Event, two: Event, order: Order) -> bool:
     if order == "together":
         return min(one.end, two.end) > max(one.start, two.start)
-    return one.start < two.start and not _at_once(one, two)
+    at_once = _at_once(one, two)
+    return at_once or one.start < two.start if order == "listed" else one.start < two.start and not at_once
 
 
-def _actions(facts: MotionFacts) -> list[Event]:
-    return [event for event in worth_saying(facts.events) if not isinstance(event, Stop)]
-
-
+@functools.lru_cache(maxsize=10_000)
 def _part_of(event: Event, asked: Event) -> bool:
     """Whether an event is the same as one that was asked for, or belongs to it."""
     if phrases(event)[:1] == phrases(asked)[:1]:

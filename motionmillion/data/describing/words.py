@@ -8,6 +8,12 @@ import re
 
 _VERB = re.compile(r"\[(\w+)\]")
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_OTHER_NUMBERS = {"single": 1, "once": 1, "twice": 2, "thrice": 3, "couple": 2}
+_COUNTED = re.compile(
+    rf"\b(?:\d+(?:\.\d+)?|once|twice|thrice|{'|'.join(_NUMBERS[2:])}"
+    r"|(?:one|single) (?:times?|steps?|metres?|meters?|jumps?|squats?))\b|\bcouple(?= of (?:times|steps)\b)",
+    re.IGNORECASE,
+)
 
 
 def command(phrase: str) -> str:
@@ -33,6 +39,19 @@ def number(count: int) -> str:
 def times(count: int) -> str:
     """ "twice", "three times"; "once" for one."""
     return ("once", "twice")[count - 1] if count < 3 else f"{number(count)} times"
+
+
+def numbers(text: str) -> list[int]:
+    """Numbers in a text, in figures or in words: counts, distances, angles.
+
+    "One" counts only before what is counted, and not in "one leg" or "one after the other".
+    """
+    return [_value(match.group(0).lower()) for match in _COUNTED.finditer(text)]
+
+
+def _value(word: str) -> int:
+    word = word.split()[0]
+    return round(float(word)) if word[0].isdigit() else _OTHER_NUMBERS.get(word) or _NUMBERS.index(word)
 
 
 def join(phrases: list[str], word: str = "and") -> str:
