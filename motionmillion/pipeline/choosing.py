@@ -34,7 +34,7 @@ from motionmillion.text.encoder import TextEncoder
 if TYPE_CHECKING:
     from motionmillion.eval.evaluator.model import TextMotionEvaluator
 
-GAIN = 0.005
+GAIN = 0.003
 """Weight of a nat of `text_gains` beside a cosine."""
 DONE = 1.0
 """Weight of how far a motion does what the prompt says, beside that cosine."""

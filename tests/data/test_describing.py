@@ -18,6 +18,7 @@ from motionmillion.data.describing.facts import (
     Bend,
     HandRaise,
     Jump,
+    Kick,
     PostureChange,
     Squat,
     Stop,
@@ -181,6 +182,71 @@ def test_what_is_too_small_to_be_told_is_measured_on_request():
     facts = measure_facts(slow, unclear=True)
     assert not facts.of(Jump) and any(isinstance(event, Jump) for event in facts.unclear)
     assert measure_facts(slow).unclear == ()
+
+
+def kicking(hip: float, knee: float) -> Motion:
+    """The left leg swings forward in a quarter of a second and back."""
+    swing = torch.cat([torch.zeros(40), torch.linspace(0, 1, 8), torch.linspace(1, 0, 15), torch.zeros(40)])
+    pose = Pose(len(swing))
+    pose.add("left_hip", pitch=-hip * swing)
+    pose.add("left_knee", pitch=knee * swing)
+    for side in ("left", "right"):
+        pose.add_arm(side, lower=1.2)
+    return Motion(pose.rotations(), torch.tensor([[0.0, 0.92, 0.0]]).expand(len(swing), 3))
+
+
+def test_a_low_kick_with_a_bent_knee_is_unclear():
+    clear, low = (measure_facts(kicking(*angles), unclear=True) for angles in ((1.5, 0.1), (1.2, 0.7)))
+    assert [event.side for event in clear.of(Kick)] == ["left"]
+    assert not low.of(Kick) and [event.side for event in low.unclear if isinstance(event, Kick)] == ["left"]
+    step = measure_facts(kicking(0.4, 0.6), unclear=True)
+    assert not any(isinstance(event, Kick) for event in (*step.events, *step.unclear))
+
+
+def test_a_small_wave_is_unclear():
+    waves = [motion for motion in synthetic("wave") if measure_facts(motion).of(Wave)]
+    found = 0
+    for motion in waves[:6]:
+        mean = roma.special_procrustes(motion.rotations.mean(0, keepdim=True)).expand_as(motion.rotations)
+        soft = motion.replace(rotations=roma.rotmat_slerp(mean, motion.rotations, torch.tensor(0.45)))
+        facts = measure_facts(soft, unclear=True)
+        found += not facts.of(Wave) and any(isinstance(event, Wave) for event in facts.unclear)
+    assert found >= 2
+
+
+def test_a_hand_that_goes_up_after_the_other_is_an_unclear_raise():
+    pose = Pose(150)
+    for side, start in (("left", 20), ("right", 80)):
+        up = torch.linspace(1.2, -1.4, 20)
+        pose.add_arm(side, lower=torch.cat([torch.full((start,), 1.2), up, torch.full((130 - start,), -1.4)]))
+    facts = measure_facts(Motion(pose.rotations(), torch.tensor([[0.0, 0.92, 0.0]]).expand(150, 3)), unclear=True)
+    assert "right" not in [event.side for event in facts.of(HandRaise)]
+    later = [event for event in facts.unclear if isinstance(event, HandRaise)]
+    assert [event.side for event in later] == ["right"] and later[0].start > 2
+
+
+def test_a_walk_that_turns_all_the_time_is_an_unclear_curve():
+    walk = next(
+        m
+        for m in synthetic("walk")
+        if measure_facts(m).of(Travel)[:1] and measure_facts(m).of(Travel)[0].curve is None
+    )
+    frames, step = walk.num_frames, walk.translation.diff(dim=0)
+    turn = rotation_y(torch.linspace(0, math.radians(300), frames))
+    rotations = walk.rotations.clone()
+    rotations[:, 0] = turn @ rotations[:, 0]
+    path = torch.cat([walk.translation[:1], (turn[1:] @ step[..., None])[..., 0]]).cumsum(0)
+    facts = measure_facts(walk.replace(rotations=rotations, translation=path), unclear=True)
+    curves = [event.curve for event in (*facts.of(Travel), *facts.unclear) if isinstance(event, Travel)]
+    assert "left" in curves and "right" not in curves
+
+
+def test_restless_is_what_a_joint_does_for_more_than_a_moment():
+    wave = measure_facts(synthetic("wave")[0]).restless
+    twitch = standing().rotations.clone()
+    twitch[40:43, SMPL22.index("left_elbow")] = rotation_y(torch.tensor(1.0))
+    moment = measure_facts(standing().replace(rotations=twitch)).restless
+    assert measure_facts(standing()).restless == pytest.approx(0, abs=0.01) and moment < 0.1 < wave
 
 
 def test_a_body_that_keeps_still_stands_still():

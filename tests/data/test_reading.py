@@ -80,6 +80,20 @@ def test_numbers_must_agree(book):
         assert book.read(f"he jumps {words}")[0].task.events[0].count == count
 
 
+@pytest.mark.parametrize(
+    ("prompt", "ways"),
+    [
+        ("she walks briskly ahead", {"fast"}),
+        ("walk at a leisurely pace", {"slow"}),
+        ("he hurries back", {"fast", "backward"}),
+        ("a man walks on", set()),
+    ],
+)
+def test_ways_of_moving_must_be_named(book, prompt, ways):
+    said = book.read(prompt)[0].task.said[0]
+    assert {way for way, words in reading._WAYS.items() if words.search(said)} <= ways
+
+
 @pytest.mark.parametrize("prompt", ["stand on one leg", "kick", "give a wave", "lift one knee", "hop on one foot"])
 def test_without_a_side_either_side_will_do(book, prompt):
     best = book.read(prompt)[0].task

@@ -16,6 +16,8 @@ RAISED = 0.03
 """Minimum height of a raised hand's wrist above the shoulders, metres."""
 DOWN = -0.2
 """Maximum height of a lowered hand's wrist relative to the shoulders, metres."""
+LATER_SECONDS = 0.4
+"""Minimum seconds between two hands that go up one after the other."""
 RAISED_SECONDS = 0.35
 """Minimum seconds of a raised hand; swinging arms pass by faster."""
 LEVELS: dict[Level, tuple[float, float]] = {"shoulder": (0.03, 0.09), "head": (0.14, 0.3), "above the head": (0.4, 9)}
@@ -31,6 +33,8 @@ WAVE_ELBOW = (0.6, 0.2)
 """Maximum motion of the elbow, as a fraction of the wrist's and in metres; beyond it the whole arm swings."""
 WAVE_ASIDE = 0.12
 """Minimum distance of the wrist to the side of the head; a guarding fist, or a hand at the face, is nearer."""
+WAVE_SLACK = 0.25
+"""How much lower a hand is that hardly waves, metres."""
 WAVE_MOVES = 4
 """Minimum number of moves to a side; fewer are a gesture."""
 PUNCH_SPEED = 2.6
@@ -90,29 +94,46 @@ def measure_raises(track: BodyTrack) -> list[HandRaise]:
     return sorted(found, key=lambda event: event.start)
 
 
-def measure_waves(track: BodyTrack) -> list[Wave]:
-    """Raised hands that move from side to side next to the head or body."""
+def measure_later_raises(track: BodyTrack) -> list[HandRaise]:
+    """Single hands that go up while the other one is up already, which are no clear raises of one hand."""
+    upright = track.tilt < UPRIGHT
+    high = {side: _above(track, side) for side, _ in SIDES}
+    found: list[HandRaise] = []
+    for side, other in PAIRS:
+        for start, stop in spans((high[side] > RAISED) & upright, gap=0.2 * RATE, shortest=RAISED_SECONDS * RATE):
+            before = max(0, start - round(LATER_SECONDS * RATE))
+            if (high[other][before : start + 1] > RAISED).all():
+                found.append(_raise(side, (start, stop), high[side], {_level(high[side], (start, stop))}))
+    return found
+
+
+def measure_waves(track: BodyTrack, ease: float = 1.0) -> list[Wave]:
+    """Raised hands that move from side to side next to the head or body.
+
+    Args:
+        ease: fraction of a clear wave's swing and height that is enough; below 1 the other hand may do anything.
+    """
     found: dict[str, list[tuple[Span, int]]] = {"left": [], "right": []}
     for side, sign in SIDES:
         wrist, elbow, shoulder = (track.own(f"{side}_{part}") for part in ("wrist", "elbow", "shoulder"))
         ready = (
-            (sign * (wrist - track.own("head"))[:, 0] > WAVE_ASIDE)
-            & (_above(track, side) > -0.05)
-            & (wrist[:, 1] > elbow[:, 1] + 0.13)
+            (sign * (wrist - track.own("head"))[:, 0] > ease * WAVE_ASIDE)
+            & (_above(track, side) > -0.05 - (1 - ease) * WAVE_SLACK)
+            & (wrist[:, 1] > elbow[:, 1] + ease * 0.13)
             & (track.tilt < UPRIGHT)
         )
         for start, stop in spans(ready, gap=0.1 * RATE, shortest=0.6 * RATE):
             swing = (wrist - elbow)[start:stop, 0]
-            points = turning_points(swing, WAVE_SWING)
-            for first, last in _steady(points, WAVE_PERIOD):
+            points = turning_points(swing, ease * WAVE_SWING)
+            for first, last in _steady(points, (WAVE_PERIOD[0], WAVE_PERIOD[1] / ease), ease * WAVE_MOVES):
                 part = slice(start + points[first], start + points[last] + 1)
                 carried = float(np.ptp((elbow - shoulder)[part, 0]))
                 wide, deep = (float(np.ptp((wrist - shoulder)[part, axis])) for axis in (0, 2))
-                if carried < min(WAVE_ELBOW[0] * wide, WAVE_ELBOW[1]) and wide > 0.9 * deep:
+                if carried < min(WAVE_ELBOW[0] * wide, WAVE_ELBOW[1]) / ease and wide > ease * 0.9 * deep:
                     found[side].append(((part.start, part.stop), (last - first + 1) // 2))
     waves = _waves(found)
     other = {"left": "right", "right": "left"}
-    return [wave for wave in waves if wave.side == "both" or _idle(track, other[wave.side], wave)]
+    return [w for w in waves if ease < 1 or w.side == "both" or _idle(track, other[w.side], w)]
 
 
 def measure_punches(track: BodyTrack, ease: float = 1.0) -> list[Punch]:
@@ -242,11 +263,11 @@ def _raise(side: Side, span: Span, height: Array, levels: set, down: float = DOW
     return HandRaise(seconds(start), seconds(stop), side, level, begun, lowered)
 
 
-def _steady(points: list[int], period: tuple[float, float]) -> list[tuple[int, int]]:
-    """Runs of turning points spaced by half of `period` each, as first and last index."""
+def _steady(points: list[int], period: tuple[float, float], moves: float) -> list[tuple[int, int]]:
+    """Runs of at least `moves` turning points spaced by half of `period` each, as first and last index."""
     gaps = np.diff(points) if len(points) > 1 else np.zeros(0)
     good = (gaps >= period[0] / 2 * RATE) & (gaps <= period[1] / 2 * RATE)
-    return [(start, stop) for start, stop in spans(good, shortest=WAVE_MOVES)]
+    return [(start, stop) for start, stop in spans(good, shortest=moves)]
 
 
 def _waves(found: dict[str, list[tuple[Span, int]]]) -> list[Wave]:

@@ -217,7 +217,7 @@ class MotionFacts:
         start_facing, end_facing: for a lying body, what it lies on: back, front, left side or right side.
         still: whether the body hardly moves at all.
         in_place: whether the body stays in one place.
-        fastest: speed of the fastest joint, metres per second.
+        restless: speed that the fastest joint exceeds in a tenth of the time, metres per second.
         events: sorted by their start.
         unclear: events by looser rules, too small or slow to be told; measured on request.
     """
@@ -230,7 +230,7 @@ class MotionFacts:
     end_facing: str | None = None
     still: bool = False
     in_place: bool = False
-    fastest: float = 0.0
+    restless: float = 0.0
     events: tuple[Event, ...] = ()
     unclear: tuple[Event, ...] = ()
 

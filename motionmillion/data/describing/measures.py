@@ -7,11 +7,12 @@ Borderline cases near a threshold are omitted, so that the remaining facts are t
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from motionmillion.data.describing import arms, legs, locomotion, postures
-from motionmillion.data.describing.facts import Event, Jump, Kick, MotionFacts, Travel
+from motionmillion.data.describing.facts import Event, Jump, Kick, MotionFacts, Travel, Turn
 from motionmillion.data.describing.timeline import Mask
 from motionmillion.data.describing.track import RATE, BodyTrack
 from motionmillion.motion import Motion
@@ -20,12 +21,16 @@ STILL = (0.07, 0.2)
 """Still: maximum distance of a joint from its mean position, metres, and maximum speed, metres per second."""
 WIND_UP = 0.7
 """Seconds before and after a jump in which bending belongs to the jump."""
+RESTLESS = 0.9
+"""Share of the frames in which a joint is slower than what `MotionFacts.restless` says."""
 IN_PLACE = 0.25
 """In place: maximum distance of the pelvis from its mean position, metres."""
 
 
-EASE = 0.6
+EASE, KICK_EASE, PUNCH_EASE, CLAP_EASE = 0.6, 0.45, 0.4, 0.5
 """Fraction of a clear event's speed, height and the like that makes an unclear one."""
+ALONG = 0.5
+"""Share of a travel's time for which a turn must go on to make a curve of it."""
 
 
 def measure_facts(motion: Motion, unclear: bool = False) -> MotionFacts:
@@ -42,7 +47,8 @@ def measure_facts(motion: Motion, unclear: bool = False) -> MotionFacts:
     start = postures.posture_at(timeline, len(track), end=False)
     end = postures.posture_at(timeline, len(track), end=True)
     away = np.linalg.norm(track.world - track.world.mean(0), axis=-1).max()
-    fastest = np.linalg.norm(np.gradient(track.world, axis=0), axis=-1).max() * RATE
+    speeds = np.linalg.norm(np.gradient(track.world, axis=0), axis=-1) * RATE
+    fastest = speeds.max()
     events = _events(track, timeline)
     return MotionFacts(
         seconds=motion.seconds,
@@ -53,7 +59,7 @@ def measure_facts(motion: Motion, unclear: bool = False) -> MotionFacts:
         end_facing=postures.facing_at(track, True) if end == "lying" else None,
         still=bool(away < STILL[0] and fastest < STILL[1]),
         in_place=locomotion.moved(track) < IN_PLACE,
-        fastest=float(fastest),
+        restless=float(np.quantile(speeds, RESTLESS, axis=0).max()),
         events=_sorted(events),
         unclear=_sorted(_unclear(track, events)) if unclear else (),
     )
@@ -64,18 +70,32 @@ def _sorted(events: Sequence[Event]) -> tuple[Event, ...]:
 
 
 def _unclear(track: BodyTrack, clear: Sequence[Event]) -> list[Event]:
-    """Small and slow jumps, punches, claps, kicks and lifted knees, without those that are clear events, too."""
+    """What is too small, slow or mixed with other movements to be told, without what is a clear event, too."""
     kicks = [event for event in clear if isinstance(event, Kick)]
     jumps = legs.measure_jumps(track, EASE)
     swinging = [*jumps, *_fast(clear)]
     found = [
         *jumps,
-        *legs.measure_kicks(track, EASE),
+        *legs.measure_kicks(track, KICK_EASE),
         *legs.measure_knee_lifts(track, kicks, EASE),
-        *(punch for punch in arms.measure_punches(track, EASE) if not _part_of(punch, swinging)),
-        *arms.measure_claps(track, EASE),
+        *(punch for punch in arms.measure_punches(track, PUNCH_EASE) if not _part_of(punch, swinging)),
+        *arms.measure_claps(track, CLAP_EASE),
+        *arms.measure_waves(track, EASE),
     ]
-    return [event for event in found if not _part_of(event, [own for own in clear if type(own) is type(event)])]
+    found = [event for event in found if not _part_of(event, [own for own in clear if type(own) is type(event)])]
+    return [*found, *arms.measure_later_raises(track), *_curves(clear)]
+
+
+def _curves(clear: Sequence[Event]) -> list[Travel]:
+    """Walks that turn most of the time, which is a curve, however tight."""
+    straight = [own for own in clear if isinstance(own, Travel) and own.direction == "forward" and own.curve is None]
+    turns = [own for own in clear if isinstance(own, Turn) and own.moving]
+    return [
+        replace(travel, curve=turn.side)
+        for travel in straight
+        for turn in turns
+        if min(turn.end, travel.end) - max(turn.start, travel.start) > ALONG * (travel.end - travel.start)
+    ]
 
 
 def _fast(events: Sequence[Event]) -> list[Event]:

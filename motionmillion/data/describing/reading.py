@@ -6,9 +6,9 @@
     book.rate(prompt, facts)                 # how far a motion with these facts does it
 
 A prompt is compared with every phrase of measured descriptions (`motionmillion.data.describing.catalogue`) by the
-cosine of their embeddings, where sides and numbers must agree. A sentence of several parts, "..., then ...", "after
-..., ...", "... while ...", is read part by part. No grammar is involved: words that no phrase is near to are read as
-the nearest one, with little confidence.
+cosine of their embeddings, where sides, numbers and ways must agree. A sentence of several parts, "..., then ...",
+"after ..., ...", "... while ...", is read part by part. No grammar is involved: words that no phrase is near to are
+read as the nearest one, with little confidence.
 
 Letters: P texts of phrases, C feature size.
 """
@@ -76,6 +76,12 @@ _LISTED = re.compile(
     r",?\s+and\s+(?!(?:knees|feet|forth|down|round|out|over|on|back|left|right)\b)|,\s+", re.IGNORECASE
 )
 """What may stand between two parts, but also within one: "walk and wave", "squat down and stand up again"."""
+_WAYS = {
+    "slow": re.compile(r"\b(?:slow|leisurely|unhurried|gentl|careful|creep|stroll|amb)", re.I),
+    "fast": re.compile(r"\b(?:fast|quick|brisk|hurr|rapid|swift|hast|rush)", re.I),
+    "backward": re.compile(r"\bback|\brevers|\bretreat", re.I),
+}
+"""Ways of moving that a phrase may only name if the prompt does, because embeddings hardly tell them from others."""
 _WORD = re.compile(r"\w")
 
 
@@ -98,7 +104,7 @@ class PhraseBook:
 
     def __init__(self, tasks: Sequence[Task], points: Tensor, encoder: TextEncoder) -> None:
         self.tasks, self.points, self.encoder = tasks, points.float(), encoder
-        self._said = [_said(task.text) for task in tasks]
+        self._phrases = [_said(task.text) for task in tasks]
 
     @classmethod
     def of(cls, encoder: TextEncoder) -> "PhraseBook | None":
@@ -133,8 +139,11 @@ class PhraseBook:
 
     def _near(self, text: str, point: Tensor) -> "Near":
         """The nearest phrases with their cosines, the nearest first."""
-        asked, counted = sides(text), numbers(text)
-        other = [own != asked or bool(numbered and counted != numbered) for own, numbered in self._said]
+        asked, counted, ways = _said(text)
+        other = [
+            own != asked or bool(numbered and counted != numbered) or not said <= ways
+            for own, numbered, said in self._phrases
+        ]
         near, places = (self.points @ point - OTHERWISE * torch.tensor(other)).topk(NEAREST)
         return [(cosine, self.tasks[place]) for cosine, place in zip(near.tolist(), places.tolist(), strict=True)]
 
@@ -144,8 +153,9 @@ Near = list[tuple[float, Task]]
 
 
 @functools.cache
-def _said(text: str) -> tuple[list[str], list[int]]:
-    return sides(text), numbers(text)
+def _said(text: str) -> tuple[list[str], list[int], frozenset[str]]:
+    """Sides, numbers and ways of moving that a text names."""
+    return sides(text), numbers(text), frozenset(way for way, words in _WAYS.items() if words.search(text))
 
 
 @functools.cache

@@ -30,6 +30,7 @@ from motionmillion.data.describing.facts import (
 )
 from motionmillion.data.describing.phrases import phrases
 from motionmillion.data.describing.wording import OVERLAP, worth_saying
+from motionmillion.data.describing.words import numbers
 from motionmillion.data.mirror_words import sides
 
 SAME_KIND, SAME_SIDE, SHARED_WORDS = 0.15, 0.4, 0.5
@@ -41,8 +42,11 @@ WRONG_ORDER = 0.6
 """Factor of two events in the wrong order, or one after the other instead of at once."""
 UNASKED, MOST_UNASKED = 0.08, 4
 """Taken off for each further event, and how many count."""
-HELD, BEGUN, QUIET = 0.3, 0.2, 0.4
-"""Rating of ending in the posture that should be held, of beginning in it, and of moving little."""
+HELD, BEGUN, QUIET, CALM = 0.3, 0.2, 0.5, 0.4
+"""Rating of ending in the posture that should be held, of beginning in it, and of not moving; and the speed that makes
+it half, metres per second."""
+PACES = {"slow": 0.5, "fast": 2.0}
+"""Speeds of walks, metres per second, that are slow and fast."""
 CHOICES = 3
 """Events of a motion that are tried for each asked one."""
 
@@ -92,8 +96,10 @@ class Task:
         """Each way to find the asked events in a motion, with its rating and the events that it finds."""
         happened = [(1.0, event) for event in facts.events] + [(UNCLEAR, event) for event in facts.unclear]
         options: list[list[tuple[float, Event | None]]] = []
+        totals = [(factor, _total(event, facts)) for factor, event in happened]
         for asked, phrase in zip(self.events, self.said, strict=True):
-            rated = [(factor * _likeness(event, asked, phrase), event) for factor, event in happened]
+            counted = totals if numbers(phrase) and len(self.events) == 1 else happened
+            rated = [(factor * _likeness(event, asked, phrase), event) for factor, event in counted]
             best = heapq.nlargest(CHOICES, (each for each in rated if each[0] > 0), key=lambda each: each[0])
             options.append([*best, (0.0, None)])
         for way in product(*options):
@@ -108,6 +114,13 @@ class Task:
         return WRONG_ORDER**wrong
 
 
+def _total(event: Event, facts: MotionFacts) -> Event:
+    """An event with the count of all of its kind and side."""
+    alike = [own for own in facts.events if type(own) is type(event) and _side(own) == _side(event)]
+    count = sum(getattr(own, "count", None) or 0 for own in alike)
+    return replace(event, count=count) if count and event in alike else event  # type: ignore[call-arg]
+
+
 def _kept(held: MotionFacts, facts: MotionFacts, actions: int) -> float:
     """How far a posture is held, from 0 to 1."""
     kept = HELD * (facts.end == held.end) + BEGUN * (facts.start == held.start)
@@ -115,7 +128,7 @@ def _kept(held: MotionFacts, facts: MotionFacts, actions: int) -> float:
         return kept
     if kept == HELD + BEGUN and (facts.still if held.still else facts.in_place):
         return 1.0
-    return kept + QUIET / (1 + facts.fastest)
+    return kept + QUIET / (1 + (facts.restless / CALM) ** 2)
 
 
 def _off(unasked: int) -> float:
@@ -134,6 +147,9 @@ def _likeness(event: Event, asked: Event, phrase: str) -> float:
     rating = SAME_SIDE if own.isdisjoint(_names(asked)) else SHARED_WORDS
     if isinstance(event, Turn) and isinstance(asked, Turn):
         rating = max(rating, 0.8 - abs(event.angle - asked.angle) / 150)
+    if isinstance(event, Travel) and isinstance(asked, Travel) and asked.pace in PACES and rating == SHARED_WORDS:
+        off = abs(event.distance / (event.end - event.start) - PACES[asked.pace])
+        rating += 0.3 * max(0.0, 1 - off / 1.5)
     return rating
 
 
