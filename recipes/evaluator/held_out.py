@@ -39,7 +39,7 @@ Draws = list[tuple[list[str], torch.Tensor]]
 
 
 def shuffled(draws: Draws) -> Draws:
-    """The same with the captions of other clips."""
+    """The same with the captions of all clips in another order."""
     generator = torch.Generator().manual_seed(0)
     found = []
     for texts, points in draws:

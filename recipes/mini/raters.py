@@ -42,7 +42,9 @@ def write_sheets(run: Path, folder: Path, seed: int) -> int:
 
     from motionmillion.io.video import draw_sheet
 
-    samples = list(Results.load(run).samples)
+    samples = [sample for sample in Results.load(run).samples if sample.motion]
+    if not samples:
+        raise ValueError(f"the run must hold motions, got none in {str(run)!r}")
     random.Random(seed).shuffle(samples)
     starts = range(0, len(samples), ON_A_SHEET)
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,15 +72,22 @@ def read_ratings(path: Path) -> dict[str, tuple[int, ...]]:
     """Ratings of text and body by the id of the prompt.
 
     Raises:
-        ValueError: for a missing column or a rating that is not 0 to 3.
+        ValueError: for a missing column, a rating that is not 0 to 3, or a prompt that is rated twice.
     """
     with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+        reader = csv.DictReader(file)
+        rows, missing = list(reader), {"id", *COLUMNS} - set(reader.fieldnames or ())
+    if missing:
+        raise ValueError(
+            f"{path} must have columns id, text and body, separated by commas; {min(missing)!r} is missing"
+        )
     found = {}
     for line, row in enumerate(rows, start=2):
         given = [(row.get(column) or "").strip() for column in COLUMNS]
-        if "id" not in row or any(grade not in GRADES for grade in given):
+        if any(grade not in GRADES for grade in given):
             raise ValueError(f"{path}, line {line}: text and body must be 0, 1, 2 or 3, got {', '.join(given)!r}")
+        if row["id"] in found:
+            raise ValueError(f"{path}, line {line}: every prompt must be rated once, got {row['id']!r} again")
         found[row["id"]] = tuple(int(grade) for grade in given)
     return found
 
@@ -98,7 +107,8 @@ def score(ratings: Sequence[dict[str, tuple[int, ...]]]) -> str:
         own = grades[:, :, place]
         values = np.stack([own.mean(0), 100 * (own >= 2).mean(0)], axis=1)  # [prompts, 2]
         bounds = bootstrap_intervals(values, np.ones(len(ids)), ids)
-        assert bounds is not None, "several prompts"
+        if bounds is None:
+            raise ValueError("ratings must be of at least two prompts, got one")
         apart = np.array([abs(one - two) for one, two in combinations(own, 2)])
         pairs = [f"{100 * (apart == 0).mean():.0f}", f"{100 * (apart >= 2).mean():.0f}"] if len(apart) else ["", ""]
         told = [
@@ -120,12 +130,15 @@ def main() -> None:
     scored.add_argument("ratings", type=Path, nargs="+", help="a CSV file of each rater")
     options = parser.parse_args()
     if options.command == "sheets":
-        with shown():
-            print(f"{options.output}: {write_sheets(options.run, options.output, options.seed)} motions")
+        try:
+            with shown():
+                print(f"{options.output}: {write_sheets(options.run, options.output, options.seed)} motions")
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
         return
     try:
         print(score([read_ratings(path) for path in options.ratings]))
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         parser.error(str(error))
 
 

@@ -151,6 +151,7 @@ def test_parts_have_pieces(part, pieces):
     [
         *("jump, !", "jump and ...", "walk, turn and sit", "a, b", ", , then", "after , x", "? at the same time"),
         "sit, " * 99,
+        "jump " + "9" * 400 + " times",
     ],
 )
 def test_any_prompt_is_read(book, prompt):

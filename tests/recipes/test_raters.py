@@ -74,6 +74,16 @@ def test_what_is_no_rating_is_named(sheets, grades, message):
     path = filled(sheets, "bad.csv", {f"p{n}": grades for n in range(6)})
     done = raters("score", path)
     assert done.returncode == 2 and message in done.stderr and "line 2" in done.stderr
+    for rows, told in (
+        ("id;text;body\np1;1;1\n", "separated by commas"),
+        ("id,text,body\np1,1,1\np1,2,1\n", "rated once, got 'p1' again"),
+        ("id,text,body\np1,1,1\n", "at least two prompts"),
+    ):
+        (sheets / "odd.csv").write_text(rows, encoding="utf-8")
+        done = raters("score", sheets / "odd.csv")
+        assert done.returncode == 2 and told in done.stderr and "Traceback" not in done.stderr
+    done = raters("sheets", sheets / "nothing", "-o", sheets / "none")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
     (sheets / "few.csv").write_text("id,text,body\np1,1,1\n", encoding="utf-8")
     good = filled(sheets, "good.csv", {f"p{n}": (1, 1) for n in range(6)})
     done = raters("score", good, sheets / "few.csv")

@@ -34,7 +34,7 @@ WAVE_ELBOW = (0.6, 0.2)
 WAVE_ASIDE = 0.12
 """Minimum distance of the wrist to the side of the head; a guarding fist, or a hand at the face, is nearer."""
 WAVE_SLACK = 0.25
-"""How much lower a hand is that hardly waves, metres."""
+"""How much lower a hand may be without any ease, metres; with an ease of 0.6 it is four tenths of that."""
 WAVE_MOVES = 4
 """Minimum number of moves to a side; fewer are a gesture."""
 PUNCH_SPEED = 2.6

@@ -70,7 +70,7 @@ def _sorted(events: Sequence[Event]) -> tuple[Event, ...]:
 
 
 def _unclear(track: BodyTrack, clear: Sequence[Event]) -> list[Event]:
-    """What is too small, slow or mixed with other movements to be told, without what is a clear event, too."""
+    """Events by looser rules, except those that overlap a clear one of the same kind."""
     kicks = [event for event in clear if isinstance(event, Kick)]
     jumps = legs.measure_jumps(track, EASE)
     swinging = [*jumps, *_fast(clear)]

@@ -7,8 +7,8 @@
 
 A prompt is compared with every phrase of measured descriptions (`motionmillion.data.describing.catalogue`) by the
 cosine of their embeddings, where sides, numbers and ways must agree. A sentence of several parts, "..., then ...",
-"after ..., ...", "... while ...", is read part by part. No grammar is involved: words that no phrase is near to are
-read as the nearest one, with little confidence.
+"after ..., ...", "... while ...", is read part by part. Beyond such words no grammar is involved: what no phrase is
+near to is read as the nearest one, with little confidence.
 
 Letters: P texts of phrases, C feature size.
 """
@@ -46,7 +46,7 @@ MOST_PARTS = 4
 TEMPERATURE = 0.03
 """Of the weights of phrases, by their cosines."""
 OTHERWISE = 0.3
-"""Taken off the cosine of phrases with other sides or numbers than the prompt."""
+"""Taken off the cosine of phrases with other sides, numbers or ways than the prompt."""
 SURE = (0.35, 0.65)
 """Cosines of the nearest phrase below which a reading is no better than a guess, and above which it is certain."""
 PART_SURE = 0.45
@@ -104,7 +104,7 @@ class PhraseBook:
 
     def __init__(self, tasks: Sequence[Task], points: Tensor, encoder: TextEncoder) -> None:
         self.tasks, self.points, self.encoder = tasks, points.float(), encoder
-        self._phrases = [_said(task.text) for task in tasks]
+        self._named = [_named(task.text) for task in tasks]
 
     @classmethod
     def of(cls, encoder: TextEncoder) -> "PhraseBook | None":
@@ -126,23 +126,25 @@ class PhraseBook:
         texts = list(dict.fromkeys([prompt, *parts, *(piece for part in parts for piece in listed(part))]))
         near = dict(zip(texts, map(self._near, texts, embedded(texts, self.encoder)), strict=True))
         steps: list[tuple[Order, Near]] = []
-        for part, order in zip(parts, ("listed", *orders), strict=True):
+        following: list[Order] = ["listed", *orders]
+        for part, order in zip(parts, following, strict=True):
             pieces = [near[piece] for piece in listed(part)]
             mean = sum(piece[0][0] for piece in pieces) / len(pieces)
             apart = len(pieces) > 1 and mean > near[part][0][0] - AS_ONE
-            ways: list[Order] = [order, *["listed"] * (len(pieces) - 1)] if apart else [order]
-            steps += zip(ways, pieces if apart else [near[part]], strict=True)
-        sure = [(order, own) for order, own in steps if own[0][0] > PART_SURE and own[0][1].events][:MOST_PARTS]
+            steps.append((order, pieces[0] if apart else near[part]))
+            for piece in pieces[1:] if apart else []:
+                steps.append(("listed", piece))
+        sure = [step for step in steps if step[1][0][0] > PART_SURE and step[1][0][1].events][:MOST_PARTS]
         if len(sure) < 2:
             return _readings(_weights(near[prompt]), _certainty(near[prompt][0][0]))
         return _joined(prompt, sure, len(sure) / len(steps))
 
     def _near(self, text: str, point: Tensor) -> "Near":
         """The nearest phrases with their cosines, the nearest first."""
-        asked, counted, ways = _said(text)
+        asked, counted, ways = _named(text)
         other = [
             own != asked or bool(numbered and counted != numbered) or not said <= ways
-            for own, numbered, said in self._phrases
+            for own, numbered, said in self._named
         ]
         near, places = (self.points @ point - OTHERWISE * torch.tensor(other)).topk(NEAREST)
         return [(cosine, self.tasks[place]) for cosine, place in zip(near.tolist(), places.tolist(), strict=True)]
@@ -152,8 +154,8 @@ Near = list[tuple[float, Task]]
 """Tasks with the cosines of their texts, the nearest first."""
 
 
-@functools.cache
-def _said(text: str) -> tuple[list[str], list[int], frozenset[str]]:
+@functools.lru_cache(maxsize=4096)
+def _named(text: str) -> tuple[list[str], list[float], frozenset[str]]:
     """Sides, numbers and ways of moving that a text names."""
     return sides(text), numbers(text), frozenset(way for way, words in _WAYS.items() if words.search(text))
 
@@ -180,7 +182,7 @@ def split(prompt: str) -> tuple[list[str], list[Order]]:
     last = _LAST.search(prompt)
     pieces = listed(prompt[: last.start()]) if last else []
     if pieces:
-        return pieces, ["together"] * (len(pieces) - 1)
+        return pieces, ["together" for _ in pieces[1:]]
     first = _FIRST.match(prompt)
     if first:
         (one, before), (two, after) = split(first["part"]), split(first["rest"])
@@ -190,11 +192,13 @@ def split(prompt: str) -> tuple[list[str], list[Order]]:
         return [*one, *two], [*before, way, *after]
     parts: list[str] = []
     orders: list[Order] = []
-    begin, way, swap = 0, "then", False
+    way = "then"
+    begin, swap = 0, False
     for joint in [*_JOINTS.finditer(prompt), None]:
         part = prompt[begin : joint.start() if joint else None]
         if _WORD.search(part):
-            orders += [way] if parts else []
+            if parts:
+                orders.append(way)
             parts.append(part)
             if swap:
                 parts[-2:] = [part, parts[-2]]
@@ -245,7 +249,7 @@ def _joined(prompt: str, steps: "Sequence[tuple[Order, Near]]", share: float) ->
     """
     kept = int(COMBINED ** (1 / len(steps)))
     ways = [_weights([each for each in near if each[1].events][:kept]) for _, near in steps]
-    orders = tuple(order for order, _ in steps[1:])
+    orders: tuple[Order, ...] = tuple(order for order, _ in steps[1:])
     weighted = []
     for way in product(*ways):
         events, said = ([getattr(task, name)[0] for _, task in way] for name in ("events", "said"))

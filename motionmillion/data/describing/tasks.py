@@ -42,9 +42,10 @@ WRONG_ORDER = 0.6
 """Factor of two events in the wrong order, or one after the other instead of at once."""
 UNASKED, MOST_UNASKED = 0.08, 4
 """Taken off for each further event, and how many count."""
-HELD, BEGUN, QUIET, CALM = 0.3, 0.2, 0.5, 0.4
-"""Rating of ending in the posture that should be held, of beginning in it, and of not moving; and the speed that makes
-it half, metres per second."""
+HELD, BEGUN, QUIET = 0.3, 0.2, 0.5
+"""Rating of ending in the posture that should be held, of beginning in it, and of not moving."""
+CALM = 0.4
+"""Speed of a joint at which a body is half as quiet as one that does not move, metres per second."""
 PACES = {"slow": 0.5, "fast": 2.0}
 """Speeds of walks, metres per second, that are slow and fast."""
 CHOICES = 3

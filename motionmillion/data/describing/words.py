@@ -41,7 +41,7 @@ def times(count: int) -> str:
     return ("once", "twice")[count - 1] if count < 3 else f"{number(count)} times"
 
 
-def numbers(text: str) -> list[int]:
+def numbers(text: str) -> list[float]:
     """Numbers in a text, in figures or in words: counts, distances, angles.
 
     "One" counts only before what is counted, and not in "one leg" or "one after the other".
@@ -49,9 +49,9 @@ def numbers(text: str) -> list[int]:
     return [_value(match.group(0).lower()) for match in _COUNTED.finditer(text)]
 
 
-def _value(word: str) -> int:
+def _value(word: str) -> float:
     word = word.split()[0]
-    return round(float(word)) if word[0].isdigit() else _OTHER_NUMBERS.get(word) or _NUMBERS.index(word)
+    return float(word) if word[0].isdigit() else _OTHER_NUMBERS.get(word) or _NUMBERS.index(word)
 
 
 def join(phrases: list[str], word: str = "and") -> str:
