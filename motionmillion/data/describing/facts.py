@@ -37,6 +37,11 @@ class Event:
     end: float
 
 
+def shared_seconds(one: Event, two: Event) -> float:
+    """Seconds in which both events happen; below zero if they are apart."""
+    return min(one.end, two.end) - max(one.start, two.start)
+
+
 @dataclass(frozen=True)
 class Travel(Event):
     """The body moves over the floor; `direction` is relative to its heading.

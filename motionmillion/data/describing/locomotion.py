@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from motionmillion.data.describing.facts import Direction, Stop, Travel, Turn
+from motionmillion.data.describing.facts import Direction, Stop, Travel, Turn, shared_seconds
 from motionmillion.data.describing.timeline import Array, Mask, Span, smooth, spans, turning_points
 from motionmillion.data.describing.track import RATE, BodyTrack, angle_between, seconds
 
@@ -229,7 +229,7 @@ def _is_curve(turn: Turn, travels: list[Travel]) -> bool:
     """Whether a travel already has a curve to that side."""
     for travel in travels:
         if travel.curve == (turn.side if travel.direction == "forward" else _other(turn.side)):
-            common = min(turn.end, travel.end) - max(turn.start, travel.start)
+            common = shared_seconds(turn, travel)
             if common > 0.7 * (turn.end - turn.start):
                 return True
     return False

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from motionmillion.data.describing import arms, legs, locomotion, postures
-from motionmillion.data.describing.facts import Event, Jump, Kick, MotionFacts, Travel, Turn
+from motionmillion.data.describing.facts import Event, Jump, Kick, MotionFacts, Travel, Turn, shared_seconds
 from motionmillion.data.describing.timeline import Mask
 from motionmillion.data.describing.track import RATE, BodyTrack
 from motionmillion.motion import Motion
@@ -94,7 +94,7 @@ def _curves(clear: Sequence[Event]) -> list[Travel]:
         replace(travel, curve=turn.side)
         for travel in straight
         for turn in turns
-        if min(turn.end, travel.end) - max(turn.start, travel.start) > ALONG * (travel.end - travel.start)
+        if shared_seconds(turn, travel) > ALONG * (travel.end - travel.start)
     ]
 
 
@@ -146,7 +146,7 @@ def _mask(track: BodyTrack, timeline: postures.Timeline, posture: str) -> Mask:
 
 def _covered(travel: Travel, jumps: Sequence[Jump]) -> bool:
     """Whether a travel consists of jumps, whose facts already include their direction."""
-    common = sum(max(0.0, min(travel.end, jump.end) - max(travel.start, jump.start)) for jump in jumps)
+    common = sum(max(0.0, shared_seconds(travel, jump)) for jump in jumps)
     return common > 0.3 * (travel.end - travel.start)
 
 

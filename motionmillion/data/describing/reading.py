@@ -94,6 +94,10 @@ class Reading:
     task: Task
 
 
+Near = list[tuple[float, Task]]
+"""Tasks with the cosines of their texts, the nearest first."""
+
+
 class PhraseBook:
     """Every phrase with its embedding.
 
@@ -123,23 +127,23 @@ class PhraseBook:
     def read(self, prompt: str) -> list[Reading]:
         """What a prompt may ask for, likely readings first."""
         parts, orders = split(prompt)
-        texts = list(dict.fromkeys([prompt, *parts, *(piece for part in parts for piece in listed(part))]))
+        pieces = [listed(part) for part in parts]
+        texts = list(dict.fromkeys([prompt, *parts, *(piece for own in pieces for piece in own)]))
         near = dict(zip(texts, map(self._near, texts, embedded(texts, self.encoder)), strict=True))
         steps: list[tuple[Order, Near]] = []
         following: list[Order] = ["listed", *orders]
-        for part, order in zip(parts, following, strict=True):
-            pieces = [near[piece] for piece in listed(part)]
-            mean = sum(piece[0][0] for piece in pieces) / len(pieces)
-            apart = len(pieces) > 1 and mean > near[part][0][0] - AS_ONE
-            steps.append((order, pieces[0] if apart else near[part]))
-            for piece in pieces[1:] if apart else []:
-                steps.append(("listed", piece))
+        for part, own, order in zip(parts, pieces, following, strict=True):
+            mean = sum(near[piece][0][0] for piece in own) / len(own)
+            apart = len(own) > 1 and mean > near[part][0][0] - AS_ONE
+            steps.append((order, near[own[0]] if apart else near[part]))
+            for piece in own[1:] if apart else []:
+                steps.append(("listed", near[piece]))
         sure = [step for step in steps if step[1][0][0] > PART_SURE and step[1][0][1].events][:MOST_PARTS]
         if len(sure) < 2:
             return _readings(_weights(near[prompt]), _certainty(near[prompt][0][0]))
         return _joined(prompt, sure, len(sure) / len(steps))
 
-    def _near(self, text: str, point: Tensor) -> "Near":
+    def _near(self, text: str, point: Tensor) -> Near:
         """The nearest phrases with their cosines, the nearest first."""
         asked, counted, ways = _named(text)
         other = [
@@ -148,10 +152,6 @@ class PhraseBook:
         ]
         near, places = (self.points @ point - OTHERWISE * torch.tensor(other)).topk(NEAREST)
         return [(cosine, self.tasks[place]) for cosine, place in zip(near.tolist(), places.tolist(), strict=True)]
-
-
-Near = list[tuple[float, Task]]
-"""Tasks with the cosines of their texts, the nearest first."""
 
 
 @functools.lru_cache(maxsize=4096)
@@ -241,19 +241,19 @@ def _key(encoder: str) -> str:
     return hashlib.sha256("\n".join([encoder, *(task.text for task in phrase_tasks())]).encode()).hexdigest()
 
 
-def _joined(prompt: str, steps: "Sequence[tuple[Order, Near]]", share: float) -> list[Reading]:
+def _joined(prompt: str, steps: Sequence[tuple[Order, Near]], share: float) -> list[Reading]:
     """Tasks of several steps, each read as one of its nearest phrases.
 
     Args:
         share: of the prompt's parts that are among the steps.
     """
     kept = int(COMBINED ** (1 / len(steps)))
-    ways = [_weights([each for each in near if each[1].events][:kept]) for _, near in steps]
+    choices = [_weights([each for each in near if each[1].events][:kept]) for _, near in steps]
     orders: tuple[Order, ...] = tuple(order for order, _ in steps[1:])
     weighted = []
-    for way in product(*ways):
-        events, said = ([getattr(task, name)[0] for _, task in way] for name in ("events", "said"))
-        weighted.append((math.prod(weight for weight, _ in way), Task(prompt, tuple(events), tuple(said), orders)))
+    for chosen in product(*choices):
+        events, said = tuple(task.events[0] for _, task in chosen), tuple(task.said[0] for _, task in chosen)
+        weighted.append((math.prod(weight for weight, _ in chosen), Task(prompt, events, said, orders)))
     return _readings(weighted, share * min(_certainty(near[0][0]) for _, near in steps))
 
 

@@ -27,6 +27,7 @@ from motionmillion.data.describing.facts import (
     Stop,
     Travel,
     Turn,
+    shared_seconds,
 )
 from motionmillion.data.describing.phrases import phrases
 from motionmillion.data.describing.wording import OVERLAP, worth_saying
@@ -97,10 +98,10 @@ class Task:
         """Each way to find the asked events in a motion, with its rating and the events that it finds."""
         happened = [(1.0, event) for event in facts.events] + [(UNCLEAR, event) for event in facts.unclear]
         options: list[list[tuple[float, Event | None]]] = []
-        totals = [(factor, _total(event, facts)) for factor, event in happened]
+        if len(self.events) == 1 and numbers(self.said[0]):
+            happened = [(factor, _total(event, facts)) for factor, event in happened]
         for asked, phrase in zip(self.events, self.said, strict=True):
-            counted = totals if numbers(phrase) and len(self.events) == 1 else happened
-            rated = [(factor * _likeness(event, asked, phrase), event) for factor, event in counted]
+            rated = [(factor * _likeness(event, asked, phrase), event) for factor, event in happened]
             best = heapq.nlargest(CHOICES, (each for each in rated if each[0] > 0), key=lambda each: each[0])
             options.append([*best, (0.0, None)])
         for way in product(*options):
@@ -169,13 +170,12 @@ def _side(event: Event) -> str | None:
 
 def _at_once(one: Event, two: Event) -> bool:
     """Whether two events happen together, as `motionmillion.data.describing.wording` tells it."""
-    common = min(one.end, two.end) - max(one.start, two.start)
-    return common > OVERLAP * min(one.end - one.start, two.end - two.start)
+    return shared_seconds(one, two) > OVERLAP * min(one.end - one.start, two.end - two.start)
 
 
 def _ordered(one: Event, two: Event, order: Order) -> bool:
     if order == "together":
-        return min(one.end, two.end) > max(one.start, two.start)
+        return shared_seconds(one, two) > 0
     at_once = _at_once(one, two)
     return at_once or one.start < two.start if order == "listed" else one.start < two.start and not at_once
 

@@ -25,6 +25,7 @@ from motionmillion.data.describing.facts import (
     Stop,
     Travel,
     Wave,
+    shared_seconds,
 )
 from motionmillion.data.describing.measures import measure_facts
 from motionmillion.data.describing.phrases import phrases
@@ -133,7 +134,7 @@ def worth_saying(events: Sequence[Event]) -> list[Event]:
 
 def _says(one: Event, other: Event) -> bool:
     """Whether `one` implies `other`: a wave implies a raised hand, a kick a lifted knee."""
-    common = min(one.end, other.end) - max(one.start, other.start)
+    common = shared_seconds(one, other)
     if common <= 0:
         return False
     if isinstance(other, HandRaise):
@@ -202,7 +203,7 @@ def _meanwhile(events: Sequence[Event]) -> str | None:
         if not isinstance(travel, Travel):
             continue
         for event in events:
-            common = min(event.end, travel.end) - max(event.start, travel.start)
+            common = shared_seconds(event, travel)
             if isinstance(event, HandRaise | Wave | ArmsOut) and common > 0.7 * (event.end - event.start):
                 return f"{phrases(travel)[0]} while {participle(phrases(event)[0])}"
     return None
